@@ -1,0 +1,484 @@
+"""The answer as JSON: the contract that other systems build on (docs/assessment.schema.json).
+
+Fields may be added, never renamed. Keys are always present; lists may be empty.
+"""
+
+from datetime import date
+from enum import StrEnum
+from typing import Any, Literal, assert_never
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.core.decision import (
+    Assessment,
+    Criterion,
+    Decision,
+    Decline,
+    NeedsInformation,
+    NeedsReview,
+    Pathway,
+    Propose,
+    ReasonOfDecision,
+)
+from service.core.dates import PartialDate
+from service.core.findings import Answer as CoreAnswer
+from service.core.findings import Finding, Reason, ReasonCode
+from service.core.knowledge import Effect, Knowledge
+from service.core.records import ExclusionReason, VersionedReference
+from service.core.safety import SafetyFinding
+from service.core.schedule import Schedule, Unschedulable
+from service.core.staging import Range
+from service.core.trials import Basis, Counts, Course, OutcomeFinding, Trial
+from service.core.words import summarise
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Evidence = list[str]
+"""Versioned references, such as `MedicationStatement/1/_history/3`."""
+
+
+class DecisionName(StrEnum):
+    """The four decisions."""
+
+    PROPOSE = "propose"
+    DECLINE = "decline"
+    NEEDS_INFORMATION = "needs-information"
+    NEEDS_REVIEW = "needs-review"
+
+
+class Versioned(_Part):
+    """A criteria set or protocol by id and version."""
+
+    id: str
+    version: str
+
+
+class ReasonOut(_Part):
+    """Why, in a code and in words, with the records it rests on."""
+
+    code: ReasonCode
+    text: str
+    evidence: Evidence
+
+
+class CriterionOut(_Part):
+    """One criterion; `needed` says what would settle an indeterminate one."""
+
+    id: Literal[
+        "current-depression", "two-adequate-trials-without-relief", "moderate-or-severe", "current-suicidality"
+    ]
+    finding: Finding
+    reasons: list[ReasonOut]
+    needed: list[str]
+
+
+class PathwayOut(_Part):
+    """An indication and its criteria."""
+
+    id: Literal["trd", "acute-suicidality"]
+    finding: Finding
+    criteria: list[CriterionOut]
+
+
+class DateRange(_Part):
+    """A date as the interval of days it may be; both `null` where it is unknown."""
+
+    earliest: date | None
+    latest: date | None
+
+
+class EndRange(DateRange):
+    """An end; `ongoing` when the medicine is still taken."""
+
+    ongoing: bool
+
+
+class IngredientOut(_Part):
+    """A medicine; `rxnorm` is `null` for one without a sure ingredient code."""
+
+    rxnorm: str | None
+    name: str
+
+
+class Days(_Part):
+    """A number of days between two bounds."""
+
+    min: int
+    max: int
+
+
+class DoseOut(_Part):
+    """Documented daily doses in mg, lowest and highest."""
+
+    min: float
+    max: float
+
+
+class CourseOut(_Part):
+    """Records of one medicine without a gap longer than the grace period. Days count in the episode."""
+
+    start: DateRange
+    end: EndRange
+    days: Days
+    adequate_days: Days
+    evidence: Evidence
+
+
+class AdequacyOut(_Part):
+    """Whether dose and duration were adequate."""
+
+    finding: Finding
+    reasons: list[ReasonOut]
+
+
+class OutcomeOut(_Part):
+    """What came of a trial; `basis` says whether that is written down or inferred."""
+
+    finding: OutcomeFinding
+    basis: Basis | None
+    reasons: list[ReasonOut]
+
+
+class TrialOut(_Part):
+    """One medicine tried."""
+
+    ingredient: IngredientOut
+    start: DateRange
+    end: EndRange
+    courses: list[CourseOut]
+    adequate_days: Days
+    daily_dose_mg: DoseOut | None
+    in_episode: bool
+    adequacy: AdequacyOut
+    outcome: OutcomeOut
+    counts: Counts
+    counts_reasons: list[ReasonOut]
+    evidence: Evidence
+
+
+class FailedTrialsOut(_Part):
+    """How many trials failed; `definite` includes the inferred ones that the criteria set counts."""
+
+    definite: int
+    inferred: int
+    possible: int
+    required: int
+
+
+class RangeOut(_Part):
+    """A score between two bounds; `unknown` names the items that leave it open."""
+
+    min: float
+    max: float
+    unknown: list[str]
+
+
+class StagingOut(_Part):
+    """Three published scales."""
+
+    msm: RangeOut
+    mgh_s: RangeOut
+    thase_rush: RangeOut
+
+
+class SafetyOut(_Part):
+    """A safety finding; `id` is a row of `mappings/safety/groups.csv`."""
+
+    id: str
+    title: str
+    effect: Effect
+    finding: Literal[Finding.MET, Finding.INDETERMINATE]
+    label_section: str
+    evidence: Evidence
+
+
+class AlertOut(_Part):
+    """To be seen first, whatever the decision."""
+
+    code: Literal["suicidality", "suicidality-history", "acute-protocol-alternative"]
+    text: str
+    evidence: Evidence
+
+
+class MissingOut(_Part):
+    """A fact that the record lacks, and what it would decide."""
+
+    what: str
+    would_decide: str
+
+
+class ExcludedOut(_Part):
+    """A record that took no part, and why; `element` for one that could not be read."""
+
+    evidence: str
+    reason: ExclusionReason
+    element: str | None = None
+
+
+class DoubtfulDateOut(_Part):
+    """A date that was set aside because it cannot be meant."""
+
+    evidence: str
+    element: str
+    reason: Literal["placeholder", "ends-before-it-starts"]
+
+
+class SessionOut(_Part):
+    """One treatment session."""
+
+    number: int
+    phase: str
+    date: date
+    dose_options_mg: list[int]
+
+
+class DecisionPointOut(_Part):
+    """A day on which a clinician decides how to go on."""
+
+    code: Literal["benefit-review", "maintenance-review"]
+    date: date
+    text: str
+
+
+class ScheduleOut(_Part):
+    """The dated sessions, and the rule after the last of them."""
+
+    pathway: Literal["trd", "acute-suicidality"]
+    protocol: Versioned
+    sessions: list[SessionOut]
+    decision_points: list[DecisionPointOut]
+    then: str
+
+
+class CarePlanOut(_Part):
+    """What is (or would be) done with the CarePlan."""
+
+    action: Literal["create", "update", "none", "revoke", "leave"]
+    reference: str | None
+    why: str
+
+
+class EpisodeOut(_Part):
+    """The current episode; `assumed` when its start is the criteria set's look-back."""
+
+    start: DateRange
+    assumed: bool
+
+
+class AssessmentAnswer(_Part):
+    """A treatment-resistance assessment and the decision drawn from it."""
+
+    model_config = ConfigDict(title="trd-careplan assessment")
+
+    decision: DecisionName
+    reason: ReasonOfDecision
+    as_of: date
+    criteria: Versioned
+    knowledge_version: str
+    patient: str
+    pathways: list[PathwayOut]
+    episode: EpisodeOut
+    trials: list[TrialOut]
+    failed_trials: FailedTrialsOut
+    staging: StagingOut
+    safety: list[SafetyOut]
+    alerts: list[AlertOut]
+    missing: list[MissingOut]
+    warnings: list[ReasonOut]
+    excluded_records: list[ExcludedOut]
+    doubtful_dates: list[DoubtfulDateOut]
+    not_screened: list[str] = Field(description="Kinds of record, and conditions, of which nothing can be said")
+    summary: str
+    schedule: ScheduleOut | None
+    care_plan: CarePlanOut
+
+
+def answer_schema(knowledge: Knowledge) -> dict[str, Any]:
+    """The JSON Schema of the answer, with the safety ids of `mappings/` as an enumeration."""
+    schema = AssessmentAnswer.model_json_schema(mode="serialization")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["$defs"]["SafetyOut"]["properties"]["id"]["enum"] = sorted(knowledge.safety_groups)
+    return schema
+
+
+def to_answer(decision: Decision) -> AssessmentAnswer:
+    """Put a decision into the shape of the contract."""
+    found = decision.assessment
+    criteria = found.knowledge.criteria
+    unreadable = [
+        ExcludedOut(evidence=str(u.evidence), reason=ExclusionReason.UNREADABLE, element=u.element or None)
+        for u in found.unreadable
+    ]
+    set_aside = [ExcludedOut(evidence=str(e.evidence), reason=e.reason) for e in found.excluded]
+    return AssessmentAnswer(
+        decision=_name(decision),
+        reason=decision.reason,
+        as_of=found.as_of,
+        criteria=Versioned(id=criteria.id, version=criteria.version),
+        knowledge_version=found.knowledge.version,
+        patient=f"Patient/{found.patient.id}",
+        pathways=[_pathway(pathway) for pathway in found.pathways],
+        episode=EpisodeOut(start=_date_range(found.episode.start), assumed=found.episode.assumed),
+        trials=[_trial(trial) for trial in found.trials],
+        failed_trials=FailedTrialsOut(**found.failed_trials._asdict()),
+        staging=_staging(found),
+        safety=[_safety(finding) for finding in found.safety],
+        alerts=[AlertOut(code=a.code, text=a.text, evidence=_refs(a.evidence)) for a in found.alerts],
+        missing=[MissingOut(**missing._asdict()) for missing in found.missing],
+        warnings=_reasons(found.warnings),
+        excluded_records=[*set_aside, *unreadable],
+        doubtful_dates=[
+            DoubtfulDateOut(evidence=str(d.evidence), element=d.element, reason=d.reason)
+            for d in found.doubtful_dates
+        ],
+        not_screened=list(found.not_screened),
+        summary=summarise(decision),
+        schedule=_schedule(decision),
+        care_plan=_care_plan(decision),
+    )
+
+
+def _name(decision: Decision) -> DecisionName:
+    match decision:
+        case Propose():
+            return DecisionName.PROPOSE
+        case Decline():
+            return DecisionName.DECLINE
+        case NeedsInformation():
+            return DecisionName.NEEDS_INFORMATION
+        case NeedsReview():
+            return DecisionName.NEEDS_REVIEW
+        case _:
+            assert_never(decision)
+
+
+def _refs(evidence: tuple[VersionedReference, ...]) -> Evidence:
+    return [str(reference) for reference in evidence]
+
+
+def _reasons(reasons: tuple[Reason, ...]) -> list[ReasonOut]:
+    return [ReasonOut(code=r.code, text=r.text, evidence=_refs(r.evidence)) for r in reasons]
+
+
+def _pathway(pathway: Pathway) -> PathwayOut:
+    return PathwayOut(
+        id=pathway.id, finding=pathway.finding, criteria=[_criterion(c) for c in pathway.criteria]
+    )
+
+
+def _criterion(criterion: Criterion) -> CriterionOut:
+    answer = criterion.answer
+    return CriterionOut(
+        id=criterion.id,
+        finding=answer.finding,
+        reasons=_reasons(answer.reasons),
+        needed=list(answer.needed),
+    )
+
+
+def _date_range(when: PartialDate | None) -> DateRange:
+    return DateRange(earliest=when.earliest if when else None, latest=when.latest if when else None)
+
+
+def _end_range(when: PartialDate | None, *, ongoing: bool) -> EndRange:
+    known = when if not ongoing else None
+    return EndRange(
+        earliest=known.earliest if known else None, latest=known.latest if known else None, ongoing=ongoing
+    )
+
+
+def _days(days: tuple[int, int]) -> Days:
+    return Days(min=days[0], max=days[1])
+
+
+def _trial(trial: Trial) -> TrialOut:
+    dose = trial.daily_dose_mg
+    return TrialOut(
+        ingredient=IngredientOut(
+            rxnorm=trial.ingredient.rxnorm if trial.ingredient else None, name=trial.name
+        ),
+        start=_date_range(trial.start),
+        end=_end_range(trial.end, ongoing=trial.ongoing),
+        courses=[_course(course) for course in trial.courses],
+        adequate_days=_days(trial.adequate_days),
+        daily_dose_mg=DoseOut(min=dose[0], max=dose[1]) if dose else None,
+        in_episode=trial.in_episode,
+        adequacy=_adequacy(trial.adequacy),
+        outcome=OutcomeOut(
+            finding=trial.outcome.finding, basis=trial.outcome.basis, reasons=_reasons(trial.outcome.reasons)
+        ),
+        counts=trial.counts,
+        counts_reasons=_reasons(trial.counts_reasons),
+        evidence=_refs(trial.evidence),
+    )
+
+
+def _course(course: Course) -> CourseOut:
+    interval = course.interval
+    evidence = sorted({str(ref) for exposure in course.exposures for ref in exposure.evidence})
+    return CourseOut(
+        start=_date_range(interval.start),
+        end=_end_range(interval.end, ongoing=interval.ongoing),
+        days=_days(course.days),
+        adequate_days=_days(course.adequate_days),
+        evidence=evidence,
+    )
+
+
+def _adequacy(answer: CoreAnswer) -> AdequacyOut:
+    return AdequacyOut(finding=answer.finding, reasons=_reasons(answer.reasons))
+
+
+def _staging(found: Assessment) -> StagingOut:
+    scores = found.staging
+    return StagingOut(
+        msm=_range(scores.msm), mgh_s=_range(scores.mgh_s), thase_rush=_range(scores.thase_rush)
+    )
+
+
+def _range(score: Range) -> RangeOut:
+    return RangeOut(min=score.low, max=score.high, unknown=list(score.unknown))
+
+
+def _safety(finding: SafetyFinding) -> SafetyOut:
+    return SafetyOut(
+        id=finding.id,
+        title=finding.title,
+        effect=finding.effect,
+        finding=finding.finding,
+        label_section=finding.section,
+        evidence=_refs(finding.evidence),
+    )
+
+
+def _schedule(decision: Decision) -> ScheduleOut | None:
+    if not isinstance(decision, Propose) or not isinstance(decision.schedule, Schedule):
+        return None
+    schedule = decision.schedule
+    return ScheduleOut(
+        pathway=schedule.protocol.pathway,
+        protocol=Versioned(id=schedule.protocol.id, version=schedule.protocol.version),
+        sessions=[
+            SessionOut(number=s.number, phase=s.phase, date=s.date, dose_options_mg=list(s.dose_options_mg))
+            for s in schedule.sessions
+        ],
+        decision_points=[
+            DecisionPointOut(code=p.code, date=p.date, text=p.text) for p in schedule.decision_points
+        ],
+        then=schedule.then,
+    )
+
+
+def _care_plan(decision: Decision) -> CarePlanOut:
+    """What writing this decision back would do where no plan is on record."""
+    if not isinstance(decision, Propose):
+        why = "no plan is proposed"
+    elif isinstance(decision.schedule, Unschedulable):
+        why = decision.schedule.why
+    else:
+        why = "a draft plan would be proposed"
+        return CarePlanOut(action="create", reference=None, why=why)
+    return CarePlanOut(action="none", reference=None, why=why)

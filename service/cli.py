@@ -1,0 +1,209 @@
+"""The command `trd-careplan`.
+
+Exit codes: 0 assessed, whatever the decision; 2 wrong usage or set-up; 3 unreadable input; 4 the FHIR server failed.
+"""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from service import clock
+from service.answer import answer_schema, to_answer
+from service.errors import InputError, MappingsError, NotFhir, NotJson, TrdError
+from service.fhir.client import open_client
+from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
+from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
+from service.report import print_report, print_stages
+from service.settings import Settings, load_settings
+from service.workflow import Review, Reviewer
+
+app = typer.Typer(
+    help="Treatment-resistance assessment of depression from a FHIR record. Decision support: a clinician decides.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+mappings_app = typer.Typer(help="The clinical lists under `mappings/`.", no_args_is_help=True)
+app.add_typer(mappings_app, name="mappings")
+
+_PATIENT = re.compile(r"Patient/([A-Za-z0-9.\-]{1,64})")
+_UNEXPECTED = 1
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A Bundle file, `-` for standard input, an NDJSON file, or `Patient/<id>` of the configured server."
+    ),
+]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="DATE", help="The day the answer speaks of (default: today).")
+]
+CriteriaId = Annotated[
+    str | None, typer.Option("--criteria", metavar="ID", help="The criteria set to judge by.")
+]
+
+
+def _day(text: str | None, settings: Settings) -> date:
+    if text is None:
+        return clock.today(settings.timezone)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("not a date of the form YYYY-MM-DD", param_hint="--as-of") from None
+
+
+@app.command()
+def assess(
+    source: Source,
+    *,
+    as_of: AsOf = None,
+    criteria: CriteriaId = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a patient.")] = False,
+) -> None:
+    """Assess a patient's record and say what follows. Reads only."""
+    settings = load_settings(criteria=criteria)
+    reviewer = Reviewer.prepare(settings, _day(as_of, settings))
+    if _PATIENT.fullmatch(source):
+        _show(asyncio.run(_review_on_server(settings, reviewer, source)), as_json=as_json)
+        return
+    content = _read(source)
+    if not is_ndjson(content):
+        _show(reviewer.review(read_bundle(content)), as_json=as_json)
+        return
+    _assess_many(reviewer, content, as_json=as_json)
+
+
+def _assess_many(reviewer: Reviewer, content: bytes, *, as_json: bool) -> None:
+    """Assess every patient of an NDJSON file; those that cannot be are named on standard error."""
+    failed = 0
+    for where, record in _with_progress(list(read_ndjson(content))):
+        try:
+            if isinstance(record, InputError):
+                raise record
+            _show(reviewer.review(record), as_json=as_json)
+        except InputError as error:
+            failed += 1
+            _complain(f"{where}: {error}")
+    if failed:
+        raise typer.Exit(InputError.exit_code)
+
+
+def _with_progress(records: list[NamedRecord]) -> Iterator[NamedRecord]:
+    """The records one by one, with a progress bar where somebody watches and the output goes elsewhere."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield from records
+        return
+    with Progress(console=Console(stderr=True)) as progress:
+        yield from progress.track(records, description="assessing")
+
+
+@app.command()
+def explain(source: Source, *, as_of: AsOf = None, criteria: CriteriaId = None) -> None:
+    """Print every stage of an assessment: gathered, read, trials, findings, decision."""
+    settings = load_settings(criteria=criteria)
+    reviewer = Reviewer.prepare(settings, _day(as_of, settings))
+    if _PATIENT.fullmatch(source):
+        review = asyncio.run(_review_on_server(settings, reviewer, source))
+    else:
+        review = reviewer.review(read_bundle(_read(source)))
+    print_stages(Console(), review)
+
+
+async def _review_on_server(settings: Settings, reviewer: Reviewer, source: str) -> Review:
+    async with open_client(settings) as client:
+        return await reviewer.review_patient(client, source.removeprefix("Patient/"))
+
+
+def _read(source: str) -> bytes:
+    if source == "-":
+        content = sys.stdin.buffer.read()
+    else:
+        try:
+            content = Path(source).read_bytes()
+        except OSError as error:
+            raise NotFhir(f"{source}: cannot be read ({error.strerror})") from None
+    if not content.strip():
+        raise NotJson("the input is empty")
+    return content
+
+
+def _show(review: Review, *, as_json: bool) -> None:
+    answer = to_answer(review.decision)
+    if as_json:
+        sys.stdout.write(answer.model_dump_json() + "\n")
+    else:
+        print_report(Console(), answer)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the answer that `assess --json` gives."""
+    settings = load_settings()
+    knowledge = load_knowledge(_directory(None), criteria=settings.criteria, region=settings.region)
+    typer.echo(json.dumps(answer_schema(knowledge), indent=2))
+
+
+Directory = Annotated[Path | None, typer.Argument(help="Directory of the lists (default: the packaged one).")]
+
+
+@mappings_app.command("check")
+def check_mappings(directory: Directory = None) -> None:
+    """Check every list, and say which file and line is at fault."""
+    settings = load_settings()
+    chosen = _directory(directory)
+    for region in ("us", "eu"):
+        knowledge = load_knowledge(chosen, criteria=settings.criteria, region=region)
+    typer.echo(f"{len(lists_in(chosen))} lists, no fault; knowledge version {knowledge.version}")
+
+
+@mappings_app.command("lock")
+def lock_mappings(directory: Directory = None) -> None:
+    """Pin every list as it is now, after a reviewed change."""
+    chosen = _directory(directory)
+    write_lock(chosen, clock.today("UTC"))
+    typer.echo(f"{len(lists_in(chosen))} lists pinned")
+
+
+def _directory(given: Path | None) -> Path:
+    return given or load_settings().mappings or mappings_directory()
+
+
+def _complain(message: str) -> None:
+    for line in message.splitlines():
+        sys.stderr.write(f"trd-careplan: {line}\n")
+
+
+def main() -> None:
+    """Run the command; every error is one clear message, never a traceback and never patient data."""
+    try:
+        app()
+    except TrdError as error:
+        _complain(_text(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - the last resort: a traceback could carry patient data
+        _complain(f"internal error ({_where(error)}); please report it")
+        sys.exit(_UNEXPECTED)
+
+
+def _text(error: TrdError) -> str:
+    return f"mappings: {error}" if isinstance(error, MappingsError) else str(error)
+
+
+def _where(error: Exception) -> str:
+    """The kind of an unexpected error and where it arose, without its text."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    place = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else "unknown place"
+    return f"{type(error).__name__} at {place}"

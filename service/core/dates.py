@@ -1,0 +1,143 @@
+"""Dates as records state them: often partial, sometimes missing, never rounded.
+
+A date that a record gives as "2021" or "2021-07" is the interval of days it may be. Arithmetic on
+such dates gives a shortest and a longest answer; a rule is settled only when both agree.
+"""
+
+import calendar
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+_PARTIAL = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:T.*)?)?)?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PartialDate:
+    """A day known to lie between `earliest` and `latest`, both inclusive."""
+
+    earliest: date
+    latest: date
+
+    def __post_init__(self) -> None:
+        """Refuse an interval that ends before it starts."""
+        if self.earliest > self.latest:
+            message = "a partial date cannot end before it starts"
+            raise ValueError(message)
+
+    @classmethod
+    def on(cls, day: date) -> "PartialDate":
+        """A date known to the day."""
+        return cls(day, day)
+
+    @classmethod
+    def parse(cls, text: str) -> "PartialDate":
+        """Read an ISO 8601 year, month, day or time stamp, keeping its precision.
+
+        A time stamp is the day as it is written, whatever its zone: a record's day is the day its
+        author meant. Raises `ValueError` for text that is no such date.
+        """
+        match = _PARTIAL.fullmatch(text)
+        if match is None:
+            message = "not a date of the form YYYY, YYYY-MM or YYYY-MM-DD"
+            raise ValueError(message)
+        year, month, day = (int(part) if part else None for part in match.groups())
+        assert year is not None  # noqa: S101 - the pattern requires it; narrows the type
+        if month is None:
+            return cls(date(year, 1, 1), date(year, 12, 31))
+        if day is None:
+            last = calendar.monthrange(year, month)[1] if 1 <= month <= 12 else 0
+            return cls(date(year, month, 1), date(year, month, last))
+        return cls.on(date(year, month, day))
+
+    def at_most(self, bound: date) -> "PartialDate":
+        """The same date, known to be no later than `bound` (a date after it is left as it is)."""
+        if bound < self.earliest:
+            return self
+        return PartialDate(self.earliest, min(self.latest, bound))
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A stretch of days, both ends inclusive.
+
+    `start` and `end` are `None` where the record does not give them; `ongoing` says that the
+    stretch is known not to have ended.
+    """
+
+    start: PartialDate | None = None
+    end: PartialDate | None = None
+    ongoing: bool = False
+
+    @property
+    def duration_days(self) -> tuple[int, int | None]:
+        """Shortest and longest length in days; longest is `None` where an end is unknown."""
+        if self.start is None or self.end is None:
+            return (0, None)
+        shortest = (self.end.earliest - self.start.latest).days + 1
+        longest = (self.end.latest - self.start.earliest).days + 1
+        return (max(shortest, 0), max(longest, 0))
+
+    @property
+    def certain(self) -> "Span | None":
+        """The days that belong to it on every reading of its dates."""
+        if self.start is None or self.end is None or self.start.latest > self.end.earliest:
+            return None
+        return (self.start.latest, self.end.earliest)
+
+
+Span = tuple[date, date]
+"""A first and a last day, both inclusive."""
+
+Spans = tuple[Span, ...]
+"""Disjoint spans in order; no two of them touch."""
+
+_DAY = timedelta(days=1)
+
+
+def union(spans: "list[Span] | Spans") -> Spans:
+    """Merge spans that overlap or touch."""
+    return joined(spans, gap_days=0)
+
+
+def joined(spans: "list[Span] | Spans", *, gap_days: int) -> Spans:
+    """Merge spans that overlap or that are at most `gap_days` whole days apart."""
+    merged: list[Span] = []
+    for first, last in sorted(spans):
+        if merged and (first - merged[-1][1]).days - 1 <= gap_days:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return tuple(merged)
+
+
+def within(spans: "list[Span] | Spans", window: Span) -> Spans:
+    """Keep only the part of each span that lies in the window."""
+    clipped = ((max(first, window[0]), min(last, window[1])) for first, last in spans)
+    return tuple((first, last) for first, last in clipped if first <= last)
+
+
+def total_days(spans: "list[Span] | Spans") -> int:
+    """Count the days of disjoint spans."""
+    return sum((last - first).days + 1 for first, last in spans)
+
+
+def years_before(day: date, years: int) -> date:
+    """The same calendar day some years earlier (29 February becomes 28 February)."""
+    try:
+        return day.replace(year=day.year - years)
+    except ValueError:
+        return day.replace(year=day.year - years, day=28)
+
+
+def years_after(day: date, years: int) -> date:
+    """The same calendar day some years later (29 February becomes 1 March)."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return date(day.year + years, 3, 1)
+
+
+def days_before(day: date, days: int) -> date:
+    """The day that lies some days earlier."""
+    return day - days * _DAY

@@ -1,0 +1,210 @@
+"""The depression itself: is it there now, how severe is it, and since when."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from service.core.dates import PartialDate, years_before
+from service.core.findings import Answer, Finding, Reason, ReasonCode
+from service.core.knowledge import Criteria
+from service.core.records import (
+    ClinicalStatus,
+    DepressionState,
+    Diagnosis,
+    Record,
+    Severity,
+    Verification,
+    VersionedReference,
+)
+from service.core.trials import Episode
+
+_SCORE = "a current symptom score (PHQ-9 or MADRS)"
+_STATUS = "whether a major depressive episode is present now"
+
+
+@dataclass(frozen=True, slots=True)
+class DepressionFindings:
+    """Current depression, its severity, and the MDD that the episode is anchored in."""
+
+    current: Answer
+    moderate_or_severe: Answer
+    anchors: tuple[Diagnosis, ...]
+
+
+def is_ended(diagnosis: Diagnosis, as_of: date) -> Finding:
+    """Whether a condition is over. Its clinical status decides, then its abatement.
+
+    An active status beside an abatement in the past is a contradiction: indeterminate.
+    """
+    abated_on = diagnosis.abatement
+    abated = diagnosis.abated if abated_on is None else abated_on.latest <= as_of
+    maybe_abated = abated or (abated_on is not None and abated_on.earliest <= as_of)
+    match diagnosis.clinical_status:
+        case ClinicalStatus.ENDED | ClinicalStatus.REMISSION:
+            return Finding.MET
+        case ClinicalStatus.ACTIVE:
+            return Finding.INDETERMINATE if maybe_abated else Finding.NOT_MET
+        case ClinicalStatus.NOT_STATED:
+            if abated:
+                return Finding.MET
+            return Finding.INDETERMINATE if maybe_abated else Finding.NOT_MET
+
+
+def assess_depression(record: Record, as_of: date) -> DepressionFindings:
+    """Judge current depression and its severity from the conditions on record."""
+    depressions = tuple(d for d in record.diagnoses if d.depression is not None)
+    active = tuple(d for d in depressions if _establishes(d, as_of))
+    current = _current(record, depressions, active, as_of)
+    return DepressionFindings(current, _severity(active, current), active)
+
+
+def find_episode(
+    depression: DepressionFindings, criteria: Criteria, as_of: date
+) -> tuple[Episode, tuple[Reason, ...]]:
+    """The current episode: from the latest known onset among the active MDD conditions.
+
+    The day a condition was recorded is only an upper bound of its onset. Without an onset the
+    criteria set's look-back is used, with a warning.
+    """
+    onsets = [onset for d in depression.anchors if (onset := _onset(d)) is not None]
+    onsets = [onset for onset in onsets if onset.earliest <= as_of]
+    active = depression.current.finding
+    if onsets:
+        start = PartialDate(max(o.earliest for o in onsets), max(o.latest for o in onsets))
+        return Episode(start.at_most(as_of), as_of, assumed=False, active=active), ()
+    start = PartialDate.on(years_before(as_of, criteria.look_back_years))
+    text = (
+        f"no onset of the depression is on record: medicines of the last "
+        f"{criteria.look_back_years} years are taken to belong to this episode"
+    )
+    evidence = tuple(ref for d in depression.anchors for ref in d.evidence)
+    warning = Reason(ReasonCode.EPISODE_ASSUMED, text, evidence)
+    return Episode(start, as_of, assumed=True, active=active), (warning,)
+
+
+def _onset(diagnosis: Diagnosis) -> PartialDate | None:
+    if diagnosis.onset is None or diagnosis.recorded is None:
+        return diagnosis.onset
+    return diagnosis.onset.at_most(diagnosis.recorded.latest)
+
+
+def _establishes(diagnosis: Diagnosis, as_of: date) -> bool:
+    """Whether a condition by itself establishes a current major depressive episode."""
+    return (
+        diagnosis.depression is not None
+        and diagnosis.depression.state is DepressionState.MDD
+        and diagnosis.verification is not Verification.UNPROVEN
+        and is_ended(diagnosis, as_of) is Finding.NOT_MET
+    )
+
+
+def _current(
+    record: Record, depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...], as_of: date
+) -> Answer:
+    if active:
+        return _contradicted(depressions, active) or Answer(
+            Finding.MET,
+            (Reason(ReasonCode.ACTIVE_MDD, "major depression is active on the record", _refs(active)),),
+        )
+    doubts = tuple(doubt for d in depressions if (doubt := _doubt(d, as_of)) is not None)
+    by_text = tuple(d for d in record.diagnoses if d.suggests_depression)
+    if by_text:
+        text = "a condition names depression in words but has no code that says which"
+        doubts = (*doubts, Reason(ReasonCode.DEPRESSION_BY_TEXT, text, _refs(by_text)))
+    unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type == "Condition")
+    if unreadable:
+        text = "a condition on record could not be read"
+        doubts = (*doubts, Reason(ReasonCode.UNREADABLE_CONDITIONS, text, unreadable))
+    if not record.diagnoses and not unreadable:
+        text = "no condition at all is on record"
+        doubts = (Reason(ReasonCode.NO_CONDITIONS, text),)
+    if doubts:
+        return Answer(Finding.INDETERMINATE, doubts, (_STATUS,))
+    remitted = tuple(d for d in depressions if _in_remission(d))
+    if remitted:
+        text = "the depression is recorded as in remission"
+        return Answer(Finding.NOT_MET, (Reason(ReasonCode.IN_REMISSION, text, _refs(remitted)),))
+    text = "no active major depression is on record"
+    return Answer(Finding.NOT_MET, (Reason(ReasonCode.NO_MDD, text, _refs(depressions)),))
+
+
+def _doubt(diagnosis: Diagnosis, as_of: date) -> Reason | None:
+    """Why a depression on record neither establishes a current episode nor is over."""
+    if diagnosis.depression is None or _in_remission(diagnosis):
+        return None
+    ended = is_ended(diagnosis, as_of)
+    if ended is Finding.MET:
+        return None
+    evidence = diagnosis.evidence
+    if diagnosis.depression.state is DepressionState.PARTIAL_REMISSION:
+        text = "the depression is recorded as in partial remission"
+        return Reason(ReasonCode.PARTIAL_REMISSION, text, evidence)
+    if diagnosis.depression.state is DepressionState.UNSPECIFIED:
+        text = "the depression is recorded without saying that it is major depression"
+        return Reason(ReasonCode.UNSPECIFIED_DEPRESSION, text, evidence)
+    if diagnosis.verification is Verification.UNPROVEN:
+        return Reason(ReasonCode.UNPROVEN_MDD, "the major depression is not confirmed", evidence)
+    text = "the record says both that the depression is active and that it has ended"
+    return Reason(ReasonCode.STATUS_CONTRADICTORY, text, evidence)
+
+
+def _in_remission(diagnosis: Diagnosis) -> bool:
+    """Whether a depression is coded or marked as in (full) remission, and that is not refuted."""
+    if diagnosis.depression is None or diagnosis.verification is Verification.UNPROVEN:
+        return False
+    if diagnosis.clinical_status is ClinicalStatus.REMISSION:
+        return diagnosis.depression.state is not DepressionState.UNSPECIFIED
+    remission = diagnosis.depression.state is DepressionState.REMISSION
+    return remission and diagnosis.clinical_status is not ClinicalStatus.ENDED
+
+
+def _contradicted(
+    depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...]
+) -> Answer | None:
+    """A remission on record contradicts an active MDD, unless it came before that MDD began."""
+    remissions = tuple(d for d in depressions if _in_remission(d))
+    began = [since for d in active if (since := _known_since(d)) is not None]
+    if len(began) < len(active) or not began:
+        later, undecided = (), remissions
+    else:
+        relapse = max(began)
+        known = [(d, since) for d in remissions if (since := _known_since(d)) is not None]
+        later = tuple(d for d, since in known if since.earliest > relapse.latest)
+        earlier = {id(d) for d, since in known if since.latest <= relapse.earliest}
+        undecided = tuple(d for d in remissions if id(d) not in earlier)
+    if later:
+        text = "the depression was recorded as in remission after it was recorded as active"
+        return Answer(Finding.NOT_MET, (Reason(ReasonCode.IN_REMISSION, text, _refs(later)),))
+    if undecided:
+        text = "the record says both active and in remission, and not which came last"
+        evidence = _refs((*active, *undecided))
+        reason = Reason(ReasonCode.STATUS_CONTRADICTORY, text, evidence)
+        return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
+    return None
+
+
+def _known_since(diagnosis: Diagnosis) -> PartialDate | None:
+    """When a condition was written down, else when it began."""
+    return diagnosis.recorded or diagnosis.onset
+
+
+def _severity(active: tuple[Diagnosis, ...], current: Answer) -> Answer:
+    """Moderate or severe on any active MDD; unstated severity leaves it open."""
+    stated = {d.depression.severity for d in active if d.depression is not None}
+    evidence = _refs(active)
+    for severity in (Severity.SEVERE, Severity.MODERATE):
+        if severity in stated:
+            text = f"the active depression is recorded as {severity.value}"
+            return Answer(Finding.MET, (Reason(ReasonCode.SEVERITY_ENOUGH, text, evidence),))
+    if stated == {Severity.MILD}:
+        text = "the active depression is recorded as mild"
+        return Answer(Finding.NOT_MET, (Reason(ReasonCode.SEVERITY_MILD, text, evidence),))
+    if not active and current.finding is Finding.NOT_MET:
+        text = "there is no active major depression to grade"
+        return Answer(Finding.NOT_MET, (Reason(ReasonCode.NO_MDD, text),))
+    text = "the record does not state how severe the depression is"
+    needed = ("how severe the depression is now",)
+    return Answer(Finding.INDETERMINATE, (Reason(ReasonCode.SEVERITY_UNKNOWN, text, evidence),), needed)
+
+
+def _refs(diagnoses: tuple[Diagnosis, ...]) -> tuple[VersionedReference, ...]:
+    return tuple(ref for diagnosis in diagnoses for ref in diagnosis.evidence)

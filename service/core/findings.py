@@ -1,0 +1,106 @@
+"""Answers with reasons: met, not met, or indeterminate and what would settle it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from service.core.records import VersionedReference
+
+
+class Finding(StrEnum):
+    """A three-valued answer. Indeterminate is an answer, not an error."""
+
+    MET = "met"
+    NOT_MET = "not-met"
+    INDETERMINATE = "indeterminate"
+
+
+class ReasonCode(StrEnum):
+    """Every reason that an answer of this service can give."""
+
+    # adequacy of a trial
+    ADEQUATE = "adequate"
+    TOO_SHORT = "too-short"
+    DOSE_TOO_LOW = "dose-too-low"
+    DURATION_UNCERTAIN = "duration-uncertain"
+    DOSE_ASSUMED = "dose-assumed"
+    DOSE_NOT_DOCUMENTED = "dose-not-documented"
+    DOSE_UNREADABLE = "dose-unreadable"
+    BELOW_MINIMUM = "below-minimum-dose"
+    NO_MINIMUM_DOSE = "no-minimum-dose-known"
+    # outcome of a trial
+    STOPPED_INEFFECTIVE = "stopped-ineffective"
+    STOPPED_IN_REMISSION = "stopped-in-remission"
+    STOPPED_INTOLERANCE = "stopped-intolerance"
+    STOPPED_OTHER = "stopped-other-reason"
+    STOP_REASON_UNCLEAR = "stop-reason-unclear"
+    SWITCHED = "switched"
+    AUGMENTED = "augmented"
+    ENDED_WHILE_ACTIVE = "ended-while-active"
+    ONGOING = "ongoing"
+    END_UNCERTAIN = "end-uncertain"
+    NO_OUTCOME = "no-outcome"
+    # whether a trial counts
+    NEVER_A_TRIAL = "never-a-trial"
+    OUTSIDE_EPISODE = "outside-episode"
+    OTHER_INDICATION = "other-indication"
+    INFERENCE_NOT_COUNTED = "inference-not-counted"
+    TEXT_ONLY = "text-only"
+    CODE_DISPLAY_CONFLICT = "code-display-conflict"
+    LOOKS_LIKE_ANTIDEPRESSANT = "looks-like-antidepressant"
+    UNRESOLVED = "unresolved"
+    # two adequate trials
+    ENOUGH_TRIALS = "enough-failed-trials"
+    TOO_FEW_TRIALS = "too-few-failed-trials"
+    TRIALS_UNDECIDED = "failed-trials-undecided"
+    NO_MEDICINES = "no-medicines-on-record"
+    UNREADABLE_MEDICINES = "unreadable-medicines"
+    # depression
+    ACTIVE_MDD = "active-mdd"
+    NO_MDD = "no-active-mdd"
+    NO_CONDITIONS = "no-conditions-on-record"
+    IN_REMISSION = "in-remission"
+    PARTIAL_REMISSION = "partial-remission"
+    UNSPECIFIED_DEPRESSION = "depression-unspecified"
+    UNPROVEN_MDD = "mdd-not-confirmed"
+    STATUS_CONTRADICTORY = "status-contradictory"
+    DEPRESSION_BY_TEXT = "depression-by-text-only"
+    UNREADABLE_CONDITIONS = "unreadable-conditions"
+    EPISODE_ASSUMED = "episode-start-assumed"
+    SEVERITY_ENOUGH = "moderate-or-severe"
+    SEVERITY_MILD = "mild"
+    SEVERITY_UNKNOWN = "severity-not-stated"
+    NO_PROTOCOL = "no-protocol"
+    # suicidality
+    CURRENT_SUICIDALITY = "current-suicidality"
+    NO_SUICIDALITY = "no-current-suicidality"
+    SUICIDALITY_NOT_CURRENT = "suicidality-not-shown-current"
+    SUICIDALITY_PASSIVE = "suicidality-passive"
+    SUICIDALITY_UNPROVEN = "suicidality-not-confirmed"
+
+
+class Reason(NamedTuple):
+    """Why an answer is what it is, in words, with the records it rests on."""
+
+    code: ReasonCode
+    text: str
+    evidence: tuple[VersionedReference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finding with its reasons and, where it is indeterminate, what would settle it."""
+
+    finding: Finding
+    reasons: tuple[Reason, ...] = ()
+    needed: tuple[str, ...] = ()
+
+
+def all_met(findings: Iterable[Finding]) -> Finding:
+    """Whether every one is met: one not met decides, else one indeterminate leaves it open."""
+    found = set(findings)
+    for worst in (Finding.NOT_MET, Finding.INDETERMINATE):
+        if worst in found:
+            return worst
+    return Finding.MET

@@ -1,0 +1,273 @@
+"""Clinical knowledge as the core uses it: plain data, loaded and checked elsewhere.
+
+Nothing here knows where a value comes from on disk; `service.knowledge` reads `mappings/`, keeps the
+source of every value there, and refuses to build a `Knowledge` from a faulty list.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Generic, NamedTuple, TypeVar
+
+from service.core.records import (
+    Concept,
+    Depression,
+    Indication,
+    Role,
+    Severity,
+    StopReason,
+    SuicidalityKind,
+)
+
+Meaning = TypeVar("Meaning")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeList(Generic[Meaning]):
+    """Codes and what they mean. A hierarchical system also matches every code below a listed one.
+
+    `exact` maps (system, code). `patterns` maps a system to rows whose code has `?` for any one
+    character. The most specific row wins.
+    """
+
+    exact: Mapping[tuple[str, str], Meaning]
+    patterns: Mapping[str, tuple[tuple[re.Pattern[str], Meaning], ...]] = field(default_factory=dict)
+    hierarchical: frozenset[str] = frozenset()
+
+    def meaning(self, system: str | None, code: str | None) -> Meaning | None:
+        """What the list says of a code; `None` where it says nothing."""
+        if system is None or not code:
+            return None
+        if system not in self.hierarchical:
+            return self.exact.get((system, code))
+        for length in range(len(code), 0, -1):
+            prefix = code[:length]
+            found = self.exact.get((system, prefix))
+            if found is not None:
+                return found
+            for pattern, meaning in self.patterns.get(system, ()):
+                if pattern.fullmatch(prefix):
+                    return meaning
+        return None
+
+    def first(self, concept: Concept) -> Meaning | None:
+        """What the list says of the first coding that it knows."""
+        for coding in concept.codings:
+            found = self.meaning(coding.system, coding.code)
+            if found is not None:
+                return found
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseList(Generic[Meaning]):
+    """Whole words and phrases, lower case, and what they mean; the longest phrase wins."""
+
+    phrases: Mapping[str, Meaning]
+    pattern: re.Pattern[str]
+
+    @classmethod
+    def of(cls, phrases: Mapping[str, Meaning]) -> "PhraseList[Meaning]":
+        """Build a list from phrases."""
+        longest_first = sorted(phrases, key=len, reverse=True)
+        joined = "|".join(re.escape(phrase) for phrase in longest_first) or r"(?!)"
+        return cls(phrases, re.compile(rf"(?<![^\W_])(?:{joined})(?![^\W_])"))
+
+    def all_in(self, text: str) -> tuple[Meaning, ...]:
+        """The meaning of every phrase found, longest match first at each place."""
+        return tuple(self.phrases[found] for found in self.pattern.findall(text.lower()))
+
+
+class Ingredient(NamedTuple):
+    """An antidepressant ingredient. Doses are minimum effective doses in mg a day."""
+
+    name: str
+    drug_class: str
+    rxnorm: str | None
+    minimum_mg: float | None
+    strict_minimum_mg: float | None
+    not_a_trial: str | None
+    related: str | None
+
+
+class MedicineMeaning(NamedTuple):
+    """What a medicine code or name stands for.
+
+    `label_mg` are the strengths that the product's own name states, to compare a record's words with.
+    """
+
+    role: Role
+    ingredient: str | None
+    strength_mg: float | None = None
+    unit: str | None = None
+    unit_days: int = 1
+    not_a_trial: str | None = None
+    label_mg: frozenset[float] = frozenset()
+
+
+class Effect(StrEnum):
+    """What a safety finding does to a proposal."""
+
+    EXCLUDES = "excludes"
+    REVIEW = "review"
+    CAUTION = "caution"
+
+
+class ResolvedRule(StrEnum):
+    """What a safety condition does once it is resolved."""
+
+    EXCLUDES = "excludes"
+    REVIEW = "review"
+    IGNORE = "ignore"
+
+
+class SafetyGroup(NamedTuple):
+    """A safety group and its effect in the configured region, with the label section behind it.
+
+    `within_days` limits the effect to recent events; an older one is a caution.
+    """
+
+    id: str
+    title: str
+    effect: Effect | None
+    resolved: ResolvedRule
+    within_days: int | None
+    section: str
+
+
+class UndocumentedDose(StrEnum):
+    """What a criteria set makes of a dose that no record states."""
+
+    ASSUME = "assume"
+    INDETERMINATE = "indeterminate"
+
+
+class InferredFailure(StrEnum):
+    """Ways to infer from a record that a trial failed, where nobody wrote it down."""
+
+    ENDED_WHILE_ACTIVE = "ended-while-active"
+    SWITCHED_OR_AUGMENTED = "switched-or-augmented"
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """A criteria set: the parameters by which treatment resistance is judged."""
+
+    id: str
+    version: str
+    required_trials: int
+    minimum_days: int
+    grace_days: int
+    look_back_years: int
+    switch_days: int
+    stale_days: int
+    suicidality_days: int
+    undocumented_dose: UndocumentedDose
+    strict_doses: bool
+    counted_inferences: frozenset[InferredFailure]
+
+    def minimum_mg(self, ingredient: Ingredient) -> float | None:
+        """The minimum daily dose that this set asks of an ingredient."""
+        if self.strict_doses and ingredient.strict_minimum_mg is not None:
+            return ingredient.strict_minimum_mg
+        return ingredient.minimum_mg
+
+
+class Phase(NamedTuple):
+    """A run of weeks with the same rhythm of sessions."""
+
+    name: str
+    first_week: int
+    last_week: int
+    sessions_a_week: int
+    min_days_between: int
+    dose_options_mg: tuple[int, ...]
+    first_dose_mg: tuple[int, ...]
+    """Dose options of the very first session; empty where they are those of the phase."""
+
+
+class DecisionPoint(NamedTuple):
+    """A point after a week of the protocol at which a clinician decides how to go on."""
+
+    code: str
+    after_week: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A dosing protocol of a label."""
+
+    id: str
+    version: str
+    region: str
+    pathway: str
+    min_age: int
+    max_age: int | None
+    phases: tuple[Phase, ...]
+    decision_points: tuple[DecisionPoint, ...]
+    tasks: tuple[str, ...]
+    then: str
+
+
+class Band(NamedTuple):
+    """A score for a value that is at most `up_to`; `None` is without limit."""
+
+    up_to: float | None
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The published scales that grade how treatment-resistant a depression is."""
+
+    msm_duration_months: tuple[Band, ...]
+    msm_severity: Mapping[str, float]
+    msm_failed: tuple[Band, ...]
+    msm_augmentation: float
+    msm_ect: float
+    mgh_per_failure: float
+    mgh_optimisation: float
+    mgh_augmentation: float
+    mgh_ect: float
+    thase_rush_classes: Mapping[str, int]
+    thase_rush_ect: int
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Everything under `mappings/`, for one criteria set and region."""
+
+    version: str
+    region: str
+    criteria: Criteria
+    systems: Mapping[str, str]
+    classification_systems: frozenset[str]
+    """Condition code systems whose lists here are complete: a code not listed is none of them."""
+    ingredients: Mapping[str, Ingredient]
+    medicine_codes: CodeList[MedicineMeaning]
+    medicine_names: PhraseList[MedicineMeaning]
+    antidepressant_words: re.Pattern[str]
+    depression: CodeList[Depression]
+    not_depression: CodeList[str]
+    depression_words: re.Pattern[str]
+    suicidality: CodeList[SuicidalityKind]
+    safety_conditions: CodeList[str]
+    safety_groups: Mapping[str, SafetyGroup]
+    allergy_codes: CodeList[str]
+    allergy_names: PhraseList[str]
+    stop_codes: CodeList[StopReason]
+    stop_phrases: PhraseList[StopReason]
+    indication_codes: CodeList[Indication]
+    indication_phrases: PhraseList[Indication]
+    severities: CodeList[Severity]
+    dose_frequencies: PhraseList[float]
+    placeholder_dates: frozenset[date]
+    protocols: tuple[Protocol, ...]
+    staging: Staging
+
+    def ingredient(self, name: str | None) -> Ingredient | None:
+        """The ingredient of that name."""
+        return self.ingredients.get(name) if name else None

@@ -1,0 +1,306 @@
+"""What a patient's record says, in clinical terms and with its evidence.
+
+These types are what reading produces and what deciding takes. They know no FHIR spelling.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple
+
+from service.core.dates import Interval, PartialDate
+
+
+class VersionedReference(NamedTuple):
+    """The exact version of a resource that a conclusion rests on."""
+
+    type: str
+    id: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        """Write it as a relative FHIR reference, with the version where it is known."""
+        history = f"/_history/{self.version}" if self.version else ""
+        return f"{self.type}/{self.id}{history}"
+
+
+class Coding(NamedTuple):
+    """A code in a code system; `system` is the id used in `mappings/codes/systems.csv`."""
+
+    system: str | None
+    code: str | None
+    display: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """What a record calls something: its codings and its free text."""
+
+    codings: tuple[Coding, ...] = ()
+    text: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The words a person would recognise it by; empty where there are none."""
+        named = (coding.display for coding in self.codings if coding.display)
+        coded = (coding.code for coding in self.codings if coding.code)
+        return self.text or next(named, None) or next(coded, "")
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """Every piece of text that describes it."""
+        displays = tuple(coding.display for coding in self.codings if coding.display)
+        return (*displays, self.text) if self.text else displays
+
+
+class Identified(StrEnum):
+    """How sure it is which medicine a record names."""
+
+    CODED = "coded"
+    TEXT_ONLY = "text-only"
+    CONFLICT = "code-display-conflict"
+    LOOKS_LIKE_ANTIDEPRESSANT = "looks-like-antidepressant"
+    UNRESOLVED = "unresolved"
+    OTHER = "other"
+
+
+class Role(StrEnum):
+    """What part a medicine plays in this assessment."""
+
+    ANTIDEPRESSANT = "antidepressant"
+    AUGMENTING = "augmenting"
+    ESKETAMINE = "esketamine"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Medicine:
+    """Which medicine a record names, as far as `mappings/` can tell.
+
+    `ingredient` is the name used in `mappings/`, `None` for a medicine that is not in them.
+    `strength_mg` is the amount in one `unit` of the coded product and `unit_days` the days one unit
+    lasts. `not_a_trial` says why it can never be an antidepressant trial.
+    """
+
+    label: str
+    identified: Identified
+    role: Role
+    ingredient: str | None = None
+    strength_mg: float | None = None
+    unit: str | None = None
+    unit_days: int = 1
+    not_a_trial: str | None = None
+
+
+class DoseBasis(StrEnum):
+    """Whether a record says how much was taken."""
+
+    DOCUMENTED = "documented"
+    NOT_DOCUMENTED = "not-documented"
+    UNREADABLE = "unreadable"
+
+
+class Dose(NamedTuple):
+    """A daily dose in mg, as the range the record allows; both `None` unless documented."""
+
+    basis: DoseBasis
+    low_mg: float | None = None
+    high_mg: float | None = None
+
+
+class ExposureStatus(StrEnum):
+    """Whether the record says that the medicine is being taken."""
+
+    ACTIVE = "active"
+    ENDED = "ended"
+    ON_HOLD = "on-hold"
+    INTENDED = "intended"
+    UNKNOWN = "unknown"
+
+
+class StopReason(StrEnum):
+    """Why a medicine was stopped; `UNCLEAR` is a recorded reason that no table knows."""
+
+    INEFFECTIVE = "ineffective"
+    INTOLERANCE = "intolerance"
+    REMISSION = "remission"
+    OTHER = "other"
+    UNCLEAR = "unclear"
+
+
+class Indication(StrEnum):
+    """What a medicine was given for."""
+
+    DEPRESSION = "depression"
+    OTHER = "other"
+    NOT_STATED = "not-stated"
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """One record of a medicine taken, as stated; ends are settled in `core.trials`."""
+
+    medicine: Medicine
+    period: Interval
+    status: ExposureStatus
+    dose: Dose
+    evidence: tuple[VersionedReference, ...]
+    asserted: PartialDate | None = None
+    indication: Indication = Indication.NOT_STATED
+    stop_reasons: frozenset[StopReason] = frozenset()
+
+
+class ClinicalStatus(StrEnum):
+    """Whether a condition is present; relapse and recurrence are `ACTIVE`."""
+
+    ACTIVE = "active"
+    REMISSION = "remission"
+    ENDED = "ended"
+    NOT_STATED = "not-stated"
+
+
+class Verification(StrEnum):
+    """How sure the record is; `UNPROVEN` is unconfirmed, provisional or differential."""
+
+    CONFIRMED = "confirmed"
+    UNPROVEN = "unproven"
+    NOT_STATED = "not-stated"
+
+
+class DepressionState(StrEnum):
+    """What a coded depression says of its present state."""
+
+    MDD = "mdd"
+    PARTIAL_REMISSION = "partial-remission"
+    REMISSION = "remission"
+    UNSPECIFIED = "unspecified"
+
+
+class Severity(StrEnum):
+    """Severity of a depressive episode."""
+
+    MILD = "mild"
+    MODERATE = "moderate"
+    SEVERE = "severe"
+
+
+class Depression(NamedTuple):
+    """What a code list says of a depression."""
+
+    state: DepressionState
+    severity: Severity | None
+    psychotic: bool
+
+
+class SuicidalityKind(StrEnum):
+    """What a suicidality code stands for; only ideation and behaviour can be current."""
+
+    IDEATION = "ideation"
+    BEHAVIOUR = "behaviour"
+    PASSIVE = "passive"
+    HISTORY = "history"
+    NON_SUICIDAL = "non-suicidal-self-harm"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A condition on the record and every domain of this assessment that it falls in.
+
+    `safety` holds ids of `mappings/safety/groups.csv`. `recognised` is false for a condition whose
+    codes no list here can place: it was not screened. `suggests_depression` marks one that only
+    its words place.
+    """
+
+    label: str
+    clinical_status: ClinicalStatus
+    verification: Verification
+    evidence: tuple[VersionedReference, ...]
+    depression: Depression | None = None
+    suicidality: SuicidalityKind | None = None
+    safety: tuple[str, ...] = ()
+    recognised: bool = True
+    suggests_depression: bool = False
+    onset: PartialDate | None = None
+    abatement: PartialDate | None = None
+    abated: bool = False
+    recorded: PartialDate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allergy:
+    """An allergy that falls in a safety group; `by_text` when only its words say so."""
+
+    group: str
+    clinical_status: ClinicalStatus
+    verification: Verification
+    by_text: bool
+    evidence: tuple[VersionedReference, ...]
+
+
+class Excluded(NamedTuple):
+    """A record that was read and set aside, and why (a code of `ExclusionReason`)."""
+
+    evidence: VersionedReference
+    reason: "ExclusionReason"
+
+
+class ExclusionReason(StrEnum):
+    """Why a record takes no part in the assessment."""
+
+    ENTERED_IN_ERROR = "entered-in-error"
+    REFUTED = "refuted"
+    NOT_TAKEN = "not-taken"
+    INTENDED = "intended"
+    STARTS_LATER = "starts-after-as-of"
+    SUPERSEDED = "superseded-version"
+    UNREADABLE = "unreadable"
+
+
+class Unreadable(NamedTuple):
+    """A resource that could not be read: where it is and at which element, never its content."""
+
+    evidence: VersionedReference
+    element: str
+
+
+class DoubtfulDate(NamedTuple):
+    """A date on a record that was set aside because it cannot be meant."""
+
+    evidence: VersionedReference
+    element: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The patient, as far as the assessment needs to know them."""
+
+    evidence: VersionedReference
+    born: PartialDate | None = None
+    deceased: bool = False
+    died: PartialDate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything read about one patient."""
+
+    person: Person
+    exposures: tuple[Exposure, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    allergies: tuple[Allergy, ...] = ()
+    excluded: tuple[Excluded, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    doubtful_dates: tuple[DoubtfulDate, ...] = ()
+    not_read: tuple[str, ...] = field(default=())
+    """Kinds of resource that were not looked at, so that nothing can be said of them."""
+
+
+def reference_order(evidence: tuple[VersionedReference, ...]) -> tuple[tuple[str, str, str], ...]:
+    """A stable order for records: by what they are, not by where they stood."""
+    return tuple((ref.type, ref.id, ref.version or "") for ref in evidence)
+
+
+def age_in_years(born: date, day: date) -> int:
+    """Completed years of life on a day."""
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))

@@ -1,0 +1,128 @@
+"""Safety: what excludes a proposal, what a person must review first, and what the plan must warn of."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from service.core.dates import days_before
+from service.core.depression import is_ended
+from service.core.findings import Finding
+from service.core.knowledge import Effect, Knowledge, ResolvedRule, SafetyGroup
+from service.core.records import (
+    Allergy,
+    ClinicalStatus,
+    Diagnosis,
+    Identified,
+    Record,
+    Role,
+    Verification,
+    VersionedReference,
+)
+
+HYPERSENSITIVITY = "hypersensitivity"
+PRIOR_ESKETAMINE = "prior-esketamine"
+PSYCHOSIS = "psychosis"
+UNREADABLE = "unreadable-safety-record"
+
+_SAFETY_RECORDS = {"Condition", "AllergyIntolerance"}
+_STRENGTH = (Effect.CAUTION, Effect.REVIEW, Effect.EXCLUDES)
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyFinding:
+    """A safety group found on the record: its effect here, how sure, and the label section behind it."""
+
+    id: str
+    title: str
+    effect: Effect
+    finding: Finding
+    section: str
+    evidence: tuple[VersionedReference, ...]
+
+
+def assess_safety(record: Record, knowledge: Knowledge, as_of: date) -> tuple[SafetyFinding, ...]:
+    """Every safety group found, one finding each, the strongest effect first."""
+    found: dict[str, SafetyFinding] = {}
+    for finding in _all_findings(record, knowledge, as_of):
+        known = found.get(finding.id)
+        found[finding.id] = finding if known is None else _merged(known, finding)
+    return tuple(sorted(found.values(), key=lambda f: (-_STRENGTH.index(f.effect), f.id)))
+
+
+def _all_findings(record: Record, knowledge: Knowledge, as_of: date) -> Iterator[SafetyFinding]:
+    groups = knowledge.safety_groups
+    for diagnosis in record.diagnoses:
+        psychotic = diagnosis.depression is not None and diagnosis.depression.psychotic
+        for group_id in dict.fromkeys((*diagnosis.safety, *([PSYCHOSIS] if psychotic else []))):
+            yield from _of_diagnosis(groups[group_id], diagnosis, as_of)
+    for allergy in record.allergies:
+        yield from _of_allergy(groups[allergy.group], allergy)
+    given = [e for e in record.exposures if e.medicine.role is Role.ESKETAMINE]
+    if given:
+        sure = any(e.medicine.identified is Identified.CODED for e in given)
+        finding = Finding.MET if sure else Finding.INDETERMINATE
+        evidence = (ref for exposure in given for ref in exposure.evidence)
+        yield from _finding(groups[PRIOR_ESKETAMINE], Effect.REVIEW, finding, evidence)
+    unreadable = [u.evidence for u in record.unreadable if u.evidence.type in _SAFETY_RECORDS]
+    if unreadable:
+        yield from _finding(groups[UNREADABLE], Effect.REVIEW, Finding.INDETERMINATE, unreadable)
+
+
+def _of_diagnosis(group: SafetyGroup, diagnosis: Diagnosis, as_of: date) -> Iterator[SafetyFinding]:
+    """What a condition means: its group's effect, softened where it is unproven, over or long past."""
+    effect = group.effect
+    if effect is None:
+        return
+    finding = Finding.MET
+    if diagnosis.verification is Verification.UNPROVEN:
+        effect, finding = _at_most_review(effect), Finding.INDETERMINATE
+    elif is_ended(diagnosis, as_of) is Finding.MET and group.within_days is None:
+        if group.resolved is ResolvedRule.IGNORE:
+            return
+        if group.resolved is ResolvedRule.REVIEW and effect is Effect.EXCLUDES:
+            effect, finding = Effect.REVIEW, Finding.INDETERMINATE
+    elif group.within_days is not None:
+        effect, finding = _of_recent(group, effect, diagnosis, as_of)
+    yield from _finding(group, effect, finding, diagnosis.evidence)
+
+
+def _of_recent(
+    group: SafetyGroup, effect: Effect, diagnosis: Diagnosis, as_of: date
+) -> tuple[Effect, Finding]:
+    """An event that matters for some days: within them its effect, after them a caution."""
+    since = days_before(as_of, group.within_days or 0)
+    when = diagnosis.onset
+    if when is None or when.earliest < since <= when.latest:
+        return _at_most_review(effect), Finding.INDETERMINATE
+    return (effect, Finding.MET) if when.earliest >= since else (Effect.CAUTION, Finding.MET)
+
+
+def _of_allergy(group: SafetyGroup, allergy: Allergy) -> Iterator[SafetyFinding]:
+    if group.effect is None:
+        return
+    over = allergy.clinical_status is ClinicalStatus.ENDED
+    if allergy.by_text or over or allergy.verification is Verification.UNPROVEN:
+        effect = _at_most_review(group.effect)
+        yield from _finding(group, effect, Finding.INDETERMINATE, allergy.evidence)
+    else:
+        yield from _finding(group, group.effect, Finding.MET, allergy.evidence)
+
+
+def _at_most_review(effect: Effect) -> Effect:
+    return Effect.REVIEW if effect is Effect.EXCLUDES else effect
+
+
+def _finding(
+    group: SafetyGroup, effect: Effect, finding: Finding, evidence: Iterable[VersionedReference]
+) -> Iterator[SafetyFinding]:
+    refs = tuple(sorted(set(evidence), key=str))
+    yield SafetyFinding(group.id, group.title, effect, finding, group.section, refs)
+
+
+def _merged(one: SafetyFinding, other: SafetyFinding) -> SafetyFinding:
+    """Two findings of one group: the stronger effect, the surer finding, all the evidence."""
+    first, second = sorted(
+        (one, other), key=lambda f: (_STRENGTH.index(f.effect), f.finding is Finding.MET), reverse=True
+    )
+    evidence = tuple(sorted({*first.evidence, *second.evidence}, key=str))
+    return SafetyFinding(first.id, first.title, first.effect, first.finding, first.section, evidence)

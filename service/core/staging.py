@@ -1,0 +1,152 @@
+"""Published staging of treatment resistance, as ranges where the record leaves an item open."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from service.core.depression import DepressionFindings
+from service.core.knowledge import Band, Staging
+from service.core.records import Exposure, Role
+from service.core.trials import Counts, Episode, Trial
+
+_DAYS_A_MONTH = 30.4375
+
+
+class Range(NamedTuple):
+    """A score between `low` and `high`; `unknown` names the items that leave it open."""
+
+    low: float
+    high: float
+    unknown: tuple[str, ...] = ()
+
+
+class StagingScores(NamedTuple):
+    """Maudsley Staging Method, Massachusetts General Hospital staging, Thase-Rush stage."""
+
+    msm: Range
+    mgh_s: Range
+    thase_rush: Range
+
+
+def stage(
+    trials: tuple[Trial, ...],
+    exposures: tuple[Exposure, ...],
+    depression: DepressionFindings,
+    episode: Episode,
+    scales: Staging,
+) -> StagingScores:
+    """Score the three scales. Procedures are not read yet, so ECT is always an open item.
+
+    Sources: Fekadu 2018 (MSM), and the comparison of MSM and MGH-S in PMC7392234; see
+    `mappings/staging.toml`.
+    """
+    sure = [trial for trial in trials if trial.counts is Counts.YES]
+    possible = [trial for trial in trials if trial.counts is not Counts.NO]
+    augmented = _was_augmented(trials, exposures)
+    open_trials = ("which trials failed",) if len(sure) < len(possible) else ()
+    return StagingScores(
+        _msm(len(sure), len(possible), augmented, depression, episode, scales, open_trials),
+        _mgh(len(sure), len(possible), augmented, scales, open_trials),
+        _thase_rush(sure, possible, scales, open_trials),
+    )
+
+
+def _was_augmented(trials: tuple[Trial, ...], exposures: tuple[Exposure, ...]) -> bool:
+    """Whether an augmenting agent certainly ran beside an antidepressant of this episode."""
+    courses = [
+        span
+        for trial in trials
+        if trial.in_episode
+        for course in trial.courses
+        if (span := course.interval.certain)
+    ]
+    agents = [
+        span
+        for exposure in exposures
+        if exposure.medicine.role is Role.AUGMENTING and (span := exposure.period.certain)
+    ]
+    return any(a[0] <= c[1] and c[0] <= a[1] for a in agents for c in courses)
+
+
+def _msm(
+    sure: int,
+    possible: int,
+    augmented: bool,  # noqa: FBT001 - an item of the scale, not a mode
+    depression: DepressionFindings,
+    episode: Episode,
+    scales: Staging,
+    unknown: tuple[str, ...],
+) -> Range:
+    bands = scales.msm_duration_months
+    if episode.assumed:
+        duration = Range(bands[0].score, bands[-1].score, ("duration of the episode",))
+    else:
+        shortest = (episode.as_of - episode.start.latest).days / _DAYS_A_MONTH
+        longest = (episode.as_of - episode.start.earliest).days / _DAYS_A_MONTH
+        duration = Range(_band(bands, shortest), _band(bands, longest))
+    severity = _msm_severity(depression, scales)
+    failed = Range(_band(scales.msm_failed, sure), _band(scales.msm_failed, possible), unknown)
+    agent = scales.msm_augmentation if augmented else 0.0
+    ect = Range(0, scales.msm_ect, ("electroconvulsive therapy",))
+    return _total((duration, severity, failed, Range(agent, agent), ect))
+
+
+def _msm_severity(depression: DepressionFindings, scales: Staging) -> Range:
+    known = []
+    for diagnosis in depression.anchors:
+        graded = diagnosis.depression
+        if graded is not None and graded.psychotic:
+            known.append(scales.msm_severity["psychotic"])
+        elif graded is not None and graded.severity is not None:
+            known.append(scales.msm_severity[graded.severity.value])
+    if known:
+        return Range(max(known), max(known))
+    scores = scales.msm_severity.values()
+    return Range(min(scores), max(scores), ("severity",))
+
+
+def _mgh(
+    sure: int,
+    possible: int,
+    augmented: bool,  # noqa: FBT001 - an item of the scale, not a mode
+    scales: Staging,
+    unknown: tuple[str, ...],
+) -> Range:
+    failed = Range(sure * scales.mgh_per_failure, possible * scales.mgh_per_failure, unknown)
+    optimised = Range(0, possible * scales.mgh_optimisation, ("optimisation",) if possible else ())
+    agent = scales.mgh_augmentation if augmented else 0.0
+    ect = Range(0, scales.mgh_ect, ("electroconvulsive therapy",))
+    return _total((failed, optimised, Range(agent, agent), ect))
+
+
+def _thase_rush(
+    sure: list[Trial], possible: list[Trial], scales: Staging, unknown: tuple[str, ...]
+) -> Range:
+    """Stage 0 to V; each stage needs the one before it."""
+    low = _thase_rush_stage(_classes(sure), scales)
+    high = _thase_rush_stage(_classes(possible), scales)
+    if high == scales.thase_rush_ect - 1:
+        return Range(low, scales.thase_rush_ect, (*unknown, "electroconvulsive therapy"))
+    return Range(low, high, unknown)
+
+
+def _classes(trials: Iterable[Trial]) -> list[str]:
+    return [trial.ingredient.drug_class if trial.ingredient else trial.name for trial in trials]
+
+
+def _thase_rush_stage(classes: list[str], scales: Staging) -> int:
+    if len(set(classes)) <= 1:
+        return min(len(classes), 1)
+    reached = 2
+    for name, number in sorted(scales.thase_rush_classes.items(), key=lambda item: item[1]):
+        if name in classes and reached == number - 1:
+            reached = number
+    return reached
+
+
+def _band(bands: tuple[Band, ...], value: float) -> float:
+    return next(band.score for band in bands if band.up_to is None or value <= band.up_to)
+
+
+def _total(items: tuple[Range, ...]) -> Range:
+    unknown = tuple(dict.fromkeys(name for item in items for name in item.unknown))
+    return Range(sum(i.low for i in items), sum(i.high for i in items), unknown)

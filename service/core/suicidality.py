@@ -1,0 +1,107 @@
+"""Suicidality on the record: is it current, and what must a clinician be told whatever the decision."""
+
+from datetime import date
+from typing import NamedTuple
+
+from service.core.dates import days_before
+from service.core.depression import is_ended
+from service.core.findings import Answer, Finding, Reason, ReasonCode
+from service.core.knowledge import Criteria
+from service.core.records import (
+    Diagnosis,
+    Record,
+    SuicidalityKind,
+    Verification,
+    VersionedReference,
+)
+
+SUICIDALITY = "suicidality"
+SUICIDALITY_HISTORY = "suicidality-history"
+
+_NEEDED = "whether suicidal ideation or behaviour is present now"
+
+
+class Alert(NamedTuple):
+    """Something a clinician must see first, whatever the decision."""
+
+    code: str
+    text: str
+    evidence: tuple[VersionedReference, ...]
+
+
+def assess_suicidality(record: Record, criteria: Criteria, as_of: date) -> Answer:
+    """Whether suicidal ideation or behaviour is current.
+
+    Recorded or begun within the criteria set's window: met. Older, undated, passive or unconfirmed
+    but not over: indeterminate. A history or a sequela is never current.
+    """
+    graded = [(d, _grade(d, criteria, as_of)) for d in record.diagnoses if d.suicidality is not None]
+    current = [reason for _, (finding, reason) in graded if finding is Finding.MET]
+    open_ = [reason for _, (finding, reason) in graded if finding is Finding.INDETERMINATE]
+    unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type == "Condition")
+    if current:
+        return Answer(Finding.MET, tuple(current))
+    if unreadable:
+        text = "a condition on record could not be read"
+        open_.append(Reason(ReasonCode.UNREADABLE_CONDITIONS, text, unreadable))
+    if open_:
+        return Answer(Finding.INDETERMINATE, tuple(open_), (_NEEDED,))
+    evidence = tuple(ref for d, _ in graded for ref in d.evidence)
+    text = "no current suicidality is recorded; that is not an assessment of the risk"
+    return Answer(Finding.NOT_MET, (Reason(ReasonCode.NO_SUICIDALITY, text, evidence),))
+
+
+def _grade(diagnosis: Diagnosis, criteria: Criteria, as_of: date) -> tuple[Finding, Reason]:
+    evidence = diagnosis.evidence
+    kind = diagnosis.suicidality
+    if kind in {SuicidalityKind.HISTORY, SuicidalityKind.NON_SUICIDAL}:
+        text = "a history, or self-harm without intent to die, is not current suicidality"
+        return Finding.NOT_MET, Reason(ReasonCode.NO_SUICIDALITY, text, evidence)
+    if is_ended(diagnosis, as_of) is Finding.MET:
+        text = "the recorded suicidality has ended"
+        return Finding.NOT_MET, Reason(ReasonCode.NO_SUICIDALITY, text, evidence)
+    if diagnosis.verification is Verification.UNPROVEN:
+        text = "the recorded suicidality is not confirmed"
+        return Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_UNPROVEN, text, evidence)
+    if kind is SuicidalityKind.PASSIVE:
+        text = "the recorded thoughts are passive"
+        return Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_PASSIVE, text, evidence)
+    since = days_before(as_of, criteria.suicidality_days)
+    dates = [d for d in (diagnosis.onset, diagnosis.recorded) if d is not None]
+    if any(since <= d.earliest and d.latest <= as_of for d in dates) and _is_sure(diagnosis, as_of):
+        text = f"suicidality was recorded within the last {criteria.suicidality_days} days"
+        return Finding.MET, Reason(ReasonCode.CURRENT_SUICIDALITY, text, evidence)
+    text = f"suicidality is on record, but not dated within the last {criteria.suicidality_days} days"
+    return Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_NOT_CURRENT, text, evidence)
+
+
+def _is_sure(diagnosis: Diagnosis, as_of: date) -> bool:
+    return is_ended(diagnosis, as_of) is Finding.NOT_MET
+
+
+def suicidality_alerts(record: Record, current: Answer) -> tuple[Alert, ...]:
+    """Alerts for every trace of suicidality, independent of the decision."""
+    alerts = []
+    present = {
+        ref
+        for reason in current.reasons
+        if current.finding is not Finding.NOT_MET
+        and reason.code is not ReasonCode.UNREADABLE_CONDITIONS
+        for ref in reason.evidence
+    }
+    if present:
+        text = (
+            "Suicidality on record: assess the risk now, in person. "
+            "A draft plan is no substitute for that."
+        )
+        alerts.append(Alert(SUICIDALITY, text, tuple(sorted(present, key=str))))
+    past = {
+        ref
+        for d in record.diagnoses
+        if d.suicidality is not None and not present.intersection(d.evidence)
+        for ref in d.evidence
+    }
+    if past:
+        text = "Earlier suicidality or self-harm on record: take it into account when assessing the risk."
+        alerts.append(Alert(SUICIDALITY_HISTORY, text, tuple(sorted(past, key=str))))
+    return tuple(alerts)

@@ -1,0 +1,1 @@
+"""FHIR at the edge: the client, and reading FHIR JSON into core records."""

@@ -1,0 +1,198 @@
+"""The FHIR server, read over HTTP. The only module that knows httpx.
+
+A request is retried while the server is unreachable or overloaded, waiting as long as `Retry-After` asks.
+Any other fault is a `ServerError` that names the request and never repeats what the server sent.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import stamina
+from httpx_aiohttp import HttpxAiohttpClient
+
+from service import __version__
+from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.fhir.views import BundleView, CapabilityView
+from service.settings import Settings
+
+Decoded = TypeVar("Decoded")
+
+_HEADERS = {
+    "Accept": "application/fhir+json",
+    # HAPI answers a repeated search from a cache of up to 60 seconds unless asked not to.
+    "Cache-Control": "no-cache",
+    "User-Agent": f"trd-careplan/{__version__}",
+}
+_TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LONGEST_WAIT = 60.0
+_LARGEST_ANSWER = 64 * 1024 * 1024
+_MOST_PAGES = 1000
+_BUNDLE = msgspec.json.Decoder(BundleView)
+_CAPABILITY = msgspec.json.Decoder(CapabilityView)
+
+
+class _Overloaded(Exception):  # noqa: N818 - a signal to try again inside this module
+    """The server asks to be left alone for a while; `wait` is in seconds, if it says how long."""
+
+    def __init__(self, status: int, wait: float | None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.wait = wait
+
+
+class FhirClient:
+    """Reads from one FHIR server, a bounded number of requests at a time.
+
+    `seconds` bounds one answer from the first byte sent to the last received.
+    """
+
+    def __init__(
+        self, base: str, http: httpx.AsyncClient, *, seconds: float, attempts: int, connections: int
+    ) -> None:
+        self.base = base.rstrip("/")
+        self._http = http
+        self._seconds = seconds
+        self._attempts = attempts
+        self._turns = asyncio.Semaphore(connections)
+        self._capability: CapabilityView | None = None
+
+    async def get(self, path: str, params: dict[str, str] | None = None) -> bytes:
+        """The body of one answer. `path` is relative to the base, or an absolute address on its origin.
+
+        Raises `ServerUnreachable`, `ServerRefused` (with the status) or `ServerMisread`.
+        """
+        url = path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
+        request = f"GET {urlsplit(url).path}"
+        retries = stamina.retry_context(
+            on=_how_long, attempts=self._attempts, timeout=None, wait_max=_LONGEST_WAIT / 12
+        )
+        try:
+            async for attempt in retries:
+                with attempt:
+                    return await self._send(url, params, request)
+        except _Overloaded as error:
+            raise ServerRefused(f"{request}: the server answered {error.status}", error.status) from None
+        except TimeoutError:
+            raise ServerUnreachable(f"{request}: no answer within {self._seconds:g} seconds") from None
+        except httpx.TransportError as error:
+            raise ServerUnreachable(f"{request}: the server cannot be reached ({_name(error)})") from None
+        raise AssertionError  # pragma: no cover - stamina either returns or raises
+
+    async def _send(self, url: str, params: dict[str, str] | None, request: str) -> bytes:
+        async with (
+            self._turns,
+            asyncio.timeout(self._seconds),
+            self._http.stream("GET", url, params=params, headers=_HEADERS) as response,
+        ):
+            if response.status_code in _TRY_AGAIN:
+                raise _Overloaded(response.status_code, _retry_after(response.headers.get("Retry-After")))
+            if response.status_code != httpx.codes.OK:
+                raise ServerRefused(
+                    f"{request}: the server answered {response.status_code}", response.status_code
+                )
+            kind = response.headers.get("Content-Type", "").partition(";")[0]
+            if "json" not in kind:
+                raise ServerMisread(f"{request}: the answer is {kind or 'of no stated type'}, not FHIR JSON")
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _LARGEST_ANSWER:
+                    raise ServerMisread(f"{request}: the answer is larger than {_LARGEST_ANSWER} bytes")
+            return bytes(body)
+
+    async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
+        """Every page of a search, following `next` on the same origin only.
+
+        Raises `ServerError` when any page cannot be read: half a record is never an answer.
+        """
+        where = f"GET {path}"
+        bundle = self._page(await self.get(path, params), where)
+        yield bundle
+        seen: set[str] = set()
+        while (following := bundle.next) is not None:
+            if _origin(following) != _origin(self.base):
+                raise ServerMisread(f"{where}: the next page is on another server")
+            if following in seen or len(seen) >= _MOST_PAGES:
+                raise ServerMisread(f"{where}: its pages do not end")
+            seen.add(following)
+            bundle = self._page(await self.get(following), f"{where}, page {len(seen) + 1}")
+            yield bundle
+
+    def _page(self, body: bytes, where: str) -> BundleView:
+        bundle = _decoded(_BUNDLE, body, where)
+        if bundle.resource_type != "Bundle":
+            raise ServerMisread(f"{where}: the answer is not a Bundle")
+        return bundle
+
+    async def capability(self) -> CapabilityView:
+        """The server's CapabilityStatement, read once."""
+        if self._capability is None:
+            body = await self.get("metadata")
+            statement = _decoded(_CAPABILITY, body, "GET metadata")
+            if statement.resource_type != "CapabilityStatement":
+                raise ServerMisread("GET metadata: the answer is not a CapabilityStatement")
+            self._capability = statement
+        return self._capability
+
+
+@asynccontextmanager
+async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
+    """A client for the configured server. Raises `SettingsError` when none is configured."""
+    if settings.fhir_base_url is None:
+        raise SettingsError("TRD_FHIR_BASE_URL: not set; it is needed to read from a FHIR server")
+    limits = httpx.Limits(max_connections=settings.fhir_connections)
+    async with HttpxAiohttpClient(limits=limits, timeout=settings.fhir_timeout) as http:
+        yield FhirClient(
+            str(settings.fhir_base_url),
+            http,
+            seconds=settings.fhir_timeout,
+            attempts=settings.fhir_attempts,
+            connections=settings.fhir_connections,
+        )
+
+
+def _decoded(decoder: msgspec.json.Decoder[Decoded], body: bytes, where: str) -> Decoded:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ServerMisread(f"{where}: the answer is not the FHIR JSON expected") from None
+
+
+def _how_long(error: Exception) -> bool | float:
+    """Whether to try again after an error, and after how many seconds if the server said so."""
+    if isinstance(error, _Overloaded):
+        if error.wait is None:
+            return True
+        return error.wait if error.wait <= _LONGEST_WAIT else False
+    return isinstance(error, httpx.TransportError | TimeoutError)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """`Retry-After` in seconds; it may be a number or a date."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return (parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme))
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__

@@ -1,0 +1,172 @@
+"""Gather one patient's record from a FHIR server, in the fewest requests that it can answer completely.
+
+`$everything` where the server offers it, else a read of the Patient and one search a kind of resource, side by
+side. Both give the same records. Medicines by reference that did not come along are read one by one.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from http import HTTPStatus
+
+import msgspec
+
+from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
+from service.fhir.client import FhirClient
+from service.fhir.read import READ_TYPES
+from service.fhir.sources import Gathered, Source, take_resource
+from service.fhir.views import (
+    BundleView,
+    EntryView,
+    OutcomeView,
+    ReferenceView,
+    ResourceCapability,
+    View,
+)
+
+_PAGE_SIZE = "200"
+_SEARCHED = tuple(kind for kind in READ_TYPES if kind not in {"Patient", "Medication"})
+_INCLUDE_MEDICATION = "MedicationStatement:medication"
+
+
+class _MedicineLink(View):
+    """Where a statement's medicine is, if it is elsewhere."""
+
+    medication_reference: ReferenceView | None = None
+
+
+_LINK = msgspec.json.Decoder(_MedicineLink)
+_OUTCOME = msgspec.json.Decoder(OutcomeView)
+
+
+async def gather(client: FhirClient, patient_id: str) -> Gathered:
+    """Everything that is read of one patient, complete, or a `ServerError`."""
+    capability = await client.capability()
+    offered = {resource.type: resource for rest in capability.rest for resource in rest.resource}
+    everything = _offers_everything(offered.get("Patient"))
+    if everything:
+        sources = await _everything(client, patient_id)
+    else:
+        sources = await _by_searches(client, patient_id, offered)
+    sources += await _missing_medications(client, sources)
+    not_read = tuple(kind for kind in _SEARCHED if kind not in offered)
+    return Gathered(tuple(sources), patient_id, client.base, compartment=everything, not_read=not_read)
+
+
+def _offers_everything(patient: ResourceCapability | None) -> bool:
+    return patient is not None and any(operation.name == "everything" for operation in patient.operation)
+
+
+async def _everything(client: FhirClient, patient_id: str) -> list[Source]:
+    path = f"Patient/{patient_id}/$everything"
+    sources = await _all_pages(client, path, {"_type": ",".join(READ_TYPES), "_count": _PAGE_SIZE})
+    if not any(s.head.resource_type == "Patient" and s.head.id == patient_id for s in sources):
+        raise ServerRefused(f"GET {path}: the answer has no such Patient", HTTPStatus.NOT_FOUND)
+    return sources
+
+
+async def _by_searches(
+    client: FhirClient, patient_id: str, offered: dict[str | None, ResourceCapability]
+) -> list[Source]:
+    async with asyncio.TaskGroup() as tasks:
+        patient = tasks.create_task(client.get(f"Patient/{patient_id}"))
+        searches = [
+            tasks.create_task(_all_pages(client, kind, _search_of(offered[kind], patient_id)))
+            for kind in _SEARCHED
+            if kind in offered
+        ]
+    found = [_taken(patient.result(), None, f"GET Patient/{patient_id}")]
+    for search in searches:
+        found.extend(search.result())
+    return found
+
+
+def _search_of(kind: ResourceCapability, patient_id: str) -> dict[str, str]:
+    params = {"patient": patient_id, "_count": _PAGE_SIZE}
+    if _INCLUDE_MEDICATION in kind.search_include:
+        params["_include"] = _INCLUDE_MEDICATION
+    return params
+
+
+async def _all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
+    """The resources of every page, once each, checked against the total where the server states one."""
+    sources: dict[tuple[str | None, str | None, str | None], Source] = {}
+    matches, total = 0, None
+    async for page in client.pages(path, params):
+        total = page.total if page.total is not None else total
+        matches += _count_matches(page)
+        for source in _entries(page, path):
+            key = (source.head.resource_type, source.head.id, source.head.meta.version_id)
+            sources.setdefault(key if source.head.id else (None, None, str(len(sources))), source)
+    if total is not None and matches < total:
+        raise ServerMisread(f"GET {path}: the answer has {matches} of {total} resources")
+    return list(sources.values())
+
+
+def _count_matches(page: BundleView) -> int:
+    return sum(entry.search is None or entry.search.mode in {None, "match"} for entry in page.entry)
+
+
+def _entries(page: BundleView, path: str) -> Iterable[Source]:
+    for entry in page.entry:
+        if not bytes(entry.resource):
+            raise ServerMisread(f"GET {path}: an entry has no resource")
+        source = _taken(entry.resource, entry.full_url, f"GET {path}")
+        if source.head.resource_type == "OperationOutcome":
+            _heed(entry, path)
+        elif source.head.resource_type is None or source.head.resource_type in READ_TYPES:
+            yield source
+
+
+def _heed(entry: EntryView, path: str) -> None:
+    """An outcome among the results: an error in it means that the answer is not complete."""
+    try:
+        outcome = _OUTCOME.decode(entry.resource)
+    except msgspec.DecodeError:
+        raise ServerMisread(f"GET {path}: it came with an outcome that cannot be read") from None
+    if any(issue.severity in {"error", "fatal"} for issue in outcome.issue):
+        raise ServerMisread(f"GET {path}: it came with an error of the server")
+
+
+def _taken(content: bytes | msgspec.Raw, url: str | None, where: str) -> Source:
+    try:
+        return take_resource(content, url)
+    except (NotJson, NotFhir):
+        raise ServerMisread(f"{where}: the answer is not a FHIR resource") from None
+
+
+async def _missing_medications(client: FhirClient, sources: list[Source]) -> list[Source]:
+    """Read the medicines that statements refer to on this server and that did not come along."""
+    present = {s.head.id for s in sources if s.head.resource_type == "Medication"}
+    wanted = {identity for source in sources if (identity := _medicine_elsewhere(source, client.base))}
+    async with asyncio.TaskGroup() as tasks:
+        reads = [tasks.create_task(_medication(client, identity)) for identity in sorted(wanted - present)]
+    return [source for read in reads if (source := read.result()) is not None]
+
+
+def _medicine_elsewhere(source: Source, base: str) -> str | None:
+    """The id of the Medication on this server that a statement refers to."""
+    if source.head.resource_type != "MedicationStatement":
+        return None
+    try:
+        link = _LINK.decode(source.content).medication_reference
+    except msgspec.DecodeError:
+        return None
+    address = (link.reference or "") if link else ""
+    kind, _, identity = address.removeprefix(f"{base}/").partition("/_history/")[0].partition("/")
+    return identity if kind == "Medication" and _is_id(identity) else None
+
+
+async def _medication(client: FhirClient, identity: str) -> Source | None:
+    """A Medication, or `None` when the server no longer has it: then the reference leads nowhere."""
+    path = f"Medication/{identity}"
+    try:
+        return _taken(await client.get(path), f"{client.base}/{path}", f"GET {path}")
+    except ServerRefused as error:
+        if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+            return None
+        raise
+
+
+def _is_id(text: str) -> bool:
+    """Whether a text is a FHIR id: https://hl7.org/fhir/R4/datatypes.html#id."""
+    return 0 < len(text) <= 64 and text.isascii() and text.replace("-", "").replace(".", "").isalnum()  # noqa: PLR2004

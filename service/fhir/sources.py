@@ -1,0 +1,114 @@
+"""What was gathered about one patient, before anything is read: resources as they came, entry by entry."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from service.core.records import VersionedReference
+from service.errors import NotFhir, NotJson
+from service.fhir.views import Head
+
+_HEAD = msgspec.json.Decoder(Head)
+_LONGEST_NUMBER = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One resource as it came, with what it says of itself and the address it came under."""
+
+    head: Head
+    content: bytes | msgspec.Raw
+    url: str | None = None
+
+    @property
+    def reference(self) -> VersionedReference:
+        """The version of the resource that conclusions rest on."""
+        return VersionedReference(
+            self.head.resource_type or "Resource", self.head.id or "unidentified", self.head.meta.version_id
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """One patient's resources, and the kinds that could not be looked at.
+
+    `patient_id` is the patient asked for, `None` for a file (then the only Patient in it). `base` is the
+    server's address, for telling its absolute references from those to other servers. `compartment` marks
+    the answer of `$everything`, which by its definition also holds records of others that name the patient.
+    """
+
+    sources: tuple[Source, ...]
+    patient_id: str | None = None
+    base: str | None = None
+    compartment: bool = False
+    not_read: tuple[str, ...] = ()
+
+
+def take_resource(content: bytes | msgspec.Raw, url: str | None = None) -> Source:
+    """Take one resource in, looking no further than its type, id and version.
+
+    A resource without a readable head is kept, to be reported as unreadable. Raises `NotJson` for what is
+    no JSON object.
+    """
+    try:
+        return Source(_HEAD.decode(content), content, url)
+    except msgspec.ValidationError:
+        return Source(_readable_head(content), content, url)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = "not a JSON object"
+        raise NotJson(message) from error
+
+
+def _readable_head(content: bytes | msgspec.Raw) -> Head:
+    """As much of a broken head as can be told, so that the fault can be named."""
+    try:
+        values = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        message = "not a JSON object"
+        raise NotFhir(message)
+    kind, identity = values.get("resourceType"), values.get("id")
+    return Head(kind if isinstance(kind, str) else None, identity if isinstance(identity, str) else None)
+
+
+class Versions(NamedTuple):
+    """Resources with their duplicates told apart.
+
+    `contradictory` came twice under one id and version with different content.
+    """
+
+    latest: tuple[Source, ...]
+    superseded: tuple[Source, ...]
+    contradictory: tuple[Source, ...]
+
+
+def tell_versions(sources: Iterable[Source]) -> Versions:
+    """Keep the latest version of each resource. Resources without an id are all kept."""
+    latest: dict[tuple[str, str], Source] = {}
+    nameless: list[Source] = []
+    superseded: list[Source] = []
+    contradictory: dict[VersionedReference, Source] = {}
+    for source in sources:
+        kind, identity = source.head.resource_type, source.head.id
+        if not kind or not identity:
+            nameless.append(source)
+            continue
+        known = latest.setdefault((kind, identity), source)
+        if known is source:
+            continue
+        if source.reference != known.reference:
+            older, latest[kind, identity] = sorted((known, source), key=_age_of_version)
+            superseded.append(older)
+        elif bytes(source.content) != bytes(known.content):
+            contradictory[source.reference] = source
+    kept = tuple(s for s in (*latest.values(), *nameless) if s.reference not in contradictory)
+    return Versions(kept, tuple(superseded), tuple(contradictory.values()))
+
+
+def _age_of_version(source: Source) -> tuple[str, int, str]:
+    version = source.head.meta.version_id or ""
+    number = int(version) if version.isdecimal() and len(version) < _LONGEST_NUMBER else 0
+    return (source.head.meta.last_updated or "", number, version)

@@ -1,0 +1,218 @@
+"""Narrow views of FHIR R4 resources: the elements this service uses, and nothing else.
+
+Decoding a view checks the shape of those elements only, so that an odd element elsewhere never hides a
+record. A full model of every resource would cost sixty times as much (docs/decisions/0002).
+"""
+
+import msgspec
+
+class View(msgspec.Struct, rename="camel", frozen=True):
+    """A FHIR element; its JSON names are the camel case of the attribute names."""
+
+
+class Meta(View):
+    version_id: str | None = None
+    last_updated: str | None = None
+
+
+class CodingView(View):
+    system: str | None = None
+    code: str | None = None
+    display: str | None = None
+
+
+class ConceptView(View):
+    coding: list[CodingView] = []
+    text: str | None = None
+
+
+class IdentifierView(View):
+    system: str | None = None
+    value: str | None = None
+
+
+class ReferenceView(View):
+    reference: str | None = None
+    type: str | None = None
+    identifier: IdentifierView | None = None
+    display: str | None = None
+
+
+class PeriodView(View):
+    start: str | None = None
+    end: str | None = None
+
+
+class QuantityView(View):
+    value: float | None = None
+    unit: str | None = None
+    code: str | None = None
+
+
+class RangeView(View):
+    low: QuantityView | None = None
+    high: QuantityView | None = None
+
+
+class RepeatView(View):
+    frequency: int | None = None
+    frequency_max: int | None = None
+    period: float | None = None
+    period_max: float | None = None
+    period_unit: str | None = None
+    day_of_week: list[str] = []
+    when: list[str] = []
+    bounds_period: PeriodView | None = None
+
+
+class TimingView(View):
+    repeat: RepeatView | None = None
+    code: ConceptView | None = None
+
+
+class DoseAndRateView(View):
+    dose_quantity: QuantityView | None = None
+    dose_range: RangeView | None = None
+
+
+class DosageView(View):
+    text: str | None = None
+    timing: TimingView | None = None
+    as_needed_boolean: bool | None = None
+    as_needed_codeable_concept: ConceptView | None = None
+    dose_and_rate: list[DoseAndRateView] = []
+
+
+class Head(View):
+    """What every resource says of itself."""
+
+    resource_type: str | None = None
+    id: str | None = None
+    meta: Meta = Meta()
+    modifier_extension: list[msgspec.Raw] = []
+
+
+class ContainedView(View):
+    id: str | None = None
+    resource_type: str | None = None
+    code: ConceptView | None = None
+
+
+class MedicationView(View):
+    code: ConceptView | None = None
+
+
+class LinkView(View):
+    other: ReferenceView | None = None
+    type: str | None = None
+
+
+class PatientView(View):
+    identifier: list[IdentifierView] = []
+    birth_date: str | None = None
+    deceased_boolean: bool | None = None
+    deceased_date_time: str | None = None
+    link: list[LinkView] = []
+
+
+class MedicationStatementView(View):
+    subject: ReferenceView
+    status: str | None = None
+    status_reason: list[ConceptView] = []
+    medication_codeable_concept: ConceptView | None = None
+    medication_reference: ReferenceView | None = None
+    effective_date_time: str | None = None
+    effective_period: PeriodView | None = None
+    date_asserted: str | None = None
+    reason_code: list[ConceptView] = []
+    dosage: list[DosageView] = []
+    contained: list[ContainedView] = []
+
+
+class ConditionView(View):
+    subject: ReferenceView
+    clinical_status: ConceptView | None = None
+    verification_status: ConceptView | None = None
+    severity: ConceptView | None = None
+    code: ConceptView | None = None
+    onset_date_time: str | None = None
+    onset_age: QuantityView | None = None
+    onset_period: PeriodView | None = None
+    onset_range: RangeView | None = None
+    onset_string: str | None = None
+    abatement_date_time: str | None = None
+    abatement_age: QuantityView | None = None
+    abatement_period: PeriodView | None = None
+    abatement_range: RangeView | None = None
+    abatement_string: str | None = None
+    recorded_date: str | None = None
+
+
+class AllergyView(View):
+    patient: ReferenceView
+    clinical_status: ConceptView | None = None
+    verification_status: ConceptView | None = None
+    code: ConceptView | None = None
+    reaction: list["ReactionView"] = []
+
+
+class ReactionView(View):
+    substance: ConceptView | None = None
+
+
+class SearchView(View):
+    mode: str | None = None
+
+
+class EntryView(View):
+    full_url: str | None = None
+    resource: msgspec.Raw = msgspec.Raw()
+    search: SearchView | None = None
+
+
+class BundleLinkView(View):
+    relation: str | None = None
+    url: str | None = None
+
+
+class BundleView(View):
+    resource_type: str | None = None
+    type: str | None = None
+    total: int | None = None
+    link: list[BundleLinkView] = []
+    entry: list[EntryView] = []
+
+    @property
+    def next(self) -> str | None:
+        """The address of the next page."""
+        return next((link.url for link in self.link if link.relation == "next"), None)
+
+
+class IssueView(View):
+    severity: str | None = None
+    code: str | None = None
+
+
+class OutcomeView(View):
+    issue: list[IssueView] = []
+
+
+class ResourceCapability(View):
+    type: str | None = None
+    search_include: list[str] = []
+    operation: list["OperationCapability"] = []
+
+
+class OperationCapability(View):
+    name: str | None = None
+
+
+class RestCapability(View):
+    mode: str | None = None
+    resource: list[ResourceCapability] = []
+
+
+class CapabilityView(View):
+    resource_type: str | None = None
+    fhir_version: str | None = None
+    rest: list[RestCapability] = []

@@ -1,0 +1,761 @@
+"""Load `mappings/`: the one path from reviewable lists to the core's `Knowledge`.
+
+Every list is checked on every load against the lock (sha256) and against the others. Any fault refuses the
+whole: a service with a wrong list must not start. Faults name the file and the line.
+"""
+
+import csv
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service.core.knowledge import (
+    Band,
+    CodeList,
+    Criteria,
+    DecisionPoint,
+    Effect,
+    InferredFailure,
+    Ingredient,
+    Knowledge,
+    MedicineMeaning,
+    Phase,
+    PhraseList,
+    Protocol,
+    ResolvedRule,
+    SafetyGroup,
+    Staging,
+    UndocumentedDose,
+)
+from service.core.records import (
+    Depression,
+    DepressionState,
+    Indication,
+    Role,
+    Severity,
+    StopReason,
+    SuicidalityKind,
+)
+from service.errors import MappingsError, SettingsError
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+S = TypeVar("S", bound="_Signed")
+
+LOCK = "lock.toml"
+_MILLIGRAMS = re.compile(r"(\d+(?:\.\d+)?)\s*mg\b", re.IGNORECASE)
+
+
+def mappings_directory() -> Path:
+    """Where the lists are: inside the installed package, or beside it in a checkout."""
+    installed = Path(str(resources.files("service"))) / "mappings"
+    return installed if installed.is_dir() else installed.parent.parent / "mappings"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a CSV list; `line` counts from 1 with the header."""
+
+    file: str
+    line: int
+    values: Mapping[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        """The value of a column, without surrounding white space."""
+        return self.values[column].strip()
+
+    def optional(self, column: str) -> str | None:
+        """The value of a column, `None` where it is empty."""
+        return self[column] or None
+
+
+@dataclass
+class Faults:
+    """Collects what is wrong, so that one run names everything."""
+
+    found: list[str] = field(default_factory=list)
+
+    def add(self, file: str, line: int | None, what: str) -> None:
+        """Note a fault of a file, and of its line where there is one."""
+        self.found.append(f"{file}{f':{line}' if line else ''}: {what}")
+
+    def of(self, row: Row, what: str) -> None:
+        """Note a fault of a row."""
+        self.add(row.file, row.line, what)
+
+
+def load_knowledge(directory: Path, *, criteria: str, region: str) -> Knowledge:
+    """Read and check everything under `directory` and build the knowledge for one criteria set and region.
+
+    Raises `MappingsError` with every fault found, `SettingsError` for a criteria set or region that
+    is not there.
+    """
+    faults = Faults()
+    loader = _Loader(directory, faults, region)
+    knowledge = loader.load(criteria)
+    if faults.found or knowledge is None:
+        raise MappingsError(sorted(faults.found))
+    return knowledge
+
+
+def lists_in(directory: Path) -> list[Path]:
+    """Every list that the lock must hold, in a stable order."""
+    return sorted(p for p in directory.rglob("*") if p.suffix in {".csv", ".toml"} and p.name != LOCK)
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a list."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_lock(directory: Path, today: date) -> str:
+    """Write the lock anew. A list that changed gets today's date; version and source are kept.
+
+    Returns the text of the lock.
+    """
+    path = directory / LOCK
+    known = {entry["file"]: entry for entry in _read_lock(path)} if path.exists() else {}
+    parts = ["# Pins every list. Written by `trd-careplan mappings lock`; `mappings check` compares.\n"]
+    for listed in lists_in(directory):
+        name = listed.relative_to(directory).as_posix()
+        sha256 = digest_of(listed)
+        before = known.get(name, {})
+        changed = before.get("sha256") != sha256
+        when = today.isoformat() if changed else str(before["date"])
+        version = str(before.get("version", "1"))
+        if changed and before:
+            version = str(int(version) + 1)
+        parts.append(
+            f'\n[[list]]\nfile = "{name}"\nversion = "{version}"\ndate = "{when}"\nsha256 = "{sha256}"\n'
+            f'source = "{before.get("source", "named in each row or value of the file")}"\n'
+        )
+    text = "".join(parts)
+    path.write_text(text, encoding="utf-8")
+    return text
+
+
+def _read_lock(path: Path) -> list[dict[str, str]]:
+    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("list", [])
+    return cast("list[dict[str, str]]", entries)
+
+
+# --- shapes of the TOML files ---------------------------------------------------------------------
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_Source = Annotated[str, Field(min_length=1)]
+
+
+class _Sourced(_Strict, Generic[T]):
+    value: T
+    source: _Source
+
+
+class _Parameters(_Strict):
+    required_trials: _Sourced[Annotated[int, Field(ge=1)]]
+    minimum_days: _Sourced[Annotated[int, Field(ge=1)]]
+    grace_days: _Sourced[Annotated[int, Field(ge=0)]]
+    look_back_years: _Sourced[Annotated[int, Field(ge=1)]]
+    switch_days: _Sourced[Annotated[int, Field(ge=0)]]
+    stale_days: _Sourced[Annotated[int, Field(ge=1)]]
+    suicidality_days: _Sourced[Annotated[int, Field(ge=1)]]
+    undocumented_dose: _Sourced[UndocumentedDose]
+    doses: _Sourced[Literal["lenient", "strict"]]
+    counted_inferences: _Sourced[list[InferredFailure]]
+
+
+class _Signed(_Strict):
+    """What every criteria set and protocol says of itself."""
+
+    id: str
+    version: str
+    status: Literal["draft", "active", "retired"]
+    title: str
+    source: _Source
+    reviewer: str
+
+
+class _CriteriaFile(_Signed):
+    parameters: _Parameters
+
+
+class _PhaseFile(_Strict):
+    name: str
+    weeks: tuple[int, int]
+    sessions_a_week: Annotated[int, Field(ge=1, le=7)]
+    min_days_between: Annotated[int, Field(ge=1)]
+    dose_options_mg: Annotated[list[int], Field(min_length=1)]
+    first_dose_mg: list[int] = []
+    source: _Source
+
+
+class _DecisionPointFile(_Strict):
+    code: Literal["benefit-review", "maintenance-review"]
+    after_week: Annotated[int, Field(ge=1)]
+    text: str
+    source: _Source
+
+
+class _TasksFile(_Strict):
+    values: Annotated[list[str], Field(min_length=1)]
+    source: _Source
+
+
+class _ThenFile(_Strict):
+    text: str
+    source: _Source
+
+
+class _ProtocolFile(_Signed):
+    region: Literal["us", "eu"]
+    pathway: Literal["trd", "acute-suicidality"]
+    min_age: Annotated[int, Field(ge=18)]
+    max_age: int | None = None
+    phase: Annotated[list[_PhaseFile], Field(min_length=1)]
+    decision_point: list[_DecisionPointFile]
+    tasks: _TasksFile
+    then: _ThenFile
+
+
+class _BandFile(_Strict):
+    up_to: float | None = None
+    score: float
+
+
+class _MsmFile(_Strict):
+    source: _Source
+    duration_months: list[_BandFile]
+    severity: dict[Literal["subsyndromal", "mild", "moderate", "severe", "psychotic"], float]
+    failed: list[_BandFile]
+    augmentation: float
+    ect: float
+
+
+class _MghFile(_Strict):
+    source: _Source
+    per_failure: float
+    optimisation: float
+    augmentation: float
+    ect: float
+
+
+class _ThaseRushFile(_Strict):
+    source: _Source
+    classes: dict[str, int]
+    ect: int
+
+
+class _StagingFile(_Strict):
+    msm: _MsmFile
+    mgh_s: _MghFile
+    thase_rush: _ThaseRushFile
+
+
+# --- loading --------------------------------------------------------------------------------------
+
+
+class _Loader:
+    """Reads one directory of lists, noting every fault."""
+
+    def __init__(self, directory: Path, faults: Faults, region: str) -> None:
+        self.directory = directory
+        self.faults = faults
+        self.region = region
+        self.uris: dict[str, str] = {}
+        self.hierarchical: frozenset[str] = frozenset()
+        self.systems: frozenset[str] = frozenset()
+
+    def load(self, criteria_id: str) -> Knowledge | None:
+        version = self._check_lock()
+        self._load_systems()
+        ingredients = self._ingredients()
+        depression = self._codes("codes/depression.csv", _depression)
+        not_depression = self._codes("codes/depression_exclude.csv", lambda row: row["reason"])
+        self._refuse_overlap(depression, not_depression, "codes/depression_exclude.csv")
+        groups = self._safety_groups()
+        names, codes = self._medicines(ingredients)
+        allergy_codes, allergy_names = self._allergies(groups)
+        stop_codes, stop_phrases = self._codes_and_phrases(
+            "codes/stop_reasons.csv", lambda row: StopReason(row["kind"])
+        )
+        why_codes, why_phrases = self._codes_and_phrases(
+            "codes/indications.csv", lambda _: Indication.DEPRESSION
+        )
+        criteria = self._criteria(criteria_id)
+        staging = self._staging()
+        protocols = self._protocols()
+        if criteria is None or staging is None:
+            return None
+        return Knowledge(
+            version=version,
+            region=self.region,
+            criteria=criteria,
+            systems=self.uris,
+            classification_systems=self.hierarchical,
+            ingredients=ingredients,
+            medicine_codes=codes,
+            medicine_names=names,
+            antidepressant_words=self._words("codes/antidepressant_words.csv"),
+            depression=depression,
+            not_depression=not_depression,
+            depression_words=self._words("codes/depression_words.csv"),
+            suicidality=self._codes("codes/suicidality.csv", lambda row: SuicidalityKind(row["kind"])),
+            safety_conditions=self._codes("safety/conditions.csv", self._group_in(groups)),
+            safety_groups=groups,
+            allergy_codes=allergy_codes,
+            allergy_names=allergy_names,
+            stop_codes=stop_codes,
+            stop_phrases=stop_phrases,
+            indication_codes=why_codes,
+            indication_phrases=why_phrases,
+            severities=self._codes("codes/severity.csv", lambda row: Severity(row["severity"])),
+            dose_frequencies=self._phrases(
+                "codes/dose_phrases.csv", "phrase", lambda row: float(row["times_a_day"])
+            ),
+            placeholder_dates=self._placeholders(),
+            protocols=protocols,
+            staging=staging,
+        )
+
+    # lock ----------------------------------------------------------------------------------------
+
+    def _check_lock(self) -> str:
+        """Compare every list with the lock; returns the version of the whole, a digest of the lock."""
+        path = self.directory / LOCK
+        if not path.exists():
+            self.faults.add(LOCK, None, "missing; every list must be pinned")
+            return "unlocked"
+        try:
+            locked = {entry["file"]: entry for entry in _read_lock(path)}
+        except (tomllib.TOMLDecodeError, KeyError) as error:
+            self.faults.add(LOCK, None, f"cannot be read: {type(error).__name__}")
+            return "unlocked"
+        present = {p.relative_to(self.directory).as_posix(): p for p in lists_in(self.directory)}
+        for name in sorted(present.keys() - locked.keys()):
+            self.faults.add(name, None, "not in the lock")
+        for name in sorted(locked.keys() - present.keys()):
+            self.faults.add(name, None, "in the lock, but missing")
+        for name in sorted(present.keys() & locked.keys()):
+            if digest_of(present[name]) != locked[name].get("sha256"):
+                self.faults.add(name, None, "differs from its sha256 in the lock")
+        latest = max((str(entry.get("date", "")) for entry in locked.values()), default="")
+        return f"{latest}.{digest_of(path)[:8]}"
+
+    # CSV -----------------------------------------------------------------------------------------
+
+    def _rows(self, name: str, *, source: bool = True) -> Iterator[Row]:
+        path = self.directory / name
+        if not path.exists():
+            self.faults.add(name, None, "missing")
+            return
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            for values in reader:
+                row = Row(name, reader.line_num, values)
+                if None in values or None in values.values():
+                    self.faults.of(row, "has not as many fields as the header")
+                elif source and not row["source"]:
+                    self.faults.of(row, "has no source")
+                else:
+                    yield row
+
+    def _load_systems(self) -> None:
+        rows = list(self._rows("codes/systems.csv"))
+        for row in rows:
+            if row["uri"] in self.uris:
+                self.faults.of(row, "lists a URI twice")
+            self.uris[row["uri"]] = row["id"]
+        self.systems = frozenset(row["id"] for row in rows)
+        self.hierarchical = frozenset(row["id"] for row in rows if row["hierarchical"] == "yes")
+
+    def _meaning(self, row: Row, read: Callable[[Row], T]) -> T | None:
+        """The meaning of a row; a value that no enumeration knows is a fault of its line."""
+        try:
+            return read(row)
+        except (ValueError, KeyError) as error:
+            self.faults.of(row, f"has a value that is not allowed ({error})")
+            return None
+
+    def _codes(self, name: str, read: Callable[[Row], T | None]) -> CodeList[T]:
+        """A list of codes; a code listed twice is refused."""
+        return self._code_list(list(self._rows(name)), read)
+
+    def _code_list(self, rows: list[Row], read: Callable[[Row], T | None]) -> CodeList[T]:
+        exact: dict[tuple[str, str], T] = {}
+        patterns: dict[str, list[tuple[re.Pattern[str], T]]] = {}
+        seen: set[tuple[str, str]] = set()
+        for row in rows:
+            system, code = row["system"], row["code"]
+            if system not in self.systems:
+                self.faults.of(row, f"names a code system that is not in systems.csv: {system!r}")
+            if not code:
+                self.faults.of(row, "has no code")
+            if (system, code) in seen:
+                self.faults.of(row, f"lists {system} {code} twice")
+            seen.add((system, code))
+            meaning = self._meaning(row, read)
+            if meaning is None:
+                continue
+            if "?" in code:
+                pattern = re.compile("".join("." if char == "?" else re.escape(char) for char in code))
+                patterns.setdefault(system, []).append((pattern, meaning))
+            else:
+                exact[system, code] = meaning
+        frozen = {system: tuple(found) for system, found in patterns.items()}
+        return CodeList(exact, frozen, self.hierarchical)
+
+    def _phrases(self, name: str, column: str, read: Callable[[Row], T]) -> PhraseList[T]:
+        return self._phrase_list(list(self._rows(name)), column, read)
+
+    def _phrase_list(
+        self, rows: list[Row], column: str, read: Callable[[Row], T | None]
+    ) -> PhraseList[T]:
+        phrases: dict[str, T] = {}
+        for row in rows:
+            for phrase in filter(None, (part.strip().lower() for part in row[column].split(";"))):
+                if phrase in phrases:
+                    self.faults.of(row, f"lists {phrase!r} twice")
+                meaning = self._meaning(row, read)
+                if meaning is not None:
+                    phrases[phrase] = meaning
+        return PhraseList.of(phrases)
+
+    def _codes_and_phrases(
+        self, name: str, read: Callable[[Row], T]
+    ) -> tuple[CodeList[T], PhraseList[T]]:
+        rows = list(self._rows(name))
+        for row in rows:
+            if not row["code"] and not row["phrase"]:
+                self.faults.of(row, "has neither a code nor a phrase")
+        coded = [row for row in rows if row["code"]]
+        spoken = [row for row in rows if row["phrase"]]
+        return self._code_list(coded, read), self._phrase_list(spoken, "phrase", read)
+
+    def _words(self, name: str) -> re.Pattern[str]:
+        """Words that a text contains, or that a word of it ends with."""
+        parts = []
+        for row in self._rows(name):
+            word = re.escape(row["word"].lower())
+            if row["match"] not in {"contains", "ends"}:
+                self.faults.of(row, f"has a match that is not known: {row['match']!r}")
+            parts.append(word if row["match"] == "contains" else rf"{word}\b")
+        return re.compile("|".join(parts) or r"(?!)")
+
+    def _placeholders(self) -> frozenset[date]:
+        days = (
+            self._meaning(row, lambda row: date.fromisoformat(row["date"]))
+            for row in self._rows("codes/placeholder_dates.csv")
+        )
+        return frozenset(day for day in days if day is not None)
+
+    # medicines -----------------------------------------------------------------------------------
+
+    def _ingredients(self) -> dict[str, Ingredient]:
+        ingredients: dict[str, Ingredient] = {}
+        for row in self._rows("codes/antidepressants.csv"):
+            if row["name"] in ingredients:
+                self.faults.of(row, f"lists {row['name']!r} twice")
+            ingredient = self._meaning(row, _ingredient)
+            if ingredient is not None:
+                ingredients[ingredient.name] = ingredient
+        for row in self._rows("codes/antidepressants.csv"):
+            related = row.optional("related")
+            if related is not None and related not in ingredients:
+                self.faults.of(row, f"names a related ingredient that is not listed: {related!r}")
+        return ingredients
+
+    def _medicines(
+        self, ingredients: Mapping[str, Ingredient]
+    ) -> tuple[PhraseList[MedicineMeaning], CodeList[MedicineMeaning]]:
+        """Every code and every name of a medicine, from all the lists, in one place each."""
+        coded: list[tuple[Row, MedicineMeaning]] = []
+        named: list[tuple[Row, str, MedicineMeaning]] = []
+
+        def code(row: Row, system: str, value: str | None, meaning: MedicineMeaning) -> None:
+            if value:
+                coded.append((Row(row.file, row.line, {"system": system, "code": value}), meaning))
+
+        for row in self._rows("codes/antidepressants.csv"):
+            meaning = _of_ingredient(row)
+            for system in ("rxnorm", "atc", "snomed"):
+                code(row, system, row[system], meaning)
+            named.append((row, row["names"], meaning))
+        agents = {row["name"]: row for row in self._rows("codes/augmenting_agents.csv")}
+        for row in self._rows("codes/antidepressant_products.csv"):
+            name = row.optional("ingredient")
+            if name is not None and name not in ingredients and name not in agents:
+                self.faults.of(row, f"names an ingredient that is not listed: {name!r}")
+            if name is None and not row["not_a_trial"]:
+                self.faults.of(row, "has neither an ingredient nor a reason why it is no trial")
+            role = Role.ANTIDEPRESSANT if name in ingredients else Role.OTHER
+            role = Role.AUGMENTING if name in agents else role
+            product = self._meaning(row, lambda row, role=role: _of_product(row, role))
+            if product is not None:
+                code(row, "rxnorm", row["rxnorm"], product)
+        for row in agents.values():
+            meaning = MedicineMeaning(Role.AUGMENTING, row["name"])
+            for system in ("rxnorm", "atc"):
+                code(row, system, row[system], meaning)
+            named.append((row, row["names"], meaning))
+        for row in self._rows("codes/augmenting_products.csv"):
+            if row["agent"] not in agents:
+                self.faults.of(row, f"names an agent that is not listed: {row['agent']!r}")
+            code(row, "rxnorm", row["rxnorm"], MedicineMeaning(Role.AUGMENTING, row["agent"]))
+        for row in self._rows("codes/esketamine.csv"):
+            code(row, row["system"], row["code"], MedicineMeaning(Role.ESKETAMINE, row["agent"]))
+        for row in self._rows("codes/esketamine_names.csv"):
+            named.append((row, row["name"], MedicineMeaning(Role.ESKETAMINE, row["agent"])))
+        for row in self._rows("codes/not_trial_names.csv"):
+            never = MedicineMeaning(Role.ANTIDEPRESSANT, None, not_a_trial=row["reason"])
+            named.append((row, row["name"], never))
+        return self._medicine_names(named), self._medicine_codes(coded)
+
+    def _medicine_codes(self, coded: list[tuple[Row, MedicineMeaning]]) -> CodeList[MedicineMeaning]:
+        """One code may stand in two lists only when both say the same."""
+        exact: dict[tuple[str, str], MedicineMeaning] = {}
+        for row, meaning in coded:
+            key = (row["system"], row["code"])
+            if key in exact and exact[key] != meaning:
+                self.faults.of(row, f"gives {key[0]} {key[1]} a second meaning")
+            exact[key] = meaning
+        return CodeList(exact)
+
+    def _medicine_names(
+        self, named: list[tuple[Row, str, MedicineMeaning]]
+    ) -> PhraseList[MedicineMeaning]:
+        phrases: dict[str, MedicineMeaning] = {}
+        for row, names, meaning in named:
+            for name in filter(None, (part.strip().lower() for part in names.split(";"))):
+                if name in phrases and phrases[name] != meaning:
+                    self.faults.of(row, f"gives the name {name!r} a second meaning")
+                phrases[name] = meaning
+        return PhraseList.of(phrases)
+
+    # safety --------------------------------------------------------------------------------------
+
+    def _safety_groups(self) -> dict[str, SafetyGroup]:
+        groups: dict[str, SafetyGroup] = {}
+        for row in self._rows("safety/groups.csv"):
+            if row["id"] in groups:
+                self.faults.of(row, f"lists the group {row['id']!r} twice")
+            group = self._meaning(row, self._safety_group)
+            if group is not None:
+                groups[group.id] = group
+        return groups
+
+    def _safety_group(self, row: Row) -> SafetyGroup:
+        effect = row[self.region]
+        days = row.optional("within_days")
+        return SafetyGroup(
+            row["id"],
+            row["title"],
+            None if effect == "none" else Effect(effect),
+            ResolvedRule(row["resolved"]),
+            int(days) if days else None,
+            row[f"{self.region}_section"],
+        )
+
+    def _group_in(self, groups: Mapping[str, SafetyGroup]) -> Callable[[Row], str | None]:
+        def read(row: Row) -> str | None:
+            if row["group"] in groups:
+                return row["group"]
+            self.faults.of(row, f"names a safety group that is not listed: {row['group']!r}")
+            return None
+
+        return read
+
+    def _allergies(
+        self, groups: Mapping[str, SafetyGroup]
+    ) -> tuple[CodeList[str], PhraseList[str]]:
+        rows = list(self._rows("safety/allergies.csv"))
+        read = self._group_in(groups)
+        coded = [row for row in rows if row["code"]]
+        phrases: dict[str, str] = {}
+        for row in rows:
+            group = read(row)
+            for name in filter(None, (part.strip().lower() for part in row["name"].split(";"))):
+                if group is not None:
+                    phrases[name] = group
+        return self._code_list(coded, read), PhraseList.of(phrases)
+
+    def _refuse_overlap(
+        self, one: CodeList[Any], other: CodeList[Any], name: str
+    ) -> None:
+        for system, code in sorted(one.exact.keys() & other.exact.keys()):
+            self.faults.add(name, None, f"lists {system} {code}, which another list includes")
+
+    # TOML ----------------------------------------------------------------------------------------
+
+    def _toml(self, name: str, model: type[M]) -> M | None:
+        path = self.directory / name
+        try:
+            return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            self.faults.add(name, None, "missing")
+        except tomllib.TOMLDecodeError as error:
+            self.faults.add(name, None, f"is not TOML: {error}")
+        except ValidationError as error:
+            text = path.read_text(encoding="utf-8")
+            for fault in error.errors(include_url=False, include_input=False):
+                where = ".".join(str(part) for part in fault["loc"])
+                self.faults.add(name, _line_of(text, fault["loc"]), f"{where}: {fault['msg']}")
+        return None
+
+    def _files(self, folder: str, model: type[S]) -> list[S]:
+        """Every TOML file of a folder, each named after the id it gives itself."""
+        found = []
+        for path in sorted((self.directory / folder).glob("*.toml")):
+            name = f"{folder}/{path.name}"
+            read = self._toml(name, model)
+            if read is not None and read.id != path.stem:
+                self.faults.add(name, None, f"has the id {read.id!r}, not that of its file name")
+            if read is not None:
+                found.append(read)
+        return found
+
+    def _criteria(self, criteria_id: str) -> Criteria | None:
+        sets = {file.id: file for file in self._files("criteria", _CriteriaFile)}
+        if self.faults.found:
+            return None
+        if criteria_id not in sets:
+            known = ", ".join(sorted(sets))
+            message = f"TRD_CRITERIA: no criteria set {criteria_id!r}; there are: {known}"
+            raise SettingsError(message)
+        chosen = sets[criteria_id]
+        values = chosen.parameters
+        return Criteria(
+            id=chosen.id,
+            version=chosen.version,
+            required_trials=values.required_trials.value,
+            minimum_days=values.minimum_days.value,
+            grace_days=values.grace_days.value,
+            look_back_years=values.look_back_years.value,
+            switch_days=values.switch_days.value,
+            stale_days=values.stale_days.value,
+            suicidality_days=values.suicidality_days.value,
+            undocumented_dose=values.undocumented_dose.value,
+            strict_doses=values.doses.value == "strict",
+            counted_inferences=frozenset(values.counted_inferences.value),
+        )
+
+    def _protocols(self) -> tuple[Protocol, ...]:
+        return tuple(_protocol(file) for file in self._files("protocols", _ProtocolFile))
+
+    def _staging(self) -> Staging | None:
+        file = self._toml("staging.toml", _StagingFile)
+        if file is None:
+            return None
+        msm, mgh, rush = file.msm, file.mgh_s, file.thase_rush
+        return Staging(
+            msm_duration_months=_bands(msm.duration_months),
+            msm_severity={str(name): score for name, score in msm.severity.items()},
+            msm_failed=_bands(msm.failed),
+            msm_augmentation=msm.augmentation,
+            msm_ect=msm.ect,
+            mgh_per_failure=mgh.per_failure,
+            mgh_optimisation=mgh.optimisation,
+            mgh_augmentation=mgh.augmentation,
+            mgh_ect=mgh.ect,
+            thase_rush_classes=rush.classes,
+            thase_rush_ect=rush.ect,
+        )
+
+
+def _line_of(text: str, path: tuple[int | str, ...]) -> int | None:
+    """The line that first names the last key of a path; good enough to find the fault."""
+    keys = [str(part) for part in path if isinstance(part, str)]
+    for key in reversed(keys):
+        for number, line in enumerate(text.splitlines(), start=1):
+            if re.match(rf"\s*(?:\[+)?{re.escape(key)}\b", line):
+                return number
+    return None
+
+
+def _bands(bands: list[_BandFile]) -> tuple[Band, ...]:
+    return tuple(Band(band.up_to, band.score) for band in bands)
+
+
+def _protocol(file: _ProtocolFile) -> Protocol:
+    return Protocol(
+        id=file.id,
+        version=file.version,
+        region=file.region,
+        pathway=file.pathway,
+        min_age=file.min_age,
+        max_age=file.max_age,
+        phases=tuple(
+            Phase(
+                phase.name,
+                phase.weeks[0],
+                phase.weeks[1],
+                phase.sessions_a_week,
+                phase.min_days_between,
+                tuple(phase.dose_options_mg),
+                tuple(phase.first_dose_mg),
+            )
+            for phase in file.phase
+        ),
+        decision_points=tuple(
+            DecisionPoint(point.code, point.after_week, point.text) for point in file.decision_point
+        ),
+        tasks=tuple(file.tasks.values),
+        then=file.then.text,
+    )
+
+
+def _ingredient(row: Row) -> Ingredient:
+    return Ingredient(
+        row["name"],
+        row["class"],
+        row.optional("rxnorm"),
+        _number(row, "min_daily_mg"),
+        _number(row, "strict_min_daily_mg"),
+        row.optional("not_a_trial"),
+        row.optional("related"),
+    )
+
+
+def _of_ingredient(row: Row) -> MedicineMeaning:
+    never = row.optional("not_a_trial")
+    if never in {"index-therapy", "ketamine"}:
+        return MedicineMeaning(Role.ESKETAMINE, row["name"])
+    return MedicineMeaning(Role.ANTIDEPRESSANT, row["name"], not_a_trial=never)
+
+
+def _of_product(row: Row, role: Role) -> MedicineMeaning:
+    return MedicineMeaning(
+        role,
+        row.optional("ingredient"),
+        strength_mg=_number(row, "strength_mg"),
+        unit=row.optional("unit"),
+        unit_days=int(row["dose_days"] or 1),
+        not_a_trial=row.optional("not_a_trial"),
+        label_mg=frozenset(float(mg) for mg in _MILLIGRAMS.findall(row["display"])),
+    )
+
+
+def _depression(row: Row) -> Depression:
+    severity = row.optional("severity")
+    return Depression(
+        DepressionState(row["state"]),
+        Severity(severity) if severity else None,
+        {"yes": True, "no": False}[row["psychotic"]],
+    )
+
+
+def _number(row: Row, column: str) -> float | None:
+    value = row.optional(column)
+    return float(value) if value else None
+
+

@@ -1,0 +1,100 @@
+"""Settings: environment variables with the prefix `TRD_`, also from a `.env` file. Read here and nowhere else."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.errors import SettingsError
+
+PREFIX = "TRD_"
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. An unknown `TRD_` variable or a bad value stops the start."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="forbid", frozen=True)
+
+    fhir_base_url: AnyHttpUrl | None = Field(None, description="Base address of the FHIR server")
+    fhir_timeout: Annotated[float, Field(gt=0)] = Field(
+        30, description="Seconds to wait for one answer of the FHIR server"
+    )
+    fhir_attempts: Annotated[int, Field(ge=1, le=10)] = Field(
+        4, description="How often a request is tried before it fails"
+    )
+    fhir_connections: Annotated[int, Field(ge=1, le=100)] = Field(
+        8, description="Requests under way at once to the FHIR server"
+    )
+    timezone: str = Field("UTC", description="Time zone of the site; decides what day it is")
+    criteria: str = Field("seed", description="Criteria set, a file of `mappings/criteria/`")
+    region: Literal["us", "eu"] = Field("us", description="Label in force: protocols and safety effects")
+    clinic_days: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("mon", "tue", "wed", "thu", "fri"), description="Weekdays on which sessions are given"
+    )
+    lead_days: Annotated[int, Field(ge=0, le=365)] = Field(
+        7, description="Days from the assessment to the earliest first session"
+    )
+    mappings: Path | None = Field(None, description="Directory of the clinical lists, if not the packaged one")
+    host: str = Field("127.0.0.1", description="Address the service listens on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="Port the service listens on")
+    database_url: str | None = Field(None, description="Database of the queue; an SQLite file by default")
+    write: Literal["on", "off"] = Field("on", description="`off` is shadow mode: nothing is written")
+    hook_secret: SecretStr | None = Field(None, description="Secret that subscriptions must present")
+    api_token: SecretStr | None = Field(None, description="Bearer token that operations ask for")
+    public_url: AnyHttpUrl | None = Field(None, description="Address under which others reach the service")
+
+    @field_validator("clinic_days", mode="before")
+    @classmethod
+    def _split_days(cls, value: object) -> object:
+        """Read "mon,wed,fri"."""
+        if isinstance(value, str):
+            return tuple(day.strip().lower()[:3] for day in value.split(",") if day.strip())
+        return value
+
+    @field_validator("clinic_days")
+    @classmethod
+    def _known_days(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or set(value) - set(_WEEKDAYS):
+            raise ValueError(f"weekdays of {', '.join(_WEEKDAYS)}, at least one")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("not a time zone of the IANA database") from None
+        return value
+
+    @property
+    def weekdays(self) -> frozenset[int]:
+        """Clinic days as numbers, Monday is 0."""
+        return frozenset(_WEEKDAYS.index(day) for day in self.clinic_days)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; `overrides` are those given on the command line.
+
+    Raises `SettingsError` that names each variable at fault and why. Values are never repeated.
+    """
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"unknown setting: {', '.join(unknown)}")
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        lines = [f"{_variable(fault['loc'])}: {fault['msg']}" for fault in faults]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def _variable(path: tuple[int | str, ...]) -> str:
+    name = str(path[0]) if path else "settings"
+    name = name.removeprefix(PREFIX.lower())
+    return f"{PREFIX}{name.upper()}"

@@ -1,0 +1,23 @@
+"""Real FHIR servers for the tests, started on loopback with private temporary data.
+
+`running_hapi` starts HAPI FHIR (Java, about 20 seconds) and `running_sekmet` starts sekmet-fhir
+(Python, about 2 seconds). Both are context managers that yield the FHIR base URL and stop the
+server at the end, so they suit session-scoped fixtures. `load` puts resources on either.
+
+Use the URL exactly as yielded: sekmet-fhir writes it into every link, whatever host was asked.
+"""
+
+from .hapi import hapi_jar, running_hapi
+from .loading import LoadRefusedError, load
+from .processes import MissingToolError, ServerStartError
+from .sekmet import running_sekmet
+
+__all__ = [
+    "LoadRefusedError",
+    "MissingToolError",
+    "ServerStartError",
+    "hapi_jar",
+    "load",
+    "running_hapi",
+    "running_sekmet",
+]
