@@ -1,0 +1,45 @@
+# Everything here runs on a bare machine with Python 3.11 and make.
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: test check format docs lock integration bench clean
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=... if it has another name" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+test: $(STAMP) ## every test that needs no external server
+	$(BIN)/pytest
+
+check: $(STAMP) ## the static gates, coverage, and that lists and generated documents are as they should be
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/trd-careplan mappings check
+	$(BIN)/pytest -q --cov --cov-report=term --cov-fail-under=95
+
+format: $(STAMP) ## lay out the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+docs: $(STAMP) ## write the generated documents anew
+	$(BIN)/trd-careplan schema > docs/assessment.schema.json
+
+integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and Maven)
+	$(BIN)/pytest tests/integration
+
+bench: $(STAMP) ## the benchmarks (the HAPI one needs JDK 17 and Maven)
+	$(BIN)/python -m benchmarks
+
+lock: ## resolve the dependencies anew, with hashes and without addresses
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev pyproject.toml -c requirements/runtime.txt -o requirements/dev.txt
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage build dist
