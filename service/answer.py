@@ -9,26 +9,19 @@ from typing import Any, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.core.decision import (
-    Assessment,
-    Criterion,
-    Decision,
-    Decline,
-    NeedsInformation,
-    NeedsReview,
-    Pathway,
-    Propose,
-    ReasonOfDecision,
-)
+from service.core.assessment import Assessment, Criterion, Pathway
+from service.core.courses import Course
 from service.core.dates import PartialDate
+from service.core.decision import Decision, Decline, NeedsInformation, NeedsReview, Propose, ReasonOfDecision
 from service.core.findings import Answer as CoreAnswer
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge
+from service.core.outcome import Basis, OutcomeFinding
 from service.core.records import ExclusionReason, VersionedReference
 from service.core.safety import SafetyFinding
 from service.core.schedule import Schedule, Unschedulable
 from service.core.staging import Range
-from service.core.trials import Basis, Counts, Course, OutcomeFinding, Trial
+from service.core.trials import Counts, Trial
 from service.core.words import summarise
 
 
@@ -68,7 +61,10 @@ class CriterionOut(_Part):
     """One criterion; `needed` says what would settle an indeterminate one."""
 
     id: Literal[
-        "current-depression", "two-adequate-trials-without-relief", "moderate-or-severe", "current-suicidality"
+        "current-depression",
+        "two-adequate-trials-without-relief",
+        "moderate-or-severe",
+        "current-suicidality",
     ]
     finding: Finding
     reasons: list[ReasonOut]
@@ -290,7 +286,9 @@ class AssessmentAnswer(_Part):
     warnings: list[ReasonOut]
     excluded_records: list[ExcludedOut]
     doubtful_dates: list[DoubtfulDateOut]
-    not_screened: list[str] = Field(description="Kinds of record, and conditions, of which nothing can be said")
+    not_screened: list[str] = Field(
+        description="Kinds of record, and conditions, of which nothing can be said"
+    )
     summary: str
     schedule: ScheduleOut | None
     care_plan: CarePlanOut

@@ -1,6 +1,7 @@
 """The command `trd-careplan`.
 
-Exit codes: 0 assessed, whatever the decision; 2 wrong usage or set-up; 3 unreadable input; 4 the FHIR server failed.
+Exit codes: 0 assessed, whatever the decision; 2 wrong usage or set-up; 3 unreadable input; 4 the FHIR server
+failed.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from service.settings import Settings, load_settings
 from service.workflow import Review, Reviewer
 
 app = typer.Typer(
-    help="Treatment-resistance assessment of depression from a FHIR record. Decision support: a clinician decides.",
+    help="Assess treatment resistance of depression from a FHIR record. It supports; a clinician decides.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -41,7 +42,7 @@ _UNEXPECTED = 1
 Source = Annotated[
     str,
     typer.Argument(
-        help="A Bundle file, `-` for standard input, an NDJSON file, or `Patient/<id>` of the configured server."
+        help="A Bundle or NDJSON file, `-` for standard input, or `Patient/<id>` of the configured server."
     ),
 ]
 AsOf = Annotated[

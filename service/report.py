@@ -1,4 +1,4 @@
-"""The assessment for a terminal: alerts first, then the decision, the trials on a time line, and every reason."""
+"""The assessment for a terminal: alerts first, then the decision, the trials on a time line, every reason."""
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -17,15 +17,14 @@ from rich.tree import Tree
 from service.answer import (
     AssessmentAnswer,
     CriterionOut,
-    DateRange,
     Days,
     ScheduleOut,
     TrialOut,
     to_answer,
 )
+from service.core.dates import PartialDate
 from service.core.knowledge import Knowledge
-from service.core.trials import Counts
-from service.core.words import trial_sentence
+from service.core.records import VersionedReference
 from service.workflow import Review
 
 _MARK = {"met": "[green]✓ met[/]", "not-met": "[red]✗ not met[/]", "indeterminate": "[yellow]? open[/]"}
@@ -60,7 +59,9 @@ def _parts(answer: AssessmentAnswer) -> Iterator[RenderableType]:
     if answer.trials:
         yield _trials(answer)
     if answer.missing:
-        rows = [f"{escape(missing.what)}  [dim]decides {missing.would_decide}[/]" for missing in answer.missing]
+        rows = [
+            f"{escape(missing.what)}  [dim]decides {missing.would_decide}[/]" for missing in answer.missing
+        ]
         yield _section("What is missing", rows)
     if answer.safety:
         yield _section("Safety", [_safety_line(finding) for finding in answer.safety])
@@ -70,16 +71,15 @@ def _parts(answer: AssessmentAnswer) -> Iterator[RenderableType]:
     notes = list(_notes(answer))
     if notes:
         yield _section("Set aside, or not looked at", notes)
-    yield Text(
-        "Decision support: it proposes, a clinician decides.", style="dim italic"
-    )
+    yield Text("Decision support: it proposes, a clinician decides.", style="dim italic")
 
 
 def _headline(answer: AssessmentAnswer) -> Panel:
     colour, title = _TITLE[answer.decision.value]
     head = (
         f"[bold {colour}]{title}[/] ({answer.reason.value})   {answer.patient}   as of {answer.as_of}   "
-        f"[dim]criteria {answer.criteria.id} {answer.criteria.version}, knowledge {answer.knowledge_version}[/]"
+        f"[dim]criteria {answer.criteria.id} {answer.criteria.version}, "
+        f"knowledge {answer.knowledge_version}[/]"
     )
     return Panel(f"{head}\n\n{escape(answer.summary)}", border_style=colour)
 
@@ -269,7 +269,7 @@ def _tree(label: str, value: Any) -> Tree:
     """A value of the core as a tree, with empty parts left out."""
     tree = Tree(f"[bold]{label}[/]")
     for name, part in _parts_of(value):
-        if part is None or part == () or part == frozenset() or isinstance(part, Knowledge):
+        if part is None or part in ((), frozenset()) or isinstance(part, Knowledge):
             continue
         if isinstance(part, tuple) and not hasattr(part, "_fields"):
             branch = tree.add(name)
@@ -287,7 +287,7 @@ def _has_parts(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    return hasattr(value, "earliest") or hasattr(value, "history") or type(value).__str__ is not object.__str__
+    return isinstance(value, PartialDate | VersionedReference)
 
 
 def _parts_of(value: Any) -> Iterator[tuple[str, Any]]:

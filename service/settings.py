@@ -1,8 +1,8 @@
-"""Settings: environment variables with the prefix `TRD_`, also from a `.env` file. Read here and nowhere else."""
+"""Settings: environment variables with the prefix `TRD_`, also from a `.env` file. Read nowhere else."""
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
@@ -38,7 +38,9 @@ class Settings(BaseSettings):
     lead_days: Annotated[int, Field(ge=0, le=365)] = Field(
         7, description="Days from the assessment to the earliest first session"
     )
-    mappings: Path | None = Field(None, description="Directory of the clinical lists, if not the packaged one")
+    mappings: Path | None = Field(
+        None, description="Directory of the clinical lists, if not the packaged one"
+    )
     host: str = Field("127.0.0.1", description="Address the service listens on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="Port the service listens on")
     database_url: str | None = Field(None, description="Database of the queue; an SQLite file by default")
@@ -87,7 +89,8 @@ def load_settings(**overrides: object) -> Settings:
     if unknown:
         raise SettingsError(f"unknown setting: {', '.join(unknown)}")
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+        return Settings(**given)
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
         lines = [f"{_variable(fault['loc'])}: {fault['msg']}" for fault in faults]

@@ -46,8 +46,8 @@ class PartialDate:
         if month is None:
             return cls(date(year, 1, 1), date(year, 12, 31))
         if day is None:
-            last = calendar.monthrange(year, month)[1] if 1 <= month <= 12 else 0
-            return cls(date(year, month, 1), date(year, month, last))
+            first = date(year, month, 1)
+            return cls(first, first.replace(day=calendar.monthrange(year, month)[1]))
         return cls.on(date(year, month, day))
 
     def at_most(self, bound: date) -> "PartialDate":

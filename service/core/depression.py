@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
+from service.core.courses import Episode
 from service.core.dates import PartialDate, years_before
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria
@@ -15,7 +16,6 @@ from service.core.records import (
     Verification,
     VersionedReference,
 )
-from service.core.trials import Episode
 
 _SCORE = "a current symptom score (PHQ-9 or MADRS)"
 _STATUS = "whether a major depressive episode is present now"
@@ -157,20 +157,13 @@ def _in_remission(diagnosis: Diagnosis) -> bool:
     return remission and diagnosis.clinical_status is not ClinicalStatus.ENDED
 
 
-def _contradicted(
-    depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...]
-) -> Answer | None:
+def _contradicted(depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...]) -> Answer | None:
     """A remission on record contradicts an active MDD, unless it came before that MDD began."""
     remissions = tuple(d for d in depressions if _in_remission(d))
     began = [since for d in active if (since := _known_since(d)) is not None]
-    if len(began) < len(active) or not began:
-        later, undecided = (), remissions
-    else:
-        relapse = max(began)
-        known = [(d, since) for d in remissions if (since := _known_since(d)) is not None]
-        later = tuple(d for d, since in known if since.earliest > relapse.latest)
-        earlier = {id(d) for d, since in known if since.latest <= relapse.earliest}
-        undecided = tuple(d for d in remissions if id(d) not in earlier)
+    relapse = max(began) if began and len(began) == len(active) else None
+    later = tuple(d for d in remissions if _came_after(d, relapse))
+    undecided = tuple(d for d in remissions if not _came_before(d, relapse))
     if later:
         text = "the depression was recorded as in remission after it was recorded as active"
         return Answer(Finding.NOT_MET, (Reason(ReasonCode.IN_REMISSION, text, _refs(later)),))
@@ -180,6 +173,16 @@ def _contradicted(
         reason = Reason(ReasonCode.STATUS_CONTRADICTORY, text, evidence)
         return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
     return None
+
+
+def _came_after(remission: Diagnosis, relapse: PartialDate | None) -> bool:
+    since = _known_since(remission)
+    return since is not None and relapse is not None and since.earliest > relapse.latest
+
+
+def _came_before(remission: Diagnosis, relapse: PartialDate | None) -> bool:
+    since = _known_since(remission)
+    return since is not None and relapse is not None and since.latest <= relapse.earliest
 
 
 def _known_since(diagnosis: Diagnosis) -> PartialDate | None:

@@ -11,7 +11,8 @@ UNREADABLE = Dose(DoseBasis.UNREADABLE)
 
 _MILLIGRAMS_PER = {"mg": 1.0, "g": 1000.0, "ug": 0.001, "mcg": 0.001}
 _COUNTED = frozenset(
-    "1 {tablet} {tbl} {capsule} tablet tablets tab tabs capsule capsules cap caps patch patches pack".split()
+    {"1", "{tablet}", "{tbl}", "{capsule}", "tablet", "tablets", "tab", "tabs"}
+    | {"capsule", "capsules", "cap", "caps", "patch", "patches"}
 )
 _AMOUNT = re.compile(
     r"(?P<low>\d+(?:[.,]\d+)?)(?:\s*(?:-|to)\s*(?P<high>\d+(?:[.,]\d+)?))?\s*"
@@ -94,9 +95,7 @@ def _written_amount(match: re.Match[str]) -> Amount:
     return Amount(low, high, match["unit"].lower())
 
 
-def _dose(
-    amount: Amount, times_a_day: tuple[float, float], medicine: Medicine, *, as_needed: bool
-) -> Dose:
+def _dose(amount: Amount, times_a_day: tuple[float, float], medicine: Medicine, *, as_needed: bool) -> Dose:
     per_unit = _milligrams_per_unit(amount.unit, medicine)
     if per_unit is None:
         return NOT_DOCUMENTED

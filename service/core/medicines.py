@@ -81,9 +81,7 @@ def _named_medicine(concept: Concept, named: tuple[MedicineMeaning, ...]) -> Med
     order = (Role.ESKETAMINE, Role.ANTIDEPRESSANT, Role.AUGMENTING, Role.OTHER)
     meaning = next(by_role[role] for role in order if role in by_role)
     never = next((m.not_a_trial for m in named if m.not_a_trial), None)
-    return Medicine(
-        concept.label, Identified.TEXT_ONLY, meaning.role, meaning.ingredient, not_a_trial=never
-    )
+    return Medicine(concept.label, Identified.TEXT_ONLY, meaning.role, meaning.ingredient, not_a_trial=never)
 
 
 def _identity(meaning: MedicineMeaning) -> str:

@@ -16,7 +16,7 @@ _LATEST_START_DAYS = 28
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When the clinic gives treatment: weekdays (Monday is 0), days it is closed, and the lead time in days."""
+    """When the clinic gives treatment: weekdays (Monday is 0), days it is closed, the lead time in days."""
 
     weekdays: frozenset[int]
     closed: frozenset[date]
@@ -63,9 +63,7 @@ class Unschedulable:
     why: str
 
 
-def plan_sessions(
-    protocol: Protocol, calendar: Calendar, as_of: date
-) -> Schedule | Unschedulable:
+def plan_sessions(protocol: Protocol, calendar: Calendar, as_of: date) -> Schedule | Unschedulable:
     """Lay out a protocol from the first open day after the lead time."""
     earliest = as_of + timedelta(days=calendar.lead_days)
     for delay in range(_LATEST_START_DAYS + 1):
@@ -90,9 +88,7 @@ def _slots(phases: tuple[Phase, ...]) -> Iterator[tuple[Phase, int, int]]:
                 yield phase, week * _WEEK, week * _WEEK + index * _WEEK // phase.sessions_a_week
 
 
-def _session_dates(
-    phases: tuple[Phase, ...], calendar: Calendar, start: date
-) -> tuple[date, ...] | None:
+def _session_dates(phases: tuple[Phase, ...], calendar: Calendar, start: date) -> tuple[date, ...] | None:
     """Choose a day for every session, nearest to an even rhythm; `None` where the calendar is too tight.
 
     Working back from the last session, `reachable` keeps the days from which the rest still fits, so

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from service.core.courses import Episode
 from service.core.depression import DepressionFindings
 from service.core.knowledge import Band, Staging
 from service.core.records import Exposure, Role
-from service.core.trials import Counts, Episode, Trial
+from service.core.trials import Counts, Trial
 
 _DAYS_A_MONTH = 30.4375
 
@@ -41,12 +42,13 @@ def stage(
     """
     sure = [trial for trial in trials if trial.counts is Counts.YES]
     possible = [trial for trial in trials if trial.counts is not Counts.NO]
-    augmented = _was_augmented(trials, exposures)
-    open_trials = ("which trials failed",) if len(sure) < len(possible) else ()
+    unknown = ("which trials failed",) if len(sure) < len(possible) else ()
+    failures = Range(len(sure), len(possible), unknown)
+    augmented = 1 if _was_augmented(trials, exposures) else 0
     return StagingScores(
-        _msm(len(sure), len(possible), augmented, depression, episode, scales, open_trials),
-        _mgh(len(sure), len(possible), augmented, scales, open_trials),
-        _thase_rush(sure, possible, scales, open_trials),
+        _msm(failures, augmented, depression, episode, scales),
+        _mgh(failures, augmented, scales),
+        _thase_rush(sure, possible, scales, unknown),
     )
 
 
@@ -68,13 +70,7 @@ def _was_augmented(trials: tuple[Trial, ...], exposures: tuple[Exposure, ...]) -
 
 
 def _msm(
-    sure: int,
-    possible: int,
-    augmented: bool,  # noqa: FBT001 - an item of the scale, not a mode
-    depression: DepressionFindings,
-    episode: Episode,
-    scales: Staging,
-    unknown: tuple[str, ...],
+    failures: Range, augmented: int, depression: DepressionFindings, episode: Episode, scales: Staging
 ) -> Range:
     bands = scales.msm_duration_months
     if episode.assumed:
@@ -84,8 +80,9 @@ def _msm(
         longest = (episode.as_of - episode.start.earliest).days / _DAYS_A_MONTH
         duration = Range(_band(bands, shortest), _band(bands, longest))
     severity = _msm_severity(depression, scales)
-    failed = Range(_band(scales.msm_failed, sure), _band(scales.msm_failed, possible), unknown)
-    agent = scales.msm_augmentation if augmented else 0.0
+    bands = scales.msm_failed
+    failed = Range(_band(bands, failures.low), _band(bands, failures.high), failures.unknown)
+    agent = scales.msm_augmentation * augmented
     ect = Range(0, scales.msm_ect, ("electroconvulsive therapy",))
     return _total((duration, severity, failed, Range(agent, agent), ect))
 
@@ -104,23 +101,17 @@ def _msm_severity(depression: DepressionFindings, scales: Staging) -> Range:
     return Range(min(scores), max(scores), ("severity",))
 
 
-def _mgh(
-    sure: int,
-    possible: int,
-    augmented: bool,  # noqa: FBT001 - an item of the scale, not a mode
-    scales: Staging,
-    unknown: tuple[str, ...],
-) -> Range:
-    failed = Range(sure * scales.mgh_per_failure, possible * scales.mgh_per_failure, unknown)
-    optimised = Range(0, possible * scales.mgh_optimisation, ("optimisation",) if possible else ())
-    agent = scales.mgh_augmentation if augmented else 0.0
+def _mgh(failures: Range, augmented: int, scales: Staging) -> Range:
+    point = scales.mgh_per_failure
+    failed = Range(failures.low * point, failures.high * point, failures.unknown)
+    unknown = ("optimisation",) if failures.high else ()
+    optimised = Range(0, failures.high * scales.mgh_optimisation, unknown)
+    agent = scales.mgh_augmentation * augmented
     ect = Range(0, scales.mgh_ect, ("electroconvulsive therapy",))
     return _total((failed, optimised, Range(agent, agent), ect))
 
 
-def _thase_rush(
-    sure: list[Trial], possible: list[Trial], scales: Staging, unknown: tuple[str, ...]
-) -> Range:
+def _thase_rush(sure: list[Trial], possible: list[Trial], scales: Staging, unknown: tuple[str, ...]) -> Range:
     """Stage 0 to V; each stage needs the one before it."""
     low = _thase_rush_stage(_classes(sure), scales)
     high = _thase_rush_stage(_classes(possible), scales)

@@ -85,14 +85,12 @@ def suicidality_alerts(record: Record, current: Answer) -> tuple[Alert, ...]:
     present = {
         ref
         for reason in current.reasons
-        if current.finding is not Finding.NOT_MET
-        and reason.code is not ReasonCode.UNREADABLE_CONDITIONS
+        if current.finding is not Finding.NOT_MET and reason.code is not ReasonCode.UNREADABLE_CONDITIONS
         for ref in reason.evidence
     }
     if present:
         text = (
-            "Suicidality on record: assess the risk now, in person. "
-            "A draft plan is no substitute for that."
+            "Suicidality on record: assess the risk now, in person. A draft plan is no substitute for that."
         )
         alerts.append(Alert(SUICIDALITY, text, tuple(sorted(present, key=str))))
     past = {

@@ -2,19 +2,13 @@
 
 from typing import assert_never
 
-from service.core.decision import (
-    Assessment,
-    Decision,
-    Decline,
-    NeedsInformation,
-    NeedsReview,
-    Propose,
-    ReasonOfDecision,
-)
+from service.core.assessment import Assessment
+from service.core.decision import Decision, Decline, NeedsInformation, NeedsReview, Propose, ReasonOfDecision
 from service.core.findings import Finding
 from service.core.knowledge import Effect
+from service.core.outcome import Basis
 from service.core.schedule import Schedule
-from service.core.trials import Basis, Counts, Trial
+from service.core.trials import Counts, Trial
 
 _WHY_DECLINED = {
     ReasonOfDecision.DECEASED: "the patient has died",
@@ -39,8 +33,10 @@ def _headline(decision: Decision) -> str:
     found = decision.assessment
     match decision:
         case Propose():
-            title = "treatment-resistant depression" if decision.reason is ReasonOfDecision.TRD else (
-                "major depression with acute suicidality"
+            title = (
+                "treatment-resistant depression"
+                if decision.reason is ReasonOfDecision.TRD
+                else ("major depression with acute suicidality")
             )
             return f"The record meets the criteria for {title}. {_schedule_sentence(decision)}"
         case Decline():
@@ -98,7 +94,9 @@ def _trial_sentences(found: Assessment) -> list[str]:
 def trial_sentence(trial: Trial) -> str:
     """One sentence on a trial: what, when, how much, what came of it and whether it counts."""
     dose = trial.daily_dose_mg
-    mg = "" if dose is None else (f" {dose[0]:g} mg" if dose[0] == dose[1] else f" {dose[0]:g}-{dose[1]:g} mg")
+    mg = (
+        "" if dose is None else (f" {dose[0]:g} mg" if dose[0] == dose[1] else f" {dose[0]:g}-{dose[1]:g} mg")
+    )
     reasons = (*trial.outcome.reasons, *trial.counts_reasons)
     words = list(dict.fromkeys(reason.text for reason in reasons))
     inferred = " (inferred)" if trial.outcome.basis is Basis.INFERRED else ""

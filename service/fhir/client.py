@@ -38,7 +38,7 @@ _BUNDLE = msgspec.json.Decoder(BundleView)
 _CAPABILITY = msgspec.json.Decoder(CapabilityView)
 
 
-class _Overloaded(Exception):  # noqa: N818 - a signal to try again inside this module
+class _Overloaded(Exception):
     """The server asks to be left alone for a while; `wait` is in seconds, if it says how long."""
 
     def __init__(self, status: int, wait: float | None) -> None:

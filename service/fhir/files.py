@@ -43,9 +43,13 @@ def read_bundle(content: bytes | msgspec.Raw) -> Gathered:
     except msgspec.ValidationError as error:
         raise NotFhir(f"the Bundle cannot be read{_element(error)}") from None
     if bundle.next is not None:
-        raise NotAssessable("the Bundle is one page of several (it has a next link); the record is incomplete")
+        raise NotAssessable(
+            "the Bundle is one page of several (it has a next link); the record is incomplete"
+        )
     return Gathered(
-        tuple(take_resource(entry.resource, entry.full_url) for entry in bundle.entry if bytes(entry.resource))
+        tuple(
+            take_resource(entry.resource, entry.full_url) for entry in bundle.entry if bytes(entry.resource)
+        )
     )
 
 
@@ -109,4 +113,3 @@ def _owner(source: Source) -> str:
     if kind != "Patient" or not identity:
         raise NotFhir(f"{source.reference}: does not say whose record it is")
     return identity
-

@@ -1,7 +1,7 @@
 """Gather one patient's record from a FHIR server, in the fewest requests that it can answer completely.
 
-`$everything` where the server offers it, else a read of the Patient and one search a kind of resource, side by
-side. Both give the same records. Medicines by reference that did not come along are read one by one.
+`$everything` where the server offers it, else a read of the Patient and one search a kind of resource, side
+by side. Both give the same records. Medicines by reference that did not come along are read one by one.
 """
 
 import asyncio

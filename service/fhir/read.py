@@ -7,13 +7,12 @@ silence. Another patient's record stops the reading: mixing two people is worse 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
-from typing import Any, NoReturn, assert_never
+from typing import Any
 
 import msgspec
 
 from service.core.dates import Interval, PartialDate, years_after
-from service.core.dosing import Amount, DoseStep, daily_dose
+from service.core.dosing import daily_dose
 from service.core.knowledge import Knowledge
 from service.core.medicines import identify_medicine
 from service.core.records import (
@@ -29,18 +28,16 @@ from service.core.records import (
     ExclusionReason,
     Exposure,
     ExposureStatus,
-    Identified,
     Indication,
-    Medicine,
     Person,
     Record,
     StopReason,
     SuicidalityKind,
     Unreadable,
     Verification,
-    VersionedReference,
 )
 from service.errors import NotAssessable, NotFhir
+from service.fhir.dosage import read_steps
 from service.fhir.sources import Gathered, Source, tell_versions
 from service.fhir.views import (
     AllergyView,
@@ -55,8 +52,6 @@ from service.fhir.views import (
     PeriodView,
     QuantityView,
     ReferenceView,
-    RepeatView,
-    TimingView,
 )
 
 READ_TYPES = ("Patient", "Condition", "MedicationStatement", "Medication", "AllergyIntolerance")
@@ -82,7 +77,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 _FAULT_PATH = re.compile(r"`\$\.?([^`]*)`")
 
 
-class _UnreadableElement(Exception):  # noqa: N818 - control flow inside this module, not an error of the tree
+class _UnreadableElement(Exception):
     """An element of a resource makes the whole of it unreadable."""
 
     def __init__(self, element: str) -> None:
@@ -122,7 +117,7 @@ def _the_patient(patients: list[Source], gathered: Gathered) -> Source:
     return patients[0]
 
 
-def _decode(source: Source) -> Any:  # noqa: ANN401 - the view that belongs to the resource type
+def _decode(source: Source) -> Any:
     """Decode the view of a resource; raises `_UnreadableElement` naming the element at fault."""
     if source.head.modifier_extension:
         raise _UnreadableElement("modifierExtension")
@@ -364,7 +359,7 @@ class _Reader:
             medicine=medicine,
             period=period,
             status=status,
-            dose=daily_dose(_steps(view.dosage), medicine, self.knowledge),
+            dose=daily_dose(read_steps(view.dosage), medicine, self.knowledge),
             evidence=(source.reference,),
             asserted=asserted,
             indication=self._indication(view.reason_code),
@@ -373,36 +368,23 @@ class _Reader:
         self.exposures.extend(self._phases(source, exposure, view.dosage))
 
     def _exposure_status(self, source: Source, status: str | None) -> ExposureStatus | None:
-        match status:
-            case "active":
-                return ExposureStatus.ACTIVE
-            case "completed" | "stopped":
-                return ExposureStatus.ENDED
-            case "on-hold":
-                return ExposureStatus.ON_HOLD
-            case "intended":
-                return ExposureStatus.INTENDED
-            case "unknown" | None:
-                return ExposureStatus.UNKNOWN
-            case "not-taken":
-                self.excluded.append(Excluded(source.reference, ExclusionReason.NOT_TAKEN))
-                return None
-            case "entered-in-error":
-                self.excluded.append(Excluded(source.reference, ExclusionReason.ENTERED_IN_ERROR))
-                return None
-            case _:
-                raise _UnreadableElement("status")
+        """Whether the medicine is taken; `None` when the record says that it was not, which is noted."""
+        if status in _NOT_TAKEN:
+            self.excluded.append(Excluded(source.reference, _NOT_TAKEN[status]))
+            return None
+        try:
+            return _STATUS[status]
+        except KeyError:
+            raise _UnreadableElement("status") from None
 
-    def _phases(
-        self, source: Source, exposure: Exposure, dosages: list[DosageView]
-    ) -> Iterator[Exposure]:
+    def _phases(self, source: Source, exposure: Exposure, dosages: list[DosageView]) -> Iterator[Exposure]:
         """One exposure a dosage step, where every step has its own dates; else one for all."""
         bounds = [d.timing.repeat.bounds_period if d.timing and d.timing.repeat else None for d in dosages]
         if len(dosages) < 2 or not all(bound and bound.start for bound in bounds):  # noqa: PLR2004 - steps
             yield exposure
             return
         for dosage, bound in zip(dosages, bounds, strict=True):
-            dose = daily_dose(_steps([dosage]), exposure.medicine, self.knowledge)
+            dose = daily_dose(read_steps([dosage]), exposure.medicine, self.knowledge)
             period = self._interval(source, "dosage.timing.repeat.boundsPeriod", bound)
             end = period.end or exposure.period.end
             yield replace(exposure, period=Interval(period.start, end), dose=dose)
@@ -416,7 +398,7 @@ class _Reader:
             return Concept()
         target = (reference.reference or "").partition("/_history/")[0]
         if target.startswith("#"):
-            return self._concept(_contained(view.contained, target[1:])) or Concept()
+            return self._concept(_contained(view.contained, target[1:]))
         source = self._medications.get(target) or self._medications.get(_relative(target))
         if source is None:
             return Concept(text=reference.display)
@@ -510,6 +492,19 @@ class _Reader:
         return PartialDate(years_after(born.earliest, years), years_after(born.latest, years + 1))
 
 
+_STATUS: dict[str | None, ExposureStatus] = {
+    "active": ExposureStatus.ACTIVE,
+    "completed": ExposureStatus.ENDED,
+    "stopped": ExposureStatus.ENDED,
+    "on-hold": ExposureStatus.ON_HOLD,
+    "intended": ExposureStatus.INTENDED,
+    "unknown": ExposureStatus.UNKNOWN,
+    None: ExposureStatus.UNKNOWN,
+}
+_NOT_TAKEN: dict[str | None, ExclusionReason] = {
+    "not-taken": ExclusionReason.NOT_TAKEN,
+    "entered-in-error": ExclusionReason.ENTERED_IN_ERROR,
+}
 _ICD_CATEGORY = 3
 _OLDEST = 150
 _YEARS = frozenset({"a", "yr", "year", "years"})
@@ -585,73 +580,3 @@ _MOST_CURRENT_FIRST = (
 def _suicidality(concept: Concept, knowledge: Knowledge) -> SuicidalityKind | None:
     found = {knowledge.suicidality.meaning(c.system, c.code) for c in concept.codings}
     return next((kind for kind in _MOST_CURRENT_FIRST if kind in found), None)
-
-
-# --- dosage ---------------------------------------------------------------------------------------
-
-_DAYS_IN = {"h": 1 / 24, "d": 1.0, "wk": 7.0, "mo": 30.4375, "a": 365.25}
-_TIMES_A_DAY = {"QD": 1, "BID": 2, "TID": 3, "QID": 4, "AM": 1, "PM": 1, "QOD": 0.5, "BED": 1, "WK": 1 / 7}
-"""FHIR's GTSAbbreviation codes: http://hl7.org/fhir/R4/valueset-timing-abbreviation.html"""
-
-
-def _steps(dosages: list[DosageView]) -> tuple[DoseStep, ...]:
-    return tuple(_step(dosage) for dosage in dosages)
-
-
-def _step(dosage: DosageView) -> DoseStep:
-    timing = dosage.timing
-    said = timing.code.text if timing and timing.code else None
-    return DoseStep(
-        amount=_amount(dosage),
-        times_a_day=_times_a_day(timing) if timing else None,
-        as_needed=dosage.as_needed_boolean is True or dosage.as_needed_codeable_concept is not None,
-        text=dosage.text or said,
-    )
-
-
-def _amount(dosage: DosageView) -> Amount | None:
-    """The amount taken at one time; the range over all that are given."""
-    found: list[Amount] = []
-    for given in dosage.dose_and_rate:
-        quantity, between = given.dose_quantity, given.dose_range
-        if quantity is not None and quantity.value is not None:
-            found.append(Amount(quantity.value, quantity.value, _unit(quantity)))
-        elif between is not None and between.high is not None and between.high.value is not None:
-            low = between.low.value if between.low and between.low.value is not None else 0.0
-            found.append(Amount(low, between.high.value, _unit(between.high)))
-    if not found or len({amount.unit for amount in found}) > 1:
-        return None
-    return Amount(min(a.low for a in found), max(a.high for a in found), found[0].unit)
-
-
-def _unit(quantity: QuantityView) -> str:
-    return (quantity.code or quantity.unit or "").strip().lower()
-
-
-def _times_a_day(timing: TimingView) -> tuple[float, float] | None:
-    """How often a day: from the repeat rule, else from the timing code."""
-    repeat = timing.repeat
-    if repeat is not None:
-        times = _repeats_a_day(repeat)
-        if times is not None:
-            return times
-    codes = [c.code for c in timing.code.coding if c.code] if timing.code else []
-    known = [_TIMES_A_DAY[code] for code in codes if code in _TIMES_A_DAY]
-    return (known[0], known[0]) if len(known) == 1 else None
-
-
-def _repeats_a_day(repeat: RepeatView) -> tuple[float, float] | None:
-    if repeat.period is None or repeat.period_unit is None:
-        return (float(len(repeat.when)),) * 2 if repeat.when and not repeat.day_of_week else None
-    days = _DAYS_IN.get(repeat.period_unit)
-    if days is None or repeat.period <= 0:
-        return None
-    frequency = repeat.frequency if repeat.frequency is not None else max(len(repeat.when), 1)
-    share = 1.0
-    if repeat.day_of_week:
-        if repeat.period_unit != "d" or repeat.period != 1:
-            return None
-        share = len(set(repeat.day_of_week)) / 7
-    longest = max(repeat.period_max or repeat.period, repeat.period)
-    most = max(repeat.frequency_max or frequency, frequency)
-    return (frequency / (longest * days) * share, most / (repeat.period * days) * share)

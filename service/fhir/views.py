@@ -6,7 +6,8 @@ record. A full model of every resource would cost sixty times as much (docs/deci
 
 import msgspec
 
-class View(msgspec.Struct, rename="camel", frozen=True):
+
+class View(msgspec.Struct, rename="camel"):
     """A FHIR element; its JSON names are the camel case of the attribute names."""
 
 
@@ -88,7 +89,7 @@ class Head(View):
 
     resource_type: str | None = None
     id: str | None = None
-    meta: Meta = Meta()
+    meta: Meta = msgspec.field(default_factory=Meta)
     modifier_extension: list[msgspec.Raw] = []
 
 

@@ -5,39 +5,30 @@ whole: a service with a wrong list must not start. Faults name the file and the 
 """
 
 import csv
-import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar, cast
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from service.core.knowledge import (
-    Band,
     CodeList,
     Criteria,
-    DecisionPoint,
     Effect,
-    InferredFailure,
     Ingredient,
     Knowledge,
     MedicineMeaning,
-    Phase,
     PhraseList,
     Protocol,
     ResolvedRule,
     SafetyGroup,
     Staging,
-    UndocumentedDose,
 )
 from service.core.records import (
-    Depression,
-    DepressionState,
     Indication,
     Role,
     Severity,
@@ -45,51 +36,31 @@ from service.core.records import (
     SuicidalityKind,
 )
 from service.errors import MappingsError, SettingsError
+from service.knowledge.lock import LOCK, digest_of, lists_in, read_lock
+from service.knowledge.rows import (
+    Coded,
+    Faults,
+    Row,
+    codes_of,
+    never_a_trial,
+    of_agent,
+    of_esketamine,
+    of_ingredient,
+    of_product,
+    to_depression,
+    to_ingredient,
+)
+from service.knowledge.shapes import CriteriaFile, ProtocolFile, Signed, StagingFile, to_bands, to_protocol
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
-S = TypeVar("S", bound="_Signed")
-
-LOCK = "lock.toml"
-_MILLIGRAMS = re.compile(r"(\d+(?:\.\d+)?)\s*mg\b", re.IGNORECASE)
+S = TypeVar("S", bound=Signed)
 
 
 def mappings_directory() -> Path:
     """Where the lists are: inside the installed package, or beside it in a checkout."""
     installed = Path(str(resources.files("service"))) / "mappings"
     return installed if installed.is_dir() else installed.parent.parent / "mappings"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a CSV list; `line` counts from 1 with the header."""
-
-    file: str
-    line: int
-    values: Mapping[str, str]
-
-    def __getitem__(self, column: str) -> str:
-        """The value of a column, without surrounding white space."""
-        return self.values[column].strip()
-
-    def optional(self, column: str) -> str | None:
-        """The value of a column, `None` where it is empty."""
-        return self[column] or None
-
-
-@dataclass
-class Faults:
-    """Collects what is wrong, so that one run names everything."""
-
-    found: list[str] = field(default_factory=list)
-
-    def add(self, file: str, line: int | None, what: str) -> None:
-        """Note a fault of a file, and of its line where there is one."""
-        self.found.append(f"{file}{f':{line}' if line else ''}: {what}")
-
-    def of(self, row: Row, what: str) -> None:
-        """Note a fault of a row."""
-        self.add(row.file, row.line, what)
 
 
 def load_knowledge(directory: Path, *, criteria: str, region: str) -> Knowledge:
@@ -104,165 +75,6 @@ def load_knowledge(directory: Path, *, criteria: str, region: str) -> Knowledge:
     if faults.found or knowledge is None:
         raise MappingsError(sorted(faults.found))
     return knowledge
-
-
-def lists_in(directory: Path) -> list[Path]:
-    """Every list that the lock must hold, in a stable order."""
-    return sorted(p for p in directory.rglob("*") if p.suffix in {".csv", ".toml"} and p.name != LOCK)
-
-
-def digest_of(path: Path) -> str:
-    """The sha256 of a list."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def write_lock(directory: Path, today: date) -> str:
-    """Write the lock anew. A list that changed gets today's date; version and source are kept.
-
-    Returns the text of the lock.
-    """
-    path = directory / LOCK
-    known = {entry["file"]: entry for entry in _read_lock(path)} if path.exists() else {}
-    parts = ["# Pins every list. Written by `trd-careplan mappings lock`; `mappings check` compares.\n"]
-    for listed in lists_in(directory):
-        name = listed.relative_to(directory).as_posix()
-        sha256 = digest_of(listed)
-        before = known.get(name, {})
-        changed = before.get("sha256") != sha256
-        when = today.isoformat() if changed else str(before["date"])
-        version = str(before.get("version", "1"))
-        if changed and before:
-            version = str(int(version) + 1)
-        parts.append(
-            f'\n[[list]]\nfile = "{name}"\nversion = "{version}"\ndate = "{when}"\nsha256 = "{sha256}"\n'
-            f'source = "{before.get("source", "named in each row or value of the file")}"\n'
-        )
-    text = "".join(parts)
-    path.write_text(text, encoding="utf-8")
-    return text
-
-
-def _read_lock(path: Path) -> list[dict[str, str]]:
-    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("list", [])
-    return cast("list[dict[str, str]]", entries)
-
-
-# --- shapes of the TOML files ---------------------------------------------------------------------
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-_Source = Annotated[str, Field(min_length=1)]
-
-
-class _Sourced(_Strict, Generic[T]):
-    value: T
-    source: _Source
-
-
-class _Parameters(_Strict):
-    required_trials: _Sourced[Annotated[int, Field(ge=1)]]
-    minimum_days: _Sourced[Annotated[int, Field(ge=1)]]
-    grace_days: _Sourced[Annotated[int, Field(ge=0)]]
-    look_back_years: _Sourced[Annotated[int, Field(ge=1)]]
-    switch_days: _Sourced[Annotated[int, Field(ge=0)]]
-    stale_days: _Sourced[Annotated[int, Field(ge=1)]]
-    suicidality_days: _Sourced[Annotated[int, Field(ge=1)]]
-    undocumented_dose: _Sourced[UndocumentedDose]
-    doses: _Sourced[Literal["lenient", "strict"]]
-    counted_inferences: _Sourced[list[InferredFailure]]
-
-
-class _Signed(_Strict):
-    """What every criteria set and protocol says of itself."""
-
-    id: str
-    version: str
-    status: Literal["draft", "active", "retired"]
-    title: str
-    source: _Source
-    reviewer: str
-
-
-class _CriteriaFile(_Signed):
-    parameters: _Parameters
-
-
-class _PhaseFile(_Strict):
-    name: str
-    weeks: tuple[int, int]
-    sessions_a_week: Annotated[int, Field(ge=1, le=7)]
-    min_days_between: Annotated[int, Field(ge=1)]
-    dose_options_mg: Annotated[list[int], Field(min_length=1)]
-    first_dose_mg: list[int] = []
-    source: _Source
-
-
-class _DecisionPointFile(_Strict):
-    code: Literal["benefit-review", "maintenance-review"]
-    after_week: Annotated[int, Field(ge=1)]
-    text: str
-    source: _Source
-
-
-class _TasksFile(_Strict):
-    values: Annotated[list[str], Field(min_length=1)]
-    source: _Source
-
-
-class _ThenFile(_Strict):
-    text: str
-    source: _Source
-
-
-class _ProtocolFile(_Signed):
-    region: Literal["us", "eu"]
-    pathway: Literal["trd", "acute-suicidality"]
-    min_age: Annotated[int, Field(ge=18)]
-    max_age: int | None = None
-    phase: Annotated[list[_PhaseFile], Field(min_length=1)]
-    decision_point: list[_DecisionPointFile]
-    tasks: _TasksFile
-    then: _ThenFile
-
-
-class _BandFile(_Strict):
-    up_to: float | None = None
-    score: float
-
-
-class _MsmFile(_Strict):
-    source: _Source
-    duration_months: list[_BandFile]
-    severity: dict[Literal["subsyndromal", "mild", "moderate", "severe", "psychotic"], float]
-    failed: list[_BandFile]
-    augmentation: float
-    ect: float
-
-
-class _MghFile(_Strict):
-    source: _Source
-    per_failure: float
-    optimisation: float
-    augmentation: float
-    ect: float
-
-
-class _ThaseRushFile(_Strict):
-    source: _Source
-    classes: dict[str, int]
-    ect: int
-
-
-class _StagingFile(_Strict):
-    msm: _MsmFile
-    mgh_s: _MghFile
-    thase_rush: _ThaseRushFile
-
-
-# --- loading --------------------------------------------------------------------------------------
 
 
 class _Loader:
@@ -280,7 +92,7 @@ class _Loader:
         version = self._check_lock()
         self._load_systems()
         ingredients = self._ingredients()
-        depression = self._codes("codes/depression.csv", _depression)
+        depression = self._codes("codes/depression.csv", to_depression)
         not_depression = self._codes("codes/depression_exclude.csv", lambda row: row["reason"])
         self._refuse_overlap(depression, not_depression, "codes/depression_exclude.csv")
         groups = self._safety_groups()
@@ -337,7 +149,7 @@ class _Loader:
             self.faults.add(LOCK, None, "missing; every list must be pinned")
             return "unlocked"
         try:
-            locked = {entry["file"]: entry for entry in _read_lock(path)}
+            locked = {entry["file"]: entry for entry in read_lock(path)}
         except (tomllib.TOMLDecodeError, KeyError) as error:
             self.faults.add(LOCK, None, f"cannot be read: {type(error).__name__}")
             return "unlocked"
@@ -418,9 +230,7 @@ class _Loader:
     def _phrases(self, name: str, column: str, read: Callable[[Row], T]) -> PhraseList[T]:
         return self._phrase_list(list(self._rows(name)), column, read)
 
-    def _phrase_list(
-        self, rows: list[Row], column: str, read: Callable[[Row], T | None]
-    ) -> PhraseList[T]:
+    def _phrase_list(self, rows: list[Row], column: str, read: Callable[[Row], T | None]) -> PhraseList[T]:
         phrases: dict[str, T] = {}
         for row in rows:
             for phrase in filter(None, (part.strip().lower() for part in row[column].split(";"))):
@@ -431,9 +241,7 @@ class _Loader:
                     phrases[phrase] = meaning
         return PhraseList.of(phrases)
 
-    def _codes_and_phrases(
-        self, name: str, read: Callable[[Row], T]
-    ) -> tuple[CodeList[T], PhraseList[T]]:
+    def _codes_and_phrases(self, name: str, read: Callable[[Row], T]) -> tuple[CodeList[T], PhraseList[T]]:
         rows = list(self._rows(name))
         for row in rows:
             if not row["code"] and not row["phrase"]:
@@ -466,7 +274,7 @@ class _Loader:
         for row in self._rows("codes/antidepressants.csv"):
             if row["name"] in ingredients:
                 self.faults.of(row, f"lists {row['name']!r} twice")
-            ingredient = self._meaning(row, _ingredient)
+            ingredient = self._meaning(row, to_ingredient)
             if ingredient is not None:
                 ingredients[ingredient.name] = ingredient
         for row in self._rows("codes/antidepressants.csv"):
@@ -478,62 +286,54 @@ class _Loader:
     def _medicines(
         self, ingredients: Mapping[str, Ingredient]
     ) -> tuple[PhraseList[MedicineMeaning], CodeList[MedicineMeaning]]:
-        """Every code and every name of a medicine, from all the lists, in one place each."""
-        coded: list[tuple[Row, MedicineMeaning]] = []
-        named: list[tuple[Row, str, MedicineMeaning]] = []
-
-        def code(row: Row, system: str, value: str | None, meaning: MedicineMeaning) -> None:
-            if value:
-                coded.append((Row(row.file, row.line, {"system": system, "code": value}), meaning))
-
-        for row in self._rows("codes/antidepressants.csv"):
-            meaning = _of_ingredient(row)
-            for system in ("rxnorm", "atc", "snomed"):
-                code(row, system, row[system], meaning)
-            named.append((row, row["names"], meaning))
+        """Every name and every code of a medicine, from all the lists, in one place each."""
         agents = {row["name"]: row for row in self._rows("codes/augmenting_agents.csv")}
+        antidepressants = list(self._rows("codes/antidepressants.csv"))
+        coded = [
+            *codes_of(antidepressants, ("rxnorm", "atc", "snomed"), of_ingredient),
+            *codes_of(agents.values(), ("rxnorm", "atc"), of_agent),
+            *self._products(ingredients, agents),
+            *self._agent_products(agents),
+        ]
+        esketamine = list(self._rows("codes/esketamine.csv"))
+        coded.extend((row, row["system"], row["code"], of_esketamine(row)) for row in esketamine)
+        named = [
+            *((row, row["names"], of_ingredient(row)) for row in antidepressants),
+            *((row, row["names"], of_agent(row)) for row in agents.values()),
+            *((row, row["name"], of_esketamine(row)) for row in self._rows("codes/esketamine_names.csv")),
+            *((row, row["name"], never_a_trial(row)) for row in self._rows("codes/not_trial_names.csv")),
+        ]
+        return self._medicine_names(named), self._medicine_codes(coded)
+
+    def _products(self, ingredients: Mapping[str, Ingredient], agents: Mapping[str, Row]) -> Iterator[Coded]:
         for row in self._rows("codes/antidepressant_products.csv"):
             name = row.optional("ingredient")
             if name is not None and name not in ingredients and name not in agents:
                 self.faults.of(row, f"names an ingredient that is not listed: {name!r}")
             if name is None and not row["not_a_trial"]:
                 self.faults.of(row, "has neither an ingredient nor a reason why it is no trial")
-            role = Role.ANTIDEPRESSANT if name in ingredients else Role.OTHER
-            role = Role.AUGMENTING if name in agents else role
-            product = self._meaning(row, lambda row, role=role: _of_product(row, role))
+            product = self._meaning(row, of_product)
             if product is not None:
-                code(row, "rxnorm", row["rxnorm"], product)
-        for row in agents.values():
-            meaning = MedicineMeaning(Role.AUGMENTING, row["name"])
-            for system in ("rxnorm", "atc"):
-                code(row, system, row[system], meaning)
-            named.append((row, row["names"], meaning))
+                if name in agents:
+                    product = product._replace(role=Role.AUGMENTING)
+                yield row, "rxnorm", row["rxnorm"], product
+
+    def _agent_products(self, agents: Mapping[str, Row]) -> Iterator[Coded]:
         for row in self._rows("codes/augmenting_products.csv"):
             if row["agent"] not in agents:
                 self.faults.of(row, f"names an agent that is not listed: {row['agent']!r}")
-            code(row, "rxnorm", row["rxnorm"], MedicineMeaning(Role.AUGMENTING, row["agent"]))
-        for row in self._rows("codes/esketamine.csv"):
-            code(row, row["system"], row["code"], MedicineMeaning(Role.ESKETAMINE, row["agent"]))
-        for row in self._rows("codes/esketamine_names.csv"):
-            named.append((row, row["name"], MedicineMeaning(Role.ESKETAMINE, row["agent"])))
-        for row in self._rows("codes/not_trial_names.csv"):
-            never = MedicineMeaning(Role.ANTIDEPRESSANT, None, not_a_trial=row["reason"])
-            named.append((row, row["name"], never))
-        return self._medicine_names(named), self._medicine_codes(coded)
+            yield row, "rxnorm", row["rxnorm"], MedicineMeaning(Role.AUGMENTING, row["agent"])
 
-    def _medicine_codes(self, coded: list[tuple[Row, MedicineMeaning]]) -> CodeList[MedicineMeaning]:
+    def _medicine_codes(self, coded: list[Coded]) -> CodeList[MedicineMeaning]:
         """One code may stand in two lists only when both say the same."""
         exact: dict[tuple[str, str], MedicineMeaning] = {}
-        for row, meaning in coded:
-            key = (row["system"], row["code"])
-            if key in exact and exact[key] != meaning:
-                self.faults.of(row, f"gives {key[0]} {key[1]} a second meaning")
-            exact[key] = meaning
+        for row, system, code, meaning in coded:
+            known = exact.setdefault((system, code), meaning)
+            if known != meaning:
+                self.faults.of(row, f"gives {system} {code} a second meaning")
         return CodeList(exact)
 
-    def _medicine_names(
-        self, named: list[tuple[Row, str, MedicineMeaning]]
-    ) -> PhraseList[MedicineMeaning]:
+    def _medicine_names(self, named: list[tuple[Row, str, MedicineMeaning]]) -> PhraseList[MedicineMeaning]:
         phrases: dict[str, MedicineMeaning] = {}
         for row, names, meaning in named:
             for name in filter(None, (part.strip().lower() for part in names.split(";"))):
@@ -575,9 +375,7 @@ class _Loader:
 
         return read
 
-    def _allergies(
-        self, groups: Mapping[str, SafetyGroup]
-    ) -> tuple[CodeList[str], PhraseList[str]]:
+    def _allergies(self, groups: Mapping[str, SafetyGroup]) -> tuple[CodeList[str], PhraseList[str]]:
         rows = list(self._rows("safety/allergies.csv"))
         read = self._group_in(groups)
         coded = [row for row in rows if row["code"]]
@@ -589,9 +387,7 @@ class _Loader:
                     phrases[name] = group
         return self._code_list(coded, read), PhraseList.of(phrases)
 
-    def _refuse_overlap(
-        self, one: CodeList[Any], other: CodeList[Any], name: str
-    ) -> None:
+    def _refuse_overlap(self, one: CodeList[Any], other: CodeList[Any], name: str) -> None:
         for system, code in sorted(one.exact.keys() & other.exact.keys()):
             self.faults.add(name, None, f"lists {system} {code}, which another list includes")
 
@@ -625,7 +421,7 @@ class _Loader:
         return found
 
     def _criteria(self, criteria_id: str) -> Criteria | None:
-        sets = {file.id: file for file in self._files("criteria", _CriteriaFile)}
+        sets = {file.id: file for file in self._files("criteria", CriteriaFile)}
         if self.faults.found:
             return None
         if criteria_id not in sets:
@@ -650,17 +446,17 @@ class _Loader:
         )
 
     def _protocols(self) -> tuple[Protocol, ...]:
-        return tuple(_protocol(file) for file in self._files("protocols", _ProtocolFile))
+        return tuple(to_protocol(file) for file in self._files("protocols", ProtocolFile))
 
     def _staging(self) -> Staging | None:
-        file = self._toml("staging.toml", _StagingFile)
+        file = self._toml("staging.toml", StagingFile)
         if file is None:
             return None
         msm, mgh, rush = file.msm, file.mgh_s, file.thase_rush
         return Staging(
-            msm_duration_months=_bands(msm.duration_months),
+            msm_duration_months=to_bands(msm.duration_months),
             msm_severity={str(name): score for name, score in msm.severity.items()},
-            msm_failed=_bands(msm.failed),
+            msm_failed=to_bands(msm.failed),
             msm_augmentation=msm.augmentation,
             msm_ect=msm.ect,
             mgh_per_failure=mgh.per_failure,
@@ -680,82 +476,3 @@ def _line_of(text: str, path: tuple[int | str, ...]) -> int | None:
             if re.match(rf"\s*(?:\[+)?{re.escape(key)}\b", line):
                 return number
     return None
-
-
-def _bands(bands: list[_BandFile]) -> tuple[Band, ...]:
-    return tuple(Band(band.up_to, band.score) for band in bands)
-
-
-def _protocol(file: _ProtocolFile) -> Protocol:
-    return Protocol(
-        id=file.id,
-        version=file.version,
-        region=file.region,
-        pathway=file.pathway,
-        min_age=file.min_age,
-        max_age=file.max_age,
-        phases=tuple(
-            Phase(
-                phase.name,
-                phase.weeks[0],
-                phase.weeks[1],
-                phase.sessions_a_week,
-                phase.min_days_between,
-                tuple(phase.dose_options_mg),
-                tuple(phase.first_dose_mg),
-            )
-            for phase in file.phase
-        ),
-        decision_points=tuple(
-            DecisionPoint(point.code, point.after_week, point.text) for point in file.decision_point
-        ),
-        tasks=tuple(file.tasks.values),
-        then=file.then.text,
-    )
-
-
-def _ingredient(row: Row) -> Ingredient:
-    return Ingredient(
-        row["name"],
-        row["class"],
-        row.optional("rxnorm"),
-        _number(row, "min_daily_mg"),
-        _number(row, "strict_min_daily_mg"),
-        row.optional("not_a_trial"),
-        row.optional("related"),
-    )
-
-
-def _of_ingredient(row: Row) -> MedicineMeaning:
-    never = row.optional("not_a_trial")
-    if never in {"index-therapy", "ketamine"}:
-        return MedicineMeaning(Role.ESKETAMINE, row["name"])
-    return MedicineMeaning(Role.ANTIDEPRESSANT, row["name"], not_a_trial=never)
-
-
-def _of_product(row: Row, role: Role) -> MedicineMeaning:
-    return MedicineMeaning(
-        role,
-        row.optional("ingredient"),
-        strength_mg=_number(row, "strength_mg"),
-        unit=row.optional("unit"),
-        unit_days=int(row["dose_days"] or 1),
-        not_a_trial=row.optional("not_a_trial"),
-        label_mg=frozenset(float(mg) for mg in _MILLIGRAMS.findall(row["display"])),
-    )
-
-
-def _depression(row: Row) -> Depression:
-    severity = row.optional("severity")
-    return Depression(
-        DepressionState(row["state"]),
-        Severity(severity) if severity else None,
-        {"yes": True, "no": False}[row["psychotic"]],
-    )
-
-
-def _number(row: Row, column: str) -> float | None:
-    value = row.optional(column)
-    return float(value) if value else None
-
-

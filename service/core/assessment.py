@@ -1,0 +1,275 @@
+"""Everything concluded from one record, with the evidence for each conclusion."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import NamedTuple
+
+from service.core.courses import Episode
+from service.core.depression import DepressionFindings, assess_depression, find_episode
+from service.core.exposures import distinct_exposures, settle_interval
+from service.core.findings import Answer, Finding, Reason, ReasonCode, all_met
+from service.core.knowledge import Knowledge
+from service.core.outcome import Basis
+from service.core.records import (
+    DoubtfulDate,
+    Excluded,
+    ExclusionReason,
+    Exposure,
+    ExposureStatus,
+    Person,
+    Record,
+    Unreadable,
+    VersionedReference,
+    age_in_years,
+    reference_order,
+)
+from service.core.safety import SafetyFinding, assess_safety
+from service.core.staging import StagingScores, stage
+from service.core.suicidality import Alert, assess_suicidality, suicidality_alerts
+from service.core.trials import Counts, Trial, find_trials
+
+ADULT_YEARS = 18
+"""Esketamine is for adults only: US label 8.4, EU SmPC 4.2."""
+
+TRD = "trd"
+ACUTE = "acute-suicidality"
+
+
+class Criterion(NamedTuple):
+    """One criterion of a pathway and the answer to it."""
+
+    id: str
+    answer: Answer
+
+
+class Pathway(NamedTuple):
+    """An indication of the label: met when each of its criteria is."""
+
+    id: str
+    criteria: tuple[Criterion, ...]
+
+    @property
+    def finding(self) -> Finding:
+        """The pathway's own answer."""
+        return all_met(criterion.answer.finding for criterion in self.criteria)
+
+
+class FailedTrials(NamedTuple):
+    """How many trials failed; `definite` includes inferred failures that the criteria set counts."""
+
+    definite: int
+    inferred: int
+    possible: int
+    required: int
+
+
+class Missing(NamedTuple):
+    """A fact that the record lacks, and which question it would decide."""
+
+    what: str
+    would_decide: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Everything concluded from one record, with the evidence for each conclusion."""
+
+    patient: VersionedReference
+    as_of: date
+    knowledge: Knowledge
+    age: tuple[int, int] | None
+    pathways: tuple[Pathway, ...]
+    episode: Episode
+    trials: tuple[Trial, ...]
+    failed_trials: FailedTrials
+    staging: StagingScores
+    safety: tuple[SafetyFinding, ...]
+    alerts: tuple[Alert, ...]
+    missing: tuple[Missing, ...]
+    warnings: tuple[Reason, ...]
+    excluded: tuple[Excluded, ...]
+    unreadable: tuple[Unreadable, ...]
+    doubtful_dates: tuple[DoubtfulDate, ...]
+    not_screened: tuple[str, ...]
+
+    def pathway(self, pathway_id: str) -> Pathway:
+        """The pathway of that id."""
+        return next(pathway for pathway in self.pathways if pathway.id == pathway_id)
+
+
+def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
+    """Draw every conclusion from a record, without deciding."""
+    criteria = knowledge.criteria
+    record = in_stable_order(record)
+    taken, set_aside = _set_aside(record.exposures, as_of)
+    settled = tuple(replace(e, period=settle_interval(e, as_of, criteria)) for e in taken)
+    exposures = distinct_exposures(settled)
+    depression = assess_depression(record, as_of)
+    episode, warnings = find_episode(depression, criteria, as_of)
+    trials = find_trials(exposures, episode, knowledge)
+    failed = _count_failed(trials, criteria.required_trials)
+    suicidality = assess_suicidality(record, criteria, as_of)
+    pathways = _pathways(depression, _two_trials(record, trials, failed), suicidality)
+    safety = assess_safety(record, knowledge, as_of)
+    age = _age(record.person, as_of)
+    return Assessment(
+        patient=record.person.evidence,
+        as_of=as_of,
+        knowledge=knowledge,
+        age=age,
+        pathways=pathways,
+        episode=episode,
+        trials=trials,
+        failed_trials=failed,
+        staging=stage(trials, exposures, depression, episode, knowledge.staging),
+        safety=safety,
+        alerts=(*suicidality_alerts(record, suicidality), *_pathway_alerts(pathways)),
+        missing=_missing(age, pathways, trials),
+        warnings=warnings,
+        excluded=tuple(sorted((*record.excluded, *set_aside), key=str)),
+        unreadable=record.unreadable,
+        doubtful_dates=record.doubtful_dates,
+        not_screened=_not_screened(record),
+    )
+
+
+def in_stable_order(record: Record) -> Record:
+    """The record with its entries ordered by what they are, so that their order never matters."""
+    return replace(
+        record,
+        exposures=tuple(sorted(record.exposures, key=lambda e: reference_order(e.evidence))),
+        diagnoses=tuple(sorted(record.diagnoses, key=lambda d: reference_order(d.evidence))),
+        allergies=tuple(sorted(record.allergies, key=lambda a: reference_order(a.evidence))),
+        unreadable=tuple(sorted(record.unreadable, key=str)),
+        doubtful_dates=tuple(sorted(record.doubtful_dates, key=str)),
+    )
+
+
+def _set_aside(
+    exposures: tuple[Exposure, ...], as_of: date
+) -> tuple[tuple[Exposure, ...], tuple[Excluded, ...]]:
+    """Leave out medicines that are only intended or that start after the day of assessment."""
+    taken: list[Exposure] = []
+    excluded: list[Excluded] = []
+    for exposure in exposures:
+        start = exposure.period.start
+        later = start is not None and start.earliest > as_of
+        if exposure.status is ExposureStatus.INTENDED or later:
+            reason = ExclusionReason.STARTS_LATER if later else ExclusionReason.INTENDED
+            excluded.extend(Excluded(ref, reason) for ref in exposure.evidence)
+        else:
+            taken.append(exposure)
+    return tuple(taken), tuple(excluded)
+
+
+def _age(person: Person, as_of: date) -> tuple[int, int] | None:
+    """Youngest and oldest possible age in years; `None` when no birth date can be meant."""
+    if person.born is None or person.born.earliest > as_of:
+        return None
+    youngest = age_in_years(min(person.born.latest, as_of), as_of)
+    return (youngest, age_in_years(person.born.earliest, as_of))
+
+
+def _pathways(depression: DepressionFindings, trials: Answer, suicidality: Answer) -> tuple[Pathway, ...]:
+    current = Criterion("current-depression", depression.current)
+    return (
+        Pathway(TRD, (current, Criterion("two-adequate-trials-without-relief", trials))),
+        Pathway(
+            ACUTE,
+            (
+                current,
+                Criterion("moderate-or-severe", depression.moderate_or_severe),
+                Criterion("current-suicidality", suicidality),
+            ),
+        ),
+    )
+
+
+def _pathway_alerts(pathways: tuple[Pathway, ...]) -> tuple[Alert, ...]:
+    """When both pathways are met, name the acute protocol as the alternative."""
+    if any(pathway.finding is not Finding.MET for pathway in pathways):
+        return ()
+    evidence = {ref for c in pathways[1].criteria for r in c.answer.reasons for ref in r.evidence}
+    text = (
+        "The criteria for acute suicidality are met as well: its protocol (four weeks, twice a week) "
+        "is the alternative to the one proposed."
+    )
+    return (Alert("acute-protocol-alternative", text, tuple(sorted(evidence, key=str))),)
+
+
+def _count_failed(trials: tuple[Trial, ...], required: int) -> FailedTrials:
+    definite = [trial for trial in trials if trial.counts is Counts.YES]
+    inferred = [trial for trial in definite if trial.outcome.basis is Basis.INFERRED]
+    possible = [trial for trial in trials if trial.counts is Counts.POSSIBLY]
+    return FailedTrials(len(definite), len(inferred), len(possible), required)
+
+
+def _two_trials(record: Record, trials: tuple[Trial, ...], failed: FailedTrials) -> Answer:
+    """Whether enough adequate trials failed in this episode; what is uncertain leaves it open.
+
+    A medicine that cannot be told, or could not be read, leaves it open however few trials there are:
+    the record may hold more than it shows.
+    """
+    definite, possible = failed.definite, failed.possible
+    yes = tuple(t for t in trials if t.counts is Counts.YES)
+    maybe = tuple(t for t in trials if t.counts is Counts.POSSIBLY)
+    if definite >= failed.required:
+        text = f"{_names(yes)} failed after an adequate trial"
+        return Answer(Finding.MET, (Reason(ReasonCode.ENOUGH_TRIALS, text, _refs(yes)),))
+    reasons: list[Reason] = []
+    needed: list[str] = []
+    if definite + possible >= failed.required or any(trial.ingredient is None for trial in maybe):
+        text = f"{definite} of {failed.required} failed; {_names(maybe)} may have"
+        reasons.append(Reason(ReasonCode.TRIALS_UNDECIDED, text, _refs(maybe)))
+        needed.extend(f"{trial.name}: {what}" for trial in maybe for what in trial.needed)
+    unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type in _MEDICINE_RECORDS)
+    if unreadable:
+        text = "a medication on record could not be read"
+        reasons.append(Reason(ReasonCode.UNREADABLE_MEDICINES, text, unreadable))
+        needed.append("a readable record of the medication")
+    if not record.exposures and not unreadable:
+        reasons.append(Reason(ReasonCode.NO_MEDICINES, "no medication is on record at all"))
+        needed.append("the medication history")
+    if reasons:
+        return Answer(Finding.INDETERMINATE, tuple(reasons), tuple(needed))
+    text = f"{definite} adequate trials failed in this episode (required {failed.required})"
+    return Answer(Finding.NOT_MET, (Reason(ReasonCode.TOO_FEW_TRIALS, text, _refs(trials)),))
+
+
+_MEDICINE_RECORDS = {"MedicationStatement", "Medication"}
+
+
+def _names(trials: tuple[Trial, ...]) -> str:
+    return " and ".join(trial.name for trial in trials)
+
+
+def _refs(trials: tuple[Trial, ...]) -> tuple[VersionedReference, ...]:
+    return tuple(ref for trial in trials for ref in trial.evidence)
+
+
+def _missing(
+    age: tuple[int, int] | None, pathways: tuple[Pathway, ...], trials: tuple[Trial, ...]
+) -> tuple[Missing, ...]:
+    """What the record lacks, and the question each fact would decide."""
+    missing = [
+        Missing(what, criterion.id)
+        for pathway in pathways
+        for criterion in pathway.criteria
+        if criterion.answer.finding is Finding.INDETERMINATE
+        for what in criterion.answer.needed
+    ]
+    missing.extend(
+        Missing(f"{trial.name}: {what}", "two-adequate-trials-without-relief")
+        for trial in trials
+        if trial.counts is Counts.POSSIBLY
+        for what in trial.needed
+    )
+    if age is None or age[0] < ADULT_YEARS <= age[1]:
+        missing.append(Missing("the date of birth", "adult"))
+    return tuple(dict.fromkeys(missing))
+
+
+def _not_screened(record: Record) -> tuple[str, ...]:
+    """What nothing can be said about: kinds of record not read, and conditions no list can place."""
+    unplaced = [str(ref) for d in record.diagnoses if not d.recognised for ref in d.evidence]
+    return (*record.not_read, *unplaced)

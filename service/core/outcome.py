@@ -1,0 +1,166 @@
+"""What came of a trial: what the record documents, else what follows from it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.core.courses import Course, Episode
+from service.core.exposures import trial_key
+from service.core.findings import Finding, Reason, ReasonCode
+from service.core.knowledge import Criteria, InferredFailure
+from service.core.records import (
+    Exposure,
+    ExposureStatus,
+    Identified,
+    Indication,
+    Role,
+    StopReason,
+    VersionedReference,
+)
+
+
+class OutcomeFinding(StrEnum):
+    """What a trial came to."""
+
+    FAILED = "failed"
+    RESPONDED = "responded"
+    NOT_TOLERATED = "not-tolerated"
+    UNKNOWN = "unknown"
+
+
+class Basis(StrEnum):
+    """Whether a failure was written down or follows from the record."""
+
+    DOCUMENTED = "documented"
+    INFERRED = "inferred"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a trial came to and why; `inference` names the way a failure was inferred."""
+
+    finding: OutcomeFinding
+    basis: Basis | None
+    reasons: tuple[Reason, ...]
+    inference: InferredFailure | None = None
+
+
+def grade_outcome(
+    course: Course, everything: tuple[Exposure, ...], episode: Episode, criteria: Criteria
+) -> Outcome:
+    """Say what came of a course: what the record documents, else what follows from it.
+
+    A documented stop reason decides. Without one, a course that ended counts as an inferred failure
+    when another antidepressant replaced it or an augmenting agent was added, or when it ended while
+    the MDD stayed active. An ongoing course is a failure only when it was augmented.
+    """
+    evidence = course.evidence
+    last = _last_exposures(course)
+    reasons = frozenset(reason for exposure in last for reason in exposure.stop_reasons)
+    if reasons:
+        return _documented_outcome(reasons, evidence)
+    change = _switch_or_augmentation(course, everything, criteria)
+    if change is not None:
+        return Outcome(
+            OutcomeFinding.FAILED, Basis.INFERRED, (change,), InferredFailure.SWITCHED_OR_AUGMENTED
+        )
+    end = course.interval.end
+    if course.interval.ongoing:
+        text = "still taken, and no current symptom score on record"
+        return _unknown(Reason(ReasonCode.ONGOING, text, evidence))
+    surely_ended = all(e.status is not ExposureStatus.ACTIVE or e.period.end is None for e in last) or (
+        end is not None and end.latest < episode.as_of
+    )
+    if not surely_ended or end is None:
+        return _unknown(
+            Reason(ReasonCode.END_UNCERTAIN, "whether and when it ended is not certain", evidence)
+        )
+    if episode.active is Finding.MET and end.earliest >= episode.start.latest:
+        text = "it ended while the depression stayed active, and no other reason is recorded"
+        return Outcome(
+            OutcomeFinding.FAILED,
+            Basis.INFERRED,
+            (Reason(ReasonCode.ENDED_WHILE_ACTIVE, text, evidence),),
+            InferredFailure.ENDED_WHILE_ACTIVE,
+        )
+    return _unknown(Reason(ReasonCode.NO_OUTCOME, "no reason for its end is recorded", evidence))
+
+
+def _unknown(reason: Reason) -> Outcome:
+    return Outcome(OutcomeFinding.UNKNOWN, None, (reason,))
+
+
+def _last_exposures(course: Course) -> tuple[Exposure, ...]:
+    """The exposures that the course may have ended with."""
+    if course.interval.end is None:
+        return course.exposures
+    return tuple(
+        e
+        for e in course.exposures
+        if e.period.end is None or e.period.end.latest >= course.interval.end.earliest
+    )
+
+
+def _documented_outcome(reasons: frozenset[StopReason], evidence: tuple[VersionedReference, ...]) -> Outcome:
+    """The outcome that recorded stop reasons say; contradictory ones say nothing."""
+
+    def documented(finding: OutcomeFinding, code: ReasonCode, text: str) -> Outcome:
+        basis = Basis.DOCUMENTED if finding is not OutcomeFinding.UNKNOWN else None
+        return Outcome(finding, basis, (Reason(code, text, evidence),))
+
+    if reasons >= {StopReason.REMISSION, StopReason.INEFFECTIVE} or StopReason.UNCLEAR in reasons:
+        text = "the recorded reason for stopping could not be read"
+        return documented(OutcomeFinding.UNKNOWN, ReasonCode.STOP_REASON_UNCLEAR, text)
+    if StopReason.INEFFECTIVE in reasons:
+        return documented(
+            OutcomeFinding.FAILED, ReasonCode.STOPPED_INEFFECTIVE, "stopped because it did not help"
+        )
+    if StopReason.REMISSION in reasons:
+        return documented(
+            OutcomeFinding.RESPONDED, ReasonCode.STOPPED_IN_REMISSION, "stopped after it had helped"
+        )
+    if StopReason.INTOLERANCE in reasons:
+        return documented(
+            OutcomeFinding.NOT_TOLERATED,
+            ReasonCode.STOPPED_INTOLERANCE,
+            "stopped because it was not tolerated",
+        )
+    text = "stopped for a reason other than lack of effect"
+    return documented(OutcomeFinding.UNKNOWN, ReasonCode.STOPPED_OTHER, text)
+
+
+def _switch_or_augmentation(
+    course: Course, everything: tuple[Exposure, ...], criteria: Criteria
+) -> Reason | None:
+    """The medicine that certainly replaced or augmented this one, if any.
+
+    A replacement starts after this course did and soon after (or before) it ended, and outlasts it.
+    An augmenting agent starts during the course, for no other recorded reason than depression.
+    """
+    start, end = course.interval.start, course.interval.end
+    if start is None or end is None:
+        return None
+    own = {trial_key(exposure) for exposure in course.exposures}
+    for other in everything:
+        other_start = other.period.start
+        if (
+            other_start is None
+            or other.indication is Indication.OTHER
+            or other_start.earliest <= start.latest
+        ):
+            continue
+        if other.medicine.identified is not Identified.CODED or other.medicine.not_a_trial:
+            continue
+        if other.medicine.role is Role.AUGMENTING and other_start.latest <= end.earliest:
+            text = f"{other.medicine.ingredient} was added to it"
+            return Reason(ReasonCode.AUGMENTED, text, other.evidence)
+        if (
+            other.medicine.role is Role.ANTIDEPRESSANT
+            and not course.interval.ongoing
+            and trial_key(other) not in own
+            and (other_start.latest - end.earliest).days <= criteria.switch_days
+            and other.period.end is not None
+            and other.period.end.earliest > end.latest
+        ):
+            text = f"{other.medicine.ingredient} replaced it"
+            return Reason(ReasonCode.SWITCHED, text, other.evidence)
+    return None

@@ -1,0 +1,72 @@
+"""Read FHIR Dosage into dose steps: https://hl7.org/fhir/R4/dosage.html, https://hl7.org/fhir/R4/datatypes.html#timing."""
+
+from service.core.dosing import Amount, DoseStep
+from service.fhir.views import DosageView, QuantityView, RepeatView, TimingView
+
+_DAYS_IN = {"h": 1 / 24, "d": 1.0, "wk": 7.0, "mo": 30.4375, "a": 365.25}
+_TIMES_A_DAY = {"QD": 1, "BID": 2, "TID": 3, "QID": 4, "AM": 1, "PM": 1, "QOD": 0.5, "BED": 1, "WK": 1 / 7}
+"""FHIR's GTSAbbreviation codes: http://hl7.org/fhir/R4/valueset-timing-abbreviation.html"""
+
+
+def read_steps(dosages: list[DosageView]) -> tuple[DoseStep, ...]:
+    """Read dosage instructions, one step each."""
+    return tuple(_step(dosage) for dosage in dosages)
+
+
+def _step(dosage: DosageView) -> DoseStep:
+    timing = dosage.timing
+    said = timing.code.text if timing and timing.code else None
+    return DoseStep(
+        amount=_amount(dosage),
+        times_a_day=_times_a_day(timing) if timing else None,
+        as_needed=dosage.as_needed_boolean is True or dosage.as_needed_codeable_concept is not None,
+        text=dosage.text or said,
+    )
+
+
+def _amount(dosage: DosageView) -> Amount | None:
+    """The amount taken at one time; the range over all that are given."""
+    found: list[Amount] = []
+    for given in dosage.dose_and_rate:
+        quantity, between = given.dose_quantity, given.dose_range
+        if quantity is not None and quantity.value is not None:
+            found.append(Amount(quantity.value, quantity.value, _unit(quantity)))
+        elif between is not None and between.high is not None and between.high.value is not None:
+            low = between.low.value if between.low and between.low.value is not None else 0.0
+            found.append(Amount(low, between.high.value, _unit(between.high)))
+    if not found or len({amount.unit for amount in found}) > 1:
+        return None
+    return Amount(min(a.low for a in found), max(a.high for a in found), found[0].unit)
+
+
+def _unit(quantity: QuantityView) -> str:
+    return (quantity.code or quantity.unit or "").strip().lower()
+
+
+def _times_a_day(timing: TimingView) -> tuple[float, float] | None:
+    """How often a day: from the repeat rule, else from the timing code."""
+    repeat = timing.repeat
+    if repeat is not None:
+        times = _repeats_a_day(repeat)
+        if times is not None:
+            return times
+    codes = [c.code for c in timing.code.coding if c.code] if timing.code else []
+    known = [_TIMES_A_DAY[code] for code in codes if code in _TIMES_A_DAY]
+    return (known[0], known[0]) if len(known) == 1 else None
+
+
+def _repeats_a_day(repeat: RepeatView) -> tuple[float, float] | None:
+    if repeat.period is None or repeat.period_unit is None:
+        return (float(len(repeat.when)),) * 2 if repeat.when and not repeat.day_of_week else None
+    days = _DAYS_IN.get(repeat.period_unit)
+    if days is None or repeat.period <= 0:
+        return None
+    frequency = repeat.frequency if repeat.frequency is not None else max(len(repeat.when), 1)
+    share = 1.0
+    if repeat.day_of_week:
+        if repeat.period_unit != "d" or repeat.period != 1:
+            return None
+        share = len(set(repeat.day_of_week)) / 7
+    longest = max(repeat.period_max or repeat.period, repeat.period)
+    most = max(repeat.frequency_max or frequency, frequency)
+    return (frequency / (longest * days) * share, most / (repeat.period * days) * share)

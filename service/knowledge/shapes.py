@@ -1,0 +1,190 @@
+"""Shapes of the TOML files under `mappings/`, and what they become in the core."""
+
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.core.knowledge import (
+    Band,
+    DecisionPoint,
+    InferredFailure,
+    Phase,
+    Protocol,
+    UndocumentedDose,
+)
+
+T = TypeVar("T")
+
+
+class Strict(BaseModel):
+    """A table that may hold no key beside those named here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_Source = Annotated[str, Field(min_length=1)]
+
+
+class Sourced(Strict, Generic[T]):
+    """A value with the source that it comes from."""
+
+    value: T
+    source: _Source
+
+
+class Parameters(Strict):
+    """The parameters of a criteria set; lengths in days, weeks or years as named."""
+
+    required_trials: Sourced[Annotated[int, Field(ge=1)]]
+    minimum_days: Sourced[Annotated[int, Field(ge=1)]]
+    grace_days: Sourced[Annotated[int, Field(ge=0)]]
+    look_back_years: Sourced[Annotated[int, Field(ge=1)]]
+    switch_days: Sourced[Annotated[int, Field(ge=0)]]
+    stale_days: Sourced[Annotated[int, Field(ge=1)]]
+    suicidality_days: Sourced[Annotated[int, Field(ge=1)]]
+    undocumented_dose: Sourced[UndocumentedDose]
+    doses: Sourced[Literal["lenient", "strict"]]
+    counted_inferences: Sourced[list[InferredFailure]]
+
+
+class Signed(Strict):
+    """What every criteria set and protocol says of itself."""
+
+    id: str
+    version: str
+    status: Literal["draft", "active", "retired"]
+    title: str
+    source: _Source
+    reviewer: str
+
+
+class CriteriaFile(Signed):
+    """A file of `criteria/`."""
+
+    parameters: Parameters
+
+
+class PhaseFile(Strict):
+    """A phase of a protocol: weeks (first, last), rhythm and dose options in mg."""
+
+    name: str
+    weeks: tuple[int, int]
+    sessions_a_week: Annotated[int, Field(ge=1, le=7)]
+    min_days_between: Annotated[int, Field(ge=1)]
+    dose_options_mg: Annotated[list[int], Field(min_length=1)]
+    first_dose_mg: list[int] = []
+    source: _Source
+
+
+class DecisionPointFile(Strict):
+    """A point at which a clinician decides, after a week of the protocol."""
+
+    code: Literal["benefit-review", "maintenance-review"]
+    after_week: Annotated[int, Field(ge=1)]
+    text: str
+    source: _Source
+
+
+class TasksFile(Strict):
+    """What every session takes."""
+
+    values: Annotated[list[str], Field(min_length=1)]
+    source: _Source
+
+
+class ThenFile(Strict):
+    """The rule after the last dated session."""
+
+    text: str
+    source: _Source
+
+
+class ProtocolFile(Signed):
+    """A file of `protocols/`; ages in years."""
+
+    region: Literal["us", "eu"]
+    pathway: Literal["trd", "acute-suicidality"]
+    min_age: Annotated[int, Field(ge=18)]
+    max_age: int | None = None
+    phase: Annotated[list[PhaseFile], Field(min_length=1)]
+    decision_point: list[DecisionPointFile]
+    tasks: TasksFile
+    then: ThenFile
+
+
+class BandFile(Strict):
+    """A score for values up to a limit."""
+
+    up_to: float | None = None
+    score: float
+
+
+class MsmFile(Strict):
+    """The Maudsley Staging Method."""
+
+    source: _Source
+    duration_months: list[BandFile]
+    severity: dict[Literal["subsyndromal", "mild", "moderate", "severe", "psychotic"], float]
+    failed: list[BandFile]
+    augmentation: float
+    ect: float
+
+
+class MghFile(Strict):
+    """The Massachusetts General Hospital staging."""
+
+    source: _Source
+    per_failure: float
+    optimisation: float
+    augmentation: float
+    ect: float
+
+
+class ThaseRushFile(Strict):
+    """The stages of Thase and Rush."""
+
+    source: _Source
+    classes: dict[str, int]
+    ect: int
+
+
+class StagingFile(Strict):
+    """The file `staging.toml`."""
+
+    msm: MsmFile
+    mgh_s: MghFile
+    thase_rush: ThaseRushFile
+
+
+def to_bands(bands: list[BandFile]) -> tuple[Band, ...]:
+    """Bands as the core uses them."""
+    return tuple(Band(band.up_to, band.score) for band in bands)
+
+
+def to_protocol(file: ProtocolFile) -> Protocol:
+    """A protocol as the core uses it."""
+    return Protocol(
+        id=file.id,
+        version=file.version,
+        region=file.region,
+        pathway=file.pathway,
+        min_age=file.min_age,
+        max_age=file.max_age,
+        phases=tuple(
+            Phase(
+                phase.name,
+                phase.weeks[0],
+                phase.weeks[1],
+                phase.sessions_a_week,
+                phase.min_days_between,
+                tuple(phase.dose_options_mg),
+                tuple(phase.first_dose_mg),
+            )
+            for phase in file.phase
+        ),
+        decision_points=tuple(
+            DecisionPoint(point.code, point.after_week, point.text) for point in file.decision_point
+        ),
+        tasks=tuple(file.tasks.values),
+        then=file.then.text,
+    )
