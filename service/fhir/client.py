@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 import msgspec
 import stamina
@@ -83,6 +84,9 @@ class FhirClient:
             raise ServerUnreachable(f"{request}: no answer within {self._seconds:g} seconds") from None
         except httpx.TransportError as error:
             raise ServerUnreachable(f"{request}: the server cannot be reached ({_name(error)})") from None
+        except (httpx.DecodingError, aiohttp.ClientError):
+            # What the transport below httpx cannot make sense of comes through as its own error.
+            raise ServerMisread(f"{request}: the answer is not proper HTTP") from None
         raise AssertionError  # pragma: no cover - stamina either returns or raises
 
     async def _send(self, url: str, params: dict[str, str] | None, request: str) -> bytes:
@@ -182,17 +186,22 @@ def _retry_after(value: str | None) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return (parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme))
+def _origin(address: str) -> tuple[str, str, int | None] | None:
+    """The server that an address is on; `None` for what is no address."""
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        return None
+    return (url.scheme, url.host, url.port)
 
 
 def _name(error: Exception) -> str:
-    return type(error).__name__
+    """The kind of a fault; the transport's own name for it is the more exact one."""
+    return type(error.__cause__ or error).__name__

@@ -5,8 +5,9 @@ by side. Both give the same records. Medicines by reference that did not come al
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from http import HTTPStatus
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,6 +27,9 @@ from service.fhir.views import (
 _PAGE_SIZE = "200"
 _SEARCHED = tuple(kind for kind in READ_TYPES if kind not in {"Patient", "Medication"})
 _INCLUDE_MEDICATION = "MedicationStatement:medication"
+
+
+Answer = TypeVar("Answer")
 
 
 class _MedicineLink(View):
@@ -67,17 +71,28 @@ async def _everything(client: FhirClient, patient_id: str) -> list[Source]:
 async def _by_searches(
     client: FhirClient, patient_id: str, offered: dict[str | None, ResourceCapability]
 ) -> list[Source]:
-    async with asyncio.TaskGroup() as tasks:
-        patient = tasks.create_task(client.get(f"Patient/{patient_id}"))
-        searches = [
-            tasks.create_task(_all_pages(client, kind, _search_of(offered[kind], patient_id)))
-            for kind in _SEARCHED
-            if kind in offered
-        ]
-    found = [_taken(patient.result(), None, f"GET Patient/{patient_id}")]
-    for search in searches:
-        found.extend(search.result())
-    return found
+    searches = [
+        _all_pages(client, kind, _search_of(offered[kind], patient_id))
+        for kind in _SEARCHED
+        if kind in offered
+    ]
+    found = await _side_by_side(_patient(client, patient_id), *searches)
+    return [source for sources in found for source in sources]
+
+
+async def _patient(client: FhirClient, patient_id: str) -> list[Source]:
+    path = f"Patient/{patient_id}"
+    return [_taken(await client.get(path), None, f"GET {path}")]
+
+
+async def _side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
+    """Do all of it at once. The first fault stops the rest and is raised as itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            started = [tasks.create_task(one) for one in work]
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+    return [task.result() for task in started]
 
 
 def _search_of(kind: ResourceCapability, patient_id: str) -> dict[str, str]:
@@ -138,9 +153,8 @@ async def _missing_medications(client: FhirClient, sources: list[Source]) -> lis
     """Read the medicines that statements refer to on this server and that did not come along."""
     present = {s.head.id for s in sources if s.head.resource_type == "Medication"}
     wanted = {identity for source in sources if (identity := _medicine_elsewhere(source, client.base))}
-    async with asyncio.TaskGroup() as tasks:
-        reads = [tasks.create_task(_medication(client, identity)) for identity in sorted(wanted - present)]
-    return [source for read in reads if (source := read.result()) is not None]
+    found = await _side_by_side(*(_medication(client, identity) for identity in sorted(wanted - present)))
+    return [source for source in found if source is not None]
 
 
 def _medicine_elsewhere(source: Source, base: str) -> str | None:

@@ -17,11 +17,11 @@ _START_SECONDS: Final = 120.0
 
 
 @contextmanager
-def running_hapi(jar: Path | None = None) -> Iterator[str]:
+def running_hapi(jar: Path | None = None, *, port: int | None = None) -> Iterator[str]:
     """Run an empty HAPI FHIR server and yield its base URL, `http://127.0.0.1:PORT/fhir`.
 
     Without `jar`, the server at `HAPI_URL` is used when that variable is set (it is neither
-    emptied nor stopped), else `hapi_jar()` is started. Raises `MissingToolError` or
+    emptied nor stopped), else `hapi_jar()` is started, on `port` or a free one. Raises `MissingToolError` or
     `ServerStartError`.
     """
     url = os.environ.get("HAPI_URL")
@@ -30,7 +30,8 @@ def running_hapi(jar: Path | None = None) -> Iterator[str]:
         return
     jar = jar or hapi_jar()
     java = _tool("java", needed_for="to run the HAPI server; install a JDK 17")
-    base = f"http://127.0.0.1:{(port := free_port())}/fhir"
+    port = port or free_port()
+    base = f"http://127.0.0.1:{port}/fhir"
     with tempfile.TemporaryDirectory(prefix="hapi-") as name:
         folder = Path(name)
         command = [

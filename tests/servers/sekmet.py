@@ -15,8 +15,8 @@ _START_SECONDS: Final = 60.0
 
 
 @contextmanager
-def running_sekmet() -> Iterator[str]:
-    """Run an empty sekmet-fhir server and yield its base URL, `http://127.0.0.1:PORT/fhir`.
+def running_sekmet(*, port: int | None = None) -> Iterator[str]:
+    """Run an empty sekmet-fhir server on `port` or a free one; yield its `http://127.0.0.1:PORT/fhir`.
 
     Its simulator, which would answer orders and appointments by itself, is off, and resources are
     validated when they come in. Raises `MissingToolError` or `ServerStartError`.
@@ -24,7 +24,7 @@ def running_sekmet() -> Iterator[str]:
     if importlib.util.find_spec("sekmet") is None:
         message = "the package sekmet-fhir is not installed in this Python environment"
         raise MissingToolError(message)
-    port = free_port()
+    port = port or free_port()
     base = f"http://127.0.0.1:{port}/fhir"
     with tempfile.TemporaryDirectory(prefix="sekmet-") as name:
         folder = Path(name)

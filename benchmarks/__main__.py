@@ -1,0 +1,39 @@
+"""Run the benchmarks and print their figures: `python -m benchmarks [--json]`."""
+
+import argparse
+import json
+import sys
+
+from benchmarks import from_hapi, read_and_decide
+from benchmarks.figures import Figure, table
+from tests.servers import MissingToolError, ServerStartError
+
+
+def main() -> int:
+    """Measure everything that can be. 0 whatever the figures are; 1 when a server did not start."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    arguments = parser.parse_args()
+    figures = read_and_decide.measure()
+    failed = False
+    try:
+        figures += from_hapi.measure()
+    except MissingToolError as error:
+        _note(f"from_hapi skipped: {error}")
+    except ServerStartError as error:
+        _note(f"from_hapi failed: {error}")
+        failed = True
+    _show(figures, as_json=arguments.json)
+    return int(failed)
+
+
+def _show(figures: list[Figure], *, as_json: bool) -> None:
+    print(json.dumps([figure._asdict() for figure in figures], indent=2) if as_json else table(figures))
+
+
+def _note(text: str) -> None:
+    print(f"benchmarks: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""A FHIR server on loopback with the patients of `fixtures/cases`, to try the command on.
+
+    python -m tests.servers hapi 8090      # or: sekmet
+"""
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+
+from . import LoadRefusedError, load, running_hapi, running_sekmet
+
+_CASES = Path(__file__).resolve().parents[2] / "fixtures" / "cases"
+
+
+def main() -> None:
+    """Start the server, load the patients, say what to try, and wait to be stopped."""
+    parser = argparse.ArgumentParser(prog="python -m tests.servers")
+    parser.add_argument("server", choices=["hapi", "sekmet"])
+    parser.add_argument("port", type=int)
+    chosen = parser.parse_args()
+    start = {"hapi": running_hapi, "sekmet": running_sekmet}[chosen.server]
+    with start(port=chosen.port) as base:
+        loaded = sum(_load(base, bundle) for bundle in sorted(_CASES.glob("*/bundle.json")))
+        sys.stdout.write(
+            f"{chosen.server} with {loaded} patients; stop it with Ctrl-C. Try:\n"
+            f"  export TRD_FHIR_BASE_URL={base}\n"
+            "  .venv/bin/trd-careplan assess Patient/propose-two --as-of 2026-11-23\n"
+        )
+        sys.stdout.flush()
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+def _load(base: str, bundle: Path) -> int:
+    """Load one patient; a server may refuse what another takes, which is said."""
+    try:
+        load(base, json.loads(bundle.read_bytes()))
+    except LoadRefusedError as error:
+        sys.stdout.write(f"not loaded: {bundle.parent.name} ({str(error)[:120]})\n")
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,320 @@
+"""What the tests share: the named cases, a reviewer to judge them, and a pretend FHIR server to read from."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from service.answer import to_answer
+from service.errors import TrdError
+from service.fhir.client import FhirClient, open_client
+from service.fhir.gather import gather
+from service.fhir.sources import Gathered
+from service.settings import Settings
+from service.workflow import Review, Reviewer
+
+Resource = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parents[1]
+CASES = ROOT / "fixtures" / "cases"
+AS_OF = date(2026, 11, 23)
+BASE = "http://fhir.test/r4"
+"""The pretend server's address; nothing is ever sent to it."""
+
+
+# --- cases and reviews ----------------------------------------------------------------------------
+
+
+def settings(**values: object) -> Settings:
+    """Settings of a test: no `.env`, criteria set `seed`, region US, and what is given."""
+    given: dict[str, Any] = {"criteria": "seed", "region": "us", **values}
+    return Settings(_env_file=None, **given)
+
+
+@cache
+def reviewer(as_of: date = AS_OF) -> Reviewer:
+    """A reviewer of the criteria set `seed` in the US."""
+    return Reviewer.prepare(settings(), as_of)
+
+
+def case_names() -> list[str]:
+    """Every case of `fixtures/cases`, in order."""
+    return sorted(path.name for path in CASES.iterdir() if path.is_dir())
+
+
+def case_bytes(name: str) -> bytes:
+    """The bundle of a case as it is on disk."""
+    return (CASES / name / "bundle.json").read_bytes()
+
+
+def case_bundle(name: str) -> Resource:
+    """The bundle of a case, to change at will."""
+    bundle: Resource = json.loads(case_bytes(name))
+    return bundle
+
+
+def resources_of(bundle: Resource) -> list[Resource]:
+    """The resources of a Bundle."""
+    return [entry["resource"] for entry in bundle["entry"]]
+
+
+def patient_id_of(bundle: Resource) -> str:
+    """The id of the one Patient of a Bundle."""
+    (found,) = [r["id"] for r in resources_of(bundle) if r["resourceType"] == "Patient"]
+    return str(found)
+
+
+def answer_of(review: Review) -> str:
+    """The JSON that a review is answered with."""
+    return to_answer(review.decision).model_dump_json()
+
+
+def contents_of(gathered: Gathered) -> set[str]:
+    """What was gathered, as `Type/id`."""
+    return {f"{source.head.resource_type}/{source.head.id}" for source in gathered.sources}
+
+
+# --- builders -------------------------------------------------------------------------------------
+
+
+def a_patient(identity: str = "ann", **elements: object) -> Resource:
+    """A woman of 45, unless said otherwise."""
+    return {"resourceType": "Patient", "id": identity, "birthDate": "1981-04-12", **elements}
+
+
+def a_condition(identity: str, patient: str = "ann", **elements: object) -> Resource:
+    """An active, severe major depression since June 2025, unless said otherwise."""
+    code = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F33.2"}
+    clinical = {"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}
+    return {
+        "resourceType": "Condition",
+        "id": identity,
+        "clinicalStatus": {"coding": [clinical]},
+        "code": {"coding": [code]},
+        "subject": {"reference": f"Patient/{patient}"},
+        "onsetDateTime": "2025-06-01",
+        **elements,
+    }
+
+
+def a_statement(
+    identity: str, patient: str = "ann", *, medication: str | None = None, **elements: object
+) -> Resource:
+    """Sertraline for 13 weeks without effect, unless said otherwise; `medication` refers to it instead."""
+    code = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "36437", "display": "sertraline"}
+    medicine: Resource = {"medicationCodeableConcept": {"coding": [code]}}
+    if medication is not None:
+        medicine = {"medicationReference": {"reference": medication}}
+    return {
+        "resourceType": "MedicationStatement",
+        "id": identity,
+        "status": "stopped",
+        "statusReason": [{"text": "Ineffective"}],
+        "subject": {"reference": f"Patient/{patient}"},
+        "effectivePeriod": {"start": "2025-07-01", "end": "2025-09-30"},
+        **medicine,
+        **elements,
+    }
+
+
+def a_medication(identity: str) -> Resource:
+    """Venlafaxine."""
+    code = {
+        "system": "http://www.nlm.nih.gov/research/umls/rxnorm",
+        "code": "39786",
+        "display": "venlafaxine",
+    }
+    return {"resourceType": "Medication", "id": identity, "code": {"coding": [code]}}
+
+
+def an_allergy(identity: str, patient: str = "ann") -> Resource:
+    """An allergy to penicillin."""
+    return {
+        "resourceType": "AllergyIntolerance",
+        "id": identity,
+        "code": {"text": "Penicillin"},
+        "patient": {"reference": f"Patient/{patient}"},
+    }
+
+
+def a_bundle(resources: Iterable[Resource], *, kind: str = "collection", **elements: object) -> Resource:
+    """A Bundle of resources."""
+    entries = [{"fullUrl": f"{BASE}/{r['resourceType']}/{r['id']}", "resource": r} for r in resources]
+    return {"resourceType": "Bundle", "type": kind, "entry": entries, **elements}
+
+
+def a_long_record(identity: str, *, statements: int, conditions: int) -> list[Resource]:
+    """A patient whose record takes several pages, some of its medicines by reference."""
+    medications = [a_medication(f"{identity}-med-{n}") for n in range(5)]
+    return [
+        a_patient(identity),
+        *medications,
+        *(
+            a_condition(
+                f"{identity}-condition-{n}",
+                identity,
+                code={"text": f"Finding {n}"},
+                onsetDateTime=f"{2000 + n % 20}",
+            )
+            for n in range(conditions - 1)
+        ),
+        a_condition(f"{identity}-depression", identity),
+        *(
+            a_statement(
+                f"{identity}-statement-{n}",
+                identity,
+                medication=f"Medication/{medications[n % 25]['id']}" if n % 25 < len(medications) else None,
+                effectivePeriod={
+                    "start": f"{2005 + n % 20}-{1 + n % 12:02}-01",
+                    "end": f"{2005 + n % 20}-{1 + n % 12:02}-28",
+                },
+            )
+            for n in range(statements)
+        ),
+    ]
+
+
+# --- a pretend server -----------------------------------------------------------------------------
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class PretendServer:
+    """A FHIR server in memory, for `httpx.MockTransport`. `asked` is every request, in order.
+
+    `answers` replaces the answer to a path under the base; `everything`, `offered` and `includes` say what
+    its CapabilityStatement advertises, and asking for more is a failure of the test.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one trait of a server
+        self,
+        resources: Iterable[Resource],
+        *,
+        everything: bool = True,
+        offered: Iterable[str] = ("Patient", "Condition", "MedicationStatement", "AllergyIntolerance"),
+        includes: bool = True,
+        page: int = 1000,
+        answers: dict[str, Handler] | None = None,
+    ) -> None:
+        self.resources = list(resources)
+        self.everything = everything
+        self.offered = tuple(offered)
+        self.includes = includes
+        self.page = page
+        self.answers = answers or {}
+        self.asked: list[httpx.Request] = []
+
+    @property
+    def paths(self) -> list[str]:
+        """What was asked, in order, as paths under the base with their parameters."""
+        return [str(request.url).removeprefix(f"{BASE}/") for request in self.asked]
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        path = request.url.path.removeprefix("/r4/")
+        if path in self.answers:
+            return self.answers[path](request)
+        if path == "metadata":
+            return fhir_response(self._capability())
+        kind, _, rest = path.partition("/")
+        if rest.endswith("/$everything"):
+            assert self.everything, "$everything is not advertised"
+            return self._page(self._compartment(rest.removesuffix("/$everything")), request)
+        if rest:
+            return self._read(kind, rest)
+        assert kind in self.offered, f"{kind} is not offered"
+        return self._page(self._search(kind, request.url.params), request)
+
+    def _capability(self) -> Resource:
+        kinds: list[Resource] = [{"type": kind} for kind in self.offered]
+        for kind in kinds:
+            if kind["type"] == "Patient" and self.everything:
+                kind["operation"] = [{"name": "everything"}]
+            if kind["type"] == "MedicationStatement" and self.includes:
+                kind["searchInclude"] = ["*", "MedicationStatement:medication"]
+        return {"resourceType": "CapabilityStatement", "rest": [{"mode": "server", "resource": kinds}]}
+
+    def _read(self, kind: str, identity: str) -> httpx.Response:
+        for resource in self.resources:
+            if (resource["resourceType"], resource["id"]) == (kind, identity):
+                return fhir_response(resource)
+        return httpx.Response(404)
+
+    def _compartment(self, patient: str) -> list[Resource]:
+        return [r for r in self.resources if _names(r, patient) or r["resourceType"] == "Medication"]
+
+    def _search(self, kind: str, params: httpx.QueryParams) -> list[Resource]:
+        assert "_include" not in params or self.includes, "_include is not advertised"
+        found = [r for r in self.resources if r["resourceType"] == kind and _names(r, params["patient"])]
+        if "_include" not in params:
+            return found
+        wanted = {r.get("medicationReference", {}).get("reference") for r in found}
+        return found + [r for r in self.resources if f"{r['resourceType']}/{r['id']}" in wanted]
+
+    def _page(self, found: list[Resource], request: httpx.Request) -> httpx.Response:
+        first = int(request.url.params.get("_offset", 0))
+        following = first + self.page
+        link = []
+        if following < len(found):
+            address = request.url.copy_set_param("_offset", following)
+            link = [{"relation": "next", "url": str(address)}]
+        return fhir_response(a_bundle(found[first:following], kind="searchset", link=link))
+
+
+def _names(resource: Resource, patient: str) -> bool:
+    owner = resource.get("subject") or resource.get("patient") or {}
+    mine = (resource["resourceType"], resource["id"]) == ("Patient", patient)
+    return mine or owner.get("reference") == f"Patient/{patient}"
+
+
+def fhir_response(content: object, status: int = 200) -> httpx.Response:
+    """An answer as a FHIR server gives it."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return httpx.Response(status, headers={"Content-Type": "application/fhir+json"}, content=body)
+
+
+def client_of(
+    handler: Handler, *, seconds: float = 5, attempts: int = 3, connections: int = 4, base: str = BASE
+) -> FhirClient:
+    """A client whose requests go to a handler and nowhere else."""
+    http = httpx.AsyncClient(transport=httpx.MockTransport(handler))
+    return FhirClient(base, http, seconds=seconds, attempts=attempts, connections=connections)
+
+
+# --- real servers ---------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def client_at(base: str, *, searches: bool = False, **values: object) -> AsyncIterator[FhirClient]:
+    """A client of a real server; with `searches`, one that never learns of `$everything`."""
+    async with open_client(settings(fhir_base_url=base, **values)) as client:
+        if searches:
+            client._capability = _without_everything(await client.capability())
+        yield client
+
+
+def _without_everything(capability: Any) -> Any:
+    copy = msgspec.json.decode(msgspec.json.encode(capability), type=type(capability))
+    for rest in copy.rest:
+        for resource in rest.resource:
+            resource.operation.clear()
+    return copy
+
+
+async def reviewed_at(base: str, patient_id: str, *, searches: bool = False) -> Review:
+    """The review of a patient of a real server."""
+    async with client_at(base, searches=searches) as client:
+        return reviewer().review(await gather(client, patient_id))
+
+
+def fault_of(error: TrdError, *, names: str) -> str:
+    """The message of an error, checked to name what it should."""
+    message = str(error)
+    assert names in message, message
+    return message
