@@ -5,19 +5,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
+from dotenv import dotenv_values
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
 
 PREFIX = "TRD_"
+ENV_FILE = ".env"
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Settings(BaseSettings):
     """Every setting, with its default. An unknown `TRD_` variable or a bad value stops the start."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True)
 
     fhir_base_url: AnyHttpUrl | None = Field(None, description="Base address of the FHIR server")
     fhir_timeout: Annotated[float, Field(gt=0)] = Field(
@@ -85,12 +87,13 @@ def load_settings(**overrides: object) -> Settings:
     Raises `SettingsError` that names each variable at fault and why. Values are never repeated.
     """
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    given = {*os.environ, *dotenv_values(ENV_FILE)}
+    unknown = sorted(name for name in given if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise SettingsError(f"unknown setting: {', '.join(unknown)}")
     try:
-        given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
-        return Settings(**given)
+        chosen: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+        return Settings(**chosen)
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
         lines = [f"{_variable(fault['loc'])}: {fault['msg']}" for fault in faults]

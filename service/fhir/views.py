@@ -185,8 +185,8 @@ class BundleView(View):
 
     @property
     def next(self) -> str | None:
-        """The address of the next page."""
-        return next((link.url for link in self.link if link.relation == "next"), None)
+        """The address of the next page; empty where there is one but its address is missing."""
+        return next((link.url or "" for link in self.link if link.relation == "next"), None)
 
 
 class IssueView(View):

@@ -23,10 +23,8 @@ from service.core.knowledge import (
     Knowledge,
     MedicineMeaning,
     PhraseList,
-    Protocol,
     ResolvedRule,
     SafetyGroup,
-    Staging,
 )
 from service.core.records import (
     Indication,
@@ -50,7 +48,15 @@ from service.knowledge.rows import (
     to_depression,
     to_ingredient,
 )
-from service.knowledge.shapes import CriteriaFile, ProtocolFile, Signed, StagingFile, to_bands, to_protocol
+from service.knowledge.shapes import (
+    CriteriaFile,
+    ProtocolFile,
+    Signed,
+    StagingFile,
+    to_criteria,
+    to_protocol,
+    to_staging,
+)
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -104,26 +110,33 @@ class _Loader:
         why_codes, why_phrases = self._codes_and_phrases(
             "codes/indications.csv", lambda _: Indication.DEPRESSION
         )
-        criteria = self._criteria(criteria_id)
-        staging = self._staging()
-        protocols = self._protocols()
-        if criteria is None or staging is None:
+        suicidality = self._codes("codes/suicidality.csv", lambda row: SuicidalityKind(row["kind"]))
+        conditions = self._codes("safety/conditions.csv", self._group_in(groups))
+        severities = self._codes("codes/severity.csv", lambda row: Severity(row["severity"]))
+        frequencies = self._phrases("codes/dose_phrases.csv", "phrase", lambda row: float(row["times_a_day"]))
+        antidepressant_words = self._words("codes/antidepressant_words.csv")
+        depression_words = self._words("codes/depression_words.csv")
+        placeholders = self._placeholders()
+        sets = {file.id: file for file in self._files("criteria", CriteriaFile)}
+        protocols = tuple(to_protocol(file) for file in self._files("protocols", ProtocolFile))
+        staging = self._toml("staging.toml", StagingFile)
+        if self.faults.found or staging is None:
             return None
         return Knowledge(
             version=version,
             region=self.region,
-            criteria=criteria,
+            criteria=_chosen_criteria(sets, criteria_id),
             systems=self.uris,
             classification_systems=self.hierarchical,
             ingredients=ingredients,
             medicine_codes=codes,
             medicine_names=names,
-            antidepressant_words=self._words("codes/antidepressant_words.csv"),
+            antidepressant_words=antidepressant_words,
             depression=depression,
             not_depression=not_depression,
-            depression_words=self._words("codes/depression_words.csv"),
-            suicidality=self._codes("codes/suicidality.csv", lambda row: SuicidalityKind(row["kind"])),
-            safety_conditions=self._codes("safety/conditions.csv", self._group_in(groups)),
+            depression_words=depression_words,
+            suicidality=suicidality,
+            safety_conditions=conditions,
             safety_groups=groups,
             allergy_codes=allergy_codes,
             allergy_names=allergy_names,
@@ -131,13 +144,11 @@ class _Loader:
             stop_phrases=stop_phrases,
             indication_codes=why_codes,
             indication_phrases=why_phrases,
-            severities=self._codes("codes/severity.csv", lambda row: Severity(row["severity"])),
-            dose_frequencies=self._phrases(
-                "codes/dose_phrases.csv", "phrase", lambda row: float(row["times_a_day"])
-            ),
-            placeholder_dates=self._placeholders(),
+            severities=severities,
+            dose_frequencies=frequencies,
+            placeholder_dates=placeholders,
             protocols=protocols,
-            staging=staging,
+            staging=to_staging(staging),
         )
 
     # lock ----------------------------------------------------------------------------------------
@@ -420,52 +431,13 @@ class _Loader:
                 found.append(read)
         return found
 
-    def _criteria(self, criteria_id: str) -> Criteria | None:
-        sets = {file.id: file for file in self._files("criteria", CriteriaFile)}
-        if self.faults.found:
-            return None
-        if criteria_id not in sets:
-            known = ", ".join(sorted(sets))
-            message = f"TRD_CRITERIA: no criteria set {criteria_id!r}; there are: {known}"
-            raise SettingsError(message)
-        chosen = sets[criteria_id]
-        values = chosen.parameters
-        return Criteria(
-            id=chosen.id,
-            version=chosen.version,
-            required_trials=values.required_trials.value,
-            minimum_days=values.minimum_days.value,
-            grace_days=values.grace_days.value,
-            look_back_years=values.look_back_years.value,
-            switch_days=values.switch_days.value,
-            stale_days=values.stale_days.value,
-            suicidality_days=values.suicidality_days.value,
-            undocumented_dose=values.undocumented_dose.value,
-            strict_doses=values.doses.value == "strict",
-            counted_inferences=frozenset(values.counted_inferences.value),
-        )
 
-    def _protocols(self) -> tuple[Protocol, ...]:
-        return tuple(to_protocol(file) for file in self._files("protocols", ProtocolFile))
-
-    def _staging(self) -> Staging | None:
-        file = self._toml("staging.toml", StagingFile)
-        if file is None:
-            return None
-        msm, mgh, rush = file.msm, file.mgh_s, file.thase_rush
-        return Staging(
-            msm_duration_months=to_bands(msm.duration_months),
-            msm_severity={str(name): score for name, score in msm.severity.items()},
-            msm_failed=to_bands(msm.failed),
-            msm_augmentation=msm.augmentation,
-            msm_ect=msm.ect,
-            mgh_per_failure=mgh.per_failure,
-            mgh_optimisation=mgh.optimisation,
-            mgh_augmentation=mgh.augmentation,
-            mgh_ect=mgh.ect,
-            thase_rush_classes=rush.classes,
-            thase_rush_ect=rush.ect,
-        )
+def _chosen_criteria(sets: Mapping[str, CriteriaFile], criteria_id: str) -> Criteria:
+    """The criteria set of an id; raises `SettingsError` that names those there are."""
+    if criteria_id not in sets:
+        known = ", ".join(sorted(sets))
+        raise SettingsError(f"TRD_CRITERIA: no criteria set {criteria_id!r}; there are: {known}")
+    return to_criteria(sets[criteria_id])
 
 
 def _line_of(text: str, path: tuple[int | str, ...]) -> int | None:

@@ -6,10 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.knowledge import (
     Band,
+    Criteria,
     DecisionPoint,
     InferredFailure,
     Phase,
     Protocol,
+    Staging,
     UndocumentedDose,
 )
 
@@ -187,4 +189,41 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         ),
         tasks=tuple(file.tasks.values),
         then=file.then.text,
+    )
+
+
+def to_criteria(file: CriteriaFile) -> Criteria:
+    """A criteria set as the core uses it."""
+    values = file.parameters
+    return Criteria(
+        id=file.id,
+        version=file.version,
+        required_trials=values.required_trials.value,
+        minimum_days=values.minimum_days.value,
+        grace_days=values.grace_days.value,
+        look_back_years=values.look_back_years.value,
+        switch_days=values.switch_days.value,
+        stale_days=values.stale_days.value,
+        suicidality_days=values.suicidality_days.value,
+        undocumented_dose=values.undocumented_dose.value,
+        strict_doses=values.doses.value == "strict",
+        counted_inferences=frozenset(values.counted_inferences.value),
+    )
+
+
+def to_staging(file: StagingFile) -> Staging:
+    """The staging scales as the core uses them."""
+    msm, mgh, rush = file.msm, file.mgh_s, file.thase_rush
+    return Staging(
+        msm_duration_months=to_bands(msm.duration_months),
+        msm_severity={str(name): score for name, score in msm.severity.items()},
+        msm_failed=to_bands(msm.failed),
+        msm_augmentation=msm.augmentation,
+        msm_ect=msm.ect,
+        mgh_per_failure=mgh.per_failure,
+        mgh_optimisation=mgh.optimisation,
+        mgh_augmentation=mgh.augmentation,
+        mgh_ect=mgh.ect,
+        thase_rush_classes=rush.classes,
+        thase_rush_ect=rush.ect,
     )

@@ -1,0 +1,274 @@
+"""The command as its users call it: output, exit codes, and nothing of a patient in a message."""
+
+import io
+import json
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonschema
+import pytest
+
+from service import cli
+
+ROOT = Path(__file__).parents[2]
+CASES = ROOT / "fixtures" / "cases"
+PROPOSE = CASES / "two-documented-failures-propose-treatment" / "bundle.json"
+AS_OF = ["--as-of", "2026-11-23"]
+SECRET = "Canarybird"  # stands for anything that identifies a patient
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: object, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "argv", ["trd-careplan", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return Ran(int(stopped.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+def bundle() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(PROPOSE.read_bytes())
+    return found
+
+
+def test_json_follows_the_published_schema(run: Run) -> None:
+    schema = json.loads((ROOT / "docs" / "assessment.schema.json").read_bytes())
+    for case in sorted(CASES.glob("*/bundle.json")):
+        ran = run("assess", case, *AS_OF, "--json")
+        assert (ran.code, ran.err) == (0, "")
+        jsonschema.validate(json.loads(ran.out), schema)
+
+
+def test_json_has_every_key_of_the_contract(run: Run) -> None:
+    answer = json.loads(run("assess", PROPOSE, *AS_OF, "--json").out)
+
+    assert answer["decision"] == "propose"
+    assert set(answer) >= {
+        "decision", "reason", "as_of", "criteria", "knowledge_version", "patient", "pathways", "trials",
+        "failed_trials", "staging", "safety", "alerts", "missing", "excluded_records", "summary", "schedule",
+        "care_plan",
+    }  # fmt: skip
+    assert set(answer["trials"][0]) >= {
+        "ingredient", "start", "end", "courses", "adequate_days", "daily_dose_mg", "in_episode", "adequacy",
+        "outcome", "counts", "evidence",
+    }  # fmt: skip
+    assert answer["trials"][0]["ingredient"] == {"rxnorm": "36437", "name": "sertraline"}
+    assert [s["date"] for s in answer["schedule"]["sessions"]][0] == "2026-11-30"
+    assert len(answer["schedule"]["sessions"]) == 12
+    assert answer["schedule"]["decision_points"][0] == {
+        "code": "benefit-review",
+        "date": "2026-12-28",
+        "text": answer["schedule"]["decision_points"][0]["text"],
+    }
+    assert answer["care_plan"] == {
+        "action": "create",
+        "reference": None,
+        "why": "a draft plan would be proposed",
+    }
+
+
+def test_the_same_record_gives_the_same_bytes_whatever_the_order(run: Run) -> None:
+    turned = bundle()
+    turned["entry"].reverse()
+
+    first = run("assess", PROPOSE, *AS_OF, "--json").out
+
+    assert run("assess", "-", *AS_OF, "--json", stdin=json.dumps(turned).encode()).out == first
+
+
+def test_report_shows_alerts_first(run: Run) -> None:
+    case = CASES / "when-both-pathways-are-met-the-treatment-resistance-protocol-is-proposed" / "bundle.json"
+    out = run("assess", case, *AS_OF).out
+
+    assert out.index("ALERT") < out.index("PROPOSE")
+    assert "assess the risk now" in out
+
+
+@pytest.mark.parametrize("case", sorted(CASES.glob("*/bundle.json")), ids=lambda path: path.parent.name)
+def test_report_and_stages_print_for_every_case(run: Run, case: Path) -> None:
+    report = run("assess", case, *AS_OF)
+    stages = run("explain", case, *AS_OF)
+
+    assert (report.code, stages.code) == (0, 0)
+    for stage in ("1 gathered", "2 read", "3 trials", "4 findings", "5 decision"):
+        assert stage in stages.out
+
+
+def test_ndjson_of_bundles_gives_an_answer_a_line(run: Run) -> None:
+    lines = [json.dumps(json.loads(path.read_bytes())) for path in sorted(CASES.glob("*/bundle.json"))]
+
+    ran = run("assess", "-", *AS_OF, "--json", stdin="\n".join(lines).encode())
+
+    assert ran.code == 0
+    assert len(ran.out.splitlines()) == len(lines)
+
+
+def test_ndjson_of_a_bulk_export_is_sorted_by_patient(run: Run) -> None:
+    paths = sorted(CASES.glob("*/bundle.json"))[:5]
+    resources = [entry["resource"] for path in paths for entry in json.loads(path.read_bytes())["entry"]]
+    single = {json.loads(run("assess", path, *AS_OF, "--json").out)["patient"] for path in paths}
+
+    ran = run("assess", "-", *AS_OF, "--json", stdin="\n".join(map(json.dumps, resources)).encode())
+
+    assert ran.code == 0
+    assert {json.loads(line)["patient"] for line in ran.out.splitlines()} == single
+
+
+def test_one_bad_line_of_ndjson_does_not_hide_the_others(run: Run) -> None:
+    good = json.dumps(bundle())
+
+    ran = run("assess", "-", *AS_OF, "--json", stdin=f"{good}\n{{broken\n{good}".encode())
+
+    assert ran.code == 3
+    assert len(ran.out.splitlines()) == 2
+    assert ran.err == "trd-careplan: line 2: not a JSON object\n"
+
+
+def _without(kind: str) -> bytes:
+    changed = bundle()
+    changed["entry"] = [e for e in changed["entry"] if e["resource"]["resourceType"] != kind]
+    return json.dumps(changed).encode()
+
+
+def _with(resource: dict[str, Any]) -> bytes:
+    changed = bundle()
+    changed["entry"].append({"resource": resource})
+    return json.dumps(changed).encode()
+
+
+def _patient(**elements: Any) -> bytes:
+    changed = bundle()
+    for entry in changed["entry"]:
+        if entry["resource"]["resourceType"] == "Patient":
+            entry["resource"] |= elements
+    return json.dumps(changed).encode()
+
+
+STRANGER = {"resourceType": "Condition", "id": "c9", "subject": {"reference": f"Patient/{SECRET}"}}
+BAD_INPUT = {
+    "empty": (b"  ", "the input is empty"),
+    "not JSON": (b"Canarybird, Anna", "not a JSON object"),
+    "JSON, but a list": (b'["Canarybird"]', "not a JSON object"),
+    "not FHIR": (b'{"name": "Canarybird"}', "expected a Bundle, found no resourceType"),
+    "another resource": (b'{"resourceType": "Patient", "id": "p"}', "expected a Bundle, found Patient"),
+    "a broken Bundle": (b'{"resourceType": "Bundle", "entry": "Canarybird"}', "at Bundle.entry"),
+    "one page of several": (
+        b'{"resourceType": "Bundle", "link": [{"relation": "next", "url": "http://x/Canarybird"}]}',
+        "one page of several",
+    ),
+    "no Patient": (_without("Patient"), "no Patient in the record"),
+    "two Patients": (_with({"resourceType": "Patient", "id": SECRET}), "more than one Patient"),
+    "another patient's record": (_with(STRANGER), "Condition/c9: subject is not Patient/propose-two"),
+    "merged": (
+        _patient(link=[{"other": {"reference": "Patient/survivor"}, "type": "replaced-by"}]),
+        "merged into Patient/survivor",
+    ),
+    "an unreadable Patient": (_patient(birthDate="Canarybird"), "cannot be read at birthDate"),
+    "a Patient of the wrong shape": (_patient(identifier=SECRET), "cannot be read at identifier"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_INPUT.values(), ids=BAD_INPUT)
+def test_bad_input_is_named_and_nothing_is_answered(run: Run, content: bytes, message: str) -> None:
+    for output in ((), ("--json",)):
+        ran = run("assess", "-", *AS_OF, *output, stdin=content)
+        assert (ran.code, ran.out) == (3, "")
+        assert message in ran.err
+        assert SECRET not in ran.err
+        assert "Traceback" not in ran.err
+
+
+def test_a_missing_file_is_unreadable_input(run: Run, tmp_path: Path) -> None:
+    ran = run("assess", tmp_path / "none.json")
+
+    assert ran.code == 3
+    assert "cannot be read (No such file or directory)" in ran.err
+
+
+WRONG_USAGE = {
+    "no source": (["assess"], "Missing argument"),
+    "an unknown option": (["assess", "-", "--verbose"], "No such option"),
+    "a bad date": (["assess", "-", "--as-of", "yesterday"], "not a date of the form"),
+    "an unknown criteria set": (["assess", "-", "--criteria", "best"], "no criteria set 'best'"),
+    "no server": (["assess", "Patient/p"], "TRD_FHIR_BASE_URL: not set"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG_USAGE.values(), ids=WRONG_USAGE)
+def test_wrong_usage(run: Run, arguments: list[str], message: str) -> None:
+    ran = run(*arguments, stdin=PROPOSE.read_bytes())
+
+    assert ran.code == 2
+    assert message in " ".join(ran.err.replace("│", " ").split())
+    assert ran.out == ""
+
+
+def test_a_server_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("TRD_FHIR_BASE_URL", f"http://127.0.0.1:{unused.getsockname()[1]}/fhir")
+        monkeypatch.setenv("TRD_FHIR_ATTEMPTS", "1")
+        ran = run("assess", "Patient/p", "--json")
+
+    assert (ran.code, ran.out) == (4, "")
+    assert "GET /fhir/metadata: the server cannot be reached" in ran.err
+
+
+def test_an_unexpected_error_shows_no_content(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(_: bytes) -> None:
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(cli, "read_bundle", explode)
+    ran = run("assess", PROPOSE)
+
+    assert ran.code == 1
+    assert "internal error (RuntimeError at test_cli.py:" in ran.err
+    assert SECRET not in ran.err
+
+
+def test_mappings_check_and_lock(run: Run, tmp_path: Path) -> None:
+    lists = tmp_path / "mappings"
+    for path in (ROOT / "mappings").rglob("*.*"):
+        copy = lists / path.relative_to(ROOT / "mappings")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    assert "no fault" in run("mappings", "check", lists).out
+
+    with (lists / "codes" / "severity.csv").open("a") as file:
+        file.write("snomed,24484000,severe,twice\n")
+    ran = run("mappings", "check", lists)
+    assert ran.code == 2
+    assert "mappings: codes/severity.csv: differs from its sha256 in the lock" in ran.err
+    assert "codes/severity.csv:6: lists snomed 24484000 twice" in ran.err
+
+    assert run("mappings", "lock", lists).code == 0
+    assert "sha256" not in run("mappings", "check", lists).err
+
+
+def test_a_faulty_list_stops_every_assessment(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRD_MAPPINGS", str(tmp_path))
+
+    ran = run("assess", PROPOSE)
+
+    assert ran.code == 2
+    assert "lock.toml: missing" in ran.err

@@ -1,0 +1,56 @@
+"""Settings: what is refused, and that no value is repeated in a message."""
+
+from pathlib import Path
+
+import pytest
+
+from service.errors import SettingsError
+from service.settings import load_settings
+
+BAD = {
+    "TRD_TYPO": ("x", "unknown setting: TRD_TYPO"),
+    "TRD_PORT": ("eighty", "TRD_PORT: "),
+    "TRD_LEAD_DAYS": ("-1", "TRD_LEAD_DAYS: "),
+    "TRD_REGION": ("mars", "TRD_REGION: "),
+    "TRD_TIMEZONE": ("Mars/Olympus", "TRD_TIMEZONE: "),
+    "TRD_CLINIC_DAYS": ("mon,someday", "TRD_CLINIC_DAYS: "),
+    "TRD_FHIR_BASE_URL": ("not-an-address", "TRD_FHIR_BASE_URL: "),
+    "TRD_WRITE": ("maybe", "TRD_WRITE: "),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_value_names_the_variable_and_not_the_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    value, message = BAD[name]
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+
+    assert message in str(refused.value)
+    assert value == "x" or value not in str(refused.value).removeprefix(name)
+
+
+def test_an_unknown_name_in_the_env_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TRD_TYPO=1\n")
+
+    with pytest.raises(SettingsError, match="TRD_TYPO"):
+        load_settings()
+
+
+def test_other_names_in_the_env_file_are_none_of_our_business(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=x\nTRD_PORT=9000\n")
+
+    assert load_settings().port == 9000
+
+
+def test_clinic_days_are_read_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRD_CLINIC_DAYS", "Monday, Wed ,fri")
+
+    assert load_settings().weekdays == {0, 2, 4}
+
+
+def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRD_API_TOKEN", "do-not-show")
+
+    assert "do-not-show" not in repr(load_settings())
