@@ -17,9 +17,10 @@ from service.core.findings import Answer as CoreAnswer
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge
 from service.core.outcome import Basis, OutcomeFinding
+from service.core.plans import PlanAction
 from service.core.records import ExclusionReason, VersionedReference
 from service.core.safety import SafetyFinding
-from service.core.schedule import Schedule, Unschedulable
+from service.core.schedule import Schedule
 from service.core.staging import Range
 from service.core.trials import Counts, Trial
 from service.core.words import summarise
@@ -252,7 +253,7 @@ class ScheduleOut(_Part):
 class CarePlanOut(_Part):
     """What is (or would be) done with the CarePlan."""
 
-    action: Literal["create", "update", "none", "revoke", "leave"]
+    action: PlanAction
     reference: str | None
     why: str
 
@@ -302,8 +303,8 @@ def answer_schema(knowledge: Knowledge) -> dict[str, Any]:
     return schema
 
 
-def to_answer(decision: Decision) -> AssessmentAnswer:
-    """Put a decision into the shape of the contract."""
+def to_answer(decision: Decision, care_plan: CarePlanOut) -> AssessmentAnswer:
+    """Put a decision, and what becomes of the care plan, into the shape of the contract."""
     found = decision.assessment
     criteria = found.knowledge.criteria
     unreadable = [
@@ -335,7 +336,7 @@ def to_answer(decision: Decision) -> AssessmentAnswer:
         not_screened=list(found.not_screened),
         summary=summarise(decision),
         schedule=_schedule(decision),
-        care_plan=_care_plan(decision),
+        care_plan=care_plan,
     )
 
 
@@ -468,15 +469,3 @@ def _schedule(decision: Decision) -> ScheduleOut | None:
         ],
         then=schedule.then,
     )
-
-
-def _care_plan(decision: Decision) -> CarePlanOut:
-    """What writing this decision back would do where no plan is on record."""
-    if not isinstance(decision, Propose):
-        why = "no plan is proposed"
-    elif isinstance(decision.schedule, Unschedulable):
-        why = decision.schedule.why
-    else:
-        why = "a draft plan would be proposed"
-        return CarePlanOut(action="create", reference=None, why=why)
-    return CarePlanOut(action="none", reference=None, why=why)

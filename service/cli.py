@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from service import clock
-from service.answer import answer_schema, to_answer
+from service.answer import answer_schema
 from service.errors import InputError, MappingsError, NotFhir, NotJson, TrdError
 from service.fhir.client import open_client
 from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
@@ -138,7 +138,7 @@ def _read(source: str) -> bytes:
 
 
 def _show(review: Review, *, as_json: bool) -> None:
-    answer = to_answer(review.decision)
+    answer = review.answer
     if as_json:
         sys.stdout.write(answer.model_dump_json() + "\n")
     else:

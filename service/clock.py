@@ -1,9 +1,14 @@
-"""The only place that asks what day it is."""
+"""The only place that asks what time it is."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 
 def today(timezone: str) -> date:
     """Today's date in a time zone of the IANA database."""
     return datetime.now(ZoneInfo(timezone)).date()
+
+
+def now_iso() -> str:
+    """This instant as FHIR writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

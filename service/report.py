@@ -20,7 +20,6 @@ from service.answer import (
     Days,
     ScheduleOut,
     TrialOut,
-    to_answer,
 )
 from service.core.dates import PartialDate
 from service.core.knowledge import Knowledge
@@ -262,7 +261,7 @@ def print_stages(console: Console, review: Review) -> None:
     for finding in assessment.safety:
         console.print(_tree("safety", finding))
     console.rule("5 decision", align="left")
-    print_report(console, to_answer(review.decision))
+    print_report(console, review.answer)
 
 
 def _tree(label: str, value: Any) -> Tree:

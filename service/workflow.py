@@ -1,34 +1,64 @@
-"""Gather, decide: the one way from a patient to a decision, whichever door asks."""
+"""Gather, decide, apply: the one way from a patient to a decision and back, whichever door asks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from http import HTTPStatus
 
+from service import clock
+from service.answer import AssessmentAnswer, CarePlanOut, to_answer
 from service.clinic import clinic_calendar
 from service.core.decision import Decision, decide
 from service.core.knowledge import Knowledge
-from service.core.records import Record
+from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
+from service.errors import ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.gather import gather
 from service.fhir.read import read_record
 from service.fhir.sources import Gathered
+from service.fhir.write import Intent, find_unlisted_plan, intend, write_back
 from service.knowledge import load_knowledge, mappings_directory
 from service.settings import Settings
+
+_CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One patient reviewed, stage by stage: what was gathered, what was read, what was decided."""
+    """One patient reviewed, stage by stage: gathered, read, decided, and what it means for the care plan."""
 
     gathered: Gathered
     record: Record
     decision: Decision
+    intent: Intent
+
+    @property
+    def answer(self) -> AssessmentAnswer:
+        """The answer of the contract; the care plan part says what would be written."""
+        known = self.intent.before
+        reference = f"CarePlan/{known.evidence.id}" if known else None
+        out = CarePlanOut(action=self.intent.action, reference=reference, why=self.intent.why)
+        return to_answer(self.decision, out)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A review and what was done with it; `answer.care_plan` says what was written, or would be.
+
+    `written` are the versions of every resource written, empty when nothing changed.
+    """
+
+    review: Review
+    answer: AssessmentAnswer
+    written: tuple[VersionedReference, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
     """What every review needs beside the patient. `as_of` is the day the answer speaks of."""
 
+    settings: Settings
     knowledge: Knowledge
     calendar: Calendar
     as_of: date
@@ -38,14 +68,52 @@ class Reviewer:
         """Load the knowledge; raises `SetupError` when it is faulty."""
         directory = settings.mappings or mappings_directory()
         knowledge = load_knowledge(directory, criteria=settings.criteria, region=settings.region)
-        return cls(knowledge, clinic_calendar(settings, as_of), as_of)
+        return cls(settings, knowledge, clinic_calendar(settings, as_of), as_of)
+
+    def on(self, as_of: date) -> "Reviewer":
+        """The same reviewer on another day."""
+        if as_of == self.as_of:
+            return self
+        return replace(self, as_of=as_of, calendar=clinic_calendar(self.settings, as_of))
 
     def review(self, gathered: Gathered) -> Review:
-        """Read a gathered record and decide."""
+        """Read a gathered record, decide, and say what that means for the care plan."""
         record = read_record(gathered, self.knowledge)
         decision = decide(record, self.knowledge, self.calendar, self.as_of)
-        return Review(gathered, record, decision)
+        return Review(gathered, record, decision, intend(decision, record.plans, gathered))
 
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
-        return self.review(await gather(client, patient_id))
+        review = self.review(await gather(client, patient_id))
+        found = await find_unlisted_plan(client, review.intent, review.gathered)
+        return review if found is None else self.review(found)
+
+    async def propose(self, client: FhirClient, patient_id: str) -> Proposal:
+        """Review a patient and write the outcome back, unless `TRD_WRITE` is off.
+
+        Safe to repeat: a second run on an unchanged record writes nothing. A lost race is decided again on
+        what is then on record. Raises `InputError` where the record cannot be assessed and `ServerError`
+        where the server failed; both may be tried again later.
+        """
+        for attempt in range(1, _TRIES + 1):
+            review = await self.review_patient(client, patient_id)
+            if self.settings.write == "off":
+                return Proposal(review, review.answer, ())
+            try:
+                written = await write_back(client, review.decision, review.intent, clock.now_iso())
+            except ServerRefused as refused:
+                if refused.status not in _CONFLICTS or attempt == _TRIES:
+                    raise
+            else:
+                return Proposal(review, _after_writing(review), written)
+        raise AssertionError  # pragma: no cover - the last try returns or raises
+
+
+def _after_writing(review: Review) -> AssessmentAnswer:
+    """The answer, with the reference of the plan that now stands."""
+    answer = review.answer
+    plan_id = review.intent.plan_id
+    reference = f"CarePlan/{plan_id}" if plan_id else None
+    return answer.model_copy(
+        update={"care_plan": answer.care_plan.model_copy(update={"reference": reference})}
+    )

@@ -44,7 +44,8 @@ _DOSE_UNCERTAIN = {ReasonCode.DOSE_NOT_DOCUMENTED, ReasonCode.DOSE_UNREADABLE, R
 def _dose_reasons(course: Course, ingredient: Ingredient | None, criteria: Criteria) -> tuple[Reason, ...]:
     """Say what is assumed or unknown about the doses of a course."""
     if ingredient is None:
-        return ()
+        text = "no minimum effective dose can be told for a medicine that is not known"
+        return (Reason(ReasonCode.NO_MINIMUM_DOSE, text, course.evidence),)
     minimum = criteria.minimum_mg(ingredient)
     if minimum is None:
         text = f"no minimum effective dose is known for {ingredient.name}"

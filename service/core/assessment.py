@@ -11,6 +11,7 @@ from service.core.findings import Answer, Finding, Reason, ReasonCode, all_met
 from service.core.knowledge import Knowledge
 from service.core.outcome import Basis
 from service.core.records import (
+    Diagnosis,
     DoubtfulDate,
     Excluded,
     ExclusionReason,
@@ -79,6 +80,8 @@ class Assessment:
     knowledge: Knowledge
     age: tuple[int, int] | None
     pathways: tuple[Pathway, ...]
+    anchors: tuple[VersionedReference, ...]
+    """The active major depressions that the episode is dated by, the latest first."""
     episode: Episode
     trials: tuple[Trial, ...]
     failed_trials: FailedTrials
@@ -118,6 +121,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         knowledge=knowledge,
         age=age,
         pathways=pathways,
+        anchors=_anchors(depression),
         episode=episode,
         trials=trials,
         failed_trials=failed,
@@ -140,6 +144,7 @@ def in_stable_order(record: Record) -> Record:
         exposures=tuple(sorted(record.exposures, key=lambda e: reference_order(e.evidence))),
         diagnoses=tuple(sorted(record.diagnoses, key=lambda d: reference_order(d.evidence))),
         allergies=tuple(sorted(record.allergies, key=lambda a: reference_order(a.evidence))),
+        plans=tuple(sorted(record.plans, key=lambda p: reference_order((p.evidence,)))),
         unreadable=tuple(sorted(record.unreadable, key=str)),
         doubtful_dates=tuple(sorted(record.doubtful_dates, key=str)),
     )
@@ -168,6 +173,16 @@ def _age(person: Person, as_of: date) -> tuple[int, int] | None:
         return None
     youngest = age_in_years(min(person.born.latest, as_of), as_of)
     return (youngest, age_in_years(person.born.earliest, as_of))
+
+
+def _anchors(depression: DepressionFindings) -> tuple[VersionedReference, ...]:
+    """The conditions behind the episode, by onset from the latest; those without one last."""
+
+    def order(diagnosis: Diagnosis) -> tuple[int, tuple[tuple[str, str, str], ...]]:
+        begun = diagnosis.onset.earliest.toordinal() if diagnosis.onset else 0
+        return (-begun, reference_order(diagnosis.evidence))
+
+    return tuple(ref for d in sorted(depression.anchors, key=order) for ref in d.evidence)
 
 
 def _pathways(depression: DepressionFindings, trials: Answer, suicidality: Answer) -> tuple[Pathway, ...]:

@@ -3,14 +3,13 @@
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
+from typing import assert_never
 
 from service.core.assessment import ACUTE, ADULT_YEARS, TRD, Assessment, assess
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge, Protocol
-from service.core.records import (
-    Person,
-    Record,
-)
+from service.core.plans import Wanted, dates_to_keep
+from service.core.records import PlanOfRecord, PlanStatus, Record
 from service.core.schedule import Calendar, Schedule, Unschedulable, plan_sessions
 
 
@@ -73,7 +72,7 @@ def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date
     """
     assessment = assess(record, knowledge, as_of)
     trd, acute = assessment.pathway(TRD).finding, assessment.pathway(ACUTE).finding
-    early = _refusal(record.person, assessment, trd, acute)
+    early = _refusal(record, assessment, trd, acute)
     if early is not None:
         return early
     if any(finding.effect is Effect.REVIEW for finding in assessment.safety):
@@ -81,31 +80,37 @@ def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date
     if Finding.MET not in {trd, acute} or assessment.age is None or assessment.age[0] < ADULT_YEARS:
         return NeedsInformation(assessment)
     pathway = TRD if trd is Finding.MET else ACUTE
-    return _propose(assessment, pathway, knowledge, calendar)
+    return _propose(assessment, pathway, record.plans, calendar)
 
 
-def _refusal(person: Person, assessment: Assessment, trd: Finding, acute: Finding) -> Decline | None:
+def _refusal(record: Record, assessment: Assessment, trd: Finding, acute: Finding) -> Decline | None:
     """Rows 1 to 4: why there is certainly no plan."""
-    age = assessment.age
+    age, person = assessment.age, record.person
     if person.deceased or (person.died is not None and person.died.latest <= assessment.as_of):
         return Decline(assessment, ReasonOfDecision.DECEASED)
     if age is not None and age[1] < ADULT_YEARS:
         return Decline(assessment, ReasonOfDecision.MINOR)
     if any(f.effect is Effect.EXCLUDES and f.finding is Finding.MET for f in assessment.safety):
         return Decline(assessment, ReasonOfDecision.CONTRAINDICATED)
+    if any(plan.status is PlanStatus.ACTIVE for plan in record.plans):
+        return Decline(assessment, ReasonOfDecision.IN_TREATMENT)
     if trd is Finding.NOT_MET and acute is Finding.NOT_MET:
         return Decline(assessment, ReasonOfDecision.NOT_INDICATED)
     return None
 
 
-def _propose(assessment: Assessment, pathway: str, knowledge: Knowledge, calendar: Calendar) -> Decision:
+def _propose(
+    assessment: Assessment, pathway: str, plans: tuple[PlanOfRecord, ...], calendar: Calendar
+) -> Decision:
+    knowledge = assessment.knowledge
     protocol = _choose_protocol(knowledge, pathway, assessment.age)
     if protocol is None:
         text = f"no {knowledge.region} protocol covers this pathway at the patient's age"
         warning = Reason(ReasonCode.NO_PROTOCOL, text, (assessment.patient,))
         return NeedsReview(replace(assessment, warnings=(*assessment.warnings, warning)))
     reason = ReasonOfDecision.TRD if pathway == TRD else ReasonOfDecision.ACUTE_SUICIDALITY
-    schedule = plan_sessions(protocol, calendar, assessment.as_of)
+    keep = dates_to_keep(plans, (protocol.id, protocol.version), assessment.as_of)
+    schedule = plan_sessions(protocol, calendar, assessment.as_of, keep=keep)
     return Propose(assessment, reason, protocol, schedule)
 
 
@@ -123,3 +128,16 @@ def _choose_protocol(knowledge: Knowledge, pathway: str, age: tuple[int, int] | 
         ),
         None,
     )
+
+
+def wanted_plan(decision: Decision) -> Wanted:
+    """What a decision asks of the care plan."""
+    match decision:
+        case Propose(schedule=Schedule()):
+            return Wanted.PLAN
+        case Decline():
+            return Wanted.NO_PLAN
+        case Propose() | NeedsReview() | NeedsInformation():
+            return Wanted.UNDECIDED
+        case _:
+            assert_never(decision)

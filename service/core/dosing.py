@@ -1,5 +1,6 @@
 """How much of a medicine was taken a day, as far as its dosage instructions say."""
 
+import math
 import re
 from typing import NamedTuple
 
@@ -101,7 +102,7 @@ def _dose(amount: Amount, times_a_day: tuple[float, float], medicine: Medicine, 
         return NOT_DOCUMENTED
     low = 0.0 if as_needed else amount.low * per_unit * times_a_day[0]
     high = amount.high * per_unit * times_a_day[1]
-    if high <= 0 or low > high:
+    if not 0 < high < math.inf or low > high:
         return UNREADABLE
     return Dose(DoseBasis.DOCUMENTED, round(low, 3), round(high, 3))
 

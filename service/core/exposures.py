@@ -27,7 +27,7 @@ def settle_interval(exposure: Exposure, as_of: date, criteria: Criteria) -> Inte
     if asserted is not None and asserted.earliest > as_of:
         asserted = None
     if exposure.status is ExposureStatus.ACTIVE:
-        if asserted is None or asserted.latest >= days_before(as_of, criteria.stale_days):
+        if asserted is None or asserted.earliest >= days_before(as_of, criteria.stale_days):
             return Interval(start, today, ongoing=True)
         return Interval(start, PartialDate(min(asserted.earliest, as_of), as_of))
     last = as_of if asserted is None else min(asserted.latest, as_of)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from service.core.records import (
+    Coding,
     Concept,
     Depression,
     Indication,
@@ -196,12 +197,24 @@ class DecisionPoint(NamedTuple):
     text: str
 
 
+class Repeat(NamedTuple):
+    """A rhythm without dates: `frequency` times in `period` to `period_max` units of time (UCUM)."""
+
+    frequency: int
+    period: int
+    period_max: int
+    unit: str
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """A dosing protocol of a label."""
+    """A dosing protocol of a label. `before` is what must be done before the first session."""
 
     id: str
     version: str
+    title: str
+    product: Coding
+    before: str | None
     region: str
     pathway: str
     min_age: int
@@ -210,6 +223,7 @@ class Protocol:
     decision_points: tuple[DecisionPoint, ...]
     tasks: tuple[str, ...]
     then: str
+    then_repeat: Repeat | None
 
 
 class Band(NamedTuple):

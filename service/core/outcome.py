@@ -10,7 +10,6 @@ from service.core.knowledge import Criteria, InferredFailure
 from service.core.records import (
     Exposure,
     ExposureStatus,
-    Identified,
     Indication,
     Role,
     StopReason,
@@ -45,20 +44,21 @@ class Outcome:
 
 
 def grade_outcome(
-    course: Course, everything: tuple[Exposure, ...], episode: Episode, criteria: Criteria
+    course: Course, others: tuple[Course, ...], episode: Episode, criteria: Criteria
 ) -> Outcome:
     """Say what came of a course: what the record documents, else what follows from it.
 
     A documented stop reason decides. Without one, a course that ended counts as an inferred failure
     when another antidepressant replaced it or an augmenting agent was added, or when it ended while
-    the MDD stayed active. An ongoing course is a failure only when it was augmented.
+    the MDD stayed active. An ongoing course is a failure only when it was augmented. `others` are the
+    courses of every medicine that may have replaced or augmented it: a refill starts nothing new.
     """
     evidence = course.evidence
     last = _last_exposures(course)
-    reasons = frozenset(reason for exposure in last for reason in exposure.stop_reasons)
-    if reasons:
-        return _documented_outcome(reasons, evidence)
-    change = _switch_or_augmentation(course, everything, criteria)
+    documented = {_documented_outcome(e.stop_reasons, evidence) for e in last if e.stop_reasons}
+    if documented:
+        return _agreed(documented, evidence)
+    change = _switch_or_augmentation(course, others, criteria)
     if change is not None:
         return Outcome(
             OutcomeFinding.FAILED, Basis.INFERRED, (change,), InferredFailure.SWITCHED_OR_AUGMENTED
@@ -100,6 +100,14 @@ def _last_exposures(course: Course) -> tuple[Exposure, ...]:
     )
 
 
+def _agreed(documented: set[Outcome], evidence: tuple[VersionedReference, ...]) -> Outcome:
+    """What all the records say that a course may have ended with; where they differ, nothing is said."""
+    if len(documented) == 1:
+        return documented.pop()
+    text = "the records that it may have ended with give different reasons"
+    return _unknown(Reason(ReasonCode.STOP_REASON_UNCLEAR, text, evidence))
+
+
 def _documented_outcome(reasons: frozenset[StopReason], evidence: tuple[VersionedReference, ...]) -> Outcome:
     """The outcome that recorded stop reasons say; contradictory ones say nothing."""
 
@@ -128,9 +136,7 @@ def _documented_outcome(reasons: frozenset[StopReason], evidence: tuple[Versione
     return documented(OutcomeFinding.UNKNOWN, ReasonCode.STOPPED_OTHER, text)
 
 
-def _switch_or_augmentation(
-    course: Course, everything: tuple[Exposure, ...], criteria: Criteria
-) -> Reason | None:
+def _switch_or_augmentation(course: Course, others: tuple[Course, ...], criteria: Criteria) -> Reason | None:
     """The medicine that certainly replaced or augmented this one, if any.
 
     A replacement starts after this course did and soon after (or before) it ended, and outlasts it.
@@ -139,28 +145,27 @@ def _switch_or_augmentation(
     start, end = course.interval.start, course.interval.end
     if start is None or end is None:
         return None
-    own = {trial_key(exposure) for exposure in course.exposures}
-    for other in everything:
-        other_start = other.period.start
-        if (
-            other_start is None
-            or other.indication is Indication.OTHER
-            or other_start.earliest <= start.latest
-        ):
+    own = trial_key(course.exposures[0])
+    for other in others:
+        other_start, other_end = other.interval.start, other.interval.end
+        if other_start is None or other_start.earliest <= start.latest or _for_something_else(other):
             continue
-        if other.medicine.identified is not Identified.CODED or other.medicine.not_a_trial:
-            continue
-        if other.medicine.role is Role.AUGMENTING and other_start.latest <= end.earliest:
-            text = f"{other.medicine.ingredient} was added to it"
+        medicine = other.exposures[0].medicine
+        if medicine.role is Role.AUGMENTING and other_start.latest <= end.earliest:
+            text = f"{medicine.ingredient} was added to it"
             return Reason(ReasonCode.AUGMENTED, text, other.evidence)
         if (
-            other.medicine.role is Role.ANTIDEPRESSANT
+            medicine.role is Role.ANTIDEPRESSANT
             and not course.interval.ongoing
-            and trial_key(other) not in own
+            and trial_key(other.exposures[0]) != own
             and (other_start.latest - end.earliest).days <= criteria.switch_days
-            and other.period.end is not None
-            and other.period.end.earliest > end.latest
+            and other_end is not None
+            and other_end.earliest > end.latest
         ):
-            text = f"{other.medicine.ingredient} replaced it"
+            text = f"{medicine.ingredient} replaced it"
             return Reason(ReasonCode.SWITCHED, text, other.evidence)
     return None
+
+
+def _for_something_else(course: Course) -> bool:
+    return any(exposure.indication is Indication.OTHER for exposure in course.exposures)

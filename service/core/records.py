@@ -271,6 +271,46 @@ class DoubtfulDate(NamedTuple):
     reason: str
 
 
+class PlanStatus(StrEnum):
+    """Where a plan stands; `DELETED` is one that was removed from the server."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    ON_HOLD = "on-hold"
+    REVOKED = "revoked"
+    COMPLETED = "completed"
+    ENTERED_IN_ERROR = "entered-in-error"
+    UNKNOWN = "unknown"
+    DELETED = "deleted"
+
+
+OPEN_PLAN = frozenset({PlanStatus.DRAFT, PlanStatus.ACTIVE, PlanStatus.ON_HOLD, PlanStatus.UNKNOWN})
+"""A plan that people may be working with."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOfRecord:
+    """An esketamine plan on record.
+
+    `ours` when this service wrote it, under the identity `identity`; `edited` when somebody changed it
+    since. `content` is the digest of what was written. `protocol` is its id and version.
+    """
+
+    evidence: VersionedReference
+    status: PlanStatus
+    ours: bool
+    edited: bool
+    identity: str | None = None
+    content: str | None = None
+    protocol: tuple[str, str] | None = None
+    sessions: tuple[date, ...] = ()
+
+    @property
+    def is_untouched_draft(self) -> bool:
+        """Whether this service may still change it."""
+        return self.ours and not self.edited and self.status is PlanStatus.DRAFT
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """The patient, as far as the assessment needs to know them."""
@@ -289,6 +329,7 @@ class Record:
     exposures: tuple[Exposure, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     allergies: tuple[Allergy, ...] = ()
+    plans: tuple[PlanOfRecord, ...] = ()
     excluded: tuple[Excluded, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     doubtful_dates: tuple[DoubtfulDate, ...] = ()

@@ -63,8 +63,15 @@ class Unschedulable:
     why: str
 
 
-def plan_sessions(protocol: Protocol, calendar: Calendar, as_of: date) -> Schedule | Unschedulable:
-    """Lay out a protocol from the first open day after the lead time."""
+def plan_sessions(
+    protocol: Protocol, calendar: Calendar, as_of: date, *, keep: tuple[date, ...] = ()
+) -> Schedule | Unschedulable:
+    """Lay out a protocol from the first open day after the lead time.
+
+    `keep` are the dates of a draft of the same protocol that still lies ahead; they stay as they are.
+    """
+    if len(keep) == sum(1 for _ in _slots(protocol.phases)):
+        return _schedule(protocol, calendar, keep)
     earliest = as_of + timedelta(days=calendar.lead_days)
     for delay in range(_LATEST_START_DAYS + 1):
         start = earliest + timedelta(days=delay)

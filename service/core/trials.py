@@ -81,7 +81,8 @@ def find_trials(exposures: tuple[Exposure, ...], episode: Episode, knowledge: Kn
     for exposure in exposures:
         if _may_be_trial(exposure):
             groups.setdefault(trial_key(exposure), []).append(exposure)
-    trials = [_trial(tuple(group), exposures, episode, knowledge) for _, group in sorted(groups.items())]
+    others = _known_courses(exposures, episode, knowledge.criteria)
+    trials = [_trial(tuple(group), others, episode, knowledge) for _, group in sorted(groups.items())]
     return tuple(sorted(trials, key=_trial_order))
 
 
@@ -89,6 +90,23 @@ def _may_be_trial(exposure: Exposure) -> bool:
     medicine = exposure.medicine
     unsure = {Identified.LOOKS_LIKE_ANTIDEPRESSANT, Identified.UNRESOLVED}
     return medicine.role is Role.ANTIDEPRESSANT or medicine.identified in unsure
+
+
+def _known_courses(
+    exposures: tuple[Exposure, ...], episode: Episode, criteria: Criteria
+) -> tuple[Course, ...]:
+    """Courses of every medicine that may replace or augment another: coded, and meant for depression."""
+    groups: dict[tuple[str, str], list[Exposure]] = {}
+    for exposure in exposures:
+        medicine = exposure.medicine
+        known = medicine.identified is Identified.CODED and medicine.not_a_trial is None
+        if known and medicine.role in {Role.ANTIDEPRESSANT, Role.AUGMENTING}:
+            groups.setdefault(trial_key(exposure), []).append(exposure)
+    return tuple(
+        course
+        for _, group in sorted(groups.items())
+        for course in join_courses(tuple(group), None, episode, criteria)
+    )
 
 
 def _trial_order(trial: Trial) -> tuple[date, date, str, tuple[tuple[str, str, str], ...]]:
@@ -99,7 +117,7 @@ def _trial_order(trial: Trial) -> tuple[date, date, str, tuple[tuple[str, str, s
 
 def _trial(
     exposures: tuple[Exposure, ...],
-    everything: tuple[Exposure, ...],
+    others: tuple[Course, ...],
     episode: Episode,
     knowledge: Knowledge,
 ) -> Trial:
@@ -109,7 +127,7 @@ def _trial(
     courses = join_courses(exposures, ingredient, episode, criteria)
     best = max(courses, key=lambda c: (c.adequate_days, _course_end(c)))
     adequate = judge_adequacy(best, ingredient, criteria)
-    outcome = grade_outcome(best, everything, episode, criteria)
+    outcome = grade_outcome(best, others, episode, criteria)
     counts, reasons, needed = _count(best, adequate, outcome, criteria)
     evidence = sorted({ref for exposure in exposures for ref in exposure.evidence}, key=str)
     return Trial(

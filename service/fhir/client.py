@@ -1,4 +1,4 @@
-"""The FHIR server, read over HTTP. The only module that knows httpx.
+"""The FHIR server over HTTP. The only module that knows httpx.
 
 A request is retried while the server is unreachable or overloaded, waiting as long as `Retry-After` asks.
 Any other fault is a `ServerError` that names the request and never repeats what the server sent.
@@ -20,6 +20,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
 from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.fhir.sources import UNDECODABLE
 from service.fhir.views import BundleView, CapabilityView
 from service.settings import Settings
 
@@ -70,14 +71,26 @@ class FhirClient:
         Raises `ServerUnreachable`, `ServerRefused` (with the status) or `ServerMisread`.
         """
         url = path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
-        request = f"GET {urlsplit(url).path}"
+        return await self._retried("GET", url, params, None, attempts=self._attempts)
+
+    async def post(self, path: str, content: bytes) -> bytes:
+        """The body of the answer to a POST, which is sent once: what it did is to be read, not assumed.
+
+        Raises as `get` does.
+        """
+        return await self._retried("POST", f"{self.base}/{path}".rstrip("/"), None, content, attempts=1)
+
+    async def _retried(
+        self, method: str, url: str, params: dict[str, str] | None, content: bytes | None, *, attempts: int
+    ) -> bytes:
+        request = f"{method} {urlsplit(url).path}"
         retries = stamina.retry_context(
-            on=_how_long, attempts=self._attempts, timeout=None, wait_max=_LONGEST_WAIT / 12
+            on=_how_long, attempts=attempts, timeout=None, wait_max=_LONGEST_WAIT / 12
         )
         try:
             async for attempt in retries:
                 with attempt:
-                    return await self._send(url, params, request)
+                    return await self._send(method, url, params, content, request)
         except _Overloaded as error:
             raise ServerRefused(f"{request}: the server answered {error.status}", error.status) from None
         except TimeoutError:
@@ -89,15 +102,18 @@ class FhirClient:
             raise ServerMisread(f"{request}: the answer is not proper HTTP") from None
         raise AssertionError  # pragma: no cover - stamina either returns or raises
 
-    async def _send(self, url: str, params: dict[str, str] | None, request: str) -> bytes:
+    async def _send(
+        self, method: str, url: str, params: dict[str, str] | None, content: bytes | None, request: str
+    ) -> bytes:
+        headers = _HEADERS if content is None else _HEADERS | {"Content-Type": "application/fhir+json"}
         async with (
             self._turns,
             asyncio.timeout(self._seconds),
-            self._http.stream("GET", url, params=params, headers=_HEADERS) as response,
+            self._http.stream(method, url, params=params, content=content, headers=headers) as response,
         ):
             if response.status_code in _TRY_AGAIN:
                 raise _Overloaded(response.status_code, _retry_after(response.headers.get("Retry-After")))
-            if response.status_code != httpx.codes.OK:
+            if not response.is_success:
                 raise ServerRefused(
                     f"{request}: the server answered {response.status_code}", response.status_code
                 )
@@ -165,7 +181,7 @@ async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
 def _decoded(decoder: msgspec.json.Decoder[Decoded], body: bytes, where: str) -> Decoded:
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         raise ServerMisread(f"{where}: the answer is not the FHIR JSON expected") from None
 
 

@@ -69,4 +69,7 @@ def _repeats_a_day(repeat: RepeatView) -> tuple[float, float] | None:
         share = len(set(repeat.day_of_week)) / 7
     longest = max(repeat.period_max or repeat.period, repeat.period)
     most = max(repeat.frequency_max or frequency, frequency)
-    return (frequency / (longest * days) * share, most / (repeat.period * days) * share)
+    try:
+        return (frequency / (longest * days) * share, most / (repeat.period * days) * share)
+    except (OverflowError, ZeroDivisionError):  # numbers that nobody can have meant
+        return None

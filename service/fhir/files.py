@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.errors import InputError, NotAssessable, NotFhir
-from service.fhir.sources import Gathered, Source, take_resource
+from service.errors import InputError, NotAssessable, NotFhir, NotJson
+from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource
 from service.fhir.views import BundleView, ReferenceView, View
 
 _BUNDLE = msgspec.json.Decoder(BundleView)
@@ -37,11 +37,14 @@ def read_bundle(content: bytes | msgspec.Raw) -> Gathered:
     """
     head = take_resource(content).head
     if head.resource_type != "Bundle":
-        raise NotFhir(f"expected a Bundle, found {head.resource_type or 'no resourceType'}")
+        kind = head.resource_type if (head.resource_type or "").isalpha() else "no resourceType"
+        raise NotFhir(f"expected a Bundle, found {kind}")
     try:
         bundle = _BUNDLE.decode(content)
     except msgspec.ValidationError as error:
         raise NotFhir(f"the Bundle cannot be read{_element(error)}") from None
+    except UNDECODABLE:
+        raise NotJson("the Bundle is not proper JSON") from None
     if bundle.next is not None:
         raise NotAssessable(
             "the Bundle is one page of several (it has a next link); the record is incomplete"
@@ -68,7 +71,7 @@ def is_ndjson(content: bytes) -> bool:
 def _is_json(line: bytes) -> bool:
     try:
         msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return False
     return True
 
@@ -105,7 +108,7 @@ def _owner(source: Source) -> str:
         return source.head.id
     try:
         owner = _OWNER.decode(source.content)
-    except msgspec.ValidationError:
+    except UNDECODABLE:
         owner = _Owner()
     reference = owner.subject or owner.patient
     address = (reference.reference or "") if reference else ""

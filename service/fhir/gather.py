@@ -14,7 +14,7 @@ import msgspec
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.read import READ_TYPES
-from service.fhir.sources import Gathered, Source, take_resource
+from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource
 from service.fhir.views import (
     BundleView,
     EntryView,
@@ -136,7 +136,7 @@ def _heed(entry: EntryView, path: str) -> None:
     """An outcome among the results: an error in it means that the answer is not complete."""
     try:
         outcome = _OUTCOME.decode(entry.resource)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         raise ServerMisread(f"GET {path}: it came with an outcome that cannot be read") from None
     if any(issue.severity in {"error", "fatal"} for issue in outcome.issue):
         raise ServerMisread(f"GET {path}: it came with an error of the server")
@@ -163,7 +163,7 @@ def _medicine_elsewhere(source: Source, base: str) -> str | None:
         return None
     try:
         link = _LINK.decode(source.content).medication_reference
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return None
     address = (link.reference or "") if link else ""
     kind, _, identity = address.removeprefix(f"{base}/").partition("/_history/")[0].partition("/")

@@ -7,6 +7,7 @@ silence. Another patient's record stops the reading: mixing two people is worse 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import MAXYEAR
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ from service.core.records import (
     ExposureStatus,
     Indication,
     Person,
+    PlanOfRecord,
     Record,
     StopReason,
     SuicidalityKind,
@@ -38,9 +40,11 @@ from service.core.records import (
 )
 from service.errors import NotAssessable, NotFhir
 from service.fhir.dosage import read_steps
-from service.fhir.sources import Gathered, Source, tell_versions
+from service.fhir.plans import deleted_plan, read_plan
+from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
 from service.fhir.views import (
     AllergyView,
+    CarePlanView,
     ConceptView,
     ConditionView,
     ContainedView,
@@ -54,11 +58,17 @@ from service.fhir.views import (
     ReferenceView,
 )
 
-READ_TYPES = ("Patient", "Condition", "MedicationStatement", "Medication", "AllergyIntolerance")
+READ_TYPES = (
+    "Patient",
+    "Condition",
+    "MedicationStatement",
+    "Medication",
+    "AllergyIntolerance",
+    "CarePlan",
+)
 """Kinds of resource that are read; every other kind is left alone."""
 
 NOT_YET_READ = (
-    "CarePlan",
     "MedicationAdministration",
     "MedicationDispense",
     "MedicationRequest",
@@ -73,6 +83,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "MedicationStatement": msgspec.json.Decoder(MedicationStatementView),
     "Medication": msgspec.json.Decoder(MedicationView),
     "AllergyIntolerance": msgspec.json.Decoder(AllergyView),
+    "CarePlan": msgspec.json.Decoder(CarePlanView),
 }
 _FAULT_PATH = re.compile(r"`\$\.?([^`]*)`")
 
@@ -126,7 +137,7 @@ def _decode(source: Source) -> Any:
     except msgspec.ValidationError as error:
         found = _FAULT_PATH.search(str(error))
         raise _UnreadableElement(_element_path(found[1] if found else "")) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         raise _UnreadableElement("") from None
 
 
@@ -144,6 +155,7 @@ class _Reader:
         self.exposures: list[Exposure] = []
         self.diagnoses: list[Diagnosis] = []
         self.allergies: list[Allergy] = []
+        self.plans: list[PlanOfRecord] = []
         self.excluded: list[Excluded] = []
         self.unreadable: list[Unreadable] = []
         self.doubtful: list[DoubtfulDate] = []
@@ -169,6 +181,7 @@ class _Reader:
             exposures=tuple(self.exposures),
             diagnoses=tuple(self.diagnoses),
             allergies=tuple(self.allergies),
+            plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
             excluded=tuple(self.excluded),
             unreadable=tuple(self.unreadable),
             doubtful_dates=tuple(self.doubtful),
@@ -185,6 +198,8 @@ class _Reader:
                 read = self._take_statement
             case "AllergyIntolerance":
                 read = self._take_allergy
+            case "CarePlan":
+                read = self._take_plan
             case None:
                 self.unreadable.append(Unreadable(source.reference, "resourceType"))
                 return
@@ -200,7 +215,8 @@ class _Reader:
     def _person(self, view: PatientView) -> Person:
         for link in view.link:
             if link.type == "replaced-by":
-                other = link.other.reference if link.other and link.other.reference else "another record"
+                named = link.other is not None and _A_PATIENT.search(link.other.reference or "")
+                other = named[0] if named else "another record"
                 message = f"{self._patient.reference}: merged into {other}; assess that one"
                 raise NotAssessable(message)
         died = self._date(self._patient, "deceasedDateTime", view.deceased_date_time)
@@ -321,6 +337,12 @@ class _Reader:
                     evidence=(source.reference,),
                 )
             )
+
+    def _take_plan(self, source: Source) -> None:
+        view: CarePlanView = _decode(source)
+        if self._belongs(source, view.subject, "subject"):
+            plan = read_plan(source, view, self.knowledge)
+            self.plans.extend([plan] if plan else [])
 
     def _verification(self, source: Source, status: ConceptView | None) -> Verification | None:
         """How sure a record is; `None` when it was withdrawn, which is noted."""
@@ -487,7 +509,7 @@ class _Reader:
         if age is None or age.value is None or born is None or (age.code or age.unit) not in _YEARS:
             return None
         years = int(age.value)
-        if not 0 <= years <= _OLDEST:
+        if not 0 <= years <= _OLDEST or born.latest.year + years >= MAXYEAR:
             return None
         return PartialDate(years_after(born.earliest, years), years_after(born.latest, years + 1))
 
@@ -505,6 +527,7 @@ _NOT_TAKEN: dict[str | None, ExclusionReason] = {
     "not-taken": ExclusionReason.NOT_TAKEN,
     "entered-in-error": ExclusionReason.ENTERED_IN_ERROR,
 }
+_A_PATIENT = re.compile(r"Patient/[A-Za-z0-9.-]{1,64}(?=$|/_history/)")
 _ICD_CATEGORY = 3
 _OLDEST = 150
 _YEARS = frozenset({"a", "yr", "year", "years"})

@@ -1,7 +1,7 @@
 """What was gathered about one patient, before anything is read: resources as they came, entry by entry."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
@@ -9,6 +9,9 @@ import msgspec
 from service.core.records import VersionedReference
 from service.errors import NotFhir, NotJson
 from service.fhir.views import Head
+
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises over content that is not the JSON it should be."""
 
 _HEAD = msgspec.json.Decoder(Head)
 _LONGEST_NUMBER = 12
@@ -44,6 +47,16 @@ class Gathered:
     base: str | None = None
     compartment: bool = False
     not_read: tuple[str, ...] = ()
+    deleted_plans: tuple[str, ...] = ()
+    """Ids of care plans of ours that the server says were deleted."""
+
+    def with_resource(self, content: bytes) -> "Gathered":
+        """The same record with one resource more."""
+        return replace(self, sources=(*self.sources, take_resource(content)))
+
+    def with_deleted_plan(self, plan_id: str) -> "Gathered":
+        """The same record, knowing that a care plan of ours was deleted."""
+        return replace(self, deleted_plans=(*self.deleted_plans, plan_id))
 
 
 def take_resource(content: bytes | msgspec.Raw, url: str | None = None) -> Source:
@@ -56,22 +69,27 @@ def take_resource(content: bytes | msgspec.Raw, url: str | None = None) -> Sourc
         return Source(_HEAD.decode(content), content, url)
     except msgspec.ValidationError:
         return Source(_readable_head(content), content, url)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE:
         message = "not a JSON object"
-        raise NotJson(message) from error
+        raise NotJson(message) from None
 
 
 def _readable_head(content: bytes | msgspec.Raw) -> Head:
     """As much of a broken head as can be told, so that the fault can be named."""
     try:
         values = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         values = None
     if not isinstance(values, dict):
         message = "not a JSON object"
         raise NotFhir(message)
     kind, identity = values.get("resourceType"), values.get("id")
-    return Head(kind if isinstance(kind, str) else None, identity if isinstance(identity, str) else None)
+    modifiers = [msgspec.Raw(b"{}")] if values.get("modifierExtension") else []
+    return Head(
+        kind if isinstance(kind, str) else None,
+        identity if isinstance(identity, str) else None,
+        modifier_extension=modifiers,
+    )
 
 
 class Versions(NamedTuple):

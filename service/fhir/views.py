@@ -161,6 +161,30 @@ class ReactionView(View):
     substance: ConceptView | None = None
 
 
+class EventsView(View):
+    event: list[str] = []
+
+
+class ActivityDetailView(View):
+    code: ConceptView | None = None
+    product_codeable_concept: ConceptView | None = None
+    scheduled_timing: EventsView | None = None
+
+
+class ActivityView(View):
+    detail: ActivityDetailView | None = None
+
+
+class CarePlanView(View):
+    subject: ReferenceView
+    status: str | None = None
+    identifier: list[IdentifierView] = []
+    instantiates_canonical: list[str] = []
+    title: str | None = None
+    description: str | None = None
+    activity: list[ActivityView] = []
+
+
 class SearchView(View):
     mode: str | None = None
 
@@ -187,6 +211,18 @@ class BundleView(View):
     def next(self) -> str | None:
         """The address of the next page; empty where there is one but its address is missing."""
         return next((link.url or "" for link in self.link if link.relation == "next"), None)
+
+
+class ResponseView(View):
+    etag: str | None = None
+
+
+class ResponseEntryView(View):
+    response: ResponseView = msgspec.field(default_factory=ResponseView)
+
+
+class TransactionResponseView(View):
+    entry: list[ResponseEntryView] = []
 
 
 class IssueView(View):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.answer import AssessmentAnswer, to_answer
+from service.answer import AssessmentAnswer
 from service.fhir.files import read_bundle
 from service.settings import load_settings
 from service.workflow import Reviewer
@@ -23,7 +23,7 @@ def case(request: pytest.FixtureRequest) -> Path:
 def answer_of(case: Path, expected: dict[str, Any]) -> AssessmentAnswer:
     settings = load_settings(criteria=expected.get("criteria_id"), region=expected.get("region"))
     reviewer = Reviewer.prepare(settings, expected["as_of"])
-    return to_answer(reviewer.review(read_bundle((case / "bundle.json").read_bytes())).decision)
+    return reviewer.review(read_bundle((case / "bundle.json").read_bytes())).answer
 
 
 def test_case(case: Path) -> None:

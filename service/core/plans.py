@@ -1,0 +1,103 @@
+"""The plan of record: what care plans already say, and what may be done with them.
+
+A draft that this service wrote and nobody touched may be changed by it. Anything else is left alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus
+
+
+class PlanAction(StrEnum):
+    """What is done with the care plan."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    NONE = "none"
+    REVOKE = "revoke"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What to do, with which plan, and why. `replaces` is a plan that we revoked earlier."""
+
+    action: PlanAction
+    why: str
+    plan: PlanOfRecord | None = None
+    replaces: PlanOfRecord | None = None
+
+
+class Wanted(StrEnum):
+    """What the decision asks for."""
+
+    PLAN = "plan"
+    NO_PLAN = "no-plan"
+    UNDECIDED = "undecided"
+
+
+def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord]) -> Reconciliation:
+    """Set what the decision asks for against the plans on record.
+
+    Never two open plans; never a change to what a person touched, activated, deleted or revoked.
+    """
+    known = sorted(plans, key=lambda plan: (plan.evidence.type, plan.evidence.id))
+    open_plans = [plan for plan in known if plan.status in OPEN_PLAN]
+    drafts = [plan for plan in open_plans if plan.is_untouched_draft]
+    if len(open_plans) > len(drafts):
+        plan = next(plan for plan in open_plans if not plan.is_untouched_draft)
+        return Reconciliation(PlanAction.LEAVE, _why_left(plan), plan)
+    if len(drafts) > 1:
+        return Reconciliation(PlanAction.LEAVE, "several drafts of this service are open", drafts[0])
+    if drafts:
+        return _with_draft(wanted, drafts[0])
+    return _without_open_plan(wanted, [plan for plan in known if plan.ours])
+
+
+def _with_draft(wanted: Wanted, draft: PlanOfRecord) -> Reconciliation:
+    match wanted:
+        case Wanted.PLAN:
+            return Reconciliation(PlanAction.UPDATE, "the draft no longer says what the record says", draft)
+        case Wanted.NO_PLAN:
+            return Reconciliation(PlanAction.REVOKE, "the draft is no longer supported by the record", draft)
+        case Wanted.UNDECIDED:
+            why = "the record no longer decides; the draft is left for a clinician"
+            return Reconciliation(PlanAction.LEAVE, why, draft)
+
+
+def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord]) -> Reconciliation:
+    """No open plan: propose one, unless a person ended ours."""
+    if wanted is not Wanted.PLAN:
+        return Reconciliation(PlanAction.NONE, "no plan is proposed, and none is on record")
+    ended = [plan for plan in ours if not _revoked_by_us(plan)]
+    if ended:
+        return Reconciliation(PlanAction.LEAVE, _why_left(ended[0]), ended[0])
+    if ours:
+        return Reconciliation(PlanAction.CREATE, "the record supports a plan again", replaces=ours[-1])
+    return Reconciliation(PlanAction.CREATE, "the record supports a plan, and none is on record")
+
+
+def _revoked_by_us(plan: PlanOfRecord) -> bool:
+    return plan.status is PlanStatus.REVOKED and not plan.edited
+
+
+def _why_left(plan: PlanOfRecord) -> str:
+    if not plan.ours:
+        return f"another esketamine plan is on record ({plan.status.value})"
+    if plan.status is PlanStatus.DELETED:
+        return "the plan was deleted by a person"
+    if plan.status is PlanStatus.DRAFT:
+        return "the draft was edited by a person"
+    return f"the plan is {plan.status.value}; a person decides about it"
+
+
+def dates_to_keep(plans: Iterable[PlanOfRecord], protocol: tuple[str, str], as_of: date) -> tuple[date, ...]:
+    """The dates of an untouched draft of the same protocol that still lies ahead; else none."""
+    for plan in plans:
+        ahead = plan.sessions and plan.sessions[0] >= as_of
+        if plan.is_untouched_draft and plan.protocol == protocol and ahead:
+            return plan.sessions
+    return ()

@@ -1,0 +1,83 @@
+"""Names that this service gives on a FHIR server: identifiers, derived ids, digests of what it wrote."""
+
+import hashlib
+import json
+from typing import Any
+
+BASE = "https://trd-careplan.example/fhir"
+"""Canonical base of what this service defines; a reserved domain, so that it can collide with nobody's."""
+
+PLAN_IDENTIFIER = f"{BASE}/identifier/care-plan"
+PLAN_DEFINITION = f"{BASE}/PlanDefinition"
+ASSESSMENT_MODULE = f"{BASE}/OperationDefinition/assess-treatment-resistance"
+EDIT_DIGEST = f"{BASE}/StructureDefinition/edit-digest"
+CONTENT_DIGEST = f"{BASE}/StructureDefinition/content-digest"
+DEVICE_ID = "trd-careplan"
+
+_ID_LENGTH = 40
+_PERSONS_PART = (
+    "status",
+    "intent",
+    "title",
+    "description",
+    "period",
+    "addresses",
+    "activity",
+    "note",
+    "goal",
+    "careTeam",
+)
+"""What a person could change of a care plan. Not narrative, meta or created, which servers rewrite."""
+
+_WRITTEN_ANEW = ("id", "meta", "text", "created", "extension", "occurrenceDateTime")
+"""What differs between two writings of the same content; the narrative follows from the rest."""
+
+
+def derived_id(*parts: str) -> str:
+    """A FHIR id derived from parts: the same parts give the same id, and it says nothing about them."""
+    return f"trd-{_sha256('|'.join(parts))[:_ID_LENGTH]}"
+
+
+def plan_identity(patient_id: str, anchor_id: str, pathway: str, generation: int) -> str:
+    """What one plan is about: a patient, a depression, a pathway; one after a revoked one counts up."""
+    return _sha256(f"{patient_id}|{anchor_id}|{pathway}|{generation}")
+
+
+def edit_digest(plan: dict[str, Any]) -> str:
+    """A digest of the part of a care plan that a person could change."""
+    return _sha256(_canonical({key: plan[key] for key in _PERSONS_PART if key in plan}))
+
+
+def content_digest(resource: dict[str, Any]) -> str:
+    """A digest of all that a resource says; when and by which version it was written does not matter."""
+    return _sha256(_canonical({k: v for k, v in resource.items() if k not in _WRITTEN_ANEW}))
+
+
+def extension_value(resource: dict[str, Any], url: str) -> str | None:
+    """The text of an extension of ours, if the resource carries it."""
+    for extension in resource.get("extension") or []:
+        if isinstance(extension, dict) and extension.get("url") == url:
+            value = extension.get("valueString")
+            return value if isinstance(value, str) else None
+    return None
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(_normal(value), sort_keys=True, separators=(",", ":"))
+
+
+def _normal(value: Any) -> Any:
+    """The value as any server may return it: no element ids, no empty parts, lists of parts in one order."""
+    if isinstance(value, dict):
+        parts = {k: _normal(v) for k, v in value.items() if k not in {"id", "_id"}}
+        return {k: v for k, v in parts.items() if v not in (None, {}, [])}
+    if isinstance(value, list):
+        items = [_normal(item) for item in value]
+        return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

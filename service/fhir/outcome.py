@@ -1,0 +1,114 @@
+"""From what went wrong to what a FHIR client reads: an HTTP status and an OperationOutcome.
+
+Codes are those of https://hl7.org/fhir/R4/valueset-issue-type.html.
+"""
+
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from service.errors import (
+    InputError,
+    NotAssessable,
+    NotFhir,
+    NotJson,
+    ServerError,
+    ServerRefused,
+    ServerUnreachable,
+    SetupError,
+    TrdError,
+)
+
+FHIR_JSON = "application/fhir+json"
+
+
+class Severity(StrEnum):
+    """How bad an issue is (the two of the value set that are used)."""
+
+    ERROR = "error"
+    INFORMATION = "information"
+
+
+class IssueType(StrEnum):
+    """What kind of issue it is (those of the value set that are used)."""
+
+    INVALID = "invalid"
+    STRUCTURE = "structure"
+    LOGIN = "login"
+    FORBIDDEN = "forbidden"
+    PROCESSING = "processing"
+    NOT_SUPPORTED = "not-supported"
+    NOT_FOUND = "not-found"
+    DELETED = "deleted"
+    TOO_LONG = "too-long"
+    TRANSIENT = "transient"
+    TIMEOUT = "timeout"
+    EXCEPTION = "exception"
+    INFORMATIONAL = "informational"
+
+
+class Failure(NamedTuple):
+    """An error as a FHIR client is to see it."""
+
+    status: int
+    code: IssueType
+    text: str
+
+
+_BY_STATUS: dict[int, IssueType] = {
+    HTTPStatus.UNAUTHORIZED: IssueType.LOGIN,
+    HTTPStatus.FORBIDDEN: IssueType.FORBIDDEN,
+    HTTPStatus.NOT_FOUND: IssueType.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED: IssueType.NOT_SUPPORTED,
+    HTTPStatus.NOT_ACCEPTABLE: IssueType.NOT_SUPPORTED,
+    HTTPStatus.REQUEST_TIMEOUT: IssueType.TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: IssueType.TOO_LONG,
+    HTTPStatus.SERVICE_UNAVAILABLE: IssueType.TRANSIENT,
+}
+_NOT_SET_UP = "the service is not set up right; its log says more"
+UNEXPECTED = Failure(HTTPStatus.INTERNAL_SERVER_ERROR, IssueType.EXCEPTION, "internal error")
+"""What is said of an error that nobody foresaw: nothing, as its text may carry patient data."""
+
+
+def failure_of(error: TrdError) -> Failure:
+    """The status and code of an error of ours. Its text names requests and elements, never content."""
+    match error:
+        case NotJson():
+            return Failure(HTTPStatus.BAD_REQUEST, IssueType.STRUCTURE, str(error))
+        case NotFhir():
+            return Failure(HTTPStatus.BAD_REQUEST, IssueType.INVALID, str(error))
+        case NotAssessable() | InputError():
+            return Failure(HTTPStatus.UNPROCESSABLE_ENTITY, IssueType.PROCESSING, str(error))
+        case ServerRefused(status=HTTPStatus.NOT_FOUND):
+            return Failure(HTTPStatus.NOT_FOUND, IssueType.NOT_FOUND, str(error))
+        case ServerRefused(status=HTTPStatus.GONE):
+            return Failure(HTTPStatus.NOT_FOUND, IssueType.DELETED, str(error))
+        case ServerUnreachable():
+            return Failure(HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT, str(error))
+        case ServerError():
+            return Failure(HTTPStatus.BAD_GATEWAY, IssueType.TRANSIENT, str(error))
+        case SetupError():
+            return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, IssueType.EXCEPTION, _NOT_SET_UP)
+        case _:
+            return UNEXPECTED
+
+
+def failure_of_status(status: int) -> Failure:
+    """What is said of a request that the router or the guard refused."""
+    return Failure(status, _BY_STATUS.get(status, IssueType.PROCESSING), HTTPStatus(status).phrase.lower())
+
+
+def to_outcome(severity: Severity, code: IssueType, text: str) -> dict[str, Any]:
+    """An OperationOutcome with one issue."""
+    issue = {"severity": severity.value, "code": code.value, "diagnostics": text}
+    return {"resourceType": "OperationOutcome", "issue": [issue]}
+
+
+def to_failure_outcome(failure: Failure) -> dict[str, Any]:
+    """The OperationOutcome of an error."""
+    return to_outcome(Severity.ERROR, failure.code, failure.text)
+
+
+def to_information_outcome(text: str) -> dict[str, Any]:
+    """The OperationOutcome of what went well."""
+    return to_outcome(Severity.INFORMATION, IssueType.INFORMATIONAL, text)

@@ -1,0 +1,24 @@
+"""The only import of `fhir.resources`: everything written passes through its R4 models."""
+
+from typing import Any
+
+from fhir.resources.R4B.careplan import CarePlan
+from fhir.resources.R4B.device import Device
+from fhir.resources.R4B.guidanceresponse import GuidanceResponse
+from fhir.resources.R4B.provenance import Provenance
+
+_MODELS: dict[str, Any] = {
+    "CarePlan": CarePlan,
+    "Device": Device,
+    "GuidanceResponse": GuidanceResponse,
+    "Provenance": Provenance,
+}
+
+
+def validated(resource: dict[str, Any]) -> dict[str, Any]:
+    """The resource, after its model has accepted its structure.
+
+    Raises pydantic's `ValidationError`, which is a fault of this service.
+    """
+    _MODELS[resource["resourceType"]].model_validate(resource)
+    return resource

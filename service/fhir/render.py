@@ -1,0 +1,354 @@
+"""Render a decision as FHIR R4: CarePlan, GuidanceResponse (the assessment on record), Provenance, Device.
+
+Pure: the same decision gives the same resources. Shapes: https://hl7.org/fhir/R4/careplan.html,
+guidanceresponse.html, provenance.html; the schedule is one activity a session, so that a clinician can tick
+off, move or miss each, and it stands in the narrative as well, which may be all that an EHR shows.
+"""
+
+from collections.abc import Iterable, Iterator
+from html import escape
+from typing import Any
+
+from service import __version__
+from service.core.assessment import Assessment
+from service.core.decision import Decision, NeedsInformation, Propose
+from service.core.findings import Finding
+from service.core.knowledge import Effect, Protocol
+from service.core.records import PlanOfRecord, VersionedReference
+from service.core.schedule import Schedule, Session
+from service.core.words import summarise
+from service.fhir.identity import (
+    ASSESSMENT_MODULE,
+    CONTENT_DIGEST,
+    DEVICE_ID,
+    EDIT_DIGEST,
+    PLAN_DEFINITION,
+    PLAN_IDENTIFIER,
+    content_digest,
+    derived_id,
+    edit_digest,
+)
+
+Resource = dict[str, Any]
+
+_RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+_US_CORE_CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/careplan-category"
+_PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+_SYSTEMS = {"rxnorm": _RXNORM}
+_NEEDED_FROM = {
+    "two-adequate-trials-without-relief": "MedicationStatement",
+    "adult": "Patient",
+}
+
+
+def render_plan(
+    decision: Propose, schedule: Schedule, identity: str, replaces: PlanOfRecord | None
+) -> Resource:
+    """The CarePlan that proposes a schedule. `identity` is what the plan is about (`plan_identity`)."""
+    found = decision.assessment
+    protocol = schedule.protocol
+    subject = {"reference": f"Patient/{found.patient.id}"}
+    plan: Resource = {
+        "resourceType": "CarePlan",
+        "id": derived_id("CarePlan", identity),
+        "language": "en",
+        "text": _narrative(decision, schedule),
+        "identifier": [{"system": PLAN_IDENTIFIER, "value": identity}],
+        "instantiatesCanonical": [f"{PLAN_DEFINITION}/{protocol.id}|{protocol.version}"],
+        "status": "draft",
+        "intent": "proposal",
+        "category": [
+            {"coding": [{"system": _US_CORE_CATEGORY, "code": "assess-plan"}]},
+            {"text": "Mental health"},
+        ],
+        "title": protocol.title,
+        "description": "Proposed by decision support for a clinician to decide on. " + summarise(decision),
+        "subject": subject,
+        "period": {
+            "start": schedule.sessions[0].date.isoformat(),
+            "end": max(
+                schedule.sessions[-1].date, *(point.date for point in schedule.decision_points)
+            ).isoformat(),
+        },
+        "created": found.as_of.isoformat(),
+        "author": {"reference": f"Device/{DEVICE_ID}"},
+        "addresses": [{"reference": f"Condition/{ref.id}"} for ref in found.anchors[:1]],
+        "activity": list(_activities(schedule)),
+        "note": [{"text": text} for text in _cautions(found)],
+    }
+    if replaces is not None:
+        plan["replaces"] = [{"reference": f"CarePlan/{replaces.evidence.id}"}]
+    return _signed(plan)
+
+
+def render_revoked(plan: Resource, why: str) -> Resource:
+    """A plan of ours, revoked with the reason. The rest stays as it was."""
+    note = [*plan.get("note", []), {"text": f"Revoked by the service that proposed it: {why}"}]
+    return _signed({**plan, "status": "revoked", "note": note})
+
+
+def render_guidance(decision: Decision, plan_id: str | None) -> Resource:
+    """The record of the assessment: one GuidanceResponse a patient, with each criterion in its output."""
+    found = decision.assessment
+    guidance: Resource = {
+        "resourceType": "GuidanceResponse",
+        "id": guidance_id(found.patient.id),
+        "contained": [_output(decision)],
+        "moduleUri": ASSESSMENT_MODULE,
+        "status": "data-required" if isinstance(decision, NeedsInformation) else "success",
+        "subject": {"reference": f"Patient/{found.patient.id}"},
+        "occurrenceDateTime": found.as_of.isoformat(),
+        "performer": {"reference": f"Device/{DEVICE_ID}"},
+        "note": [{"text": summarise(decision)}],
+        "outputParameters": {"reference": "#output"},
+    }
+    if isinstance(decision, NeedsInformation):
+        needed = dict.fromkeys(_NEEDED_FROM.get(m.would_decide, "Condition") for m in found.missing)
+        guidance["dataRequirement"] = [{"type": kind} for kind in needed]
+    if plan_id is not None:
+        guidance["result"] = {"reference": f"CarePlan/{plan_id}"}
+    guidance["extension"] = [{"url": CONTENT_DIGEST, "valueString": content_digest(guidance)}]
+    return guidance
+
+
+def guidance_id(patient_id: str) -> str:
+    """The id of the one GuidanceResponse of a patient."""
+    return derived_id("GuidanceResponse", patient_id)
+
+
+def render_provenance(decision: Decision, targets: Iterable[VersionedReference], recorded: str) -> Resource:
+    """What was written from which versions, by what. `recorded` is the instant of writing."""
+    found = decision.assessment
+    written = [str(target) for target in targets]
+    return {
+        "resourceType": "Provenance",
+        "id": derived_id("Provenance", *written),
+        "target": [_versioned(reference) for reference in written],
+        "occurredDateTime": found.as_of.isoformat(),
+        "recorded": recorded,
+        "activity": {
+            "text": f"Assessed by criteria {found.knowledge.criteria.id} {found.knowledge.criteria.version}, "
+            f"knowledge {found.knowledge.version}"
+        },
+        "agent": [
+            {
+                "type": {"coding": [{"system": _PARTICIPANT, "code": "assembler"}]},
+                "who": {"reference": f"Device/{DEVICE_ID}"},
+            }
+        ],
+        "entity": [{"role": "source", "what": _versioned(str(ref))} for ref in _sources(found)],
+    }
+
+
+def _versioned(reference: str) -> Resource:
+    """A reference to one version. HAPI stores references without their version, but keeps the display."""
+    return {"reference": reference, "display": reference}
+
+
+def render_device() -> Resource:
+    """This software, as the author of what it writes."""
+    return {
+        "resourceType": "Device",
+        "id": DEVICE_ID,
+        "status": "active",
+        "deviceName": [{"name": "trd-careplan", "type": "user-friendly-name"}],
+        "type": {"text": "Clinical decision support software"},
+        "version": [{"value": __version__}],
+    }
+
+
+def shows_depression(found: Assessment) -> bool:
+    """Whether the record has any sign of depression; without one no assessment is recorded on the server."""
+    unmet = [
+        c for pathway in found.pathways for c in pathway.criteria if c.answer.finding is not Finding.NOT_MET
+    ]
+    return bool(found.trials or found.anchors or found.alerts or unmet)
+
+
+def _signed(plan: Resource) -> Resource:
+    """The plan with digests of what a person could change and of all that it says."""
+    unsigned = {key: value for key, value in plan.items() if key != "extension"}
+    digests = {EDIT_DIGEST: edit_digest(unsigned), CONTENT_DIGEST: content_digest(unsigned)}
+    return {
+        **unsigned,
+        "extension": [{"url": url, "valueString": digest} for url, digest in digests.items()],
+    }
+
+
+def _sources(found: Assessment) -> list[VersionedReference]:
+    """Every version that a conclusion rests on, and the patient."""
+    refs = {found.patient, *found.anchors}
+    refs.update(ref for trial in found.trials for ref in trial.evidence)
+    refs.update(ref for finding in found.safety for ref in finding.evidence)
+    refs.update(ref for alert in found.alerts for ref in alert.evidence)
+    for pathway in found.pathways:
+        for criterion in pathway.criteria:
+            refs.update(ref for reason in criterion.answer.reasons for ref in reason.evidence)
+    return sorted(refs, key=str)
+
+
+# --- activities -----------------------------------------------------------------------------------
+
+
+def _activities(schedule: Schedule) -> Iterator[Resource]:
+    """What to do, in order: before the first session, the sessions, the decisions between, the rule after."""
+    protocol = schedule.protocol
+    if protocol.before is not None:
+        yield _activity("Before the first session", protocol.before)
+    total = len(schedule.sessions)
+    decisions = sorted(schedule.decision_points, key=lambda point: point.date)
+    for session in schedule.sessions:
+        while decisions and decisions[0].date <= session.date:
+            point = decisions.pop(0)
+            yield _activity(_title(point.code), point.text, event=point.date.isoformat())
+        yield _session(session, total, schedule)
+    for point in decisions:
+        yield _activity(_title(point.code), point.text, event=point.date.isoformat())
+    yield _then(protocol)
+
+
+def _title(code: str) -> str:
+    return code.replace("-", " ").capitalize()
+
+
+def _activity(title: str, description: str, event: str | None = None) -> Resource:
+    detail: Resource = {"code": {"text": title}, "status": "not-started", "description": description}
+    if event is not None:
+        detail["scheduledTiming"] = {"event": [event]}
+    return {"detail": detail}
+
+
+def _session(session: Session, total: int, schedule: Schedule) -> Resource:
+    """One session; a quantity only where a single dose is fixed, never a daily amount."""
+    doses = _doses(session)
+    condition = _condition_of(session, schedule)
+    tasks = "; ".join(schedule.protocol.tasks)
+    detail: Resource = {
+        "kind": "MedicationRequest",
+        "code": {"text": f"Esketamine session {session.number} of {total} ({session.phase})"},
+        "status": "not-started",
+        "scheduledTiming": {"event": [session.date.isoformat()]},
+        "productCodeableConcept": _product(schedule.protocol),
+        "description": f"{doses}; the clinician decides the dose.{condition} {tasks}.",
+    }
+    if len(session.dose_options_mg) == 1:
+        detail["quantity"] = {
+            "value": session.dose_options_mg[0],
+            "unit": "mg",
+            "system": "http://unitsofmeasure.org",
+            "code": "mg",
+        }
+    return {"detail": detail}
+
+
+def _doses(session: Session) -> str:
+    return " or ".join(f"{dose} mg" for dose in session.dose_options_mg)
+
+
+def _condition_of(session: Session, schedule: Schedule) -> str:
+    """Sessions after a benefit review hang on its outcome."""
+    reviewed = [point for point in schedule.decision_points if point.date <= session.date]
+    return " Only if the benefit review supports it." if reviewed else ""
+
+
+def _then(protocol: Protocol) -> Resource:
+    detail: Resource = {
+        "code": {"text": "After the last dated session"},
+        "status": "not-started",
+        "description": protocol.then,
+    }
+    repeat = protocol.then_repeat
+    if repeat is not None:
+        detail["productCodeableConcept"] = _product(protocol)
+        detail["scheduledTiming"] = {
+            "repeat": {
+                "frequency": repeat.frequency,
+                "period": repeat.period,
+                "periodMax": repeat.period_max,
+                "periodUnit": repeat.unit,
+            }
+        }
+    return {"detail": detail}
+
+
+def _product(protocol: Protocol) -> Resource:
+    product = protocol.product
+    coding = {
+        "system": _SYSTEMS[product.system or ""],
+        "code": product.code,
+        "display": product.display,
+    }
+    return {"coding": [coding], "text": product.display}
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def _cautions(found: Assessment) -> list[str]:
+    """What a clinician must know beside the schedule: alerts, cautions, and what was not looked at."""
+    texts = [alert.text for alert in found.alerts]
+    texts += [
+        f"Caution: {finding.title} (label section {finding.section})."
+        for finding in found.safety
+        if finding.effect is Effect.CAUTION
+    ]
+    texts += [f"{warning.text}." for warning in found.warnings]
+    if found.not_screened:
+        texts.append(f"Not screened: {', '.join(found.not_screened)}.")
+    return texts
+
+
+def _narrative(decision: Propose, schedule: Schedule) -> Resource:
+    """The whole plan as a dated table: it may be all that a reader sees."""
+    rows = [
+        f"<tr><td>{session.number}</td><td>{session.date:%a} {session.date.isoformat()}</td>"
+        f"<td>{escape(session.phase)}</td><td>{escape(_doses(session))}</td></tr>"
+        for session in schedule.sessions
+    ]
+    points = [
+        f"<li>{point.date.isoformat()}: {escape(point.text)}</li>" for point in schedule.decision_points
+    ]
+    tasks = [f"<li>{escape(task)}</li>" for task in schedule.protocol.tasks]
+    notes = [f"<li>{escape(text)}</li>" for text in _cautions(decision.assessment)]
+    before = schedule.protocol.before
+    parts = [
+        f"<p><b>{escape(schedule.protocol.title)}</b></p>",
+        "<p>Proposed by decision support. A clinician decides.</p>",
+        f"<p>{escape(summarise(decision))}</p>",
+        f"<ul>{''.join(notes)}</ul>" if notes else "",
+        f"<p>{escape(before)}</p>" if before else "",
+        "<table><thead><tr><th>Session</th><th>Date</th><th>Phase</th><th>Dose</th></tr></thead><tbody>",
+        *rows,
+        "</tbody></table>",
+        f"<p>Decisions</p><ul>{''.join(points)}</ul>",
+        f"<p>Every session</p><ul>{''.join(tasks)}</ul>",
+        f"<p>{escape(schedule.then)}</p>",
+    ]
+    return {
+        "status": "generated",
+        "div": f'<div xmlns="http://www.w3.org/1999/xhtml" lang="en" xml:lang="en">{"".join(parts)}</div>',
+    }
+
+
+def _output(decision: Decision) -> Resource:
+    found = decision.assessment
+    parameters: list[Resource] = [
+        {"name": "decision-reason", "valueCode": decision.reason.value},
+        {"name": "criteria", "valueString": found.knowledge.criteria.id},
+        {"name": "knowledge-version", "valueString": found.knowledge.version},
+    ]
+    parameters += [
+        {
+            "name": pathway.id,
+            "part": [
+                {"name": criterion.id, "valueCode": criterion.answer.finding.value}
+                for criterion in pathway.criteria
+            ],
+        }
+        for pathway in found.pathways
+    ]
+    parameters += [
+        {"name": "missing", "valueString": f"{missing.what} (decides {missing.would_decide})"}
+        for missing in found.missing
+    ]
+    return {"resourceType": "Parameters", "id": "output", "parameter": parameters}
