@@ -9,7 +9,6 @@ import orjson
 
 from benchmarks.figures import Figure
 from benchmarks.patients import AS_OF, patient_of_30_records
-from service.answer import to_answer
 from service.fhir.files import read_bundle
 from service.settings import Settings
 from service.workflow import Reviewer
@@ -33,7 +32,7 @@ def measure() -> list[Figure]:
         return reviewer.review(read_bundle(content)).decision
 
     def answer() -> object:
-        return to_answer(reviewer.review(read_bundle(content)).decision).model_dump_json()
+        return reviewer.review(read_bundle(content)).answer.model_dump_json()
 
     decided = type(decide()).__name__
     decide_ms, decide_ratio = _compare(decide, lambda: orjson.loads(content))

@@ -16,16 +16,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 
 from service import clock
-from service.answer import answer_schema
-from service.errors import InputError, MappingsError, NotFhir, NotJson, TrdError
+from service.answer import AssessmentAnswer, answer_schema
+from service.demo import load_patients, run_demo
+from service.errors import InputError, MappingsError, NotFhir, NotJson, SettingsError, TrdError
 from service.fhir.client import open_client
 from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
+from service.fhir.subscriptions import Subscribed, subscribe
+from service.jobs import Job, Jobs, State
 from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
 from service.report import print_report, print_stages
+from service.server import serve_forever
 from service.settings import Settings, load_settings
-from service.workflow import Review, Reviewer
+from service.workflow import Proposal, Review, Reviewer
 
 app = typer.Typer(
     help="Assess treatment resistance of depression from a FHIR record. It supports; a clinician decides.",
@@ -138,11 +143,117 @@ def _read(source: str) -> bytes:
 
 
 def _show(review: Review, *, as_json: bool) -> None:
-    answer = review.answer
+    _print(review.answer, as_json=as_json)
+
+
+def _print(answer: AssessmentAnswer, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(answer.model_dump_json() + "\n")
     else:
         print_report(Console(), answer)
+
+
+@app.command()
+def propose(
+    patient: Annotated[str, typer.Argument(help="`Patient/<id>` of the configured server.")],
+    *,
+    as_of: AsOf = None,
+    criteria: CriteriaId = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Assess a patient and write the outcome back to the FHIR server (unless `TRD_WRITE` is off)."""
+    settings = load_settings(criteria=criteria)
+    reviewer = Reviewer.prepare(settings, _day(as_of, settings))
+    if not _PATIENT.fullmatch(patient):
+        raise typer.BadParameter("not of the form Patient/<id>", param_hint="PATIENT")
+    proposal = asyncio.run(_propose_on_server(settings, reviewer, patient))
+    _print(proposal.answer, as_json=as_json)
+    if not as_json:
+        written = ", ".join(map(str, proposal.written)) or "nothing"
+        Console().print(f"Care plan: {proposal.answer.care_plan.why}. Written: {written}")
+
+
+async def _propose_on_server(settings: Settings, reviewer: Reviewer, source: str) -> Proposal:
+    async with open_client(settings) as client:
+        return await reviewer.propose(client, source.removeprefix("Patient/"))
+
+
+@app.command()
+def serve() -> None:
+    """Run the service: operations, rest-hooks, health and metrics; stops gracefully on SIGTERM."""
+    asyncio.run(serve_forever(load_settings()))
+
+
+@app.command("subscribe")
+def subscribe_command() -> None:
+    """Create or repair the Subscriptions by which the FHIR server notifies this service."""
+    settings = load_settings()
+    if settings.public_url is None:
+        raise SettingsError("TRD_PUBLIC_URL: not set; the FHIR server needs an address to notify")
+    endpoint = f"{str(settings.public_url).rstrip('/')}/hooks/fhir"
+    for found in asyncio.run(_subscribe(settings, endpoint)):
+        typer.echo(f"{found.reference}: {found.done}, {found.status}")
+
+
+async def _subscribe(settings: Settings, endpoint: str) -> list[Subscribed]:
+    secret = settings.hook_secret.get_secret_value() if settings.hook_secret else None
+    async with open_client(settings) as client:
+        return await subscribe(client, endpoint, secret)
+
+
+@app.command("jobs")
+def list_jobs(
+    *,
+    state: Annotated[State | None, typer.Option(help="Only jobs in this state (default: not done).")] = None,
+    retry: Annotated[str | None, typer.Option(metavar="ID", help="Put a failed job back.")] = None,
+) -> None:
+    """List the jobs of the queue, or put a failed one back."""
+    settings = load_settings()
+    if retry is not None:
+        asyncio.run(_retry(settings, retry))
+        typer.echo(f"{retry}: waiting again")
+        return
+    table = Table(box=None)
+    for heading in ("id", "job", "state", "tries", "since", "reason"):
+        table.add_column(heading, overflow="fold")
+    for job in asyncio.run(_jobs(settings, state)):
+        since = f"{job.created:%Y-%m-%d %H:%M:%S}"
+        name = f"{job.kind} {job.reference}"
+        table.add_row(job.id, name, job.state.value, str(job.attempts), since, job.reason or "")
+    Console().print(table)
+
+
+async def _jobs(settings: Settings, state: State | None) -> list[Job]:
+    async with Jobs(settings.database_url) as queue:
+        if state is not None:
+            return await queue.jobs(state)
+        return [job for job in await queue.jobs() if job.state is not State.DONE]
+
+
+async def _retry(settings: Settings, job_id: str) -> None:
+    async with Jobs(settings.database_url) as queue:
+        await queue.retry(job_id)
+
+
+@app.command()
+def demo(
+    *,
+    fhir: Annotated[str | None, typer.Option(help="Use this FHIR server, not an embedded one.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards, and say what to try.")] = False,
+    load_only: Annotated[bool, typer.Option("--load-only", help="Load the patients and end.")] = False,
+) -> None:
+    """Show it all: a FHIR server notifies the service of synthetic patients, and care plans appear."""
+    settings = load_settings(fhir_base_url=fhir)
+    if load_only:
+        typer.echo(f"{asyncio.run(_load_patients(settings))} patients loaded")
+        return
+    address = str(settings.fhir_base_url) if settings.fhir_base_url else None
+    asyncio.run(run_demo(Console(), settings, fhir=address, keep=keep))
+
+
+async def _load_patients(settings: Settings) -> int:
+    async with open_client(settings) as client:
+        return await load_patients(client, clock.today(settings.timezone))
 
 
 @app.command()

@@ -1,7 +1,11 @@
 """What the tests share: the named cases, a reviewer to judge them, and a pretend FHIR server to read from."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
 from functools import cache
@@ -11,11 +15,11 @@ from typing import Any
 import httpx
 import msgspec
 
-from service.answer import to_answer
-from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
-from service.fhir.gather import gather
+from service.fhir.files import read_bundle
+from service.fhir.read import READ_TYPES
 from service.fhir.sources import Gathered
+from service.fhir.views import CapabilityView
 from service.settings import Settings
 from service.workflow import Review, Reviewer
 
@@ -26,6 +30,7 @@ CASES = ROOT / "fixtures" / "cases"
 AS_OF = date(2026, 11, 23)
 BASE = "http://fhir.test/r4"
 """The pretend server's address; nothing is ever sent to it."""
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 
 
 # --- cases and reviews ----------------------------------------------------------------------------
@@ -38,9 +43,9 @@ def settings(**values: object) -> Settings:
 
 
 @cache
-def reviewer(as_of: date = AS_OF) -> Reviewer:
-    """A reviewer of the criteria set `seed` in the US."""
-    return Reviewer.prepare(settings(), as_of)
+def reviewer(as_of: date = AS_OF, criteria: str = "seed", region: str = "us") -> Reviewer:
+    """A reviewer of the criteria set `seed` in the US, unless said otherwise."""
+    return Reviewer.prepare(settings(criteria=criteria, region=region), as_of)
 
 
 def case_names() -> list[str]:
@@ -51,6 +56,17 @@ def case_names() -> list[str]:
 def case_bytes(name: str) -> bytes:
     """The bundle of a case as it is on disk."""
     return (CASES / name / "bundle.json").read_bytes()
+
+
+def case_reviewer(name: str) -> Reviewer:
+    """The reviewer that a case is meant for."""
+    expected = tomllib.loads((CASES / name / "expected.toml").read_text(encoding="utf-8"))
+    return reviewer(expected["as_of"], expected.get("criteria_id", "seed"), expected.get("region", "us"))
+
+
+def case_answer(name: str) -> str:
+    """The answer to a case, read from its file."""
+    return answer_of(case_reviewer(name).review(read_bundle(case_bytes(name))))
 
 
 def case_bundle(name: str) -> Resource:
@@ -72,7 +88,7 @@ def patient_id_of(bundle: Resource) -> str:
 
 def answer_of(review: Review) -> str:
     """The JSON that a review is answered with."""
-    return to_answer(review.decision).model_dump_json()
+    return review.answer.model_dump_json()
 
 
 def contents_of(gathered: Gathered) -> set[str]:
@@ -107,7 +123,7 @@ def a_statement(
     identity: str, patient: str = "ann", *, medication: str | None = None, **elements: object
 ) -> Resource:
     """Sertraline for 13 weeks without effect, unless said otherwise; `medication` refers to it instead."""
-    code = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "36437", "display": "sertraline"}
+    code = {"system": RXNORM, "code": "36437", "display": "sertraline"}
     medicine: Resource = {"medicationCodeableConcept": {"coding": [code]}}
     if medication is not None:
         medicine = {"medicationReference": {"reference": medication}}
@@ -197,17 +213,17 @@ class PretendServer:
         resources: Iterable[Resource],
         *,
         everything: bool = True,
-        offered: Iterable[str] = ("Patient", "Condition", "MedicationStatement", "AllergyIntolerance"),
+        offered: Iterable[str] = READ_TYPES,
         includes: bool = True,
         page: int = 1000,
-        answers: dict[str, Handler] | None = None,
+        answers: Mapping[str, Handler] | None = None,
     ) -> None:
         self.resources = list(resources)
         self.everything = everything
         self.offered = tuple(offered)
         self.includes = includes
         self.page = page
-        self.answers = answers or {}
+        self.answers = dict(answers or {})
         self.asked: list[httpx.Request] = []
 
     @property
@@ -295,26 +311,35 @@ async def client_at(base: str, *, searches: bool = False, **values: object) -> A
     """A client of a real server; with `searches`, one that never learns of `$everything`."""
     async with open_client(settings(fhir_base_url=base, **values)) as client:
         if searches:
-            client._capability = _without_everything(await client.capability())
+            client._capability = without_everything(await client.capability())
         yield client
 
 
-def _without_everything(capability: Any) -> Any:
-    copy = msgspec.json.decode(msgspec.json.encode(capability), type=type(capability))
+def without_everything(capability: CapabilityView) -> CapabilityView:
+    """What a server would advertise if it had no `$everything`."""
+    copy = msgspec.json.decode(msgspec.json.encode(capability), type=CapabilityView)
     for rest in copy.rest:
         for resource in rest.resource:
             resource.operation.clear()
     return copy
 
 
-async def reviewed_at(base: str, patient_id: str, *, searches: bool = False) -> Review:
+async def reviewed_at(
+    base: str, patient_id: str, *, searches: bool = False, by: Reviewer | None = None
+) -> Review:
     """The review of a patient of a real server."""
     async with client_at(base, searches=searches) as client:
-        return reviewer().review(await gather(client, patient_id))
+        return await (by or reviewer()).review_patient(client, patient_id)
 
 
-def fault_of(error: TrdError, *, names: str) -> str:
-    """The message of an error, checked to name what it should."""
-    message = str(error)
-    assert names in message, message
-    return message
+def run_command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed command `trd-careplan` as a user would, with these settings and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRD_")}
+    return subprocess.run(
+        [Path(sys.executable).with_name("trd-careplan"), *arguments],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

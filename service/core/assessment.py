@@ -247,7 +247,7 @@ def _two_trials(record: Record, trials: tuple[Trial, ...], failed: FailedTrials)
         needed.append("the medication history")
     if reasons:
         return Answer(Finding.INDETERMINATE, tuple(reasons), tuple(needed))
-    text = f"{definite} adequate trials failed in this episode (required {failed.required})"
+    text = f"{definite} of {failed.required} required adequate trials failed in this episode"
     return Answer(Finding.NOT_MET, (Reason(ReasonCode.TOO_FEW_TRIALS, text, _refs(trials)),))
 
 

@@ -86,7 +86,7 @@ def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date
 def _refusal(record: Record, assessment: Assessment, trd: Finding, acute: Finding) -> Decline | None:
     """Rows 1 to 4: why there is certainly no plan."""
     age, person = assessment.age, record.person
-    if person.deceased or (person.died is not None and person.died.latest <= assessment.as_of):
+    if person.deceased or (person.died is not None and person.died.earliest <= assessment.as_of):
         return Decline(assessment, ReasonOfDecision.DECEASED)
     if age is not None and age[1] < ADULT_YEARS:
         return Decline(assessment, ReasonOfDecision.MINOR)

@@ -158,10 +158,12 @@ def _in_remission(diagnosis: Diagnosis) -> bool:
 
 
 def _contradicted(depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...]) -> Answer | None:
-    """A remission on record contradicts an active MDD, unless it came before that MDD began."""
+    """A remission on record contradicts an active MDD, unless it came before that MDD began.
+
+    A partial remission that may have come after it leaves the question open.
+    """
     remissions = tuple(d for d in depressions if _in_remission(d))
-    began = [since for d in active if (since := _known_since(d)) is not None]
-    relapse = max(began) if began and len(began) == len(active) else None
+    relapse = _last_relapse(active)
     later = tuple(d for d in remissions if _came_after(d, relapse))
     undecided = tuple(d for d in remissions if not _came_before(d, relapse))
     if later:
@@ -172,7 +174,30 @@ def _contradicted(depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, .
         evidence = _refs((*active, *undecided))
         reason = Reason(ReasonCode.STATUS_CONTRADICTORY, text, evidence)
         return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
+    partial = tuple(d for d in depressions if _in_partial_remission(d) and not _came_before(d, relapse))
+    if partial:
+        text = "a partial remission is on record, and not from before the depression recorded as active"
+        reason = Reason(ReasonCode.PARTIAL_REMISSION, text, _refs((*active, *partial)))
+        return Answer(Finding.INDETERMINATE, (reason,), (_STATUS,))
     return None
+
+
+def _in_partial_remission(diagnosis: Diagnosis) -> bool:
+    """Whether a depression is coded as in partial remission, and that is neither over nor unproven."""
+    return (
+        diagnosis.depression is not None
+        and diagnosis.depression.state is DepressionState.PARTIAL_REMISSION
+        and diagnosis.verification is not Verification.UNPROVEN
+        and diagnosis.clinical_status not in {ClinicalStatus.ENDED, ClinicalStatus.REMISSION}
+    )
+
+
+def _last_relapse(active: tuple[Diagnosis, ...]) -> PartialDate | None:
+    """When the latest of the active depressions began; `None` where one of them is undated."""
+    began = [since for d in active if (since := _known_since(d)) is not None]
+    if len(began) < len(active):
+        return None
+    return PartialDate(max(since.earliest for since in began), max(since.latest for since in began))
 
 
 def _came_after(remission: Diagnosis, relapse: PartialDate | None) -> bool:
@@ -182,7 +207,7 @@ def _came_after(remission: Diagnosis, relapse: PartialDate | None) -> bool:
 
 def _came_before(remission: Diagnosis, relapse: PartialDate | None) -> bool:
     since = _known_since(remission)
-    return since is not None and relapse is not None and since.latest <= relapse.earliest
+    return since is not None and relapse is not None and since.latest < relapse.earliest
 
 
 def _known_since(diagnosis: Diagnosis) -> PartialDate | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus
+from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus, VersionedReference
 
 
 class PlanAction(StrEnum):
@@ -39,10 +39,13 @@ class Wanted(StrEnum):
     UNDECIDED = "undecided"
 
 
-def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord]) -> Reconciliation:
+def reconcile(
+    wanted: Wanted, plans: Iterable[PlanOfRecord], unreadable: Iterable[VersionedReference] = ()
+) -> Reconciliation:
     """Set what the decision asks for against the plans on record.
 
-    Never two open plans; never a change to what a person touched, activated, deleted or revoked.
+    Never two open plans; never a change to what a person touched, activated, deleted or revoked. A care
+    plan that could not be read (`unreadable`) may be an open one: then nothing is created beside it.
     """
     known = sorted(plans, key=lambda plan: (plan.evidence.type, plan.evidence.id))
     open_plans = [plan for plan in known if plan.status in OPEN_PLAN]
@@ -53,14 +56,18 @@ def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord]) -> Reconciliation:
     if len(drafts) > 1:
         return Reconciliation(PlanAction.LEAVE, "several drafts of this service are open", drafts[0])
     if drafts:
-        return _with_draft(wanted, drafts[0])
-    return _without_open_plan(wanted, [plan for plan in known if plan.ours])
+        return _with_draft(wanted, drafts[0], _latest_revoked(known))
+    found = _without_open_plan(wanted, [plan for plan in known if plan.ours])
+    if found.action is PlanAction.CREATE and (unread := sorted(map(str, unreadable))):
+        return Reconciliation(PlanAction.LEAVE, f"{unread[0]} cannot be read; it may be an esketamine plan")
+    return found
 
 
-def _with_draft(wanted: Wanted, draft: PlanOfRecord) -> Reconciliation:
+def _with_draft(wanted: Wanted, draft: PlanOfRecord, replaces: PlanOfRecord | None) -> Reconciliation:
     match wanted:
         case Wanted.PLAN:
-            return Reconciliation(PlanAction.UPDATE, "the draft no longer says what the record says", draft)
+            why = "the draft no longer says what the record says"
+            return Reconciliation(PlanAction.UPDATE, why, draft, replaces)
         case Wanted.NO_PLAN:
             return Reconciliation(PlanAction.REVOKE, "the draft is no longer supported by the record", draft)
         case Wanted.UNDECIDED:
@@ -76,8 +83,14 @@ def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord]) -> Reconciliati
     if ended:
         return Reconciliation(PlanAction.LEAVE, _why_left(ended[0]), ended[0])
     if ours:
-        return Reconciliation(PlanAction.CREATE, "the record supports a plan again", replaces=ours[-1])
+        why = "the record supports a plan again"
+        return Reconciliation(PlanAction.CREATE, why, replaces=_latest_revoked(ours))
     return Reconciliation(PlanAction.CREATE, "the record supports a plan, and none is on record")
+
+
+def _latest_revoked(plans: list[PlanOfRecord]) -> PlanOfRecord | None:
+    """The plan that a new one replaces; the same one each time, so that a draft keeps what it says."""
+    return next((plan for plan in reversed(plans) if plan.ours and _revoked_by_us(plan)), None)
 
 
 def _revoked_by_us(plan: PlanOfRecord) -> bool:

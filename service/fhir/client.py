@@ -80,6 +80,10 @@ class FhirClient:
         """
         return await self._retried("POST", f"{self.base}/{path}".rstrip("/"), None, content, attempts=1)
 
+    async def put(self, path: str, content: bytes) -> bytes:
+        """The body of the answer to a PUT, which may be sent again. Raises as `get` does."""
+        return await self._retried("PUT", f"{self.base}/{path}", None, content, attempts=self._attempts)
+
     async def _retried(
         self, method: str, url: str, params: dict[str, str] | None, content: bytes | None, *, attempts: int
     ) -> bytes:

@@ -6,20 +6,10 @@ from typing import NamedTuple
 import msgspec
 
 from service.errors import InputError, NotAssessable, NotFhir, NotJson
-from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource
-from service.fhir.views import BundleView, ReferenceView, View
+from service.fhir.sources import UNDECODABLE, Gathered, Source, owner_of, take_resource
+from service.fhir.views import BundleView
 
 _BUNDLE = msgspec.json.Decoder(BundleView)
-
-
-class _Owner(View):
-    """Whose record a resource is."""
-
-    subject: ReferenceView | None = None
-    patient: ReferenceView | None = None
-
-
-_OWNER = msgspec.json.Decoder(_Owner)
 
 
 class NamedRecord(NamedTuple):
@@ -95,24 +85,8 @@ def read_ndjson(content: bytes) -> Iterator[NamedRecord]:
             elif source.head.resource_type == "Medication":
                 shared.append(source)
             else:
-                owned.setdefault(_owner(source), []).append(source)
+                owned.setdefault(owner_of(source), []).append(source)
         except InputError as error:
             yield NamedRecord(where, error)
     for patient_id, sources in owned.items():
         yield NamedRecord(f"Patient/{patient_id}", Gathered((*sources, *shared), patient_id))
-
-
-def _owner(source: Source) -> str:
-    """The id of the patient that a resource is about."""
-    if source.head.resource_type == "Patient" and source.head.id:
-        return source.head.id
-    try:
-        owner = _OWNER.decode(source.content)
-    except UNDECODABLE:
-        owner = _Owner()
-    reference = owner.subject or owner.patient
-    address = (reference.reference or "") if reference else ""
-    kind, _, identity = "/".join(address.partition("/_history/")[0].split("/")[-2:]).partition("/")
-    if kind != "Patient" or not identity:
-        raise NotFhir(f"{source.reference}: does not say whose record it is")
-    return identity

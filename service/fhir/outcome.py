@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 
 from service.errors import (
     InputError,
-    NotAssessable,
     NotFhir,
     NotJson,
     ServerError,
     ServerRefused,
     ServerUnreachable,
-    SetupError,
     TrdError,
 )
 
@@ -65,32 +63,30 @@ _BY_STATUS: dict[int, IssueType] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: IssueType.TOO_LONG,
     HTTPStatus.SERVICE_UNAVAILABLE: IssueType.TRANSIENT,
 }
-_NOT_SET_UP = "the service is not set up right; its log says more"
+_GONE: dict[int, IssueType] = {
+    HTTPStatus.NOT_FOUND: IssueType.NOT_FOUND,
+    HTTPStatus.GONE: IssueType.DELETED,
+}
+_BY_KIND: tuple[tuple[type[TrdError], int, IssueType], ...] = (
+    (NotJson, HTTPStatus.BAD_REQUEST, IssueType.STRUCTURE),
+    (NotFhir, HTTPStatus.BAD_REQUEST, IssueType.INVALID),
+    (InputError, HTTPStatus.UNPROCESSABLE_ENTITY, IssueType.PROCESSING),
+    (ServerUnreachable, HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT),
+    (ServerError, HTTPStatus.BAD_GATEWAY, IssueType.TRANSIENT),
+)
+"""The first row whose kind fits; anything else is unexpected while a request is answered."""
 UNEXPECTED = Failure(HTTPStatus.INTERNAL_SERVER_ERROR, IssueType.EXCEPTION, "internal error")
 """What is said of an error that nobody foresaw: nothing, as its text may carry patient data."""
 
 
 def failure_of(error: TrdError) -> Failure:
     """The status and code of an error of ours. Its text names requests and elements, never content."""
-    match error:
-        case NotJson():
-            return Failure(HTTPStatus.BAD_REQUEST, IssueType.STRUCTURE, str(error))
-        case NotFhir():
-            return Failure(HTTPStatus.BAD_REQUEST, IssueType.INVALID, str(error))
-        case NotAssessable() | InputError():
-            return Failure(HTTPStatus.UNPROCESSABLE_ENTITY, IssueType.PROCESSING, str(error))
-        case ServerRefused(status=HTTPStatus.NOT_FOUND):
-            return Failure(HTTPStatus.NOT_FOUND, IssueType.NOT_FOUND, str(error))
-        case ServerRefused(status=HTTPStatus.GONE):
-            return Failure(HTTPStatus.NOT_FOUND, IssueType.DELETED, str(error))
-        case ServerUnreachable():
-            return Failure(HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT, str(error))
-        case ServerError():
-            return Failure(HTTPStatus.BAD_GATEWAY, IssueType.TRANSIENT, str(error))
-        case SetupError():
-            return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, IssueType.EXCEPTION, _NOT_SET_UP)
-        case _:
-            return UNEXPECTED
+    if isinstance(error, ServerRefused) and error.status in _GONE:
+        return Failure(HTTPStatus.NOT_FOUND, _GONE[error.status], str(error))
+    for kind, status, code in _BY_KIND:
+        if isinstance(error, kind):
+            return Failure(status, code, str(error))
+    return UNEXPECTED
 
 
 def failure_of_status(status: int) -> Failure:

@@ -6,16 +6,17 @@ off, move or miss each, and it stands in the narrative as well, which may be all
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 from service import __version__
 from service.core.assessment import Assessment
 from service.core.decision import Decision, NeedsInformation, Propose
-from service.core.findings import Finding
+from service.core.findings import ReasonCode
 from service.core.knowledge import Effect, Protocol
 from service.core.records import PlanOfRecord, VersionedReference
-from service.core.schedule import Schedule, Session
+from service.core.schedule import Schedule, Session, Unschedulable
 from service.core.words import summarise
 from service.fhir.identity import (
     ASSESSMENT_MODULE,
@@ -39,6 +40,10 @@ _NEEDED_FROM = {
     "two-adequate-trials-without-relief": "MedicationStatement",
     "adult": "Patient",
 }
+
+
+_SHOWING_DEPRESSION = frozenset({"current-depression", "current-suicidality"})
+_NO_SIGN = frozenset({ReasonCode.NO_CONDITIONS, ReasonCode.NO_MDD, ReasonCode.NO_SUICIDALITY})
 
 
 def render_plan(
@@ -67,7 +72,7 @@ def render_plan(
         "period": {
             "start": schedule.sessions[0].date.isoformat(),
             "end": max(
-                schedule.sessions[-1].date, *(point.date for point in schedule.decision_points)
+                (schedule.sessions[-1].date, *(point.date for point in schedule.decision_points))
             ).isoformat(),
         },
         "created": found.as_of.isoformat(),
@@ -82,13 +87,21 @@ def render_plan(
 
 
 def render_revoked(plan: Resource, why: str) -> Resource:
-    """A plan of ours, revoked with the reason. The rest stays as it was."""
-    note = [*plan.get("note", []), {"text": f"Revoked by the service that proposed it: {why}"}]
-    return _signed({**plan, "status": "revoked", "note": note})
+    """A plan of ours, revoked with the reason, in the narrative as well. The rest stays as it was."""
+    text = f"Revoked by the service that proposed it: {why}"
+    note = [*plan.get("note", []), {"text": text}]
+    revoked = {**plan, "status": "revoked", "note": note}
+    if "text" in plan:
+        start, end, rest = plan["text"]["div"].partition(">")
+        revoked["text"] = {**plan["text"], "div": f"{start}{end}<p><b>{escape(text)}</b></p>{rest}"}
+    return _signed(revoked)
 
 
-def render_guidance(decision: Decision, plan_id: str | None) -> Resource:
-    """The record of the assessment: one GuidanceResponse a patient, with each criterion in its output."""
+def render_guidance(decision: Decision, plan_id: str | None, left: str | None = None) -> Resource:
+    """The record of the assessment: one GuidanceResponse a patient, with each criterion in its output.
+
+    `left` is why the plan on record stays as it is, where it does.
+    """
     found = decision.assessment
     guidance: Resource = {
         "resourceType": "GuidanceResponse",
@@ -99,7 +112,7 @@ def render_guidance(decision: Decision, plan_id: str | None) -> Resource:
         "subject": {"reference": f"Patient/{found.patient.id}"},
         "occurrenceDateTime": found.as_of.isoformat(),
         "performer": {"reference": f"Device/{DEVICE_ID}"},
-        "note": [{"text": summarise(decision)}],
+        "note": [{"text": _assessment_in_words(decision, left)}],
         "outputParameters": {"reference": "#output"},
     }
     if isinstance(decision, NeedsInformation):
@@ -109,6 +122,18 @@ def render_guidance(decision: Decision, plan_id: str | None) -> Resource:
         guidance["result"] = {"reference": f"CarePlan/{plan_id}"}
     guidance["extension"] = [{"url": CONTENT_DIGEST, "valueString": content_digest(guidance)}]
     return guidance
+
+
+def _assessment_in_words(decision: Decision, left: str | None) -> str:
+    """The summary, without a schedule that stands in no plan: its dates would move on every day."""
+    if isinstance(decision, Propose):
+        if left is not None:
+            why = f"the plan on record stays as it is ({left})"
+            decision = replace(decision, schedule=Unschedulable(why))
+        elif isinstance(decision.schedule, Unschedulable):
+            why = "the clinic's calendar cannot hold the sessions of the protocol"
+            decision = replace(decision, schedule=Unschedulable(why))
+    return summarise(decision)
 
 
 def guidance_id(patient_id: str) -> str:
@@ -158,21 +183,30 @@ def render_device() -> Resource:
 
 
 def shows_depression(found: Assessment) -> bool:
-    """Whether the record has any sign of depression; without one no assessment is recorded on the server."""
-    unmet = [
-        c for pathway in found.pathways for c in pathway.criteria if c.answer.finding is not Finding.NOT_MET
-    ]
-    return bool(found.trials or found.anchors or found.alerts or unmet)
+    """Whether the record has any sign of depression; without one no assessment is recorded on the server.
+
+    That no condition or no medicine is on record leaves criteria open, but is no sign of depression.
+    """
+    signs = {
+        reason.code
+        for pathway in found.pathways
+        for criterion in pathway.criteria
+        if criterion.id in _SHOWING_DEPRESSION
+        for reason in criterion.answer.reasons
+    }
+    return bool(found.trials or found.anchors or found.alerts or signs - _NO_SIGN)
 
 
 def _signed(plan: Resource) -> Resource:
-    """The plan with digests of what a person could change and of all that it says."""
-    unsigned = {key: value for key, value in plan.items() if key != "extension"}
+    """The plan with digests of what a person could change and of all that it says.
+
+    FHIR has no empty lists; extensions of others stay.
+    """
+    unsigned = {key: value for key, value in plan.items() if key != "extension" and value != []}
     digests = {EDIT_DIGEST: edit_digest(unsigned), CONTENT_DIGEST: content_digest(unsigned)}
-    return {
-        **unsigned,
-        "extension": [{"url": url, "valueString": digest} for url, digest in digests.items()],
-    }
+    others = [extension for extension in plan.get("extension", []) if extension.get("url") not in digests]
+    signatures = [{"url": url, "valueString": digest} for url, digest in digests.items()]
+    return {**unsigned, "extension": [*others, *signatures]}
 
 
 def _sources(found: Assessment) -> list[VersionedReference]:

@@ -8,10 +8,21 @@ import msgspec
 
 from service.core.records import VersionedReference
 from service.errors import NotFhir, NotJson
-from service.fhir.views import Head
+from service.fhir.views import Head, ReferenceView, View
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises over content that is not the JSON it should be."""
+
+
+class _Owner(View):
+    """Whose record a resource is."""
+
+    subject: ReferenceView | None = None
+    patient: ReferenceView | None = None
+
+
+_OWNER = msgspec.json.Decoder(_Owner)
+
 
 _HEAD = msgspec.json.Decoder(Head)
 _LONGEST_NUMBER = 12
@@ -130,3 +141,19 @@ def _age_of_version(source: Source) -> tuple[str, int, str]:
     version = source.head.meta.version_id or ""
     number = int(version) if version.isdecimal() and len(version) < _LONGEST_NUMBER else 0
     return (source.head.meta.last_updated or "", number, version)
+
+
+def owner_of(source: Source) -> str:
+    """The id of the patient that a resource is about. Raises `NotFhir` where it does not say so."""
+    if source.head.resource_type == "Patient" and source.head.id:
+        return source.head.id
+    try:
+        owner = _OWNER.decode(source.content)
+    except UNDECODABLE:
+        owner = _Owner()
+    reference = owner.subject or owner.patient
+    address = (reference.reference or "") if reference else ""
+    kind, _, identity = "/".join(address.partition("/_history/")[0].split("/")[-2:]).partition("/")
+    if kind != "Patient" or not identity:
+        raise NotFhir(f"{source.reference}: does not say whose record it is")
+    return identity

@@ -13,9 +13,9 @@ import msgspec
 
 from service.core.decision import Decision, Propose, wanted_plan
 from service.core.plans import PlanAction, Reconciliation, reconcile
-from service.core.records import PlanOfRecord, VersionedReference
+from service.core.records import PlanOfRecord, PlanStatus, VersionedReference
 from service.core.schedule import Schedule
-from service.errors import ServerMisread, ServerRefused
+from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.identity import CONTENT_DIGEST, DEVICE_ID, content_digest, extension_value, plan_identity
 from service.fhir.r4b import validated
@@ -29,10 +29,11 @@ from service.fhir.render import (
     render_revoked,
     shows_depression,
 )
-from service.fhir.sources import Gathered
+from service.fhir.sources import UNDECODABLE, Gathered
 from service.fhir.views import TransactionResponseView
 
 _RESPONSE = msgspec.json.Decoder(TransactionResponseView)
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,21 @@ class Intent:
 
     @property
     def plan_id(self) -> str | None:
-        """The id of the plan that the decision ends in, if there is one."""
+        """The id of the plan that the decision ends in, if there is one that stands."""
         if self.plan is not None:
             return str(self.plan["id"])
-        return self.before.evidence.id if self.before is not None else None
+        if self.before is None or self.before.status is PlanStatus.DELETED:
+            return None
+        return self.before.evidence.id
 
 
 def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gathered) -> Intent:
     """Set a decision against the plans on record."""
-    found = reconcile(wanted_plan(decision), plans)
+    unreadable = [u.evidence for u in decision.assessment.unreadable if u.evidence.type == "CarePlan"]
+    found = reconcile(wanted_plan(decision), plans, unreadable)
     match found.action:
         case PlanAction.CREATE | PlanAction.UPDATE:
-            return _intend_plan(decision, found, plans)
+            return _intend_plan(decision, found, plans, gathered)
         case PlanAction.REVOKE if found.plan is not None:
             revoked = render_revoked(_content(found.plan, gathered), found.why)
             return Intent(found.action, found.why, revoked, found.plan)
@@ -68,7 +72,9 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
             return Intent(found.action, found.why, before=found.plan)
 
 
-def _intend_plan(decision: Decision, found: Reconciliation, plans: tuple[PlanOfRecord, ...]) -> Intent:
+def _intend_plan(
+    decision: Decision, found: Reconciliation, plans: tuple[PlanOfRecord, ...], gathered: Gathered
+) -> Intent:
     """A new plan, or our draft anew; nothing where it already says the same."""
     assert isinstance(decision, Propose)  # noqa: S101 - only a proposal wants a plan
     assert isinstance(decision.schedule, Schedule)  # noqa: S101 - and only one that could be scheduled
@@ -81,7 +87,7 @@ def _intend_plan(decision: Decision, found: Reconciliation, plans: tuple[PlanOfR
         plan = render_plan(decision, decision.schedule, identity, found.replaces)
         return Intent(found.action, found.why, plan)
     plan = render_plan(decision, decision.schedule, before.identity or identity, found.replaces)
-    plan["id"] = before.evidence.id
+    plan |= {"id": before.evidence.id, "created": _content(before, gathered).get("created", plan["created"])}
     if extension_value(plan, CONTENT_DIGEST) == before.content:
         return Intent(PlanAction.NONE, "the draft on record says the same", before=before)
     return Intent(found.action, found.why, plan, before)
@@ -103,6 +109,8 @@ async def find_unlisted_plan(client: FhirClient, intent: Intent, gathered: Gathe
     path = f"CarePlan/{intent.plan_id}"
     try:
         return gathered.with_resource(await client.get(path))
+    except (NotJson, NotFhir):
+        raise ServerMisread(f"GET {path}: the answer is not a FHIR resource") from None
     except ServerRefused as refused:
         if refused.status == HTTPStatus.NOT_FOUND:
             return None
@@ -145,13 +153,14 @@ async def _changed_guidance(
     """The GuidanceResponse and the version it follows, unless the one on record says the same."""
     if not shows_depression(decision.assessment):
         return None
-    guidance = render_guidance(decision, intent.plan_id)
+    left = intent.why if intent.action is PlanAction.LEAVE else None
+    guidance = render_guidance(decision, intent.plan_id, left)
     known = await _read(client, f"GuidanceResponse/{guidance_id(decision.assessment.patient.id)}")
     if known is None:
         return guidance, None
     if extension_value(known, CONTENT_DIGEST) == content_digest(guidance):
         return None
-    return guidance, known["meta"]["versionId"]
+    return guidance, known.get("meta", {}).get("versionId")
 
 
 async def _missing_device(client: FhirClient) -> list[Resource]:
@@ -163,11 +172,13 @@ async def _missing_device(client: FhirClient) -> list[Resource]:
 
 async def _read(client: FhirClient, path: str) -> dict[str, Any] | None:
     try:
-        content: dict[str, Any] = msgspec.json.decode(await client.get(path))
+        content: dict[str, Any] = _OBJECT.decode(await client.get(path))
     except ServerRefused as refused:
         if refused.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
             return None
         raise
+    except UNDECODABLE:
+        raise ServerMisread(f"GET {path}: the answer is not the FHIR JSON expected") from None
     return content
 
 
@@ -191,7 +202,7 @@ def _written(answer: bytes, resources: list[Resource]) -> tuple[VersionedReferen
     """The versions that the server says it wrote, in the order they were sent."""
     try:
         entries = _RESPONSE.decode(answer).entry
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         raise ServerMisread("POST transaction: the answer is not the Bundle expected") from None
     if len(entries) != len(resources):
         raise ServerMisread("POST transaction: the answer has not as many entries as were sent")

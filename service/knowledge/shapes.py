@@ -11,9 +11,11 @@ from service.core.knowledge import (
     InferredFailure,
     Phase,
     Protocol,
+    Repeat,
     Staging,
     UndocumentedDose,
 )
+from service.core.records import Coding
 
 T = TypeVar("T")
 
@@ -94,11 +96,37 @@ class TasksFile(Strict):
     source: _Source
 
 
+class ProductFile(Strict):
+    """The medicine of a protocol."""
+
+    system: Literal["rxnorm"]
+    code: str
+    display: str
+    source: _Source
+
+
+class BeforeFile(Strict):
+    """What must be done before the first session."""
+
+    text: str
+    source: _Source
+
+
+class RepeatFile(Strict):
+    """A rhythm without dates: so often in a period, or in at most the longer one."""
+
+    frequency: Annotated[int, Field(ge=1)]
+    period: Annotated[int, Field(ge=1)]
+    period_max: Annotated[int, Field(ge=1)]
+    unit: Literal["d", "wk", "mo"]
+
+
 class ThenFile(Strict):
     """The rule after the last dated session."""
 
     text: str
     source: _Source
+    repeat: RepeatFile | None = None
 
 
 class ProtocolFile(Signed):
@@ -108,6 +136,8 @@ class ProtocolFile(Signed):
     pathway: Literal["trd", "acute-suicidality"]
     min_age: Annotated[int, Field(ge=18)]
     max_age: int | None = None
+    product: ProductFile
+    before: BeforeFile | None = None
     phase: Annotated[list[PhaseFile], Field(min_length=1)]
     decision_point: list[DecisionPointFile]
     tasks: TasksFile
@@ -189,6 +219,10 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         ),
         tasks=tuple(file.tasks.values),
         then=file.then.text,
+        then_repeat=Repeat(**file.then.repeat.model_dump()) if file.then.repeat else None,
+        title=file.title,
+        product=Coding(file.product.system, file.product.code, file.product.display),
+        before=file.before.text if file.before else None,
     )
 
 

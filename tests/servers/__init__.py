@@ -7,10 +7,9 @@ server at the end, so they suit session-scoped fixtures. `load` puts resources o
 Use the URL exactly as yielded: sekmet-fhir writes it into every link, whatever host was asked.
 """
 
+from service.sandbox import LoadRefusedError, MissingToolError, ServerStartError, load, running_sekmet
+
 from .hapi import hapi_jar, running_hapi
-from .loading import LoadRefusedError, load
-from .processes import MissingToolError, ServerStartError
-from .sekmet import running_sekmet
 
 __all__ = [
     "LoadRefusedError",

@@ -1,6 +1,6 @@
 """A FHIR server on loopback with the patients of `fixtures/cases`, to try the command on.
 
-    python -m tests.servers hapi 8090      # or: sekmet
+python -m tests.servers hapi 8090      # or: sekmet
 """
 
 import argparse

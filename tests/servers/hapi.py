@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from .processes import MissingToolError, ServerStartError, free_port, last_lines, running
+from service.sandbox.processes import MissingToolError, ServerStartError, free_port, last_lines, running
 
 _PROJECT: Final = Path(__file__).resolve().parents[1] / "integration" / "hapi"
 _JAR: Final = _PROJECT / "target" / "hapi-sandbox.jar"
@@ -80,7 +80,7 @@ def _build() -> None:
     needed_for = "to build the HAPI server; install JDK 17 and Maven 3.8, or set HAPI_JAR"
     _tool("javac", needed_for=needed_for)
     maven = _tool("mvn", needed_for=needed_for)
-    result = subprocess.run(  # noqa: S603 - a fixed command, no shell
+    result = subprocess.run(
         [maven, "-B", "-q", "package"],
         cwd=_PROJECT,
         stdin=subprocess.DEVNULL,

@@ -40,9 +40,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(
-    command: Sequence[str], *, folder: Path, ready_url: str, time_limit: float
-) -> Iterator[None]:
+def running(command: Sequence[str], *, folder: Path, ready_url: str, time_limit: float) -> Iterator[None]:
     """Run `command` in `folder` from the moment `ready_url` answers 200 to the end of the block.
 
     Its output goes to `server.log` in `folder`. `time_limit` is in seconds. Raises
@@ -74,9 +72,7 @@ def last_lines(text: str) -> str:
     return "\n".join(text.splitlines()[-_LOG_TAIL_LINES:])
 
 
-def _wait_until_ready(
-    process: subprocess.Popen[bytes], *, ready_url: str, time_limit: float
-) -> str | None:
+def _wait_until_ready(process: subprocess.Popen[bytes], *, ready_url: str, time_limit: float) -> str | None:
     """Return None once the server answers, or what went wrong."""
     deadline = time.monotonic() + time_limit
     # Proxy settings of the environment must not catch requests to loopback.

@@ -1,0 +1,853 @@
+"""The durable queue: what was accepted is on disk, and every accepted review is done.
+
+A job is a kind and a reference: `patient` and a patient's id, or a task such as `lookup` and `Condition/7`.
+Of one reference at most one job runs, in whichever process, and at most one waits; an event that finds one
+waiting needs no job of its own, because that job will read the record after the event.
+
+The queue holds references, reasons and times, never content of a record. `Jobs` sees the queue and adds to
+it; `JobQueue` also does the work. Both keep it in DBOS, in an SQLite file or in PostgreSQL; what DBOS does
+and what is done here is told in docs/decisions/0010-durable-queue.md.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import itertools
+import logging
+import math
+import re
+import sqlite3
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal, ParamSpec, Self, TypeVar
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from service.errors import InputError, ServerError, SettingsError, SetupError, TrdError
+
+DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
+PATIENT: Final = "patient"
+SWEEP: Final = "sweep"
+LOOKUP: Final = "lookup"
+
+Handler = Callable[[str], Awaitable[None]]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_APPLICATION: Final = "trd-careplan"
+_VERSION: Final = "1"  # pinned: DBOS recovers only jobs of its own version, and an upgrade must recover all
+_QUEUE: Final = "reviews"
+_WORKFLOW: Final = "work"
+_JSON: Final = WorkflowSerializationFormat.PORTABLE  # readable rows, and nothing is unpickled
+_CRASHES: Final = 20  # a job during which the process ended this often is kept as failed
+_AHEAD: Final = 8  # jobs claimed for each worker, so that none idles until the next poll
+_BATCH: Final = 500
+_REASON_LENGTH: Final = 300
+_ANSWER_SECONDS: Final = 2.0
+_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9\-.:+_/]{1,200}")
+
+_log = logging.getLogger(__name__)
+
+
+class QueueError(TrdError):
+    """The queue's database could not be reached. Nothing was accepted; the event can be sent again."""
+
+    exit_code = 4
+
+
+class State(StrEnum):
+    """Where a job stands. A job between two tries is waiting; one taken by a process is running."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FAILED = "failed"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as `trd-careplan jobs` lists it. `attempts` are the tries begun, `reason` why it failed."""
+
+    id: str
+    kind: str
+    reference: str
+    cause: str
+    state: State
+    attempts: int
+    created: datetime
+    finished: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a process works on the queue. All waits are in seconds.
+
+    A job is tried `attempts` times while the FHIR server fails, first after `first_wait`, then `factor`
+    times as long, never more than `longest_wait`. At the end of work running jobs have `grace` to finish.
+    The jobs of a process that is gone are taken over after one to two `lease`. Idle, the queue is asked
+    for work every `polling`. Done jobs are forgotten after `keep_done`.
+    """
+
+    workers: int = 8
+    attempts: int = 5
+    first_wait: float = 2.0
+    factor: float = 2.0
+    longest_wait: float = 60.0
+    grace: float = 20.0
+    lease: float = 10.0
+    polling: float = 0.2
+    keep_done: timedelta = timedelta(days=1)
+
+    def wait(self, attempt: int) -> float:
+        """Wait so long after this try, the first being 1."""
+        return float(min(self.longest_wait, self.first_wait * self.factor ** (attempt - 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    kind: str
+    reference: str
+    cause: str
+    attempt: int = 1
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.reference}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    reason: str
+    passing: bool
+
+
+class _JobFailed(Exception):
+    """How a job ends as failed; the text is all that DBOS stores of the failure."""
+
+
+class _Interrupted(BaseException):
+    """The process stops in the middle of a job: DBOS records no outcome, so the job is taken up again."""
+
+
+class Jobs:
+    """The queue as any process sees it: accepts, lists, retries. Runs nothing."""
+
+    def __init__(self, database_url: str | None = None) -> None:
+        self._database = _database(database_url or DEFAULT_URL)
+        self._incoming: dict[str, _Task] = {}
+        self._storing: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        """Open the database and create or update its tables; raises `SetupError` when it cannot."""
+        await asyncio.to_thread(self._open)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        async with self._turn:
+            await asyncio.to_thread(self._close)
+
+    async def accept(self, patient_ids: Iterable[str], cause: str) -> None:
+        """Keep an event for each patient; on return all are on disk.
+
+        `cause` names the door that asked. Raises `InputError` for what is no id, `QueueError` when the
+        database fails: then the caller must not confirm the event.
+        """
+        await self._accept([_task(PATIENT, patient_id, cause) for patient_id in patient_ids])
+
+    async def accept_task(self, name: str, reference: str, cause: str = "task") -> None:
+        """Keep a task that is not yet a patient, for the handler registered under `name`."""
+        await self._accept([_task(name, reference, cause)])
+
+    async def accept_sweep(self, since: str, cause: str = "rest-hook") -> None:
+        """Keep a sweep over everything changed since an instant."""
+        await self.accept_task(SWEEP, since, cause)
+
+    async def accept_lookup(self, resource_type: str, resource_id: str, cause: str = "rest-hook") -> None:
+        """Keep the search for the subject of a resource that was deleted."""
+        await self.accept_task(LOOKUP, f"{resource_type}/{resource_id}", cause)
+
+    async def jobs(self, state: State | Literal["all"] = "all", limit: int = 1000) -> list[Job]:
+        """List jobs, the newest first. Done ones are kept for a while only."""
+        return await self._ask(self._list, state, limit)
+
+    async def retry(self, job_id: str) -> None:
+        """Put a failed job back, with all its tries; raises `InputError` when no such job has failed."""
+        found = await self._ask(self._find, job_id)
+        if found is None or found.state is not State.FAILED:
+            raise InputError("no failed job has this id")
+        await self._accept([_task(found.kind, found.reference, "retry")])
+        await self._ask(self._client.delete_workflow, job_id)
+
+    async def counts(self) -> dict[str, int]:
+        """Count the jobs that wait, run and have failed, for the metrics."""
+        return await self._ask(self._count)
+
+    async def healthy(self) -> bool:
+        """Say whether the database answers in time."""
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await asyncio.to_thread(self._ping)
+        except (TimeoutError, SQLAlchemyError):
+            return False
+        return True
+
+    async def _accept(self, tasks: Sequence[_Task]) -> None:
+        """Store with everything that arrives while another batch is being written: one commit for many."""
+        if not tasks:
+            return
+        self._incoming.update((task.key, task) for task in tasks)
+        if self._storing is None:
+            self._storing = asyncio.create_task(self._store_incoming())
+        # Shielded: a caller that goes away must not take the events of the others with it.
+        await asyncio.shield(self._storing)
+
+    async def _store_incoming(self) -> None:
+        async with self._turn:
+            tasks, self._incoming, self._storing = list(self._incoming.values()), {}, None
+            await self._ask(self._store, tasks)
+
+    async def _ask(self, query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await asyncio.to_thread(query, *args, **kwargs)
+        except SQLAlchemyError as error:
+            raise QueueError(f"the queue's database failed: {type(error).__name__}") from None
+
+    # The rest of the class runs in threads.
+
+    def _open(self) -> None:
+        _quiet_dbos()
+        try:
+            self._database.prepare()
+            DBOS.migrate(self._database.url)
+            self._engine = self._database.engine(synchronous="FULL")
+            self._client = DBOSClient(system_database_engine=self._engine, application_name=_APPLICATION)
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            why = str(getattr(error, "orig", error)).splitlines()[:1]
+            raise SetupError(f"the queue's database cannot be opened: {' '.join(why)}") from None
+
+    def _close(self) -> None:
+        self._client.destroy()
+        self._engine.dispose()
+
+    def _store(self, tasks: Sequence[_Task], delay: float | None = None) -> None:
+        """Add each task unless one of its reference waits already. Committed on return."""
+        for start in range(0, len(tasks), _BATCH):
+            batch = tasks[start : start + _BATCH]
+            with self._engine.begin() as connection:
+                self._database.one_writer(connection)
+                query = _waiting_keys(self._database.schema, [task.key for task in batch])
+                waiting: set[str] = set(connection.scalars(query))
+                for task in batch:
+                    if task.key not in waiting:
+                        arguments = (task.kind, task.reference, task.cause, task.attempt)
+                        self._client.enqueue_in_transaction(connection, _options(task, delay), *arguments)
+
+    def _list(self, state: State | Literal["all"], limit: int) -> list[Job]:
+        statuses = [status for status, its in _STATES.items() if state == "all" or its is state]
+        found = self._client.list_workflows(name=_WORKFLOW, status=statuses, limit=limit, sort_desc=True)
+        # A try that failed and left a new one behind ends as a success whose output says so.
+        return [_job(status) for status in found if status.output is None]
+
+    def _find(self, job_id: str) -> Job | None:
+        found = self._client.list_workflows(name=_WORKFLOW, workflow_ids=[job_id])
+        return _job(found[0]) if found else None
+
+    def _count(self) -> dict[str, int]:
+        counts = dict.fromkeys((State.WAITING.value, State.RUNNING.value, State.FAILED.value), 0)
+        with self._engine.connect() as connection:
+            for status, number in connection.execute(_open_jobs(self._database.schema)):
+                counts[_STATES[status].value] += number
+        return counts
+
+    def _ping(self) -> None:
+        with self._engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+
+
+class JobQueue(Jobs):
+    """The queue with the workers of this process; a process has at most one.
+
+    `review` reviews one patient by id. It and the `tasks` by name run in the caller's event loop and must
+    bear being run twice: a job interrupted by the end of a process is done again. `ServerError`, and what
+    nobody foresaw, is tried again after a while; any other `TrdError` fails at once.
+    """
+
+    _at_work: ClassVar["JobQueue | None"] = None
+
+    def __init__(
+        self,
+        database_url: str | None,
+        review: Handler,
+        *,
+        tasks: Mapping[str, Handler] | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        super().__init__(database_url)
+        self._handlers = {**(tasks or {}), PATIENT: review}
+        self._pace = pace or Pace()
+        self._slots = asyncio.Semaphore(self._pace.workers)
+        self._claimed: set[str] = set()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+        self._closing = asyncio.Event()
+        self._suspects: set[int] = set()
+        self._done = 0
+
+    async def __aenter__(self) -> Self:
+        """Open the queue and start to work. Jobs that a killed process left behind are taken up."""
+        if JobQueue._at_work is not None:
+            raise SetupError("this process already works on a queue")
+        await super().__aenter__()
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._begin_work()
+        except BaseException:
+            await super().__aexit__()
+            raise
+        self._keeper = asyncio.create_task(self._keep_house())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Take no more jobs, let running ones finish within the grace, put the others back."""
+        self._closing.set()
+        await self._keeper
+        await self._end_work(self._pace.grace)
+        await super().__aexit__()
+
+    async def counts(self) -> dict[str, int]:
+        """Count the jobs that wait, run and have failed, and those this process has done."""
+        return {**await super().counts(), State.DONE.value: self._done}
+
+    async def healthy(self) -> bool:
+        """Say whether this process works and the database answers in time."""
+        return JobQueue._at_work is self and not self._stopping and await super().healthy()
+
+    async def _accept(self, tasks: Sequence[_Task]) -> None:
+        """Leave out what this process has claimed but not begun: that review will see the event too."""
+        await super()._accept([task for task in tasks if task.key not in self._claimed])
+
+    async def _begin_work(self) -> None:
+        self._stopping = False
+        self._slot = await asyncio.to_thread(self._database.take_slot)
+        JobQueue._at_work = self
+        try:
+            # In a thread without a loop: launched inside one, DBOS would take over the loop's thread pool.
+            await asyncio.to_thread(self._launch)
+        except BaseException:
+            JobQueue._at_work = None
+            await asyncio.to_thread(self._database.leave_slot)
+            raise
+
+    async def _end_work(self, grace: float) -> None:
+        self._stopping = True
+        patience = math.ceil(grace) + 5
+        ended = asyncio.create_task(asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=patience))
+        if self._running:
+            await asyncio.wait(self._running, timeout=grace)
+        for task in self._running:
+            task.cancel()
+        await ended
+        JobQueue._at_work = None
+        await asyncio.to_thread(self._leave)
+
+    async def _attempt(self, task: _Task) -> _Failure | None:
+        """Do a job once, in the event loop, when one of the workers is free."""
+        handler = self._handlers.get(task.kind)
+        if handler is None:
+            return _Failure("nothing here handles this kind", passing=False)
+        try:
+            async with self._slots:
+                self._begin(task)
+                await handler(task.reference)
+        except Exception as error:  # noqa: BLE001 - whatever it is, DBOS must not store it
+            return _failure(error)
+        self._done += 1
+        return None
+
+    def _begin(self, task: _Task) -> None:
+        """From here on an event asks for another review."""
+        self._claimed.discard(task.key)
+        if self._stopping:
+            raise asyncio.CancelledError
+
+    async def _attend(self, task: _Task) -> _Failure | None:
+        """Attempt a job as one that the end of work waits for."""
+        attempt = asyncio.create_task(self._attempt(task))
+        self._running.add(attempt)
+        attempt.add_done_callback(self._running.discard)
+        return await attempt
+
+    async def _closes_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        return self._closing.is_set()
+
+    async def _keep_house(self) -> None:
+        while not await self._closes_within(self._pace.lease):
+            try:
+                if await asyncio.to_thread(self._database.take_slot) != self._slot:
+                    _log.warning("another process took this one's place after the database was lost")
+                    await self._end_work(0)
+                    await self._begin_work()
+                await asyncio.to_thread(self._take_over)
+                await asyncio.to_thread(self._forget_done)
+            except (SQLAlchemyError, SetupError) as error:
+                _log.warning("the queue's database failed: %s", type(error).__name__)
+
+    # The rest of the class runs in threads.
+
+    def run(self, task: _Task) -> str | None:
+        """Do a job in a thread of DBOS; returns nothing when it is done, `retried` when a new try waits."""
+        self._claimed.add(task.key)
+        try:
+            failure = asyncio.run_coroutine_threadsafe(self._attend(task), self._loop).result()
+        except concurrent.futures.CancelledError:
+            raise _Interrupted from None
+        if failure is None:
+            return None
+        if failure.passing and task.attempt < self._pace.attempts:
+            wait = self._pace.wait(task.attempt)
+            _log.info("try %d failed: %s; again in %g s", task.attempt, failure.reason, wait)
+            self._store_surely(replace(task, attempt=task.attempt + 1), wait)
+            return "retried"
+        _log.warning("job %s failed: %s", DBOS.workflow_id, failure.reason)
+        raise _JobFailed(failure.reason)
+
+    def _store_surely(self, task: _Task, delay: float) -> None:
+        while not self._stopping:
+            try:
+                return self._store([task], delay)
+            except SQLAlchemyError:
+                time.sleep(1)
+        raise _Interrupted
+
+    def _launch(self) -> None:
+        claims = self._pace.workers * _AHEAD
+        self._client.register_queue(
+            _QUEUE,
+            worker_concurrency=claims,
+            partition_concurrency=1,
+            polling_interval_sec=self._pace.polling,
+        )
+        self._work_engine = self._database.engine(synchronous="NORMAL")
+        config = DBOSConfig(
+            name=_APPLICATION,
+            system_database_engine=self._work_engine,
+            application_version=_VERSION,
+            executor_id=_executor(self._slot),
+            max_executor_threads=claims + 4,
+            log_level="WARNING",
+        )
+        DBOS(config=config)
+        DBOS.listen_queues([_QUEUE])
+        DBOS.launch()
+
+    def _leave(self) -> None:
+        """Put back what is unfinished, for another process or the next start, and give up the slot."""
+        try:
+            self._put_back(self._slot)
+        except SQLAlchemyError as error:
+            _log.warning("unfinished jobs stay with %s: %s", _executor(self._slot), type(error).__name__)
+        self._work_engine.dispose()
+        self._database.leave_slot()
+
+    def _take_over(self) -> None:
+        """Put back the jobs of processes that are gone.
+
+        Gone is a slot that nobody held at two looks in a row: when PostgreSQL restarts, every process
+        loses its slot at once and has taken it again before the second look.
+        """
+        claimed = self._client.list_workflows(
+            name=_WORKFLOW, status="PENDING", load_input=False, load_output=False
+        )
+        numbers = {number for status in claimed if (number := _slot_number(status.executor_id))}
+        suspects = set()
+        for number in numbers - {self._slot}:
+            with self._database.borrowed(number) as free:
+                if free and number in self._suspects:
+                    _log.warning("taking over the jobs of %s, which is gone", _executor(number))
+                    self._put_back(number)
+                elif free:
+                    suspects.add(number)
+        self._suspects = suspects
+
+    def _put_back(self, slot: int) -> None:
+        left = self._client.list_workflows(
+            name=_WORKFLOW,
+            status="PENDING",
+            executor_id=_executor(slot),
+            load_input=False,
+            load_output=False,
+        )
+        if left:
+            self._client.resume_workflows([status.workflow_id for status in left], queue_name=_QUEUE)
+
+    def _forget_done(self) -> None:
+        before = (datetime.now(UTC) - self._pace.keep_done).isoformat()
+        done = self._client.list_workflows(
+            name=_WORKFLOW,
+            status="SUCCESS",
+            completed_before=before,
+            limit=_BATCH * 10,
+            load_input=False,
+            load_output=False,
+        )
+        for start in range(0, len(done), _BATCH):
+            self._client.delete_workflows([one.workflow_id for one in done[start : start + _BATCH]])
+
+
+@DBOS.workflow(name=_WORKFLOW, serialization_type=_JSON, max_recovery_attempts=_CRASHES)
+def _work(kind: str, reference: str, cause: str, attempt: int) -> str | None:
+    queue = JobQueue._at_work  # noqa: SLF001 - DBOS knows functions only, and is one a process itself
+    if queue is None:
+        raise _Interrupted
+    return queue.run(_Task(kind, reference, cause, attempt))
+
+
+_STATES: Final = {
+    "ENQUEUED": State.WAITING,
+    "DELAYED": State.WAITING,
+    "PENDING": State.RUNNING,
+    "SUCCESS": State.DONE,
+    "ERROR": State.FAILED,
+    "CANCELLED": State.FAILED,
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": State.FAILED,
+}
+
+
+def _task(kind: str, reference: str, cause: str) -> _Task:
+    shape = _ID if kind == PATIENT else _REFERENCE
+    if not (shape.fullmatch(reference) and _REFERENCE.fullmatch(kind) and _REFERENCE.fullmatch(cause)):
+        raise InputError("only references and plain names can be queued")
+    return _Task(kind, reference, cause)
+
+
+def _options(task: _Task, delay: float | None) -> EnqueueOptions:
+    options = EnqueueOptions(
+        workflow_name=_WORKFLOW,
+        queue_name=_QUEUE,
+        queue_partition_key=task.key,
+        app_version=_VERSION,
+        serialization_type=_JSON,
+    )
+    if delay is not None:
+        options["delay_seconds"] = delay
+    return options
+
+
+def _failure(error: Exception) -> _Failure:
+    """Say why in words that hold no content: our own messages never do, those of others may."""
+    name = type(error).__name__
+    if isinstance(error, TrdError):
+        reason = f"{name}: {error}"[:_REASON_LENGTH]
+        return _Failure(reason, passing=isinstance(error, ServerError))
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return _Failure(f"{name}{where}", passing=True)
+
+
+def _job(status: WorkflowStatus) -> Job:
+    kind, reference, cause, attempt = status.input["args"] if status.input else ("", "", "", 0)
+    state = _STATES[status.status]
+    return Job(
+        id=status.workflow_id,
+        kind=kind,
+        reference=reference,
+        cause=cause,
+        state=state,
+        attempts=attempt - 1 if state is State.WAITING else attempt,
+        created=_instant(status.created_at or 0),
+        finished=_instant(status.completed_at) if status.completed_at else None,
+        reason=_reason(status) if state is State.FAILED else None,
+    )
+
+
+def _reason(status: WorkflowStatus) -> str:
+    match status.status:
+        case "CANCELLED":
+            return "cancelled from outside"
+        case "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
+            return f"the process ended during each of {_CRASHES} tries"
+        case _:
+            return str(getattr(status.error, "message", None) or type(status.error).__name__)
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _executor(slot: int) -> str:
+    return f"slot-{slot}"
+
+
+def _slot_number(executor: str | None) -> int | None:
+    found = re.fullmatch(r"slot-(\d+)", executor or "")
+    return int(found[1]) if found else None
+
+
+class _OncePerMinute(logging.Filter):
+    """Let each place of DBOS speak once a minute: it warns at every poll while the database is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spoke: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop repetitions, and the failure of a job, which is logged here in one line."""
+        if record.exc_info and isinstance(record.exc_info[1], _JobFailed):
+            return False
+        place, now = (record.pathname, record.lineno), time.monotonic()
+        if now - self._spoke.get(place, -math.inf) < 60:  # noqa: PLR2004 - a minute
+            return False
+        self._spoke[place] = now
+        return True
+
+
+def _quiet_dbos() -> None:
+    """Let DBOS log through the application's handlers, warnings only."""
+    logger = logging.getLogger("dbos")
+    if not any(isinstance(one, _OncePerMinute) for one in logger.filters):
+        logger.addFilter(_OncePerMinute())
+        logger.addHandler(logging.NullHandler())  # else DBOS adds a console handler of its own
+        logger.setLevel(logging.WARNING)
+
+
+class _Database:
+    """What differs between SQLite and PostgreSQL.
+
+    A slot is the place of one working process. Its number names the process to DBOS, so that whoever has
+    the slot next takes up what the last one left; it is held by a lock that ends with the process.
+    """
+
+    schema: ClassVar[str | None]
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def prepare(self) -> None:
+        """Make the database ready to be opened."""
+
+    def engine(self, *, synchronous: Literal["FULL", "NORMAL"]) -> sa.Engine:
+        """Open a pool of connections; with FULL, a commit that returned outlives a power failure."""
+        raise NotImplementedError
+
+    def one_writer(self, connection: sa.Connection) -> None:
+        """Keep others from adding jobs until this transaction ends, so that none adds what waits already."""
+        raise NotImplementedError
+
+    def take_slot(self) -> int:
+        """Return the slot of this process: the one it holds, had, or the lowest that is free."""
+        raise NotImplementedError
+
+    def leave_slot(self) -> None:
+        """Give up the slot."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def borrowed(self, slot: int) -> Iterator[bool]:
+        """Try to hold the slot of another process; yields whether it is free, so that process is gone."""
+        del slot
+        yield False
+
+
+class _Sqlite(_Database):
+    """One file and one working process."""
+
+    schema = None
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._path = Path(sa.make_url(url).database or "")
+        self._lock: sqlite3.Connection | None = None
+
+    def prepare(self) -> None:
+        """Create the file, for its owner's eyes only, with a log that readers and a writer share."""
+        self._path.touch(mode=0o600)
+        connection = sqlite3.connect(self._path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
+
+    def engine(self, *, synchronous: Literal["FULL", "NORMAL"]) -> sa.Engine:
+        """Set what DBOS sets, and how far a commit waits for the disk."""
+        engine = sa.create_engine(self.url, pool_size=10, hide_parameters=True)
+
+        @sa.event.listens_for(engine, "connect")
+        def _set_up(connection: sqlite3.Connection, _: object) -> None:
+            connection.isolation_level = "IMMEDIATE"
+            for pragma in ("busy_timeout=30000", "foreign_keys=ON", f"synchronous={synchronous}"):
+                connection.execute(f"PRAGMA {pragma}")
+
+        return engine
+
+    def one_writer(self, connection: sa.Connection) -> None:
+        """SQLite has one writer at a time anyway, once the transaction says that it will write."""
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def take_slot(self) -> int:
+        """Lock a file beside the database; raises `SetupError` when another process has."""
+        if self._lock is None:
+            lock = sqlite3.connect(f"{self._path}.lock", timeout=0, check_same_thread=False)
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                lock.close()
+                raise SetupError(
+                    "another process works on this SQLite queue; several need PostgreSQL (TRD_DATABASE_URL)"
+                ) from None
+            self._lock = lock
+        return 1
+
+    def leave_slot(self) -> None:
+        """Unlock the file."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+class _Postgres(_Database):
+    """One database and any number of processes, each with a session that holds its slot."""
+
+    schema = "dbos"
+    _LOCKS: Final = 0x747264  # the class of this application's advisory locks; 0 in it is the writer's
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._session: sa.Connection | None = None
+        self._slot: int | None = None
+
+    def engine(self, *, synchronous: Literal["FULL", "NORMAL"]) -> sa.Engine:
+        """Commit as the server is set; `synchronous` is not weakened, as others may see the commit."""
+        del synchronous
+        return self._engine(pool_size=10, max_overflow=10, pool_pre_ping=True)
+
+    def one_writer(self, connection: sa.Connection) -> None:
+        """Lock until the commit, across processes."""
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(self._LOCKS, 0)))
+
+    def take_slot(self) -> int:
+        """Hold a lock for as long as the session lives; another session tries for the same slot first."""
+        if self._session is not None and self._slot is not None:
+            try:
+                self._session.execute(sa.text("SELECT 1"))
+            except SQLAlchemyError:
+                self._drop_session()
+            else:
+                return self._slot
+        self._session = self._connect()
+        had = [] if self._slot is None else [self._slot]
+        self._slot = next(number for number in itertools.chain(had, itertools.count(1)) if self._lock(number))
+        return self._slot
+
+    def leave_slot(self) -> None:
+        """End the session, and the lock with it."""
+        self._drop_session()
+        self._slot = None
+
+    @contextlib.contextmanager
+    def borrowed(self, slot: int) -> Iterator[bool]:
+        """Hold the lock for the length of the block."""
+        free = self._lock(slot)
+        try:
+            yield free
+        finally:
+            if free:
+                self._scalar(sa.func.pg_advisory_unlock(self._LOCKS, slot))
+
+    def _lock(self, number: int) -> bool:
+        return bool(self._scalar(sa.func.pg_try_advisory_lock(self._LOCKS, number)))
+
+    def _scalar(self, function: sa.Function[Any]) -> object:
+        if self._session is None:
+            raise SetupError("the queue's session is closed")
+        return self._session.execute(sa.select(function)).scalar()
+
+    def _connect(self) -> sa.Connection:
+        """Open a session that the server ends within half a minute when this machine is gone."""
+        session = self._engine(poolclass=sa.NullPool, isolation_level="AUTOCOMMIT").connect()
+        for setting in (
+            "tcp_keepalives_idle = 10",
+            "tcp_keepalives_interval = 5",
+            "tcp_keepalives_count = 3",
+        ):
+            session.execute(sa.text(f"SET {setting}"))
+        return session
+
+    def _drop_session(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session.engine.dispose()
+            self._session = None
+
+    def _engine(self, **options: Any) -> sa.Engine:
+        return sa.create_engine(
+            sa.make_url(self.url).set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
+            connect_args={
+                "application_name": _APPLICATION,
+                "connect_timeout": 5,
+                "options": "-c idle_in_transaction_session_timeout=60000",
+            },
+            **options,
+        )
+
+
+def _database(url: str) -> _Database:
+    try:
+        backend = sa.make_url(url).get_backend_name()
+    except ArgumentError:
+        backend = ""
+    match backend:
+        case "sqlite":
+            return _Sqlite(url)
+        case "postgresql":
+            return _Postgres(url)
+        case _:
+            raise SettingsError(
+                "TRD_DATABASE_URL: not an address that starts with postgresql:// or sqlite:///"
+            )
+
+
+def _waiting_keys(schema: str | None, keys: Sequence[str]) -> sa.CompoundSelect[Any]:
+    """Select which of these keys have a job that waits.
+
+    The statuses are written out, here and below, as DBOS's partial indexes are found only so.
+    """
+    jobs = _jobs_table(schema)
+    ours = sa.select(jobs.c.queue_partition_key).where(
+        jobs.c.queue_name == _QUEUE, jobs.c.queue_partition_key.in_(keys)
+    )
+    enqueued = ours.where(_is(jobs, "ENQUEUED", "PENDING"), _is(jobs, "ENQUEUED"))
+    return sa.union_all(enqueued, ours.where(_is(jobs, "DELAYED")))
+
+
+def _open_jobs(schema: str | None) -> sa.CompoundSelect[Any]:
+    """Count the jobs that are not done, by the status DBOS gives them."""
+    jobs = _jobs_table(schema)
+    count = sa.select(jobs.c.status, sa.func.count()).where(jobs.c.name == _WORKFLOW).group_by(jobs.c.status)
+    return sa.union_all(
+        count.where(jobs.c.queue_name == _QUEUE, _is(jobs, "ENQUEUED", "PENDING")),
+        count.where(_is(jobs, "DELAYED")),
+        count.where(_is(jobs, "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")),
+    )
+
+
+def _jobs_table(schema: str | None) -> sa.TableClause:
+    """Name the documented columns of DBOS's table of jobs that no method of its own asks for."""
+    names = ("name", "status", "queue_name", "queue_partition_key")
+    return sa.table("workflow_status", *(sa.column(name, sa.Text) for name in names), schema=schema)
+
+
+def _is(jobs: sa.TableClause, *statuses: str) -> sa.ColumnElement[bool]:
+    written: list[sa.ColumnElement[str]] = [sa.literal_column(f"'{status}'") for status in statuses]
+    return jobs.c.status == written[0] if len(written) == 1 else jobs.c.status.in_(written)

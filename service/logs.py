@@ -1,0 +1,109 @@
+"""Logs: one JSON object a line on standard error, for machines to collect.
+
+What happened is an `Event`; what is told of it is a `Field` of the short list below, and anything else is
+dropped before it is written. No line names a patient. What libraries log is reduced to where it came from,
+since their messages may quote a request.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+
+
+class Event(StrEnum):
+    """Everything that this service logs."""
+
+    STARTED = "service-started"
+    STOPPED = "service-stopped"
+    LISTENING = "service-listening"
+    REVIEWED = "patient-reviewed"
+    REQUEST = "request"
+    UNEXPECTED = "unexpected-error"
+    FHIR_SERVER_FAILED = "fhir-server-failed"
+    QUEUE_FAILED = "queue-failed"
+    LIBRARY = "library-message"
+
+
+class Field(StrEnum):
+    """Everything that a line may say of an event. None of it comes from a record."""
+
+    REQUEST_ID = "request_id"
+    DOOR = "door"
+    METHOD = "method"
+    STATUS = "status"
+    SECONDS = "seconds"
+    DECISION = "decision"
+    REASON = "reason"
+    CARE_PLAN = "care_plan"
+    WRITTEN = "written"
+    ADDRESS = "address"
+    ERROR = "error"
+    PLACE = "place"
+    LOGGER = "logger"
+    VERSION = "version"
+    KNOWLEDGE = "knowledge"
+
+
+_FRAME = frozenset({"event", "level", "timestamp"})
+_ALLOWED = _FRAME | frozenset(Field)
+
+
+def configure_logs(stream: TextIO | None = None) -> None:
+    """Send every log line of this process, libraries included, to a stream (default: standard error)."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _only_allowed,
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.root.handlers[:] = [_FromLibraries()]
+    logging.root.setLevel(logging.WARNING)
+
+
+def log_info(event: Event, **fields: object) -> None:
+    """Log what went as it should."""
+    structlog.get_logger().info(event.value, **fields)
+
+
+def log_warning(event: Event, **fields: object) -> None:
+    """Log what somebody may have to look at."""
+    structlog.get_logger().warning(event.value, **fields)
+
+
+def log_error(event: Event, error: BaseException, **fields: object) -> None:
+    """Log an error by its kind and place; its text may carry what it stumbled over."""
+    structlog.get_logger().error(event.value, error=type(error).__name__, place=place_of(error), **fields)
+
+
+def place_of(error: BaseException) -> str:
+    """The file and line where an error arose."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else "unknown"
+
+
+def _only_allowed(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: value for name, value in line.items() if name in _ALLOWED}
+
+
+class _FromLibraries(logging.Handler):
+    """Takes what libraries log: the logger, the place and the kind of error, never the message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = {"logger": record.name, "place": f"{record.filename}:{record.lineno}"}
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            fields |= {"error": type(error).__name__, "place": place_of(error)}
+        structlog.get_logger().log(record.levelno, Event.LIBRARY.value, **fields)

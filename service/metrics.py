@@ -1,0 +1,69 @@
+"""Metrics in the text format of Prometheus. Labels are enumerations of this service, never an id."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class HookEvent(StrEnum):
+    """What a notification turned out to be."""
+
+    CHANGED = "changed"
+    DELETED = "deleted"
+    SWEEP = "sweep"
+    OWN_WRITE = "own-write"
+    NO_PATIENT = "no-patient"
+    NOT_USED = "type-not-used"
+    UNREADABLE = "unreadable"
+    NOT_STORED = "not-stored"
+
+
+class Metrics:
+    """The counts of one process. Each instance has a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "trd_requests", "Requests answered.", ("door", "status"), registry=self.registry
+        )
+        self._decisions = Counter(
+            "trd_decisions", "Decisions reached.", ("decision", "reason"), registry=self.registry
+        )
+        self._reviews = Histogram(
+            "trd_review_seconds",
+            "Time from the start of a review to its decision.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._hook_events = Counter(
+            "trd_hook_events", "Notifications received, entry by entry.", ("kind",), registry=self.registry
+        )
+        self._queue = Gauge("trd_queue_jobs", "Jobs in the queue.", ("state",), registry=self.registry)
+        for kind in HookEvent:
+            self._hook_events.labels(kind.value)
+
+    def count_request(self, door: str, status: int) -> None:
+        """Count a request; `door` is one of the doors of this service."""
+        self._requests.labels(door, str(status)).inc()
+
+    def count_decision(self, decision: str, reason: str, seconds: float) -> None:
+        """Count a review that reached a decision, and how long it took."""
+        self._decisions.labels(decision, reason).inc()
+        self._reviews.observe(seconds)
+
+    def count_hook_event(self, kind: HookEvent, times: int = 1) -> None:
+        """Count one thing that a notification told."""
+        self._hook_events.labels(kind.value).inc(times)
+
+    def set_queue(self, counts: Mapping[str, int] | None) -> None:
+        """Set the number of jobs in each state; `None` where it is not known, so that no old one stays."""
+        self._queue.clear()
+        for state, count in (counts or {}).items():
+            self._queue.labels(state).set(count)
+
+    def exposition(self) -> bytes:
+        """Everything counted, in the text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,278 @@
+"""Records with clinical defaults, built through the core's own types.
+
+`AS_OF` is a Monday. By default a patient is 46, major depression began in 2024 and is moderate, and a
+medicine is coded, documented at 100 mg a day and was taken from January 2025.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from service.core.assessment import Assessment, assess
+from service.core.courses import Episode
+from service.core.dates import Interval, PartialDate
+from service.core.decision import Decision, decide
+from service.core.exposures import distinct_exposures, settle_interval
+from service.core.findings import Answer, Finding, Reason
+from service.core.knowledge import Criteria, Knowledge, UndocumentedDose
+from service.core.records import (
+    Allergy,
+    ClinicalStatus,
+    Coding,
+    Concept,
+    Depression,
+    DepressionState,
+    Diagnosis,
+    Dose,
+    DoseBasis,
+    Exposure,
+    ExposureStatus,
+    Identified,
+    Medicine,
+    Person,
+    Record,
+    Role,
+    Severity,
+    SuicidalityKind,
+    Unreadable,
+    Verification,
+    VersionedReference,
+)
+from service.core.schedule import Calendar
+from service.core.trials import Trial, find_trials
+from service.knowledge import load_knowledge, mappings_directory
+
+AS_OF = date(2026, 11, 23)
+US = load_knowledge(mappings_directory(), criteria="seed", region="us")
+EU = load_knowledge(mappings_directory(), criteria="seed", region="eu")
+SEED = US.criteria
+DOSE_MUST_BE_DOCUMENTED = replace(SEED, undocumented_dose=UndocumentedDose.INDETERMINATE)
+STRICT_DOSES = replace(SEED, strict_doses=True)
+DOCUMENTED_FAILURES_ONLY = replace(SEED, counted_inferences=frozenset())
+WEEKDAYS = Calendar(frozenset(range(5)), frozenset(), 7)
+
+NOT_DOCUMENTED = Dose(DoseBasis.NOT_DOCUMENTED)
+UNREADABLE_DOSE = Dose(DoseBasis.UNREADABLE)
+
+_ROLES = {
+    "aripiprazole": Role.AUGMENTING,
+    "lithium": Role.AUGMENTING,
+    "quetiapine": Role.AUGMENTING,
+    "esketamine": Role.ESKETAMINE,
+    "ketamine": Role.ESKETAMINE,
+}
+
+
+def with_criteria(criteria: Criteria) -> Knowledge:
+    """The US knowledge under another criteria set."""
+    return replace(US, criteria=criteria)
+
+
+def day(text: str | None) -> PartialDate | None:
+    """A partial date as a record writes it."""
+    return None if text is None else PartialDate.parse(text)
+
+
+def some_day(text: str) -> PartialDate:
+    """A partial date that is there."""
+    return PartialDate.parse(text)
+
+
+def ref(identity: str, kind: str = "MedicationStatement") -> VersionedReference:
+    return VersionedReference(kind, identity, "1")
+
+
+def medicine(name: str = "sertraline", **changes: Any) -> Medicine:
+    """A medicine known by its code."""
+    ingredient = US.ingredients.get(name)
+    role = _ROLES.get(name, Role.ANTIDEPRESSANT)
+    never = ingredient.not_a_trial if ingredient and role is Role.ANTIDEPRESSANT else None
+    return replace(
+        Medicine(name, Identified.CODED, role, ingredient=name, not_a_trial=never),
+        **changes,
+    )
+
+
+def unnamed(identified: Identified = Identified.UNRESOLVED, label: str = "medicine not named") -> Medicine:
+    """A medicine that cannot be told; a conflict is about an antidepressant."""
+    role = Role.ANTIDEPRESSANT if identified is Identified.CONFLICT else Role.OTHER
+    return Medicine(label, identified, role)
+
+
+def exposure(
+    what: str | Medicine = "sertraline",
+    *,
+    start: str | None = "2025-01-01",
+    end: str | None = None,
+    mg: float | tuple[float, float] | Dose = 100,
+    **changes: Any,
+) -> Exposure:
+    """A statement: ended where it has an end, else active."""
+    if isinstance(mg, Dose):
+        dose = mg
+    else:
+        low, high = mg if isinstance(mg, tuple) else (mg, mg)
+        dose = Dose(DoseBasis.DOCUMENTED, low, high)
+    named = medicine(what) if isinstance(what, str) else what
+    identity = f"{named.ingredient or named.label}-{start}-{end}".replace(" ", "-")
+    built = Exposure(
+        medicine=named,
+        period=Interval(day(start), day(end)),
+        status=ExposureStatus.ENDED if end else ExposureStatus.ACTIVE,
+        dose=dose,
+        evidence=(ref(changes.pop("id", identity)),),
+    )
+    return replace(built, **changes)
+
+
+def settled(
+    *exposures: Exposure, as_of: date = AS_OF, criteria: Criteria = SEED
+) -> tuple[Exposure, ...]:
+    """Exposures as the trials see them: their ends settled, copies folded."""
+    return distinct_exposures(
+        tuple(replace(e, period=settle_interval(e, as_of, criteria)) for e in exposures)
+    )
+
+
+def episode(
+    start: str = "2024-01-01", *, active: Finding = Finding.MET, assumed: bool = False
+) -> Episode:
+    return Episode(some_day(start), AS_OF, assumed=assumed, active=active)
+
+
+def trials(
+    *exposures: Exposure, criteria: Criteria = SEED, during: Episode | None = None
+) -> tuple[Trial, ...]:
+    """The trials that the exposures amount to."""
+    return find_trials(
+        settled(*exposures, criteria=criteria), during or episode(), with_criteria(criteria)
+    )
+
+
+def trial(*exposures: Exposure, criteria: Criteria = SEED, during: Episode | None = None) -> Trial:
+    """The trial of the first exposure's medicine."""
+    wanted = exposures[0].medicine
+    found = trials(*exposures, criteria=criteria, during=during)
+    return next(t for t in found if t.name in {wanted.ingredient, wanted.label})
+
+
+def condition(**changes: Any) -> Diagnosis:
+    """An active, confirmed condition of no interest."""
+    identity = changes.pop("id", "condition")
+    return replace(
+        Diagnosis(
+            label="condition",
+            clinical_status=ClinicalStatus.ACTIVE,
+            verification=Verification.CONFIRMED,
+            evidence=(ref(identity, "Condition"),),
+        ),
+        **changes,
+    )
+
+
+def depression(
+    state: DepressionState = DepressionState.MDD,
+    severity: Severity | None = Severity.MODERATE,
+    *,
+    onset: str | None = "2024-01-01",
+    psychotic: bool = False,
+    **changes: Any,
+) -> Diagnosis:
+    """An active, confirmed depression."""
+    stated = changes.pop("recorded", None)
+    return condition(
+        **{
+            "id": "depression",
+            "label": "depression",
+            "depression": Depression(state, severity, psychotic),
+            "onset": day(onset),
+            "recorded": day(stated),
+        }
+        | changes
+    )
+
+
+def suicidality(
+    kind: SuicidalityKind = SuicidalityKind.IDEATION, recorded: str | None = "2026-11-20", **changes: Any
+) -> Diagnosis:
+    return condition(**{"id": "suicidality", "suicidality": kind, "recorded": day(recorded)} | changes)
+
+
+def safety_condition(group: str, **changes: Any) -> Diagnosis:
+    return condition(**{"id": group, "safety": (group,)} | changes)
+
+
+def allergy(group: str = "hypersensitivity", **changes: Any) -> Allergy:
+    identity = changes.pop("id", "allergy")
+    return replace(
+        Allergy(
+            group,
+            ClinicalStatus.ACTIVE,
+            Verification.CONFIRMED,
+            by_text=False,
+            evidence=(ref(identity, "AllergyIntolerance"),),
+        ),
+        **changes,
+    )
+
+
+def unreadable(kind: str, element: str = "code") -> Unreadable:
+    return Unreadable(ref("unreadable", kind), element)
+
+
+def person(born: str | None = "1980-05-05", **changes: Any) -> Person:
+    return replace(Person(ref("1", "Patient"), born=day(born)), **changes)
+
+
+TWO_FAILURES = (
+    exposure("sertraline", start="2025-01-01", end="2025-03-31"),
+    exposure("venlafaxine", start="2025-04-10", end="2025-08-31", mg=150),
+)
+
+
+def record(*entries: Exposure | Diagnosis | Allergy | Unreadable, **changes: Any) -> Record:
+    """A record of one patient with these entries."""
+    return replace(
+        Record(
+            person(),
+            exposures=tuple(e for e in entries if isinstance(e, Exposure)),
+            diagnoses=tuple(e for e in entries if isinstance(e, Diagnosis)),
+            allergies=tuple(e for e in entries if isinstance(e, Allergy)),
+            unreadable=tuple(e for e in entries if isinstance(e, Unreadable)),
+        ),
+        **changes,
+    )
+
+
+def resistant(*more: Exposure | Diagnosis | Allergy | Unreadable, **changes: Any) -> Record:
+    """A record that meets treatment resistance, with more entries."""
+    return record(depression(), *TWO_FAILURES, *more, **changes)
+
+
+def acute(*more: Exposure | Diagnosis | Allergy | Unreadable, **changes: Any) -> Record:
+    """A record that meets acute suicidality alone, with more entries."""
+    return record(depression(), suicidality(), exposure(start="2026-11-01"), *more, **changes)
+
+
+def assessed(of: Record, *, knowledge: Knowledge = US, as_of: date = AS_OF) -> Assessment:
+    return assess(of, knowledge, as_of)
+
+
+def decided(
+    of: Record, *, knowledge: Knowledge = US, calendar: Calendar = WEEKDAYS, as_of: date = AS_OF
+) -> Decision:
+    return decide(of, knowledge, calendar, as_of)
+
+
+def criterion(found: Assessment, criterion_id: str) -> Answer:
+    """The answer to one criterion, whichever pathway asks for it."""
+    return next(c.answer for p in found.pathways for c in p.criteria if c.id == criterion_id)
+
+
+def codes(reasons: Iterable[Reason]) -> list[str]:
+    return [reason.code.value for reason in reasons]
+
+
+def coded(system: str, code: str, display: str | None = None, *, text: str | None = None) -> Concept:
+    return Concept((Coding(system, code, display),), text)

@@ -1,0 +1,342 @@
+"""Is major depression there now, how severe is it, and since when."""
+
+from datetime import date
+
+import pytest
+
+from service.core.dates import PartialDate
+from service.core.depression import assess_depression, find_episode, is_ended
+from service.core.findings import Finding
+from service.core.records import (
+    ClinicalStatus,
+    DepressionState,
+    Diagnosis,
+    Record,
+    Severity,
+    Verification,
+)
+from tests.core.builders import AS_OF, SEED, codes, condition, day, depression, record, ref, some_day, unreadable
+
+MDD, PARTIAL = DepressionState.MDD, DepressionState.PARTIAL_REMISSION
+FULL, UNSPECIFIED = DepressionState.REMISSION, DepressionState.UNSPECIFIED
+ACTIVE, REMISSION = ClinicalStatus.ACTIVE, ClinicalStatus.REMISSION
+ENDED, NOT_STATED = ClinicalStatus.ENDED, ClinicalStatus.NOT_STATED
+CONFIRMED, UNPROVEN = Verification.CONFIRMED, Verification.UNPROVEN
+MET, NOT_MET, OPEN = Finding.MET, Finding.NOT_MET, Finding.INDETERMINATE
+
+
+def current(*entries: Diagnosis, of: Record | None = None) -> tuple[str, list[str]]:
+    answer = assess_depression(of or record(*entries), AS_OF).current
+    assert bool(answer.needed) == (answer.finding is OPEN)
+    return (answer.finding.value, codes(answer.reasons))
+
+
+# over or not -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "abatement", "abated", "expected"),
+    [
+        pytest.param(ACTIVE, None, False, NOT_MET, id="active"),
+        pytest.param(ACTIVE, "2025-01-01", False, OPEN, id="active, but abated: a contradiction"),
+        pytest.param(ACTIVE, "2026-11-24", False, NOT_MET, id="active, to abate tomorrow"),
+        pytest.param(ACTIVE, "2026", False, OPEN, id="active, abated perhaps already this year"),
+        pytest.param(ACTIVE, None, True, OPEN, id="active, abated at some time"),
+        pytest.param(NOT_STATED, None, False, NOT_MET, id="no status, no abatement: active"),
+        pytest.param(NOT_STATED, "2026-11-23", False, MET, id="no status, abated today"),
+        pytest.param(NOT_STATED, "2026-11-24", False, NOT_MET, id="no status, to abate tomorrow"),
+        pytest.param(NOT_STATED, "2026", False, OPEN, id="no status, abated perhaps already this year"),
+        pytest.param(NOT_STATED, "2025", False, MET, id="no status, abated last year"),
+        pytest.param(NOT_STATED, None, True, MET, id="no status, abated at some time"),
+        pytest.param(ENDED, None, False, MET, id="resolved or inactive"),
+        pytest.param(REMISSION, None, False, MET, id="in remission"),
+        pytest.param(ENDED, "2027-01-01", False, MET, id="the status decides first"),
+    ],
+)
+def test_is_ended(status: ClinicalStatus, abatement: str | None, abated: bool, expected: Finding) -> None:
+    given = condition(clinical_status=status, abatement=day(abatement), abated=abated)
+    assert is_ended(given, AS_OF) is expected
+
+
+# every state, status and verification ----------------------------------------------------------
+
+ACTIVE_MDD = ("met", ["active-mdd"])
+OVER = ("not-met", ["no-active-mdd"])
+REMITTED = ("not-met", ["in-remission"])
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "verification", "expected"),
+    [
+        (MDD, ACTIVE, CONFIRMED, ACTIVE_MDD),
+        (MDD, ACTIVE, Verification.NOT_STATED, ACTIVE_MDD),
+        (MDD, ACTIVE, UNPROVEN, ("indeterminate", ["mdd-not-confirmed"])),
+        (MDD, NOT_STATED, CONFIRMED, ACTIVE_MDD),
+        (MDD, NOT_STATED, UNPROVEN, ("indeterminate", ["mdd-not-confirmed"])),
+        (MDD, ENDED, CONFIRMED, OVER),
+        (MDD, ENDED, UNPROVEN, OVER),
+        (MDD, REMISSION, CONFIRMED, REMITTED),
+        (MDD, REMISSION, UNPROVEN, OVER),
+        (PARTIAL, ACTIVE, CONFIRMED, ("indeterminate", ["partial-remission"])),
+        (PARTIAL, ACTIVE, UNPROVEN, ("indeterminate", ["partial-remission"])),
+        (PARTIAL, NOT_STATED, CONFIRMED, ("indeterminate", ["partial-remission"])),
+        (PARTIAL, ENDED, CONFIRMED, OVER),
+        (PARTIAL, REMISSION, CONFIRMED, REMITTED),
+        (FULL, ACTIVE, CONFIRMED, REMITTED),
+        (FULL, NOT_STATED, Verification.NOT_STATED, REMITTED),
+        (FULL, REMISSION, CONFIRMED, REMITTED),
+        (FULL, ENDED, CONFIRMED, OVER),
+        (FULL, ACTIVE, UNPROVEN, ("indeterminate", ["mdd-not-confirmed"])),
+        (UNSPECIFIED, ACTIVE, CONFIRMED, ("indeterminate", ["depression-unspecified"])),
+        (UNSPECIFIED, NOT_STATED, UNPROVEN, ("indeterminate", ["depression-unspecified"])),
+        (UNSPECIFIED, ENDED, CONFIRMED, OVER),
+        (UNSPECIFIED, REMISSION, CONFIRMED, OVER),
+    ],
+    ids=lambda value: value.value if isinstance(value, (DepressionState, ClinicalStatus, Verification)) else "",
+)
+def test_one_depression(
+    state: DepressionState,
+    status: ClinicalStatus,
+    verification: Verification,
+    expected: tuple[str, list[str]],
+) -> None:
+    assert current(depression(state, clinical_status=status, verification=verification)) == expected
+
+
+def test_active_beside_an_abatement_is_a_contradiction() -> None:
+    assert current(depression(abatement=day("2026-01-01"))) == ("indeterminate", ["status-contradictory"])
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        pytest.param(record(), ("indeterminate", ["no-conditions-on-record"]), id="no condition at all"),
+        pytest.param(record(condition()), ("not-met", ["no-active-mdd"]), id="other conditions only"),
+        pytest.param(
+            record(condition(suggests_depression=True, recognised=False)),
+            ("indeterminate", ["depression-by-text-only"]),
+            id="depression in words only",
+        ),
+        pytest.param(
+            record(unreadable("Condition")), ("indeterminate", ["unreadable-conditions"]), id="one unreadable"
+        ),
+        pytest.param(
+            record(condition(), unreadable("Condition")),
+            ("indeterminate", ["unreadable-conditions"]),
+            id="one unreadable among others",
+        ),
+        pytest.param(
+            record(unreadable("AllergyIntolerance")),
+            ("indeterminate", ["no-conditions-on-record"]),
+            id="another kind unreadable",
+        ),
+        pytest.param(
+            record(depression(), unreadable("Condition")), ACTIVE_MDD, id="an active MDD is established anyway"
+        ),
+        pytest.param(
+            record(depression(), condition(id="t", suggests_depression=True)), ACTIVE_MDD, id="words add nothing"
+        ),
+        pytest.param(
+            record(depression(), depression(UNSPECIFIED, id="u")), ACTIVE_MDD, id="unspecified beside MDD"
+        ),
+        pytest.param(
+            record(depression(FULL), depression(UNSPECIFIED, id="u")),
+            ("indeterminate", ["depression-unspecified"]),
+            id="unspecified beside a remission",
+        ),
+        pytest.param(
+            record(depression(verification=UNPROVEN), condition(id="t", suggests_depression=True)),
+            ("indeterminate", ["mdd-not-confirmed", "depression-by-text-only"]),
+            id="every doubt is named",
+        ),
+    ],
+)
+def test_records(of: Record, expected: tuple[str, list[str]]) -> None:
+    assert current(of=of) == expected
+
+
+# remission beside an active MDD ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("active", "remission", "expected"),
+    [
+        pytest.param("2025-06-01", "2025-01-01", ACTIVE_MDD, id="before: a relapse"),
+        pytest.param("2025-06-01", "2025-09-01", REMITTED, id="after"),
+        pytest.param("2025-06-01", None, ("indeterminate", ["status-contradictory"]), id="undated remission"),
+        pytest.param(None, "2025-06-01", ("indeterminate", ["status-contradictory"]), id="undated MDD"),
+        pytest.param("2025-06-01", "2025", ("indeterminate", ["status-contradictory"]), id="same year"),
+        pytest.param("2025-06", "2025-05", ACTIVE_MDD, id="the month before"),
+        pytest.param("2025-06", "2025-07", REMITTED, id="the month after"),
+        pytest.param(
+            "2025-06-01", "2025-06-01", ("indeterminate", ["status-contradictory"]), id="the same day: not which last"
+        ),
+    ],
+)
+@pytest.mark.parametrize("coded", [True, False], ids=["remission by code", "remission by status"])
+def test_a_remission_contradicts_unless_it_came_before(
+    active: str | None, remission: str | None, expected: tuple[str, list[str]], coded: bool
+) -> None:
+    state, status = (FULL, ACTIVE) if coded else (MDD, REMISSION)
+    entries = (
+        depression(id="active", onset=None, recorded=active),
+        depression(state, id="remission", onset=None, recorded=remission, clinical_status=status),
+    )
+    assert current(*entries) == expected
+    assert current(*entries[::-1]) == expected
+
+
+def test_the_onset_dates_what_was_never_recorded() -> None:
+    entries = (depression(id="a", onset="2025-06-01"), depression(FULL, id="r", onset="2025-01-01"))
+    assert current(*entries) == ACTIVE_MDD
+
+
+def test_a_partial_remission_after_the_mdd_leaves_it_open() -> None:
+    """Design section 4: partial remission leaves current depression indeterminate."""
+    entries = (
+        depression(id="a", onset=None, recorded="2025-01-01"),
+        depression(PARTIAL, id="p", onset=None, recorded="2026-06-01"),
+    )
+    assert current(*entries)[0] == "indeterminate"
+
+
+def test_a_remission_between_two_relapses_came_before_the_last() -> None:
+    entries = (
+        depression(id="a", onset=None, recorded="2024-01-01"),
+        depression(id="b", onset=None, recorded="2025-06-01"),
+        depression(FULL, id="r", onset=None, recorded="2025-01-01"),
+    )
+    assert current(*entries) == ACTIVE_MDD
+
+
+def test_which_relapse_was_last_may_be_unknown() -> None:
+    """The MDD of 2025 may have been recorded after the remission, or before it."""
+    entries = (
+        depression(id="a", onset=None, recorded="2025"),
+        depression(id="b", onset=None, recorded="2025-03-01"),
+        depression(FULL, id="r", onset=None, recorded="2025-06-01"),
+    )
+    assert current(*entries) == ("indeterminate", ["status-contradictory"])
+
+
+def test_one_undated_mdd_leaves_it_open() -> None:
+    entries = (
+        depression(id="a", onset=None),
+        depression(id="b", onset=None, recorded="2025-06-01"),
+        depression(FULL, id="r", onset=None, recorded="2025-01-01"),
+    )
+    assert current(*entries) == ("indeterminate", ["status-contradictory"])
+
+
+# severity --------------------------------------------------------------------------------------
+
+MILD, MODERATE, SEVERE = Severity.MILD, Severity.MODERATE, Severity.SEVERE
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        pytest.param([depression(severity=MODERATE)], ("met", "moderate-or-severe"), id="moderate"),
+        pytest.param([depression(severity=SEVERE)], ("met", "moderate-or-severe"), id="severe"),
+        pytest.param([depression(severity=MILD)], ("not-met", "mild"), id="mild"),
+        pytest.param([depression(severity=None)], ("indeterminate", "severity-not-stated"), id="not stated"),
+        pytest.param(
+            [depression(severity=MILD), depression(severity=SEVERE, id="b")],
+            ("met", "moderate-or-severe"),
+            id="the worst decides",
+        ),
+        pytest.param(
+            [depression(severity=MILD), depression(severity=None, id="b")],
+            ("indeterminate", "severity-not-stated"),
+            id="mild, and one not stated",
+        ),
+        pytest.param(
+            [depression(severity=SEVERE, clinical_status=ENDED)], ("not-met", "no-active-mdd"), id="over"
+        ),
+        pytest.param(
+            [depression(UNSPECIFIED, severity=SEVERE)],
+            ("indeterminate", "severity-not-stated"),
+            id="of what is not known to be MDD",
+        ),
+        pytest.param([condition()], ("not-met", "no-active-mdd"), id="no depression"),
+        pytest.param([], ("indeterminate", "severity-not-stated"), id="nothing on record"),
+    ],
+)
+def test_severity(entries: list[Diagnosis], expected: tuple[str, str]) -> None:
+    answer = assess_depression(record(*entries), AS_OF).moderate_or_severe
+    assert (answer.finding.value, answer.reasons[0].code.value) == expected
+    assert bool(answer.needed) == (answer.finding is OPEN)
+
+
+# the episode -----------------------------------------------------------------------------------
+
+
+def starts(*entries: Diagnosis, as_of: date = AS_OF) -> tuple[PartialDate, bool]:
+    found, warnings = find_episode(assess_depression(record(*entries), as_of), SEED, as_of)
+    assert bool(warnings) == found.assumed
+    return (found.start, found.assumed)
+
+
+LOOK_BACK = (some_day("2021-11-23"), True)
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        pytest.param([depression(onset="2024-05-01")], (some_day("2024-05-01"), False), id="onset"),
+        pytest.param([depression(onset="2024")], (some_day("2024"), False), id="onset by year"),
+        pytest.param(
+            [depression(onset="2024-05-01"), depression(onset="2025-02-01", id="b")],
+            (some_day("2025-02-01"), False),
+            id="the latest",
+        ),
+        pytest.param(
+            [depression(onset="2025"), depression(onset="2025-03-01", id="b")],
+            (PartialDate(date(2025, 3, 1), date(2025, 12, 31)), False),
+            id="the latest of partial onsets",
+        ),
+        pytest.param(
+            [depression(onset="2024-05-01"), depression(onset=None, id="b")],
+            (some_day("2024-05-01"), False),
+            id="the latest known",
+        ),
+        pytest.param(
+            [depression(onset="2025", recorded="2025-06-10")],
+            (PartialDate(date(2025, 1, 1), date(2025, 6, 10)), False),
+            id="recorded bounds the onset",
+        ),
+        pytest.param(
+            [depression(onset="2025-07-01", recorded="2025-06-10")],
+            (some_day("2025-07-01"), False),
+            id="recorded before the onset bounds nothing",
+        ),
+        pytest.param(
+            [depression(onset="2026")],
+            (PartialDate(date(2026, 1, 1), AS_OF), False),
+            id="this year: by today",
+        ),
+        pytest.param([depression(onset=None, recorded="2025-06-10")], LOOK_BACK, id="recorded is no onset"),
+        pytest.param([depression(onset="2027-01-01")], LOOK_BACK, id="an onset in the future is none"),
+        pytest.param([depression(onset=None)], LOOK_BACK, id="no onset"),
+        pytest.param([], LOOK_BACK, id="no depression"),
+        pytest.param(
+            [depression(onset="2024-05-01"), depression(onset="2025-01-01", id="b", clinical_status=ENDED)],
+            (some_day("2024-05-01"), False),
+            id="a depression that is over does not count",
+        ),
+        pytest.param([depression(UNSPECIFIED, onset="2024-05-01")], LOOK_BACK, id="nor an unspecified one"),
+    ],
+)
+def test_episode(entries: list[Diagnosis], expected: tuple[PartialDate, bool]) -> None:
+    assert starts(*entries) == expected
+
+
+def test_the_look_back_of_a_leap_day() -> None:
+    assert starts(as_of=date(2028, 2, 29)) == (some_day("2023-02-28"), True)
+
+
+def test_the_warning_names_the_depression_without_an_onset() -> None:
+    found, (warning,) = find_episode(assess_depression(record(depression(onset=None)), AS_OF), SEED, AS_OF)
+    assert warning.evidence == (ref("depression", "Condition"),)
+    assert "5 years" in warning.text
+    assert found.active is MET

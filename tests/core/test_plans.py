@@ -1,0 +1,115 @@
+"""What is done with a care plan, given the decision and what is on record."""
+
+from datetime import date
+
+import pytest
+
+from service.core.decision import Propose, ReasonOfDecision, wanted_plan
+from service.core.plans import PlanAction, Wanted, dates_to_keep, reconcile
+from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus
+from service.core.schedule import Unschedulable
+from tests.core.builders import AS_OF, US, acute, assessed, decided, depression, record, ref, resistant
+
+DRAFT, ACTIVE, REVOKED, DELETED = (
+    PlanStatus.DRAFT,
+    PlanStatus.ACTIVE,
+    PlanStatus.REVOKED,
+    PlanStatus.DELETED,
+)
+PROTOCOL = ("us-trd", "1.0.0")
+AHEAD = (date(2026, 11, 30), date(2026, 12, 3))
+
+
+def plan(
+    status: PlanStatus = DRAFT,
+    *,
+    ours: bool = True,
+    edited: bool = False,
+    sessions: tuple[date, ...] = AHEAD,
+    identity: str = "plan",
+) -> PlanOfRecord:
+    return PlanOfRecord(
+        ref(identity, "CarePlan"), status, ours, edited, protocol=PROTOCOL, sessions=sessions
+    )
+
+
+@pytest.mark.parametrize(
+    ("plans", "on_plan", "on_no_plan", "on_undecided"),
+    [
+        pytest.param([], "create", "none", "none", id="none"),
+        pytest.param([plan()], "update", "revoke", "leave", id="ours, draft, unedited"),
+        pytest.param([plan(edited=True)], "leave", "leave", "leave", id="ours, draft, edited"),
+        pytest.param([plan(ACTIVE)], "leave", "leave", "leave", id="ours, active"),
+        pytest.param([plan(PlanStatus.ON_HOLD)], "leave", "leave", "leave", id="ours, on hold"),
+        pytest.param([plan(PlanStatus.UNKNOWN)], "leave", "leave", "leave", id="ours, unknown"),
+        pytest.param([plan(REVOKED)], "create", "none", "none", id="ours, revoked by us"),
+        pytest.param([plan(REVOKED, edited=True)], "leave", "none", "none", id="ours, revoked by a person"),
+        pytest.param([plan(DELETED)], "leave", "none", "none", id="ours, deleted"),
+        pytest.param([plan(PlanStatus.COMPLETED)], "leave", "none", "none", id="ours, completed"),
+        pytest.param([plan(DRAFT, ours=False)], "leave", "leave", "leave", id="another's draft"),
+        pytest.param([plan(ACTIVE, ours=False)], "leave", "leave", "leave", id="another's, active"),
+        pytest.param([plan(REVOKED, ours=False)], "create", "none", "none", id="another's, revoked"),
+        pytest.param(
+            [plan(), plan(ACTIVE, ours=False, identity="other")], "leave", "leave", "leave", id="ours beside another's"
+        ),
+        pytest.param([plan(), plan(identity="second")], "leave", "leave", "leave", id="two drafts of ours"),
+        pytest.param(
+            [plan(REVOKED), plan(DELETED, identity="second")], "leave", "none", "none", id="one was deleted"
+        ),
+    ],
+)
+def test_reconcile(plans: list[PlanOfRecord], on_plan: str, on_no_plan: str, on_undecided: str) -> None:
+    asked = (Wanted.PLAN, Wanted.NO_PLAN, Wanted.UNDECIDED)
+    for given in (plans, plans[::-1]):
+        found = [reconcile(wanted, given) for wanted in asked]
+        assert [r.action.value for r in found] == [on_plan, on_no_plan, on_undecided]
+        assert all(r.why for r in found)
+
+
+@pytest.mark.parametrize("wanted", Wanted)
+@pytest.mark.parametrize("status", PlanStatus)
+@pytest.mark.parametrize("edited", [True, False], ids=["edited", "unedited"])
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "another's"])
+def test_only_our_untouched_draft_is_ever_changed(
+    wanted: Wanted, status: PlanStatus, edited: bool, ours: bool
+) -> None:
+    found = reconcile(wanted, [plan(status, ours=ours, edited=edited)])
+    if found.action in {PlanAction.UPDATE, PlanAction.REVOKE}:
+        assert (ours, edited, status) == (True, False, DRAFT)
+    if found.action is PlanAction.CREATE:
+        assert status not in OPEN_PLAN
+
+
+def test_a_plan_that_we_revoked_is_replaced() -> None:
+    old = plan(REVOKED)
+    assert reconcile(Wanted.PLAN, [old]).replaces == old
+
+
+@pytest.mark.parametrize(
+    ("plans", "expected"),
+    [
+        pytest.param([plan()], AHEAD, id="a draft ahead"),
+        pytest.param([plan(sessions=(AS_OF, *AHEAD))], (AS_OF, *AHEAD), id="a draft from today"),
+        pytest.param([plan(sessions=(date(2026, 11, 22), *AHEAD))], (), id="a draft that has begun"),
+        pytest.param([plan(sessions=())], (), id="a draft without dates"),
+        pytest.param([plan(edited=True)], (), id="an edited draft"),
+        pytest.param([plan(ours=False)], (), id="another's draft"),
+        pytest.param([plan(ACTIVE)], (), id="an active plan"),
+        pytest.param([], (), id="no plan"),
+    ],
+)
+def test_dates_to_keep(plans: list[PlanOfRecord], expected: tuple[date, ...]) -> None:
+    assert dates_to_keep(plans, PROTOCOL, AS_OF) == expected
+    assert dates_to_keep(plans, ("us-trd", "0.9"), AS_OF) == ()
+
+
+def test_what_a_decision_asks_of_the_plan() -> None:
+    assert wanted_plan(decided(resistant())) is Wanted.PLAN
+    assert wanted_plan(decided(acute())) is Wanted.PLAN
+    assert wanted_plan(decided(record(depression()))) is Wanted.UNDECIDED
+    assert wanted_plan(decided(resistant(depression(psychotic=True, id="p")))) is Wanted.UNDECIDED
+    assert wanted_plan(decided(resistant(plans=(plan(ACTIVE),)))) is Wanted.NO_PLAN
+    unscheduled = Propose(
+        assessed(resistant()), ReasonOfDecision.TRD, US.protocols[0], Unschedulable("the clinic is closed")
+    )
+    assert wanted_plan(unscheduled) is Wanted.UNDECIDED

@@ -1,0 +1,138 @@
+"""The cases read from sekmet-fhir, both ways, give the answers that their files give."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from service.core.records import Identified
+from service.errors import NotAssessable, ServerRefused
+from service.fhir.files import read_bundle
+from tests.servers import LoadRefusedError, load, running_sekmet
+from tests.support import (
+    Resource,
+    a_bundle,
+    a_condition,
+    a_long_record,
+    a_patient,
+    a_statement,
+    answer_of,
+    case_answer,
+    case_bundle,
+    case_names,
+    case_reviewer,
+    patient_id_of,
+    reviewed_at,
+    reviewer,
+    run_command,
+)
+
+REFUSED: dict[str, str] = {}
+"""Cases that sekmet-fhir does not take, and why: none so far."""
+LOADED = [name for name in case_names() if name not in REFUSED]
+BOTH_WAYS = pytest.mark.parametrize("searches", [False, True], ids=["everything", "searches"])
+
+
+LONG = a_long_record("long", statements=250, conditions=250)
+DANGLING = [
+    a_patient("dangling"),
+    a_condition("dangling-mdd", "dangling"),
+    a_statement("dangling-statement", "dangling", medication="Medication/nowhere"),
+]
+MERGED = [
+    a_patient("merged", active=False, link=[{"other": {"reference": "Patient/kept"}, "type": "replaced-by"}]),
+    a_patient("kept"),
+]
+
+
+@pytest.fixture(scope="session")
+def sekmet() -> Iterator[str]:
+    """The server with every case on it, each loaded once: sekmet-fhir counts every write as a version."""
+    with running_sekmet() as base:
+        for record in (LONG, DANGLING, MERGED):
+            load(base, record)
+        for name in LOADED:
+            load(base, case_bundle(name))
+        yield base
+
+
+def versioned(resources: list[Resource]) -> list[Resource]:
+    """The resources as a server gives them back after the first write."""
+    return [{**resource, "meta": {"versionId": "1"}} for resource in resources]
+
+
+def answer_from_file(resources: list[Resource]) -> str:
+    return answer_of(reviewer().review(read_bundle(json.dumps(a_bundle(versioned(resources))).encode())))
+
+
+def test_every_case_that_is_not_loaded_is_refused(sekmet: str) -> None:
+    for name in REFUSED:
+        with pytest.raises(LoadRefusedError):
+            load(sekmet, case_bundle(name))
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("name", LOADED)
+async def test_the_server_gives_the_answer_of_the_file(sekmet: str, name: str, searches: bool) -> None:
+    patient = patient_id_of(case_bundle(name))
+    review = await reviewed_at(sekmet, patient, searches=searches, by=case_reviewer(name))
+    assert review.gathered.compartment is not searches
+    assert answer_of(review) == case_answer(name)
+
+
+@BOTH_WAYS
+async def test_a_long_record_is_complete(sekmet: str, searches: bool) -> None:
+    review = await reviewed_at(sekmet, "long", searches=searches)
+    assert len(review.record.exposures) == 250
+    assert len(review.record.diagnoses) == 250
+    assert answer_of(review) == answer_from_file(LONG)
+
+
+@BOTH_WAYS
+async def test_a_medicine_that_is_gone_stays_unresolved(sekmet: str, searches: bool) -> None:
+    review = await reviewed_at(sekmet, "dangling", searches=searches)
+
+    (exposure,) = review.record.exposures
+    assert exposure.medicine.identified is Identified.UNRESOLVED
+    assert answer_of(review) == answer_from_file(DANGLING)
+
+
+@BOTH_WAYS
+async def test_a_merged_patient_names_the_other(sekmet: str, searches: bool) -> None:
+    with pytest.raises(NotAssessable, match=r"^Patient/merged/_history/1: merged into Patient/kept"):
+        await reviewed_at(sekmet, "merged", searches=searches)
+
+
+@BOTH_WAYS
+async def test_an_unknown_patient_is_refused(sekmet: str, searches: bool) -> None:
+    with pytest.raises(ServerRefused) as caught:
+        await reviewed_at(sekmet, "nobody", searches=searches)
+    assert caught.value.status == 404
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_the_command_assesses_a_patient_of_the_server(sekmet: str) -> None:
+    name = "two-documented-failures-propose-treatment"
+    patient = patient_id_of(case_bundle(name))
+
+    done = run_command(
+        "assess", f"Patient/{patient}", "--as-of", "2026-11-23", "--json", TRD_FHIR_BASE_URL=sekmet
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == case_answer(name) + "\n"
+
+
+def test_the_command_reports_a_patient_of_the_server_in_words(sekmet: str) -> None:
+    patient = patient_id_of(case_bundle("two-documented-failures-propose-treatment"))
+    done = run_command("assess", f"Patient/{patient}", TRD_FHIR_BASE_URL=sekmet)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "sertraline" in done.stdout
+
+
+def test_the_command_fails_for_an_unknown_patient(sekmet: str) -> None:
+    done = run_command("assess", "Patient/nobody", TRD_FHIR_BASE_URL=sekmet)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "trd-careplan: GET /fhir/Patient/nobody/$everything: the server answered 404\n"

@@ -1,0 +1,421 @@
+import asyncio
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from service.errors import NotAssessable, ServerError, ServerMisread, ServerRefused, ServerUnreachable
+from service.fhir.client import FhirClient
+from service.fhir.gather import gather
+from service.fhir.read import READ_TYPES
+from service.fhir.sources import Gathered
+from tests.support import (
+    BASE,
+    PretendServer,
+    Resource,
+    a_bundle,
+    a_condition,
+    a_long_record,
+    a_medication,
+    a_patient,
+    a_statement,
+    an_allergy,
+    answer_of,
+    client_of,
+    contents_of,
+    fhir_response,
+    reviewer,
+)
+
+ANN = [
+    a_patient(),
+    a_condition("depression"),
+    a_statement("sertraline"),
+    a_statement("venlafaxine", medication="Medication/capsule"),
+    a_medication("capsule"),
+    an_allergy("penicillin"),
+]
+BOB = [a_patient("bob"), a_condition("bobs", "bob"), a_statement("bobs", "bob"), an_allergy("bobs", "bob")]
+SEARCHED = set(READ_TYPES) - {"Patient", "Medication"}
+ALL_OF_ANN = {
+    "Patient/ann",
+    "Condition/depression",
+    "MedicationStatement/sertraline",
+    "MedicationStatement/venlafaxine",
+    "Medication/capsule",
+    "AllergyIntolerance/penicillin",
+}
+
+
+async def gathered_from(server: PretendServer, patient: str = "ann") -> Gathered:
+    return await gather(client_of(server), patient)
+
+
+def answer_from(gathered: Gathered) -> str:
+    return answer_of(reviewer().review(gathered))
+
+
+# --- which requests -------------------------------------------------------------------------------
+
+
+async def test_a_server_with_everything_is_asked_for_it_and_nothing_else() -> None:
+    server = PretendServer([*ANN, *BOB])
+
+    gathered = await gathered_from(server)
+
+    assert contents_of(gathered) == ALL_OF_ANN
+    kinds = "%2C".join(READ_TYPES)
+    assert server.paths == ["metadata", f"Patient/ann/$everything?_type={kinds}&_count=200"]
+    assert gathered.compartment
+    assert gathered.not_read == ()
+
+
+async def test_a_server_without_everything_is_searched() -> None:
+    server = PretendServer([*ANN, *BOB], everything=False)
+
+    gathered = await gathered_from(server)
+
+    assert contents_of(gathered) == ALL_OF_ANN
+    include = {"MedicationStatement": "&_include=MedicationStatement%3Amedication"}
+    assert set(server.paths[1:]) == {"Patient/ann"} | {
+        f"{kind}?patient=ann&_count=200{include.get(kind, '')}" for kind in SEARCHED
+    }
+    assert len(server.paths) == len(SEARCHED) + 2
+    assert not gathered.compartment
+    assert gathered.not_read == ()
+
+
+async def test_the_searches_run_side_by_side() -> None:
+    server = PretendServer(ANN, everything=False)
+    waiting = 0
+    together = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal waiting
+        if not request.url.path.endswith("metadata"):
+            waiting += 1
+            if waiting == len(SEARCHED) + 1:
+                together.set()
+            await together.wait()
+        return server(request)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    client = FhirClient(BASE, http, seconds=5, attempts=1, connections=len(SEARCHED) + 1)
+    assert contents_of(await gather(client, "ann")) == ALL_OF_ANN
+
+
+async def test_without_an_include_each_medicine_is_read_once() -> None:
+    twice = [*ANN, a_statement("again", medication="Medication/capsule")]
+    server = PretendServer(twice, everything=False, includes=False)
+
+    gathered = await gathered_from(server)
+
+    assert contents_of(gathered) == {*ALL_OF_ANN, "MedicationStatement/again"}
+    assert server.paths.count("Medication/capsule") == 1
+
+
+@pytest.mark.parametrize(
+    "reference", ["Medication/capsule", f"{BASE}/Medication/capsule", "Medication/capsule/_history/3"]
+)
+async def test_a_medicine_that_did_not_come_along_is_read(reference: str) -> None:
+    server = PretendServer(
+        [a_patient(), a_statement("one", medication=reference), a_medication("capsule")],
+        everything=False,
+        includes=False,
+    )
+    gathered = await gathered_from(server)
+    assert "Medication/capsule" in contents_of(gathered)
+    (exposure,) = reviewer().review(gathered).record.exposures
+    assert "venlafaxine" in repr(exposure.medicine)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "#inside",
+        "http://elsewhere.example/fhir/Medication/capsule",
+        "urn:uuid:7d3a0f0e-5a5c-4d0f-9a53-6a2f0f5c1a11",
+        "Substance/capsule",
+        "Medication/",
+        "Medication/../Patient/bob",
+        "Medication/capsule?_format=xml",
+        "Medication/a b",
+        f"Medication/{'a' * 65}",
+        "",
+    ],
+)
+async def test_a_medicine_that_is_not_on_this_server_is_not_asked_for(reference: str) -> None:
+    server = PretendServer([a_patient(), a_statement("one", medication=reference)])
+    gathered = await gathered_from(server)
+    assert len(server.asked) == 2
+    assert len(reviewer().review(gathered).record.exposures) == 1
+
+
+async def test_the_patients_that_are_not_asked_for_stay_out() -> None:
+    server = PretendServer([*ANN, *BOB], everything=False)
+    assert contents_of(await gathered_from(server, "bob")) == {
+        "Patient/bob",
+        "Condition/bobs",
+        "MedicationStatement/bobs",
+        "AllergyIntolerance/bobs",
+    }
+
+
+@pytest.mark.parametrize("everything", [True, False])
+async def test_a_kind_that_the_server_does_not_offer_is_said_to_be_unread(everything: bool) -> None:
+    offered = set(READ_TYPES) - {"AllergyIntolerance"}
+    record = [r for r in ANN if r["resourceType"] != "AllergyIntolerance"]
+
+    gathered = await gathered_from(PretendServer(record, everything=everything, offered=offered))
+
+    assert gathered.not_read == ("AllergyIntolerance",)
+    assert "AllergyIntolerance" in reviewer().review(gathered).record.not_read
+
+
+async def test_both_ways_give_the_same_answer() -> None:
+    by_everything = await gathered_from(PretendServer([*ANN, *BOB]))
+    by_searches = await gathered_from(PretendServer([*ANN, *BOB], everything=False))
+    one_by_one = await gathered_from(PretendServer([*ANN, *BOB], everything=False, includes=False))
+
+    assert answer_from(by_everything) == answer_from(by_searches) == answer_from(one_by_one)
+    assert "venlafaxine" in answer_from(by_everything)
+
+
+# --- pages ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("everything", [True, False])
+@pytest.mark.parametrize("page", [1, 7, 50, 1000])
+async def test_a_long_record_is_complete_whatever_the_pages(everything: bool, page: int) -> None:
+    record = a_long_record("ann", statements=60, conditions=20)
+    gathered = await gathered_from(PretendServer([*record, *BOB], everything=everything, page=page))
+    assert contents_of(gathered) == {f"{r['resourceType']}/{r['id']}" for r in record}
+    assert len(gathered.sources) == len(record)
+
+
+async def test_what_comes_again_on_later_pages_is_taken_once() -> None:
+    first = a_bundle(
+        ANN[:3], kind="searchset", link=[{"relation": "next", "url": f"{BASE}/Patient/ann/$everything?p=2"}]
+    )
+    second = a_bundle(ANN[1:], kind="searchset")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return fhir_response(second if "p" in request.url.params else first)
+
+    gathered = await gathered_from(PretendServer([], answers={"Patient/ann/$everything": answer}))
+
+    assert len(gathered.sources) == len(ANN)
+    assert contents_of(gathered) == ALL_OF_ANN
+    assert not reviewer().review(gathered).record.unreadable
+
+
+@pytest.mark.parametrize("everything", [True, False])
+@pytest.mark.parametrize(
+    ("broken", "kind"),
+    [
+        (lambda: httpx.Response(500), ServerRefused),
+        (lambda: httpx.Response(404), ServerRefused),
+        (lambda: httpx.Response(410), ServerRefused),
+        (lambda: fhir_response(b'{"resourceType":"Bundle","entry":['), ServerMisread),
+    ],
+    ids=["500", "404", "410", "cut off"],
+)
+@pytest.mark.usefixtures("waits")
+async def test_a_page_that_cannot_be_read_leaves_no_record_at_all(
+    everything: bool, broken: Callable[[], httpx.Response], kind: type[ServerError]
+) -> None:
+    record = a_long_record("ann", statements=40, conditions=2)
+    server = PretendServer(record, everything=everything, page=10)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return broken() if request.url.params.get("_offset") == "20" else server(request)
+
+    with pytest.raises(kind):
+        await gather(client_of(answer), "ann")
+
+
+# --- answers that are not complete ----------------------------------------------------------------
+
+
+def everything_answers(bundle: Resource) -> PretendServer:
+    return PretendServer([], answers={"Patient/ann/$everything": lambda _: fhir_response(bundle)})
+
+
+@pytest.mark.parametrize("total", [7, 1000])
+async def test_fewer_resources_than_the_total_are_not_a_record(total: int) -> None:
+    with pytest.raises(ServerMisread, match=rf"6 of {total} resources"):
+        await gathered_from(everything_answers(a_bundle(ANN, total=total)))
+
+
+@pytest.mark.parametrize("total", [None, 0, 4, 6])
+async def test_as_many_resources_as_the_total_or_more_are_a_record(total: int | None) -> None:
+    gathered = await gathered_from(everything_answers(a_bundle(ANN, total=total)))
+    assert contents_of(gathered) == ALL_OF_ANN
+
+
+async def test_included_medicines_do_not_make_up_for_missing_matches() -> None:
+    """A total counts matches only: https://hl7.org/fhir/R4/search.html#total."""
+    bundle = a_bundle([a_statement("venlafaxine", medication="Medication/capsule"), a_medication("capsule")])
+    bundle["entry"][0]["search"] = {"mode": "match"}
+    bundle["entry"][1]["search"] = {"mode": "include"}
+    answers = {"MedicationStatement": lambda _: fhir_response({**bundle, "total": 2})}
+    with pytest.raises(ServerMisread, match="1 of 2 resources"):
+        await gathered_from(PretendServer(ANN, everything=False, answers=answers))
+
+
+def with_outcome(severity: str) -> Resource:
+    bundle = a_bundle(ANN)
+    issue = {"severity": severity, "code": "processing", "diagnostics": "Marigold Testperson"}
+    outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
+    bundle["entry"].append({"resource": outcome, "search": {"mode": "outcome"}})
+    return bundle
+
+
+@pytest.mark.parametrize("severity", ["error", "fatal"])
+async def test_an_error_among_the_results_means_that_they_are_not_complete(severity: str) -> None:
+    with pytest.raises(ServerMisread, match="came with an error") as caught:
+        await gathered_from(everything_answers(with_outcome(severity)))
+    assert "Marigold" not in str(caught.value)
+
+
+@pytest.mark.parametrize("severity", ["warning", "information"])
+async def test_a_warning_among_the_results_is_no_fault(severity: str) -> None:
+    assert contents_of(await gathered_from(everything_answers(with_outcome(severity)))) == ALL_OF_ANN
+
+
+async def test_an_outcome_that_cannot_be_read_is_a_fault() -> None:
+    bundle = a_bundle(ANN)
+    bundle["entry"].append({"resource": {"resourceType": "OperationOutcome", "issue": "Marigold"}})
+    with pytest.raises(ServerMisread, match="outcome that cannot be read"):
+        await gathered_from(everything_answers(bundle))
+
+
+@pytest.mark.parametrize("entry", [{}, {"fullUrl": f"{BASE}/Condition/withheld"}])
+async def test_an_entry_without_a_resource_is_a_fault(entry: Resource) -> None:
+    bundle = a_bundle(ANN)
+    bundle["entry"].append(entry)
+    with pytest.raises(ServerMisread, match="an entry has no resource"):
+        await gathered_from(everything_answers(bundle))
+
+
+@pytest.mark.parametrize("resource", [None, "Marigold", 7, ["Marigold"]])
+async def test_an_entry_that_is_no_resource_is_a_fault(resource: object) -> None:
+    bundle = a_bundle(ANN)
+    bundle["entry"].append({"resource": resource})
+    with pytest.raises(ServerMisread, match="not a FHIR resource") as caught:
+        await gathered_from(everything_answers(bundle))
+    assert "Marigold" not in str(caught.value)
+
+
+async def test_a_resource_of_a_broken_kind_is_kept_to_be_reported() -> None:
+    bundle = a_bundle(ANN)
+    bundle["entry"].append({"resource": {"resourceType": 7, "id": "odd"}})
+    gathered = await gathered_from(everything_answers(bundle))
+    (unreadable,) = reviewer().review(gathered).record.unreadable
+    assert unreadable.element == "resourceType"
+
+
+async def test_kinds_that_were_not_asked_for_are_left_alone() -> None:
+    bundle = a_bundle([*ANN, {"resourceType": "Practitioner", "id": "dr"}])
+    assert contents_of(await gathered_from(everything_answers(bundle))) == ALL_OF_ANN
+
+
+# --- the patient ----------------------------------------------------------------------------------
+
+
+async def test_everything_without_the_patient_is_no_such_patient() -> None:
+    with pytest.raises(ServerRefused, match="no such Patient") as caught:
+        await gathered_from(PretendServer(BOB))
+    assert caught.value.status == 404
+
+
+@pytest.mark.parametrize("everything", [True, False])
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+async def test_a_patient_that_is_refused_is_refused_with_the_status(everything: bool, status: int) -> None:
+    path = "Patient/ann/$everything" if everything else "Patient/ann"
+    server = PretendServer(ANN, everything=everything, answers={path: lambda _: httpx.Response(status)})
+    with pytest.raises(ServerRefused, match=f"the server answered {status}") as caught:
+        await gathered_from(server)
+    assert caught.value.status == status
+    assert "GET /r4/Patient/ann" in str(caught.value)
+
+
+async def test_a_search_that_is_refused_fails_the_whole() -> None:
+    answers = {"AllergyIntolerance": lambda _: httpx.Response(403)}
+    with pytest.raises(ServerRefused, match="GET /r4/AllergyIntolerance: the server answered 403"):
+        await gathered_from(PretendServer(ANN, everything=False, answers=answers))
+
+
+async def test_when_several_searches_fail_one_fault_is_told() -> None:
+    def down(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    answers = dict.fromkeys(["Patient/ann", "Condition", "MedicationStatement"], down)
+    server = PretendServer(ANN, everything=False, answers=answers)
+    with pytest.raises(ServerUnreachable):
+        await gather(client_of(server, attempts=1), "ann")
+
+
+async def test_a_server_that_does_not_say_what_it_can_do_is_not_read() -> None:
+    server = PretendServer(ANN, answers={"metadata": lambda _: httpx.Response(404)})
+    with pytest.raises(ServerRefused, match="GET /r4/metadata"):
+        await gathered_from(server)
+    assert len(server.asked) == 1
+
+
+async def test_everything_may_name_other_patients_whose_records_are_left_out() -> None:
+    linked = a_patient("bob", link=[{"other": {"reference": "Patient/ann"}, "type": "seealso"}])
+    bundle = a_bundle([linked, *BOB[1:], *ANN])
+
+    gathered = await gathered_from(everything_answers(bundle))
+
+    assert answer_from(gathered) == answer_from(await gathered_from(PretendServer(ANN)))
+    assert "bob" not in answer_from(gathered)
+
+
+@pytest.mark.parametrize("stranger", BOB[1:], ids=lambda r: r["resourceType"])
+async def test_a_search_that_returns_somebody_elses_record_stops_the_review(stranger: Resource) -> None:
+    kind = stranger["resourceType"]
+    mixed = a_bundle([r for r in ANN if r["resourceType"] == kind] + [stranger])
+    server = PretendServer(ANN, everything=False, answers={kind: lambda _: fhir_response(mixed)})
+    gathered = await gathered_from(server)
+    with pytest.raises(NotAssessable, match=f"{kind}/bobs"):
+        reviewer().review(gathered)
+
+
+@pytest.mark.parametrize("everything", [True, False])
+async def test_a_merged_patient_names_the_other(everything: bool) -> None:
+    merged = a_patient(link=[{"other": {"reference": "Patient/anna"}, "type": "replaced-by"}])
+    gathered = await gathered_from(PretendServer([merged, a_patient("anna")], everything=everything))
+    with pytest.raises(NotAssessable, match="merged into Patient/anna"):
+        reviewer().review(gathered)
+
+
+# --- medicines by reference -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("everything", [True, False])
+async def test_a_medicine_that_is_gone_stays_unresolved(status: int, everything: bool) -> None:
+    record = [r for r in ANN if r["resourceType"] != "Medication"]
+    answers = {"Medication/capsule": lambda _: httpx.Response(status)}
+    server = PretendServer(record, everything=everything, answers=answers)
+
+    gathered = await gathered_from(server)
+
+    assert "Medication/capsule" in server.paths
+    assert contents_of(gathered) == ALL_OF_ANN - {"Medication/capsule"}
+    record_read = reviewer().review(gathered).record
+    assert {str(exposure.evidence[0]) for exposure in record_read.exposures} == {
+        "MedicationStatement/sertraline",
+        "MedicationStatement/venlafaxine",
+    }
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+@pytest.mark.usefixtures("waits")
+async def test_a_medicine_that_is_withheld_fails_the_whole(status: int) -> None:
+    record = [r for r in ANN if r["resourceType"] != "Medication"]
+    answers = {"Medication/capsule": lambda _: httpx.Response(status)}
+    with pytest.raises(ServerRefused, match="GET /r4/Medication/capsule"):
+        await gathered_from(PretendServer(record, answers=answers))
