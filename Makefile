@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: test check format docs lock integration sandbox bench clean
+.PHONY: test check format docs lock integration demo sandbox bench clean
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=... if it has another name" >&2; exit 1; }
@@ -33,6 +33,9 @@ docs: $(STAMP) ## write the generated documents anew
 
 integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and Maven)
 	$(BIN)/pytest tests/integration
+
+demo: $(STAMP) ## from notification to CarePlan on an embedded FHIR server (FHIR=http://... uses yours, KEEP=1 stays up)
+	$(BIN)/trd-careplan demo $(if $(FHIR),--fhir $(FHIR)) $(if $(KEEP),--keep)
 
 sandbox: $(STAMP) ## a HAPI FHIR server on loopback with the fixture patients (SERVER=sekmet needs no Java)
 	$(BIN)/python -m tests.servers $(or $(SERVER),hapi) $(or $(PORT),8090)

@@ -5,7 +5,7 @@ set -eu
 umask 077
 root=${1:-/secrets}
 
-random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
+random() { head -c 32 /dev/urandom | sha256sum | cut -d ' ' -f 1; }
 
 is_complete() {
   for name in postgres/postgres_password postgres/hapi_password postgres/trd_password \
@@ -16,6 +16,7 @@ is_complete() {
 
 # keep FILE UID VALUE: the file appears whole or not at all, and only its reader may read it.
 keep() {
+  rm -f "$root/$1.new"
   printf '%s' "$3" >"$root/$1.new"
   chmod 0400 "$root/$1.new"
   chown "$2" "$root/$1.new"
@@ -37,4 +38,8 @@ keep hapi/spring.datasource.password "$HAPI_UID" "$hapi_password"
 keep service/TRD_DATABASE_URL "$SERVICE_UID" "postgresql://trd:$trd_password@postgres:5432/trd"
 keep service/TRD_HOOK_SECRET "$SERVICE_UID" "$(random)"
 keep service/TRD_API_TOKEN "$SERVICE_UID" "$(random)"
+is_complete || {
+  echo "the secrets could not be made" >&2
+  exit 1
+}
 echo "secrets made"
