@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,15 +21,12 @@ from rich.table import Table
 
 from service import clock
 from service.answer import AssessmentAnswer, answer_schema
-from service.demo import load_patients, run_demo
 from service.errors import InputError, MappingsError, NotFhir, NotJson, SettingsError, TrdError
 from service.fhir.client import open_client
 from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.fhir.subscriptions import Subscribed, subscribe
-from service.jobs import Job, Jobs, State
 from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
 from service.report import print_report, print_stages
-from service.server import serve_forever
 from service.settings import Settings, load_settings
 from service.workflow import Proposal, Review, Reviewer
 
@@ -181,6 +179,8 @@ async def _propose_on_server(settings: Settings, reviewer: Reviewer, source: str
 @app.command()
 def serve() -> None:
     """Run the service: operations, rest-hooks, health and metrics; stops gracefully on SIGTERM."""
+    from service.server import serve_forever
+
     asyncio.run(serve_forever(load_settings()))
 
 
@@ -201,10 +201,20 @@ async def _subscribe(settings: Settings, endpoint: str) -> list[Subscribed]:
         return await subscribe(client, endpoint, secret)
 
 
+class JobState(StrEnum):
+    """Which jobs to list; `open` ones are not done."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    RUNNING = "running"
+    FAILED = "failed"
+    DONE = "done"
+
+
 @app.command("jobs")
 def list_jobs(
     *,
-    state: Annotated[State | None, typer.Option(help="Only jobs in this state (default: not done).")] = None,
+    state: Annotated[JobState, typer.Option(help="Only jobs in this state.")] = JobState.OPEN,
     retry: Annotated[str | None, typer.Option(metavar="ID", help="Put a failed job back.")] = None,
 ) -> None:
     """List the jobs of the queue, or put a failed one back."""
@@ -216,21 +226,33 @@ def list_jobs(
     table = Table(box=None)
     for heading in ("id", "job", "state", "tries", "since", "reason"):
         table.add_column(heading, overflow="fold")
-    for job in asyncio.run(_jobs(settings, state)):
-        since = f"{job.created:%Y-%m-%d %H:%M:%S}"
-        name = f"{job.kind} {job.reference}"
-        table.add_row(job.id, name, job.state.value, str(job.attempts), since, job.reason or "")
+    for row in asyncio.run(_job_rows(settings, state)):
+        table.add_row(*row)
     Console().print(table)
 
 
-async def _jobs(settings: Settings, state: State | None) -> list[Job]:
+async def _job_rows(settings: Settings, state: JobState) -> list[tuple[str, ...]]:
+    from service.jobs import Jobs, State
+
     async with Jobs(settings.database_url) as queue:
-        if state is not None:
-            return await queue.jobs(state)
-        return [job for job in await queue.jobs() if job.state is not State.DONE]
+        found = await queue.jobs("all" if state is JobState.OPEN else State(state.value))
+    return [
+        (
+            job.id,
+            f"{job.kind} {job.reference}",
+            job.state.value,
+            str(job.attempts),
+            f"{job.created:%Y-%m-%d %H:%M:%S}",
+            job.reason or "",
+        )
+        for job in found
+        if state is not JobState.OPEN or job.state is not State.DONE
+    ]
 
 
 async def _retry(settings: Settings, job_id: str) -> None:
+    from service.jobs import Jobs
+
     async with Jobs(settings.database_url) as queue:
         await queue.retry(job_id)
 
@@ -243,17 +265,14 @@ def demo(
     load_only: Annotated[bool, typer.Option("--load-only", help="Load the patients and end.")] = False,
 ) -> None:
     """Show it all: a FHIR server notifies the service of synthetic patients, and care plans appear."""
+    from service.demo import load_patients, run_demo
+
     settings = load_settings(fhir_base_url=fhir)
     if load_only:
-        typer.echo(f"{asyncio.run(_load_patients(settings))} patients loaded")
+        typer.echo(f"{asyncio.run(load_patients(settings))} patients loaded")
         return
     address = str(settings.fhir_base_url) if settings.fhir_base_url else None
     asyncio.run(run_demo(Console(), settings, fhir=address, keep=keep))
-
-
-async def _load_patients(settings: Settings) -> int:
-    async with open_client(settings) as client:
-        return await load_patients(client, clock.today(settings.timezone))
 
 
 @app.command()

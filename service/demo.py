@@ -134,11 +134,12 @@ async def _watch(console: Console, settings: Settings, address: str, client: Fhi
     console.print(f"[green]All {len(patients)} patients as expected, {seconds:.1f} s after loading began.[/]")
 
 
-async def load_patients(client: FhirClient, today: date) -> int:
-    """Load the patients of the demo and no more; returns how many."""
-    patients = demo_patients(today)
-    for patient in patients:
-        await asyncio.to_thread(load, client.base, patient.bundle)
+async def load_patients(settings: Settings) -> int:
+    """Load the patients of the demo on the configured server and no more; returns how many."""
+    patients = demo_patients(clock.today(settings.timezone))
+    async with open_client(settings) as client:
+        for patient in patients:
+            await asyncio.to_thread(load, client.base, patient.bundle)
     return len(patients)
 
 

@@ -154,7 +154,8 @@ async def _changed_guidance(
     if not shows_depression(decision.assessment):
         return None
     left = intent.why if intent.action is PlanAction.LEAVE else None
-    guidance = render_guidance(decision, intent.plan_id, left)
+    result = None if intent.action is PlanAction.REVOKE else intent.plan_id
+    guidance = render_guidance(decision, result, left)
     known = await _read(client, f"GuidanceResponse/{guidance_id(decision.assessment.patient.id)}")
     if known is None:
         return guidance, None

@@ -105,9 +105,7 @@ class FhirDouble:
         if self.answer is not None:
             return self.answer(bundle)
         entries = [{"response": {"status": "200", "etag": f'W/"{r["meta"]["versionId"]}"'}} for r in stored]
-        return fhir_response(
-            {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
-        )
+        return fhir_response({"resourceType": "Bundle", "type": "transaction-response", "entry": entries})
 
     def _may_follow(self, request: Resource) -> bool:
         wanted = request.get("ifMatch")
@@ -131,5 +129,3 @@ def _capability() -> Resource:
     kinds: list[Resource] = [{"type": kind} for kind in READ_TYPES]
     kinds[0]["operation"] = [{"name": "everything"}]
     return {"resourceType": "CapabilityStatement", "rest": [{"mode": "server", "resource": kinds}]}
-
-

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -283,7 +283,9 @@ async def test_a_plan_replaced_twice_stays_as_it_is(server: FhirDouble) -> None:
 async def test_a_question_that_reopens_leaves_the_draft(server: FhirDouble) -> None:
     await propose(server)
     plan = plan_reference(server)
-    server.change("MedicationStatement/venlafaxine", statusReason=[], status="unknown")
+    server.change(
+        "MedicationStatement/venlafaxine", effectivePeriod={"start": "2025-10", "end": "2025-11-20"}
+    )
 
     done = await propose(server)
 
@@ -297,15 +299,15 @@ async def test_a_question_that_reopens_leaves_the_draft(server: FhirDouble) -> N
 
 # --- what people did ------------------------------------------------------------------------------
 
-WHAT_PEOPLE_DO: dict[str, Callable[[FhirDouble, str], None]] = {
+WHAT_PEOPLE_DO: dict[str, Callable[[FhirDouble, str], object]] = {
     "activated it": lambda server, plan: server.change(plan, status="active"),
     "put it on hold": lambda server, plan: server.change(plan, status="on-hold"),
     "completed it": lambda server, plan: server.change(plan, status="completed"),
     "revoked it": lambda server, plan: server.change(plan, status="revoked"),
     "wrote a note": lambda server, plan: server.change(plan, note=[{"text": "Ask her first"}]),
     "deleted it": lambda server, plan: server.delete(plan),
-    "made their own draft": lambda server, _: server.put(a_plan_of_somebody_else("draft")) and None,
-    "made their own plan": lambda server, _: server.put(a_plan_of_somebody_else()) and None,
+    "made their own draft": lambda server, _: server.put(a_plan_of_somebody_else("draft")),
+    "made their own plan": lambda server, _: server.put(a_plan_of_somebody_else()),
 }
 
 
@@ -424,11 +426,10 @@ UNREADABLE_PLANS: dict[str, Resource] = {
         modifierExtension=[{"url": "http://example.org/x", "valueBoolean": True}]
     ),
     "activities that are no list": a_plan_of_somebody_else(activity={"detail": {}}),
-    "a subject that is nobody": a_plan_of_somebody_else() | {"subject": {"reference": 7}},
 }
 
 
-@pytest.mark.parametrize("fault", ["a modifier", "activities that are no list"])
+@pytest.mark.parametrize("fault", UNREADABLE_PLANS)
 async def test_a_care_plan_that_cannot_be_read_stops_a_new_one(server: FhirDouble, fault: str) -> None:
     server.put(UNREADABLE_PLANS[fault])
 
@@ -538,9 +539,7 @@ MALFORMED: dict[str, Callable[[Resource], httpx.Response]] = {
     "a list": lambda _: fhir_response(b"[]"),
     "entries of another shape": lambda _: fhir_response({"entry": ["x"]}),
     "no text at all": lambda _: fhir_response(b"\xff\xfe"),
-    "a page for people": lambda _: httpx.Response(
-        200, headers={"Content-Type": "text/html"}, content=b"<p>"
-    ),
+    "a page for people": lambda _: httpx.Response(200, headers={"Content-Type": "text/html"}, content=b"<p>"),
 }
 
 
@@ -603,7 +602,3 @@ async def test_a_fault_of_the_server_while_looking_is_raised(server: FhirDouble,
         await reviewer().propose(client_of(failing), "ann")
     assert server.posted == []
     assert waits == []
-
-
-def test_the_double_starts_on_the_day_of_the_cases() -> None:
-    assert date(2026, 11, 23) == AS_OF

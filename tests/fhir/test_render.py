@@ -1,0 +1,647 @@
+"""What is written is FHIR R4: its models, its value sets, its invariants, and what it must say to people."""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import cache
+from itertools import pairwise
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from service.core.decision import Propose
+from service.core.plans import PlanAction
+from service.core.records import PlanOfRecord, PlanStatus, VersionedReference
+from service.core.schedule import Schedule
+from service.fhir.files import read_bundle
+from service.fhir.identity import (
+    CONTENT_DIGEST,
+    EDIT_DIGEST,
+    content_digest,
+    edit_digest,
+    extension_value,
+)
+from service.fhir.r4b import validated
+from service.fhir.render import (
+    render_device,
+    render_guidance,
+    render_plan,
+    render_provenance,
+    render_revoked,
+)
+from service.workflow import Review
+from tests.support import (
+    AS_OF,
+    CASES,
+    Resource,
+    a_bundle,
+    a_condition,
+    a_patient,
+    a_statement,
+    case_bundle,
+    case_names,
+    case_reviewer,
+    resources_of,
+    reviewer,
+)
+
+BORN = {"under 65": "1981-04-12", "65 and over": "1955-04-12"}
+PROTOCOLS = {"us-trd", "us-mdsi", "eu-trd", "eu-trd-65plus", "eu-emergency"}
+XHTML = "{http://www.w3.org/1999/xhtml}"
+
+
+# --- everything that is rendered ------------------------------------------------------------------
+
+
+def expected_of(name: str) -> dict[str, Any]:
+    return tomllib.loads((CASES / name / "expected.toml").read_text(encoding="utf-8"))
+
+
+def reviewed(bundle: Resource, *, region: str = "us", days: int = 0) -> Review:
+    by = reviewer(AS_OF + timedelta(days=days), region=region)
+    return by.review(read_bundle(json.dumps(bundle).encode()))
+
+
+def born(bundle: Resource, day: str) -> Resource:
+    for resource in resources_of(bundle):
+        if resource["resourceType"] == "Patient":
+            resource["birthDate"] = day
+    return bundle
+
+
+@cache
+def proposals() -> dict[str, Propose]:
+    """Every proposal of the cases, in both regions and on both sides of 65."""
+    found = {}
+    for name in case_names():
+        if expected_of(name)["decision"] != "propose":
+            continue
+        for region in ("us", "eu"):
+            for age, day in BORN.items():
+                review = reviewed(born(case_bundle(name), day), region=region)
+                if isinstance(review.decision, Propose):
+                    found[f"{name}-{region}-{age}"] = review.decision
+    return found
+
+
+def schedule_of(decision: Propose) -> Schedule:
+    assert isinstance(decision.schedule, Schedule)
+    return decision.schedule
+
+
+def plan_of(decision: Propose, identity: str = "identity") -> Resource:
+    return render_plan(decision, schedule_of(decision), identity, None)
+
+
+@cache
+def rendered() -> dict[str, Resource]:
+    """Every kind of resource that is written, for every proposal and every other decision of the cases."""
+    everything = {"device": render_device()}
+    target = VersionedReference("CarePlan", "plan", "1")
+    old = PlanOfRecord(
+        VersionedReference("CarePlan", "old", "2"), PlanStatus.REVOKED, ours=True, edited=False
+    )
+    for name, decision in proposals().items():
+        plan = plan_of(decision)
+        everything |= {
+            f"{name}-plan": plan,
+            f"{name}-replacing": render_plan(decision, schedule_of(decision), "identity", old),
+            f"{name}-revoked": render_revoked(plan, "the draft is no longer supported"),
+            f"{name}-guidance": render_guidance(decision, plan["id"]),
+            f"{name}-provenance": render_provenance(decision, [target], "2026-11-23T10:00:00.000+00:00"),
+        }
+    for name in case_names():
+        decided = case_reviewer(name).review(read_bundle(json.dumps(case_bundle(name)).encode())).decision
+        everything[f"{name}-guidance"] = render_guidance(decided, None)
+        everything[f"{name}-provenance"] = render_provenance(
+            decided, [target], "2026-11-23T10:00:00.000+00:00"
+        )
+    return everything
+
+
+@pytest.fixture(params=proposals())
+def proposal(request: pytest.FixtureRequest) -> Propose:
+    return proposals()[request.param]
+
+
+@pytest.fixture(params=rendered())
+def resource(request: pytest.FixtureRequest) -> Resource:
+    return rendered()[request.param]
+
+
+@pytest.fixture
+def plan() -> Resource:
+    return plan_of(proposals()["two-documented-failures-propose-treatment-us-under 65"])
+
+
+def values_at(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a resource with the path of the elements that lead to it."""
+    yield path, value
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from values_at(inner, f"{path}.{key}" if path else key)
+    if isinstance(value, list):
+        for inner in value:
+            yield from values_at(inner, path)
+
+
+def test_every_protocol_is_reached() -> None:
+    assert {decision.protocol.id for decision in proposals().values()} == PROTOCOLS
+
+
+# --- the rules of FHIR ----------------------------------------------------------------------------
+
+REQUEST_STATUS = {"draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"}
+VALUE_SETS = {
+    "CarePlan.status": REQUEST_STATUS,
+    "CarePlan.intent": {"proposal", "plan", "order", "option"},
+    "CarePlan.text.status": {"generated", "extensions", "additional", "empty"},
+    "CarePlan.activity.detail.kind": {
+        "Appointment",
+        "CommunicationRequest",
+        "DeviceRequest",
+        "MedicationRequest",
+        "NutritionOrder",
+        "Task",
+        "ServiceRequest",
+        "VisionPrescription",
+    },
+    "CarePlan.activity.detail.status": {
+        "not-started",
+        "scheduled",
+        "in-progress",
+        "on-hold",
+        "completed",
+        "cancelled",
+        "stopped",
+        "unknown",
+        "entered-in-error",
+    },
+    "CarePlan.activity.detail.scheduledTiming.repeat.periodUnit": {"s", "min", "h", "d", "wk", "mo", "a"},
+    "GuidanceResponse.status": {
+        "success",
+        "data-requested",
+        "data-required",
+        "in-progress",
+        "failure",
+        "entered-in-error",
+    },
+    "GuidanceResponse.dataRequirement.type": {
+        "Patient",
+        "Condition",
+        "MedicationStatement",
+        "Observation",
+        "AllergyIntolerance",
+    },
+    "Provenance.entity.role": {"derivation", "revision", "quotation", "source", "removal"},
+    "Device.status": {"active", "inactive", "entered-in-error", "unknown"},
+    "Device.deviceName.type": {
+        "udi-label-name",
+        "user-friendly-name",
+        "patient-reported-name",
+        "manufacturer-name",
+        "model-name",
+        "other",
+    },
+}
+"""The codes of R4's required bindings at the elements that are written."""
+EXTENSIBLE = {
+    "CarePlan.category.coding.code": {"assess-plan"},
+    "Provenance.agent.type.coding.code": {"assembler"},
+}
+
+
+def test_the_models_of_r4_accept_it(resource: Resource) -> None:
+    assert validated(resource) is resource
+
+
+def test_its_codes_are_in_the_value_sets(resource: Resource) -> None:
+    for path, value in values_at(resource, resource["resourceType"]):
+        allowed = (VALUE_SETS | EXTENSIBLE).get(path)
+        if allowed is not None:
+            assert value in allowed, path
+
+
+def test_every_value_set_is_tried() -> None:
+    seen = {path for r in rendered().values() for path, _ in values_at(r, r["resourceType"])}
+    assert set(VALUE_SETS) | set(EXTENSIBLE) <= seen
+
+
+def test_nothing_in_it_is_empty(resource: Resource) -> None:
+    for path, value in values_at(resource):
+        assert value not in ("", [], {}, None), path
+        if isinstance(value, str):
+            assert value == value.strip(), path
+
+
+def test_its_id_is_a_fhir_id(resource: Resource) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", resource["id"])
+
+
+def test_its_references_are_well_formed_and_contained_ones_resolve(resource: Resource) -> None:
+    """ref-1, dom-2 to dom-5."""
+    contained = resource.get("contained", [])
+    ids = {inner["id"] for inner in contained}
+    found = {value for path, value in values_at(resource) if path.endswith("reference")}
+    local = {reference[1:] for reference in found if reference.startswith("#")}
+    assert local == ids
+    for reference in found:
+        assert re.fullmatch(r"#output|[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}(/_history/[^/]+)?", reference)
+    for inner in contained:
+        assert "contained" not in inner
+        assert not {"versionId", "lastUpdated", "security"} & set(inner.get("meta", {}))
+
+
+def test_periods_and_dates(resource: Resource) -> None:
+    """per-1, and dates as R4 writes them."""
+    for path, value in values_at(resource):
+        if path.endswith(("period", "Period")) and isinstance(value, dict):
+            assert value["start"] <= value["end"]
+        if path.endswith(("event", "created", "DateTime", ".start", ".end")) and isinstance(value, str):
+            assert date.fromisoformat(value).isoformat() == value
+
+
+def test_timings(resource: Resource) -> None:
+    """tim-1 to tim-10, of which only a rhythm in weeks is used."""
+    for path, value in values_at(resource):
+        if path.endswith("scheduledTiming"):
+            assert len(value) == 1, "either events or a rhythm"
+        if path.endswith("scheduledTiming.repeat"):
+            assert set(value) == {"frequency", "period", "periodMax", "periodUnit"}
+            assert 0 < value["period"] <= value["periodMax"]
+            assert value["frequency"] > 0
+
+
+def test_activities_have_a_detail_and_no_reference(proposal: Propose) -> None:
+    """cpl-3."""
+    for activity in plan_of(proposal)["activity"]:
+        assert set(activity) == {"detail"}
+
+
+# --- the narrative --------------------------------------------------------------------------------
+
+TAGS = {"div", "p", "b", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"}
+LANGUAGE = {"lang", "{http://www.w3.org/XML/1998/namespace}lang"}
+
+
+def narrative_of(plan: Resource) -> ET.Element:
+    return ET.fromstring(plan["text"]["div"])  # noqa: S314 - written by the code under test
+
+
+def text_of(plan: Resource) -> str:
+    return "".join(narrative_of(plan).itertext())
+
+
+def test_the_narrative_is_plain_xhtml(resource: Resource) -> None:
+    """txt-1 and txt-2."""
+    if "text" not in resource:
+        return
+    root = narrative_of(resource)
+    assert root.tag == f"{XHTML}div"
+    assert {element.tag.removeprefix(XHTML) for element in root.iter()} <= TAGS
+    assert set(root.attrib) == LANGUAGE
+    assert all(not element.attrib for element in root.iter() if element is not root)
+    assert text_of(resource).strip()
+
+
+def test_the_narrative_says_every_date_and_dose(proposal: Propose) -> None:
+    schedule = schedule_of(proposal)
+    root = narrative_of(plan_of(proposal))
+    rows = [[cell.text for cell in row] for row in root.iterfind(f".//{XHTML}tbody/{XHTML}tr")]
+    assert rows == [
+        [
+            str(s.number),
+            f"{s.date:%a} {s.date.isoformat()}",
+            s.phase,
+            " or ".join(f"{mg} mg" for mg in s.dose_options_mg),
+        ]
+        for s in schedule.sessions
+    ]
+    said = text_of(plan_of(proposal))
+    for point in schedule.decision_points:
+        assert f"{point.date.isoformat()}: {point.text}" in said
+    for words in (schedule.then, *schedule.protocol.tasks, schedule.protocol.before or ""):
+        assert words in said
+
+
+def test_every_caution_stands_in_the_notes_and_the_narrative(proposal: Propose) -> None:
+    plan = plan_of(proposal)
+    notes = [note["text"] for note in plan["note"]]
+    assert notes
+    assert {alert.text for alert in proposal.assessment.alerts} <= set(notes)
+    assert all(note in text_of(plan) for note in notes)
+
+
+def test_a_revoked_plan_says_so_first(plan: Resource) -> None:
+    root = narrative_of(render_revoked(plan, "the draft is no longer supported & <gone>"))
+    first = next(iter(root))
+    assert "".join(first.itertext()) == (
+        "Revoked by the service that proposed it: the draft is no longer supported & <gone>"
+    )
+
+
+def test_a_plan_without_a_narrative_can_be_revoked(plan: Resource) -> None:
+    del plan["text"]
+    assert "text" not in validated(render_revoked(plan, "why"))
+
+
+HOSTILE = "<script>alert('1')</script> & <b onclick=\"x()\">antidepressant"
+
+
+def test_words_of_the_record_are_escaped() -> None:
+    record = [
+        a_patient(),
+        a_condition("depression"),
+        a_statement("sertraline"),
+        a_statement(
+            "venlafaxine",
+            medicationCodeableConcept={
+                "coding": [
+                    {"system": "http://www.nlm.nih.gov/research/umls/rxnorm"}
+                    | {"code": "39786", "display": "venlafaxine"}
+                ]
+            },
+            effectivePeriod={"start": "2025-10-05", "end": "2026-01-31"},
+        ),
+        a_statement("hostile", medicationCodeableConcept={"text": HOSTILE}),
+    ]
+    decision = reviewed(a_bundle(record)).decision
+    assert isinstance(decision, Propose)
+
+    plan = plan_of(decision)
+
+    assert "alert('1')" in text_of(plan), "the words are there, as words"
+    tags = {element.tag.removeprefix(XHTML) for element in narrative_of(plan).iter()}
+    assert tags <= TAGS
+    assert "<script" not in plan["text"]["div"].lower()
+    assert 'onclick="' not in plan["text"]["div"]
+    assert validated(plan)
+
+
+# --- the schedule ---------------------------------------------------------------------------------
+
+
+def sessions_of(plan: Resource) -> list[Resource]:
+    details = [activity["detail"] for activity in plan["activity"]]
+    return [d for d in details if d.get("kind") == "MedicationRequest"]
+
+
+def test_there_is_one_activity_a_session_on_its_date(proposal: Propose) -> None:
+    plan, schedule = plan_of(proposal), schedule_of(proposal)
+    sessions = sessions_of(plan)
+    assert len(sessions) == len(schedule.sessions) == {8: 8, 12: 12}[len(sessions)]
+    for detail, session in zip(sessions, schedule.sessions, strict=True):
+        assert detail["scheduledTiming"] == {"event": [session.date.isoformat()]}
+        assert detail["productCodeableConcept"]["coding"][0]["code"] == "2119365"
+        assert f"session {session.number} of {len(sessions)} ({session.phase})" in detail["code"]["text"]
+        for mg in session.dose_options_mg:
+            assert f"{mg} mg" in detail["description"]
+        for task in schedule.protocol.tasks:
+            assert task in detail["description"]
+
+
+def test_a_quantity_only_where_one_dose_is_fixed(proposal: Propose) -> None:
+    sessions = sessions_of(plan_of(proposal))
+    for detail, session in zip(sessions, schedule_of(proposal).sessions, strict=True):
+        assert "dailyAmount" not in detail
+        fixed = session.dose_options_mg if len(session.dose_options_mg) == 1 else ()
+        quantity = {"unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
+        assert (
+            [detail["quantity"]] if "quantity" in detail else [] == [quantity | {"value": mg} for mg in fixed]
+        )
+    assert ["quantity" in detail for detail in sessions] == [True] + [False] * (len(sessions) - 1)
+
+
+def test_dates_never_go_back_and_lie_within_the_period(proposal: Propose) -> None:
+    plan = plan_of(proposal)
+    timings = [a["detail"]["scheduledTiming"] for a in plan["activity"] if "scheduledTiming" in a["detail"]]
+    dates = [event for timing in timings for event in timing.get("event", [])]
+    assert all(one <= other for one, other in pairwise(dates))
+    assert plan["period"] == {"start": dates[0], "end": dates[-1]}
+
+
+def test_what_comes_before_and_after(proposal: Propose) -> None:
+    details = [activity["detail"] for activity in plan_of(proposal)["activity"]]
+    protocol = proposal.protocol
+    titles = [detail["code"]["text"] for detail in details]
+    assert (titles[0] == "Before the first session") == (protocol.before is not None)
+    assert titles.count("Benefit review") == 1
+    assert titles[-1] == "After the last dated session"
+    assert details[-1]["description"] == protocol.then
+    assert ("scheduledTiming" in details[-1]) == (protocol.then_repeat is not None)
+    assert all(detail["status"] == "not-started" for detail in details)
+
+
+def test_sessions_after_the_benefit_review_hang_on_it(proposal: Propose) -> None:
+    for detail in sessions_of(plan_of(proposal)):
+        hangs = "Only if the benefit review supports it" in detail["description"]
+        assert hangs == ("(maintenance)" in detail["code"]["text"])
+
+
+def test_it_is_a_draft_proposal_about_the_depression(proposal: Propose) -> None:
+    plan, protocol = plan_of(proposal), proposal.protocol
+    assert (plan["status"], plan["intent"], plan["created"]) == ("draft", "proposal", "2026-11-23")
+    assert plan["instantiatesCanonical"][0].endswith(f"/PlanDefinition/{protocol.id}|{protocol.version}")
+    assert plan["title"] == protocol.title
+    (anchor,) = plan["addresses"]
+    assert anchor["reference"] == f"Condition/{proposal.assessment.anchors[0].id}"
+    assert plan["category"][0]["coding"][0]["system"] == (
+        "http://hl7.org/fhir/us/core/CodeSystem/careplan-category"
+    )
+
+
+# --- the assessment on record ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", case_names())
+def test_the_assessment_on_record_has_every_criterion(name: str) -> None:
+    guidance = rendered()[f"{name}-guidance"]
+    expected = expected_of(name)
+    (output,) = guidance["contained"]
+    parameters = {p["name"]: p for p in output["parameter"]}
+    assert parameters["decision-reason"]["valueCode"] == expected["reason"]
+    found = {
+        part["name"]: part["valueCode"]
+        for pathway in expected["pathways"]
+        for part in parameters[pathway]["part"]
+    }
+    assert found == expected["criteria"]
+    required = expected["decision"] == "needs-information"
+    assert guidance["status"] == ("data-required" if required else "success")
+    assert ("dataRequirement" in guidance) == required
+
+
+# --- digests --------------------------------------------------------------------------------------
+
+
+def test_a_plan_carries_the_digests_of_what_it_says(resource: Resource) -> None:
+    if resource["resourceType"] == "CarePlan":
+        assert extension_value(resource, EDIT_DIGEST) == edit_digest(resource)
+        assert extension_value(resource, CONTENT_DIGEST) == content_digest(resource)
+
+
+@pytest.mark.parametrize("days", [1, 2, 7])
+def test_the_day_of_assessment_alone_changes_no_content(days: int) -> None:
+    bundle = case_bundle("two-documented-failures-propose-treatment")
+    today = reviewed(bundle)
+    assert today.intent.plan is not None
+    bundle["entry"].append({"resource": today.intent.plan | {"meta": {"versionId": "1"}}})
+
+    later = reviewed(bundle, days=days)
+
+    assert later.intent.action is PlanAction.NONE
+    assert isinstance(today.decision, Propose)
+    assert isinstance(later.decision, Propose)
+    again = render_plan(later.decision, schedule_of(later.decision), "identity", None)
+    first = render_plan(today.decision, schedule_of(today.decision), "identity", None)
+    assert again["created"] != first["created"]
+    assert extension_value(again, CONTENT_DIGEST) == extension_value(first, CONTENT_DIGEST)
+    guidances = [render_guidance(review.decision, "plan") for review in (today, later)]
+    assert guidances[0]["occurrenceDateTime"] != guidances[1]["occurrenceDateTime"]
+    assert len({extension_value(guidance, CONTENT_DIGEST) for guidance in guidances}) == 1
+
+
+def test_what_is_decided_changes_the_content(plan: Resource) -> None:
+    decision = proposals()["two-documented-failures-propose-treatment-us-under 65"]
+    others = {
+        "protocol": proposals()["two-documented-failures-propose-treatment-eu-under 65"],
+        "age": proposals()["two-documented-failures-propose-treatment-eu-65 and over"],
+        "record": proposals()["strengths-taken-together-add-up-us-under 65"],
+    }
+    later = replace(
+        schedule_of(decision),
+        sessions=tuple(replace(s, date=s.date + timedelta(days=7)) for s in schedule_of(decision).sessions),
+    )
+    plans = [plan, *(plan_of(other) for other in others.values())]
+    plans.append(render_plan(decision, later, "identity", None))
+    assert len({extension_value(p, CONTENT_DIGEST) for p in plans}) == 5
+
+
+def test_the_same_decision_gives_the_same_bytes(proposal: Propose) -> None:
+    assert json.dumps(plan_of(proposal)) == json.dumps(plan_of(proposal))
+
+
+def reversed_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: reversed_keys(inner) for key, inner in reversed(value.items())}
+    return [reversed_keys(item) for item in value] if isinstance(value, list) else value
+
+
+def with_ids(value: Any) -> Any:
+    """The value as a server returns it that gives every element an id."""
+    if isinstance(value, dict):
+        return {"id": "e1"} | {key: with_ids(inner) for key, inner in value.items()}
+    return [with_ids(item) for item in value] if isinstance(value, list) else value
+
+
+def detail(plan: Resource, number: int = 1) -> Resource:
+    """The detail of a session; the first activity is what comes before them."""
+    found: Resource = sessions_of(plan)[number - 1]
+    return found
+
+
+A_SERVER: dict[str, Callable[[Resource], Resource]] = {
+    "other order of keys": reversed_keys,
+    "other order of activities": lambda p: p | {"activity": p["activity"][::-1]},
+    "other order of notes": lambda p: p | {"note": p["note"][::-1]},
+    "meta": lambda p: p | {"meta": {"versionId": "7", "source": "#x", "tag": [{"code": "t"}]}},
+    "narrative": lambda p: p | {"text": {"status": "additional", "div": "<div>x</div>"}},
+    "no narrative": lambda p: {k: v for k, v in p.items() if k != "text"},
+    "created": lambda p: p | {"created": "2026-11-24"},
+    "ids of elements": lambda p: p | {"activity": with_ids(p["activity"]), "period": with_ids(p["period"])},
+    "decimals": lambda p: json.loads(json.dumps(p).replace('"value": 56', '"value": 56.0')),
+    "empty parts": lambda p: p | {"goal": [], "careTeam": None, "note": [*p["note"], {}]},
+    "extensions of others": lambda p: p | {"extension": [*p["extension"], {"url": "http://example.org/x"}]},
+}
+
+
+@pytest.mark.parametrize("what", A_SERVER)
+def test_what_a_server_rewrites_is_no_edit(plan: Resource, what: str) -> None:
+    before = edit_digest(plan)
+    changed = A_SERVER[what](deepcopy(plan))
+    assert changed != plan or what == "other order of keys"
+    assert edit_digest(changed) == before
+
+
+@pytest.mark.parametrize("what", ["other order of keys", "meta", "narrative", "created", "decimals"])
+def test_what_a_server_rewrites_is_no_other_content(plan: Resource, what: str) -> None:
+    assert content_digest(A_SERVER[what](deepcopy(plan))) == content_digest(plan)
+
+
+def ticked(plan: Resource) -> None:
+    detail(plan)["status"] = "completed"
+
+
+def moved(plan: Resource) -> None:
+    detail(plan, 3)["scheduledTiming"]["event"] = ["2026-12-10"]
+
+
+def swapped(plan: Resource) -> None:
+    one, other = detail(plan, 2), detail(plan, 3)
+    one["scheduledTiming"], other["scheduledTiming"] = other["scheduledTiming"], one["scheduledTiming"]
+
+
+def dosed(plan: Resource) -> None:
+    detail(plan, 2)["quantity"] = {"value": 84, "unit": "mg"}
+
+
+def other_dose(plan: Resource) -> None:
+    detail(plan)["quantity"]["value"] = 28
+
+
+def performed_by(plan: Resource) -> None:
+    detail(plan)["performer"] = [{"reference": "Practitioner/1"}]
+
+
+def with_progress(plan: Resource) -> None:
+    plan["activity"][1]["progress"] = [{"text": "Tolerated well"}]
+
+
+def fewer_sessions(plan: Resource) -> None:
+    del plan["activity"][3]
+
+
+def fewer_notes(plan: Resource) -> None:
+    del plan["note"][0]
+
+
+def on(key: str, value: object) -> Callable[[Resource], None]:
+    def edit(plan: Resource) -> None:
+        plan[key] = value
+
+    return edit
+
+
+A_PERSON: dict[str, Callable[[Resource], None]] = {
+    "activated": on("status", "active"),
+    "made it an order": on("intent", "order"),
+    "renamed it": on("title", "Esketamine, adapted"),
+    "reworded it": on("description", "As discussed"),
+    "moved the period": on("period", {"start": "2026-12-07", "end": "2027-02-01"}),
+    "addressed something else": on("addresses", [{"reference": "Condition/other"}]),
+    "set a goal": on("goal", [{"reference": "Goal/1"}]),
+    "named a team": on("careTeam", [{"reference": "CareTeam/1"}]),
+    "wrote a note": on("note", [{"text": "Ask her first"}]),
+    "took a note away": fewer_notes,
+    "ticked a session off": ticked,
+    "moved a session": moved,
+    "swapped two sessions": swapped,
+    "fixed a dose": dosed,
+    "changed a dose": other_dose,
+    "named who gives it": performed_by,
+    "wrote how it went": with_progress,
+    "took a session away": fewer_sessions,
+}
+
+
+@pytest.mark.parametrize("what", A_PERSON)
+def test_what_a_person_changes_is_an_edit(plan: Resource, what: str) -> None:
+    before = edit_digest(plan)
+    A_PERSON[what](plan)
+    assert edit_digest(plan) != before
+    assert validated(plan)
