@@ -6,11 +6,11 @@ import sys
 
 from benchmarks import from_hapi, read_and_decide
 from benchmarks.figures import Figure, table
-from tests.servers import MissingToolError, ServerStartError
+from tests.servers import LoadRefusedError, MissingToolError, ServerStartError
 
 
 def main() -> int:
-    """Measure everything that can be. 0 whatever the figures are; 1 when a server did not start."""
+    """Measure everything that can be. 0 whatever the figures are; 1 when the HAPI server failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
@@ -20,7 +20,7 @@ def main() -> int:
         figures += from_hapi.measure()
     except MissingToolError as error:
         _note(f"from_hapi skipped: {error}")
-    except ServerStartError as error:
+    except (ServerStartError, LoadRefusedError) as error:
         _note(f"from_hapi failed: {error}")
         failed = True
     _show(figures, as_json=arguments.json)

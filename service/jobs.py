@@ -232,7 +232,7 @@ class Jobs:
             DBOS.migrate(self._database.url)
             self._engine = self._database.engine(synchronous="FULL")
             self._client = DBOSClient(system_database_engine=self._engine, application_name=_APPLICATION)
-        except (SQLAlchemyError, sqlite3.Error) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             why = str(getattr(error, "orig", error)).splitlines()[:1]
             raise SetupError(f"the queue's database cannot be opened: {' '.join(why)}") from None
 

@@ -189,8 +189,6 @@ def _days_at(doses: list[tuple[Span, float]], required: float, window: Span) -> 
     An ingredient without a known minimum requires an infinite dose, which only an unknown dose
     may reach: such a trial is never certainly adequate, and never certainly not.
     """
-    if not doses:
-        return 0
     edges = sorted(
         {span[0].toordinal() for span, _ in doses} | {span[1].toordinal() + 1 for span, _ in doses}
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import assert_never
 
 from service.core.courses import Episode
 from service.core.dates import PartialDate, years_before
@@ -47,6 +48,8 @@ def is_ended(diagnosis: Diagnosis, as_of: date) -> Finding:
             if abated:
                 return Finding.MET
             return Finding.INDETERMINATE if maybe_abated else Finding.NOT_MET
+        case _:
+            assert_never(diagnosis.clinical_status)
 
 
 def assess_depression(record: Record, as_of: date) -> DepressionFindings:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import assert_never
 
 from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus, VersionedReference
 
@@ -73,6 +74,8 @@ def _with_draft(wanted: Wanted, draft: PlanOfRecord, replaces: PlanOfRecord | No
         case Wanted.UNDECIDED:
             why = "the record no longer decides; the draft is left for a clinician"
             return Reconciliation(PlanAction.LEAVE, why, draft)
+        case _:
+            assert_never(wanted)
 
 
 def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord]) -> Reconciliation:

@@ -29,6 +29,7 @@ _PERSONS_PART = (
 )
 """What a person could change of a care plan. Not narrative, meta or created, which servers rewrite."""
 
+_EMPTY: tuple[Any, ...] = (None, {}, [])
 _WRITTEN_ANEW = ("id", "meta", "text", "created", "extension", "occurrenceDateTime")
 """What differs between two writings of the same content; the narrative follows from the rest."""
 
@@ -55,7 +56,8 @@ def content_digest(resource: dict[str, Any]) -> str:
 
 def extension_value(resource: dict[str, Any], url: str) -> str | None:
     """The text of an extension of ours, if the resource carries it."""
-    for extension in resource.get("extension") or []:
+    extensions = resource.get("extension")
+    for extension in extensions if isinstance(extensions, list) else []:
         if isinstance(extension, dict) and extension.get("url") == url:
             value = extension.get("valueString")
             return value if isinstance(value, str) else None
@@ -70,9 +72,9 @@ def _normal(value: Any) -> Any:
     """The value as any server may return it: no element ids, no empty parts, lists of parts in one order."""
     if isinstance(value, dict):
         parts = {k: _normal(v) for k, v in value.items() if k not in {"id", "_id"}}
-        return {k: v for k, v in parts.items() if v not in (None, {}, [])}
+        return {k: v for k, v in parts.items() if v not in _EMPTY}
     if isinstance(value, list):
-        items = [_normal(item) for item in value]
+        items = [item for item in map(_normal, value) if item not in _EMPTY]
         return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
     if isinstance(value, float) and value.is_integer():
         return int(value)

@@ -105,6 +105,15 @@ def to_failure_outcome(failure: Failure) -> dict[str, Any]:
     return to_outcome(Severity.ERROR, failure.code, failure.text)
 
 
+def to_bundle_response(interaction: str, entries: int, text: str) -> dict[str, Any]:
+    """The answer to a `transaction` or `batch` all of whose entries went well."""
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": f"{interaction}-response"}
+    if entries:
+        response = {"status": "200 OK", "outcome": to_information_outcome(text)}
+        bundle["entry"] = [{"response": response}] * entries
+    return bundle
+
+
 def to_information_outcome(text: str) -> dict[str, Any]:
     """The OperationOutcome of what went well."""
     return to_outcome(Severity.INFORMATION, IssueType.INFORMATIONAL, text)

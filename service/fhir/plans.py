@@ -51,10 +51,9 @@ def deleted_plan(plan_id: str) -> PlanOfRecord:
 
 
 def _status(status: str | None) -> PlanStatus:
-    try:
-        return PlanStatus(status or "unknown")
-    except ValueError:
-        return PlanStatus.UNKNOWN
+    """The status; what FHIR has no code for is unknown, "deleted" among it."""
+    known = {code.value: code for code in PlanStatus if code is not PlanStatus.DELETED}
+    return known.get(status or "", PlanStatus.UNKNOWN)
 
 
 def _gives_esketamine(view: CarePlanView, knowledge: Knowledge) -> bool:

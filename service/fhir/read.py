@@ -340,9 +340,13 @@ class _Reader:
 
     def _take_plan(self, source: Source) -> None:
         view: CarePlanView = _decode(source)
-        if self._belongs(source, view.subject, "subject"):
+        if not self._belongs(source, view.subject, "subject"):
+            return
+        try:
             plan = read_plan(source, view, self.knowledge)
-            self.plans.extend([plan] if plan else [])
+        except UNDECODABLE:  # the digest of a plan takes in more than its view
+            raise _UnreadableElement("") from None
+        self.plans.extend([plan] if plan else [])
 
     def _verification(self, source: Source, status: ConceptView | None) -> Verification | None:
         """How sure a record is; `None` when it was withdrawn, which is noted."""

@@ -17,6 +17,9 @@ SUBSCRIBED = ("Patient", "Condition", "MedicationStatement", "AllergyIntolerance
 """Kinds of resource whose change can change a decision and that name their patient."""
 
 SECRET_HEADER = "X-Hook-Secret"  # noqa: S105 - the name of a header
+_TELL_OF_DELETIONS = "http://hapifhir.io/fhir/StructureDefinition/subscription-send-delete-messages"
+"""HAPI tells of deletions only when the channel asks for it; other servers pass over the extension."""
+
 _POLLS = 60
 _POLL_SECONDS = 0.5
 
@@ -53,6 +56,7 @@ def render_subscription(kind: str, endpoint: str, secret: str | None) -> dict[st
         "type": "rest-hook",
         "endpoint": endpoint,
         "payload": "application/fhir+json",
+        "extension": [{"url": _TELL_OF_DELETIONS, "valueBoolean": True}],
     }
     if secret is not None:
         channel["header"] = [f"{SECRET_HEADER}: {secret}"]

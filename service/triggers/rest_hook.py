@@ -2,8 +2,9 @@
 
 `PUT {hook}/{Type}/{id}` carries a changed resource, `DELETE {hook}/{Type}/{id}` names a deleted one, a `POST`
 without a body says only that something changed, and a Bundle holds several. What is told is a hint: whose
-record to review is taken from it, and the record is read again. The answer is 200 with an OperationOutcome
-once the event is stored; where it cannot be stored, 503, so that the server tries again.
+record to review is taken from it, and the record is read again. The answer is 200 once the event is stored;
+where it cannot be stored, 503, so that the server tries again. It is an OperationOutcome, but to a
+transaction a Bundle with one for each entry: HAPI 8.8 takes anything else for a failure and sends it again.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from aiohttp import hdrs, web
@@ -18,7 +20,7 @@ from aiohttp import hdrs, web
 from service import clock
 from service.errors import NotFhir, NotJson
 from service.fhir.identity import BASE
-from service.fhir.outcome import to_information_outcome
+from service.fhir.outcome import to_bundle_response, to_information_outcome
 from service.fhir.read import READ_TYPES
 from service.fhir.sources import UNDECODABLE, Source, take_resource
 from service.fhir.views import CodingView, IdentifierView, ReferenceView, View
@@ -52,6 +54,7 @@ class _Entry(View):
 
 
 class _Bundle(View):
+    type: str | None = None
     entry: list[msgspec.Raw] = msgspec.field(default_factory=list)
 
 
@@ -86,6 +89,16 @@ class Notice:
     deleted: dict[str, None] = field(default_factory=dict)
     sweep: bool = False
     kinds: Counter[HookEvent] = field(default_factory=Counter)
+    interaction: str | None = None
+    entries: int = 0
+
+    def to_answer(self) -> dict[str, Any]:
+        """What the sender is told once all of it is stored."""
+        useful = self.patients or self.deleted or self.sweep
+        text = "stored for review" if useful else "nothing in it to review"
+        if self.interaction is None:
+            return to_information_outcome(text)
+        return to_bundle_response(self.interaction, self.entries, text)
 
     def changed(self, patient_id: str) -> None:
         """A patient's record changed."""
@@ -133,10 +146,13 @@ def read_notification(body: bytes, path: tuple[str, str] | None = None) -> Notic
 def _take_bundle(source: Source, notice: Notice) -> None:
     """Take a Bundle entry by entry; one that cannot be read does not hide the others."""
     try:
-        entries = _BUNDLE.decode(source.content).entry
+        bundle = _BUNDLE.decode(source.content)
     except UNDECODABLE:
         raise NotFhir("the Bundle cannot be read") from None
-    for content in entries:
+    notice.entries = len(bundle.entry)
+    if bundle.type in {"transaction", "batch"}:
+        notice.interaction = bundle.type
+    for content in bundle.entry:
         try:
             _take_entry(_ENTRY.decode(content), notice)
         except (*UNDECODABLE, NotJson, NotFhir):
@@ -231,8 +247,7 @@ async def _store(request: web.Request, notice: Notice) -> web.Response:
         raise web.HTTPServiceUnavailable(headers={hdrs.RETRY_AFTER: _RETRY_AFTER}) from None
     for kind, times in notice.kinds.items():
         metrics.count_hook_event(kind, times)
-    useful = notice.patients or notice.deleted or notice.sweep
-    return fhir_response(to_information_outcome("stored for review" if useful else "nothing in it to review"))
+    return fhir_response(notice.to_answer())
 
 
 async def _enqueue(request: web.Request, notice: Notice) -> None:

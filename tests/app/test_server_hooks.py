@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 from hypothesis import given
 from hypothesis import settings as trying
@@ -32,6 +33,14 @@ async def hook_counts(site: Site) -> dict[str, int]:
         line.removeprefix(prefix).split('"} ') for line in text.splitlines() if line.startswith(prefix)
     ]
     return {kind: int(float(count)) for kind, count in counted if float(count)}
+
+
+def outcomes_of(answer: Resource) -> list[Resource]:
+    """The OperationOutcomes of an answer: itself, or one for each entry of a transaction."""
+    if answer["resourceType"] == "Bundle":
+        assert answer["type"] in {"transaction-response", "batch-response"}
+        return [entry["response"]["outcome"] for entry in answer.get("entry", [])]
+    return [answer]
 
 
 async def told(site: Site, text: str, method: str = "PUT", path: str = HOOK, **request: Any) -> None:
@@ -147,6 +156,22 @@ async def test_a_bundle_is_taken_entry_by_entry() -> None:
         "type-not-used": 2,
         "unreadable": 8,
     }
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+async def test_a_transaction_is_answered_as_one(kind: str) -> None:
+    queue = PretendQueue()
+    bundle = a_bundle([a_condition("c", "bea"), a_medication("m")], kind=kind)
+    async with serving(queue=queue) as site:
+        response = await fhir_of(await site.post(HOOK, json=bundle))
+        empty = await fhir_of(await site.post(HOOK, json=a_bundle([], kind=kind)))
+
+    assert queue.patients == ["bea"]
+    assert (response["type"], empty["type"]) == (f"{kind}-response", f"{kind}-response")
+    Bundle.model_validate(response)
+    assert [entry["response"]["status"] for entry in response["entry"]] == ["200 OK", "200 OK"]
+    assert response["entry"][0]["response"]["outcome"]["issue"][0]["diagnostics"] == STORED
+    assert "entry" not in empty  # FHIR knows no empty lists
 
 
 @pytest.mark.parametrize("kind", sorted(OWN_TYPES))
@@ -356,8 +381,9 @@ RESOURCES = st.builds(
     lambda kind, parts: parts | {"resourceType": kind}, WORDS, st.dictionaries(WORDS, JSON, max_size=6)
 )
 BUNDLES = st.builds(
-    lambda entries: {"resourceType": "Bundle", "entry": entries},
+    lambda entries, kind: {"resourceType": "Bundle", "entry": entries, "type": kind},
     st.lists(JSON | st.fixed_dictionaries({"resource": RESOURCES | JSON}), max_size=4) | JSON,
+    st.sampled_from(["transaction", "batch", "history", None]) | JSON,
 )
 BODIES = st.binary(max_size=200) | st.builds(
     lambda value: json.dumps(value).encode(), JSON | RESOURCES | BUNDLES
@@ -380,7 +406,8 @@ def test_whatever_is_sent_gets_a_proper_answer(monkeypatch: pytest.MonkeyPatch) 
         async def exchanged() -> None:
             answer = await site.request(method, path, data=body, headers={"X-Hook-Secret": secret})
             assert answer.status in ({200, 400, 413} if secret == SECRET else {401})
-            OperationOutcome.model_validate(await fhir_of(answer, answer.status))
+            for outcome in outcomes_of(await fhir_of(answer, answer.status)):
+                OperationOutcome.model_validate(outcome)
 
         runner.run(exchanged())
 

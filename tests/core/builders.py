@@ -126,18 +126,14 @@ def exposure(
     return replace(built, **changes)
 
 
-def settled(
-    *exposures: Exposure, as_of: date = AS_OF, criteria: Criteria = SEED
-) -> tuple[Exposure, ...]:
+def settled(*exposures: Exposure, as_of: date = AS_OF, criteria: Criteria = SEED) -> tuple[Exposure, ...]:
     """Exposures as the trials see them: their ends settled, copies folded."""
     return distinct_exposures(
         tuple(replace(e, period=settle_interval(e, as_of, criteria)) for e in exposures)
     )
 
 
-def episode(
-    start: str = "2024-01-01", *, active: Finding = Finding.MET, assumed: bool = False
-) -> Episode:
+def episode(start: str = "2024-01-01", *, active: Finding = Finding.MET, assumed: bool = False) -> Episode:
     return Episode(some_day(start), AS_OF, assumed=assumed, active=active)
 
 
@@ -145,9 +141,7 @@ def trials(
     *exposures: Exposure, criteria: Criteria = SEED, during: Episode | None = None
 ) -> tuple[Trial, ...]:
     """The trials that the exposures amount to."""
-    return find_trials(
-        settled(*exposures, criteria=criteria), during or episode(), with_criteria(criteria)
-    )
+    return find_trials(settled(*exposures, criteria=criteria), during or episode(), with_criteria(criteria))
 
 
 def trial(*exposures: Exposure, criteria: Criteria = SEED, during: Episode | None = None) -> Trial:

@@ -18,8 +18,8 @@ from tests.core.builders import (
     UNREADABLE_DOSE,
     acute,
     assessed,
-    codes,
     coded,
+    codes,
     condition,
     criterion,
     depression,
@@ -48,7 +48,9 @@ def two_trials(of: Record) -> tuple[str, list[str]]:
     ("of", "expected"),
     [
         pytest.param(resistant(), ("met", ["enough-failed-trials"]), id="two failed"),
-        pytest.param(record(depression(), ONE_FAILED), ("not-met", ["too-few-failed-trials"]), id="one failed"),
+        pytest.param(
+            record(depression(), ONE_FAILED), ("not-met", ["too-few-failed-trials"]), id="one failed"
+        ),
         pytest.param(
             record(depression(), ONE_FAILED, exposure("fluoxetine", start="2025-06-01")),
             ("indeterminate", ["failed-trials-undecided"]),
@@ -74,7 +76,9 @@ def two_trials(of: Record) -> tuple[str, list[str]]:
             ("not-met", ["too-few-failed-trials"]),
             id="another medicine",
         ),
-        pytest.param(record(depression()), ("indeterminate", ["no-medicines-on-record"]), id="no medicine at all"),
+        pytest.param(
+            record(depression()), ("indeterminate", ["no-medicines-on-record"]), id="no medicine at all"
+        ),
         pytest.param(
             record(depression(), unreadable("MedicationStatement")),
             ("indeterminate", ["unreadable-medicines"]),
@@ -91,7 +95,9 @@ def two_trials(of: Record) -> tuple[str, list[str]]:
             id="another kind unreadable",
         ),
         pytest.param(
-            resistant(unreadable("MedicationStatement")), ("met", ["enough-failed-trials"]), id="met whatever else"
+            resistant(unreadable("MedicationStatement")),
+            ("met", ["enough-failed-trials"]),
+            id="met whatever else",
         ),
     ],
 )
@@ -219,8 +225,12 @@ def test_a_reference_is_written_with_its_version_where_it_has_one() -> None:
 @pytest.mark.parametrize(
     ("concept", "label", "phrases"),
     [
-        pytest.param(coded("icd-10", "F33", "Depression", text="Low"), "Low", ("Depression", "Low"), id="text first"),
-        pytest.param(coded("icd-10", "F33", "Depression"), "Depression", ("Depression",), id="then a display"),
+        pytest.param(
+            coded("icd-10", "F33", "Depression", text="Low"), "Low", ("Depression", "Low"), id="text first"
+        ),
+        pytest.param(
+            coded("icd-10", "F33", "Depression"), "Depression", ("Depression",), id="then a display"
+        ),
         pytest.param(coded("icd-10", "F33"), "F33", (), id="then a code"),
         pytest.param(Concept(), "", (), id="nothing"),
     ],

@@ -1,6 +1,7 @@
 """Courses: joined over short gaps, days counted once, doses added where they run together."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -30,9 +31,7 @@ def courses(
     *exposures: Exposure, criteria: Criteria = SEED, during: Episode | None = None
 ) -> tuple[Course, ...]:
     ingredient = US.ingredient(exposures[0].medicine.ingredient)
-    return join_courses(
-        settled(*exposures, criteria=criteria), ingredient, during or episode(), criteria
-    )
+    return join_courses(settled(*exposures, criteria=criteria), ingredient, during or episode(), criteria)
 
 
 def days(*exposures: Exposure, criteria: Criteria = SEED, during: Episode | None = None) -> list[object]:
@@ -47,11 +46,11 @@ def _short(of: tuple[int, int]) -> int | tuple[int, int]:
     return of[0] if of[0] == of[1] else of
 
 
-def taken(start: str | None, end: str | None, mg: float = 100, **more: object) -> Exposure:
+def taken(start: str | None, end: str | None, mg: float = 100, **more: Any) -> Exposure:
     return exposure(start=start, end=end, mg=mg, **more)
 
 
-def strength(strength_mg: float, start: str, end: str, **more: object) -> Exposure:
+def strength(strength_mg: float, start: str, end: str, **more: Any) -> Exposure:
     """One tablet a day of a strength."""
     product = medicine(strength_mg=strength_mg, unit="tablet")
     return exposure(product, start=start, end=end, mg=strength_mg, **more)
@@ -203,19 +202,23 @@ QUIET = exposure(end="2025-03-31", mg=NOT_DOCUMENTED)
         pytest.param(
             replace(QUIET, indication=Indication.OTHER), SEED, OPEN, id="another indication: never assumed"
         ),
-        pytest.param(replace(QUIET, indication=Indication.DEPRESSION), SEED, 90, id="for depression: assumed"),
+        pytest.param(
+            replace(QUIET, indication=Indication.DEPRESSION), SEED, 90, id="for depression: assumed"
+        ),
         pytest.param(
             exposure("gepirone", end="2025-03-31", mg=40), SEED, OPEN, id="no minimum dose known: open"
         ),
-        pytest.param(
-            exposure("gepirone", end="2025-03-31", mg=NOT_DOCUMENTED), SEED, OPEN, id="nor assumed"
-        ),
+        pytest.param(exposure("gepirone", end="2025-03-31", mg=NOT_DOCUMENTED), SEED, OPEN, id="nor assumed"),
         pytest.param(exposure(unnamed(), end="2025-03-31"), SEED, OPEN, id="medicine not known: open"),
         pytest.param(exposure("venlafaxine", end="2025-03-31", mg=75), SEED, 90, id="lenient minimum"),
         pytest.param(exposure("venlafaxine", end="2025-03-31", mg=75), STRICT_DOSES, 0, id="strict minimum"),
         pytest.param(exposure("bupropion", end="2025-03-31", mg=150), SEED, 90, id="bupropion, lenient"),
-        pytest.param(exposure("bupropion", end="2025-03-31", mg=150), STRICT_DOSES, 0, id="bupropion, strict"),
-        pytest.param(exposure(end="2025-03-31", mg=50), STRICT_DOSES, 90, id="strict is lenient where none is set"),
+        pytest.param(
+            exposure("bupropion", end="2025-03-31", mg=150), STRICT_DOSES, 0, id="bupropion, strict"
+        ),
+        pytest.param(
+            exposure(end="2025-03-31", mg=50), STRICT_DOSES, 90, id="strict is lenient where none is set"
+        ),
     ],
 )
 def test_what_a_dose_may_stand_for(given: Exposure, criteria: Criteria, adequate: object) -> None:
@@ -277,7 +280,9 @@ def test_the_interval_of_a_course_is_known_only_where_every_date_is() -> None:
     assert known.interval.start == some_day("2025-01")
     assert known.interval.end == some_day("2025-03")
     (unknown,) = courses(
-        taken("2025-01-01", "2025-02-28"), taken(None, None, status=ExposureStatus.ENDED), taken("2025-03-01", None)
+        taken("2025-01-01", "2025-02-28"),
+        taken(None, None, status=ExposureStatus.ENDED),
+        taken("2025-03-01", None),
     )
     assert (unknown.interval.start, unknown.interval.end, unknown.interval.ongoing) == (None, None, True)
 

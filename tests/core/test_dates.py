@@ -1,6 +1,7 @@
 """Partial dates keep their precision; intervals are settled only when every reading agrees."""
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -53,7 +54,7 @@ def test_a_date_keeps_its_precision(text: str, earliest: date, latest: date) -> 
         *("", " ", "2025-", "2025-7", "25-07-04", "2025-07-4", "2025/07/04", "20250704", "04.07.2025"),
         *("2025-13", "2025-00", "2025-07-00", "2025-06-31", "2025-02-29", "2100-02-29", "0000", "0000-01-01"),
         *("10000", "2025-07-04 12:00", "2025-W07", " 2025", "2025 ", "-2025", "unknown", "2025-07T10:00"),
-        *("2025\n", "2025-07-04\n", "２０２５", "٢٠٢٥-٠١-٠١"),
+        *("2025\n", "2025-07-04\n", "\uff12\uff10\uff12\uff15", "\u0662\u0660\u0662\u0665"),
     ],
 )
 def test_what_is_no_date_is_refused(text: str) -> None:
@@ -155,7 +156,7 @@ def test_a_union_has_the_same_days_counted_once(spans: list[Span]) -> None:
 @given(SPANS)
 def test_a_union_never_touches_itself(spans: list[Span]) -> None:
     merged = union(spans)
-    assert all((later[0] - earlier[1]).days > 1 for earlier, later in zip(merged, merged[1:], strict=False))
+    assert all((later[0] - earlier[1]).days > 1 for earlier, later in pairwise(merged))
 
 
 @given(SPANS, st.integers(0, 15))
@@ -167,7 +168,7 @@ def test_joining_fills_only_gaps_up_to_the_limit(spans: list[Span], gap: int) ->
         before = max(d for d in days if d < missing)
         after = min(d for d in days if d > missing)
         assert (after - before).days - 1 <= gap
-    assert all((later[0] - earlier[1]).days - 1 > gap for earlier, later in zip(chains, chains[1:], strict=False))
+    assert all((later[0] - earlier[1]).days - 1 > gap for earlier, later in pairwise(chains))
 
 
 @given(SPANS)
@@ -184,7 +185,9 @@ PARTIAL = st.tuples(st.integers(0, 40), st.integers(0, 10)).map(lambda of: Parti
 
 
 @given(PARTIAL, PARTIAL)
-def test_every_reading_lies_between_the_shortest_and_the_longest(start: PartialDate, end: PartialDate) -> None:
+def test_every_reading_lies_between_the_shortest_and_the_longest(
+    start: PartialDate, end: PartialDate
+) -> None:
     shortest, longest = Interval(start, end).duration_days
     assert longest is not None
     for first in (start.earliest, start.latest):

@@ -101,7 +101,9 @@ def highest(exposures: list[Exposure], read: Reading, day: date) -> float:
 
 def adequate(exposures: list[Exposure], read: Reading, start: date, grace: int) -> tuple[int, int]:
     """Adequate days of the best course, least and most, counted one by one."""
-    taken = sorted({first + timedelta(days=n) for first, last in read for n in range((last - first).days + 1)})
+    taken = sorted(
+        {first + timedelta(days=n) for first, last in read for n in range((last - first).days + 1)}
+    )
     runs = courses_of(taken, grace)
     least = [sum(day >= start and lowest(exposures, read, day) >= MINIMUM for day in run) for run in runs]
     most = [sum(day >= start and highest(exposures, read, day) >= MINIMUM for day in run) for run in runs]
@@ -128,14 +130,18 @@ def test_exact_dates_give_exactly_the_courses(exposures: list[Exposure], began: 
     start = on(began)
     courses = join_courses(tuple(exposures), SERTRALINE, episode_from(start), SHORT_GRACE)
     (read,) = readings(exposures)
-    taken = sorted({first + timedelta(days=n) for first, last in read for n in range((last - first).days + 1)})
+    taken = sorted(
+        {first + timedelta(days=n) for first, last in read for n in range((last - first).days + 1)}
+    )
     runs = courses_of(taken, SHORT_GRACE.grace_days)
     assert [course.days for course in courses] == [(sum(day >= start for day in run),) * 2 for run in runs]
 
 
 @settings(max_examples=100, deadline=None)
 @given(histories(partial=True), st.integers(0, 12), st.integers(0, 3))
-def test_every_reading_of_partial_dates_lies_between(exposures: list[Exposure], began: int, width: int) -> None:
+def test_every_reading_of_partial_dates_lies_between(
+    exposures: list[Exposure], began: int, width: int
+) -> None:
     during = replace(episode_from(on(began)), start=PartialDate(on(began), on(began + width)))
     courses = join_courses(tuple(exposures), SERTRALINE, during, SHORT_GRACE)
     shortest, longest = (max(course.adequate_days[end] for course in courses) for end in (0, 1))

@@ -86,19 +86,25 @@ TRD, ACUTE = ("propose", "trd"), ("propose", "acute-suicidality")
     [
         # row 1
         pytest.param(resistant(person=DEAD), DECEASED, id="deceased"),
-        pytest.param(resistant(EXCLUDING, person=replace(CHILD, deceased=True)), DECEASED, id="deceased child"),
+        pytest.param(
+            resistant(EXCLUDING, person=replace(CHILD, deceased=True)), DECEASED, id="deceased child"
+        ),
         pytest.param(record(person=DEAD), DECEASED, id="deceased, nothing on record"),
         pytest.param(resistant(person=CHILD), MINOR, id="under 18"),
         pytest.param(resistant(EXCLUDING, person=CHILD), MINOR, id="under 18, contraindicated"),
         pytest.param(record(OPEN, REVIEWED, person=CHILD), MINOR, id="under 18, in doubt and to be reviewed"),
         # row 2
         pytest.param(resistant(EXCLUDING), CONTRAINDICATED, id="contraindicated"),
-        pytest.param(resistant(EXCLUDING, REVIEWED), CONTRAINDICATED, id="contraindicated, to be reviewed too"),
+        pytest.param(
+            resistant(EXCLUDING, REVIEWED), CONTRAINDICATED, id="contraindicated, to be reviewed too"
+        ),
         pytest.param(
             resistant(EXCLUDING, plans=IN_TREATMENT), CONTRAINDICATED, id="contraindicated while in treatment"
         ),
         pytest.param(record(OVER, EXCLUDING), CONTRAINDICATED, id="contraindicated and not indicated"),
-        pytest.param(resistant(EXCLUDING, person=AGELESS), CONTRAINDICATED, id="contraindicated, age unknown"),
+        pytest.param(
+            resistant(EXCLUDING, person=AGELESS), CONTRAINDICATED, id="contraindicated, age unknown"
+        ),
         pytest.param(resistant(allergy()), CONTRAINDICATED, id="allergic to ketamine"),
         # row 3
         pytest.param(resistant(plans=IN_TREATMENT), TREATED, id="in treatment"),
@@ -169,7 +175,10 @@ def test_row(of: Record, expected: tuple[str, str]) -> None:
 
 # rows against each other: the lower number wins ------------------------------------------------
 
-ROWS: dict[str, tuple[Diagnosis | Allergy | Unreadable, ...]] = {"contraindicated": (EXCLUDING,), "review": (REVIEWED,)}
+ROWS: dict[str, tuple[Diagnosis | Allergy | Unreadable, ...]] = {
+    "contraindicated": (EXCLUDING,),
+    "review": (REVIEWED,),
+}
 
 
 @pytest.mark.parametrize(
@@ -322,7 +331,10 @@ def test_an_untouched_draft_that_lies_ahead_keeps_its_dates() -> None:
 
 
 def test_every_reason_is_reached() -> None:
-    reached = {row[1] for row in (DECEASED, MINOR, CONTRAINDICATED, TREATED, NOT_INDICATED, REVIEW, MISSING, TRD, ACUTE)}
+    reached = {
+        row[1]
+        for row in (DECEASED, MINOR, CONTRAINDICATED, TREATED, NOT_INDICATED, REVIEW, MISSING, TRD, ACUTE)
+    }
     assert reached == {reason.value for reason in ReasonOfDecision}
 
 

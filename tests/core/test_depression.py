@@ -15,7 +15,18 @@ from service.core.records import (
     Severity,
     Verification,
 )
-from tests.core.builders import AS_OF, SEED, codes, condition, day, depression, record, ref, some_day, unreadable
+from tests.core.builders import (
+    AS_OF,
+    SEED,
+    codes,
+    condition,
+    day,
+    depression,
+    record,
+    ref,
+    some_day,
+    unreadable,
+)
 
 MDD, PARTIAL = DepressionState.MDD, DepressionState.PARTIAL_REMISSION
 FULL, UNSPECIFIED = DepressionState.REMISSION, DepressionState.UNSPECIFIED
@@ -92,7 +103,9 @@ REMITTED = ("not-met", ["in-remission"])
         (UNSPECIFIED, ENDED, CONFIRMED, OVER),
         (UNSPECIFIED, REMISSION, CONFIRMED, OVER),
     ],
-    ids=lambda value: value.value if isinstance(value, (DepressionState, ClinicalStatus, Verification)) else "",
+    ids=lambda value: (
+        value.value if isinstance(value, (DepressionState, ClinicalStatus, Verification)) else ""
+    ),
 )
 def test_one_depression(
     state: DepressionState,
@@ -131,10 +144,14 @@ def test_active_beside_an_abatement_is_a_contradiction() -> None:
             id="another kind unreadable",
         ),
         pytest.param(
-            record(depression(), unreadable("Condition")), ACTIVE_MDD, id="an active MDD is established anyway"
+            record(depression(), unreadable("Condition")),
+            ACTIVE_MDD,
+            id="an active MDD is established anyway",
         ),
         pytest.param(
-            record(depression(), condition(id="t", suggests_depression=True)), ACTIVE_MDD, id="words add nothing"
+            record(depression(), condition(id="t", suggests_depression=True)),
+            ACTIVE_MDD,
+            id="words add nothing",
         ),
         pytest.param(
             record(depression(), depression(UNSPECIFIED, id="u")), ACTIVE_MDD, id="unspecified beside MDD"
@@ -169,7 +186,10 @@ def test_records(of: Record, expected: tuple[str, list[str]]) -> None:
         pytest.param("2025-06", "2025-05", ACTIVE_MDD, id="the month before"),
         pytest.param("2025-06", "2025-07", REMITTED, id="the month after"),
         pytest.param(
-            "2025-06-01", "2025-06-01", ("indeterminate", ["status-contradictory"]), id="the same day: not which last"
+            "2025-06-01",
+            "2025-06-01",
+            ("indeterminate", ["status-contradictory"]),
+            id="the same day: not which last",
         ),
     ],
 )

@@ -42,7 +42,9 @@ def step(
         pytest.param(step((50, 100), times=DAILY), INGREDIENT, mg(50, 100), id="range of amounts"),
         pytest.param(step(50, times=(1, 2)), INGREDIENT, mg(50, 100), id="range of times"),
         pytest.param(step((50, 100), times=(1, 2)), INGREDIENT, mg(50, 200), id="both ranges"),
-        pytest.param(step(100, times=DAILY, as_needed=True), INGREDIENT, mg(0, 100), id="as needed may be none"),
+        pytest.param(
+            step(100, times=DAILY, as_needed=True), INGREDIENT, mg(0, 100), id="as needed may be none"
+        ),
         pytest.param(step(2, "tablet", DAILY), TABLET, mg(100), id="tablets times strength"),
         pytest.param(step(2, "1", DAILY), TABLET, mg(100), id="UCUM unity"),
         pytest.param(step(2, "{tbl}", DAILY), TABLET, mg(100), id="UCUM annotation"),
@@ -50,7 +52,9 @@ def step(
         pytest.param(step(1, "capsule", DAILY), CAPSULE, mg(20), id="capsules"),
         pytest.param(step(1, "patch", DAILY), PATCH, mg(6), id="a patch a day"),
         pytest.param(step(5, "ml", DAILY), SYRUP, mg(100), id="millilitres times concentration"),
-        pytest.param(step(1, "capsule", (1 / 7, 1 / 7)), WEEKLY, mg(12.857), id="a weekly capsule is divided by 7"),
+        pytest.param(
+            step(1, "capsule", (1 / 7, 1 / 7)), WEEKLY, mg(12.857), id="a weekly capsule is divided by 7"
+        ),
         pytest.param(step(2, "tablet", DAILY), INGREDIENT, NOT_DOCUMENTED, id="tablets of unknown strength"),
         pytest.param(step(5, "ml", DAILY), TABLET, NOT_DOCUMENTED, id="millilitres of a tablet"),
         pytest.param(step(1, "tablet", DAILY), SYRUP, NOT_DOCUMENTED, id="a tablet of a syrup"),
@@ -108,7 +112,9 @@ def test_text(text: str, of: Medicine, expected: Dose) -> None:
 @pytest.mark.parametrize(
     ("given", "of", "expected"),
     [
-        pytest.param(step(100, times=DAILY, text="nonsense"), INGREDIENT, mg(100), id="structure comes first"),
+        pytest.param(
+            step(100, times=DAILY, text="nonsense"), INGREDIENT, mg(100), id="structure comes first"
+        ),
         pytest.param(step(100, text="twice a day"), INGREDIENT, mg(200), id="amount coded, times in text"),
         pytest.param(step(times=(2, 2), text="50 mg"), INGREDIENT, mg(100), id="times coded, amount in text"),
         pytest.param(
@@ -141,4 +147,3 @@ def test_text_fills_what_the_structure_leaves_out(given: DoseStep, of: Medicine,
 )
 def test_several_steps(steps: tuple[DoseStep, ...], expected: Dose) -> None:
     assert daily_dose(steps, INGREDIENT, US) == expected
-

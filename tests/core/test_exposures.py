@@ -26,7 +26,9 @@ def between(first: str, last: str) -> PartialDate:
     ("given", "end", "ongoing"),
     [
         pytest.param(exposure(), TODAY, True, id="active, no end: ongoing"),
-        pytest.param(exposure(asserted=day("2025-11-23")), TODAY, True, id="active, asserted a year ago: ongoing"),
+        pytest.param(
+            exposure(asserted=day("2025-11-23")), TODAY, True, id="active, asserted a year ago: ongoing"
+        ),
         pytest.param(
             exposure(asserted=day("2025-11-22")),
             between("2025-11-22", "2026-11-23"),
@@ -46,7 +48,9 @@ def between(first: str, last: str) -> PartialDate:
         ),
         pytest.param(exposure(end="2026-11-23"), TODAY, False, id="ended today"),
         pytest.param(exposure(end="2026-11-24", status=ACTIVE), TODAY, True, id="end tomorrow: ongoing"),
-        pytest.param(exposure(end="2026-11-24", status=ENDED), TODAY, True, id="ended, but tomorrow: ongoing"),
+        pytest.param(
+            exposure(end="2026-11-24", status=ENDED), TODAY, True, id="ended, but tomorrow: ongoing"
+        ),
         pytest.param(
             exposure(end="2026"), between("2026-01-01", "2026-11-23"), False, id="end this year: by today"
         ),
@@ -153,15 +157,18 @@ def test_a_copy_is_folded_and_its_evidence_kept(other: Exposure) -> None:
         pytest.param(exposure(end="2025-03-31", id="b", mg=50), id="another dose"),
         pytest.param(exposure(end="2025-03-30", id="b"), id="another period"),
         pytest.param(
-            exposure(medicine(strength_mg=25.0, unit="tablet"), end="2025-03-31", id="b"), id="another product"
+            exposure(medicine(strength_mg=25.0, unit="tablet"), end="2025-03-31", id="b"),
+            id="another product",
         ),
         pytest.param(
-            exposure(end="2025-03-31", id="b", stop_reasons=frozenset({StopReason.OTHER})), id="another outcome"
+            exposure(end="2025-03-31", id="b", stop_reasons=frozenset({StopReason.OTHER})),
+            id="another outcome",
         ),
         pytest.param(exposure(end="2025-03-31", id="b", indication=Indication.OTHER), id="another reason"),
         pytest.param(exposure(end="2025-03-31", id="b", status=ACTIVE), id="another status"),
         pytest.param(
-            exposure(medicine(identified=Identified.TEXT_ONLY), end="2025-03-31", id="b"), id="known by text only"
+            exposure(medicine(identified=Identified.TEXT_ONLY), end="2025-03-31", id="b"),
+            id="known by text only",
         ),
     ],
 )
@@ -188,7 +195,9 @@ def test_copies_are_told_by_settled_periods() -> None:
             medicine("sertraline", identified=Identified.TEXT_ONLY), ("sertraline", "text-only"), id="by text"
         ),
         pytest.param(
-            medicine("bupropion", not_a_trial="smoking-cessation"), ("bupropion", "smoking-cessation"), id="never"
+            medicine("bupropion", not_a_trial="smoking-cessation"),
+            ("bupropion", "smoking-cessation"),
+            id="never",
         ),
         pytest.param(unnamed(label="Some Pill"), ("some pill", "unresolved"), id="unresolved"),
     ],

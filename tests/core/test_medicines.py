@@ -72,9 +72,15 @@ def ident(concept: Concept) -> tuple[str, str, str | None]:
         pytest.param(
             coded("urn:other", "4493"), ("unresolved", "other", None), id="a code without words says nothing"
         ),
-        pytest.param(Concept(text="Zoloft 50"), ("text-only", "antidepressant", "sertraline"), id="brand by text"),
-        pytest.param(Concept(text="SERTRALINE"), ("text-only", "antidepressant", "sertraline"), id="upper case"),
-        pytest.param(Concept(text="Spravato"), ("text-only", "esketamine", "esketamine"), id="spravato by text"),
+        pytest.param(
+            Concept(text="Zoloft 50"), ("text-only", "antidepressant", "sertraline"), id="brand by text"
+        ),
+        pytest.param(
+            Concept(text="SERTRALINE"), ("text-only", "antidepressant", "sertraline"), id="upper case"
+        ),
+        pytest.param(
+            Concept(text="Spravato"), ("text-only", "esketamine", "esketamine"), id="spravato by text"
+        ),
         pytest.param(Concept(text="lithium"), ("text-only", "augmenting", "lithium"), id="lithium by text"),
         pytest.param(
             Concept(text="sertraline or fluoxetine"),
@@ -94,9 +100,7 @@ def ident(concept: Concept) -> tuple[str, str, str | None]:
         pytest.param(
             Concept(text="sertralinex"), ("other", "other", None), id="a name matches whole words only"
         ),
-        pytest.param(
-            Concept(text="an SSRI"), ("looks-like-antidepressant", "other", None), id="class name"
-        ),
+        pytest.param(Concept(text="an SSRI"), ("looks-like-antidepressant", "other", None), id="class name"),
         pytest.param(
             Concept(text="Zeroxetine"), ("looks-like-antidepressant", "other", None), id="name ending"
         ),
@@ -149,7 +153,9 @@ def test_words_with_another_strength_leave_the_strength_open(
         pytest.param(coded("rxnorm", "1801289"), "smoking-cessation", id="product code of Zyban"),
         pytest.param(coded("rxnorm", "42347", "Zyban"), "smoking-cessation", id="brand beside a code"),
         pytest.param(Concept(text="Zyban"), "smoking-cessation", id="brand alone"),
-        pytest.param(Concept(text="Zyban (bupropion)"), "smoking-cessation", id="brand and ingredient in words"),
+        pytest.param(
+            Concept(text="Zyban (bupropion)"), "smoking-cessation", id="brand and ingredient in words"
+        ),
         pytest.param(coded("rxnorm", "258326"), "supplement", id="St John's wort"),
         pytest.param(coded("rxnorm", "2121777"), "postpartum-course", id="brexanolone"),
         pytest.param(coded("rxnorm", "42347", "bupropion"), None, id="bupropion itself"),
@@ -162,6 +168,9 @@ def test_what_is_never_a_trial_says_why(concept: Concept, why: str | None) -> No
 
 def test_a_label_is_what_a_person_recognises() -> None:
     assert identify_medicine(coded("rxnorm", "4493", "Prozac"), US).label == "Prozac"
-    assert identify_medicine(coded("rxnorm", "4493", "Prozac", text="the green one"), US).label == "the green one"
+    assert (
+        identify_medicine(coded("rxnorm", "4493", "Prozac", text="the green one"), US).label
+        == "the green one"
+    )
     assert identify_medicine(coded("rxnorm", "4493"), US).label == "4493"
     assert identify_medicine(Concept(), US).label == "medicine not named"

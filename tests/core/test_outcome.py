@@ -1,5 +1,7 @@
 """What came of a trial: what the record documents, else what follows from it."""
 
+from typing import Any
+
 import pytest
 
 from service.core.courses import Episode
@@ -21,7 +23,9 @@ def said(*exposures: Exposure, during: Episode | None = None) -> tuple[str, str 
     return (found.finding.value, found.basis.value if found.basis else None, codes(found.reasons))
 
 
-def stopped(*reasons: StopReason, start: str = "2025-01-01", end: str = "2025-03-31", **more: object) -> Exposure:
+def stopped(
+    *reasons: StopReason, start: str = "2025-01-01", end: str = "2025-03-31", **more: Any
+) -> Exposure:
     return exposure(start=start, end=end, stop_reasons=frozenset(reasons), **more)
 
 
@@ -37,16 +41,22 @@ DOCUMENTED, INFERRED = "documented", "inferred"
         pytest.param([OTHER], ("unknown", None, ["stopped-other-reason"]), id="another reason"),
         pytest.param([UNCLEAR], ("unknown", None, ["stop-reason-unclear"]), id="a reason no table knows"),
         pytest.param(
-            [INEFFECTIVE, INTOLERANCE], ("failed", DOCUMENTED, ["stopped-ineffective"]), id="did not help, nor agree"
+            [INEFFECTIVE, INTOLERANCE],
+            ("failed", DOCUMENTED, ["stopped-ineffective"]),
+            id="did not help, nor agree",
         ),
         pytest.param(
             [INEFFECTIVE, OTHER], ("failed", DOCUMENTED, ["stopped-ineffective"]), id="did not help, and cost"
         ),
         pytest.param(
-            [INTOLERANCE, OTHER], ("not-tolerated", DOCUMENTED, ["stopped-intolerance"]), id="not tolerated, and cost"
+            [INTOLERANCE, OTHER],
+            ("not-tolerated", DOCUMENTED, ["stopped-intolerance"]),
+            id="not tolerated, and cost",
         ),
         pytest.param(
-            [INEFFECTIVE, REMISSION], ("unknown", None, ["stop-reason-unclear"]), id="failed and helped: unclear"
+            [INEFFECTIVE, REMISSION],
+            ("unknown", None, ["stop-reason-unclear"]),
+            id="failed and helped: unclear",
         ),
         pytest.param(
             [INEFFECTIVE, UNCLEAR], ("unknown", None, ["stop-reason-unclear"]), id="one that cannot be read"
@@ -68,7 +78,10 @@ def test_a_recorded_reason_outweighs_a_switch_and_an_augmentation() -> None:
 def test_the_last_record_of_a_course_says_why_it_ended() -> None:
     raised = stopped(OTHER, end="2025-01-31", mg=25)
     assert said(raised, stopped(INEFFECTIVE, start="2025-02-01"))[0] == "failed"
-    assert said(stopped(INEFFECTIVE, end="2025-01-31", mg=25), stopped(OTHER, start="2025-02-01"))[0] == "unknown"
+    assert (
+        said(stopped(INEFFECTIVE, end="2025-01-31", mg=25), stopped(OTHER, start="2025-02-01"))[0]
+        == "unknown"
+    )
 
 
 def test_of_records_that_may_be_last_each_may_say_why() -> None:
@@ -136,7 +149,8 @@ def test_another_antidepressant_replaced_it(other: Exposure) -> None:
             id="for another reason",
         ),
         pytest.param(
-            exposure(medicine("fluoxetine", identified=Identified.TEXT_ONLY), start="2025-04-01"), id="by text only"
+            exposure(medicine("fluoxetine", identified=Identified.TEXT_ONLY), start="2025-04-01"),
+            id="by text only",
         ),
         pytest.param(exposure("hypericum", start="2025-04-01", end="2025-09-30"), id="never a trial"),
         pytest.param(exposure("esketamine", start="2025-04-01", end="2025-09-30"), id="esketamine"),
@@ -154,7 +168,9 @@ def test_another_medicine_did_not_certainly_replace_it(other: Exposure) -> None:
     ("mine", "agent", "expected"),
     [
         pytest.param(MINE, exposure("lithium", start="2025-03-31"), "augmented", id="on the last day"),
-        pytest.param(MINE, exposure("lithium", start="2025-02", end="2025-09-30"), "augmented", id="by month"),
+        pytest.param(
+            MINE, exposure("lithium", start="2025-02", end="2025-09-30"), "augmented", id="by month"
+        ),
         pytest.param(exposure(), exposure("lithium", start="2025-06-01"), "augmented", id="while it goes on"),
         pytest.param(
             exposure(),
@@ -197,13 +213,22 @@ def test_a_refill_of_an_older_medicine_is_neither_a_switch_nor_an_augmentation()
         pytest.param(MINE, episode(), ("failed", INFERRED, ["ended-while-active"]), id="depression active"),
         pytest.param(MINE, QUIET, ("unknown", None, ["no-outcome"]), id="depression perhaps active"),
         pytest.param(
-            MINE, episode(active=Finding.NOT_MET), ("unknown", None, ["no-outcome"]), id="depression not active"
+            MINE,
+            episode(active=Finding.NOT_MET),
+            ("unknown", None, ["no-outcome"]),
+            id="depression not active",
         ),
         pytest.param(
-            MINE, episode("2025-02-01"), ("failed", INFERRED, ["ended-while-active"]), id="ended in the episode"
+            MINE,
+            episode("2025-02-01"),
+            ("failed", INFERRED, ["ended-while-active"]),
+            id="ended in the episode",
         ),
         pytest.param(
-            MINE, episode("2025-03"), ("failed", INFERRED, ["ended-while-active"]), id="ended on the latest start"
+            MINE,
+            episode("2025-03"),
+            ("failed", INFERRED, ["ended-while-active"]),
+            id="ended on the latest start",
         ),
         pytest.param(
             MINE, episode("2025"), ("unknown", None, ["no-outcome"]), id="perhaps ended before the episode"
@@ -250,5 +275,7 @@ def test_a_refill_of_an_older_medicine_is_neither_a_switch_nor_an_augmentation()
         ),
     ],
 )
-def test_without_a_reason(mine: Exposure, during: Episode, expected: tuple[str, str | None, list[str]]) -> None:
+def test_without_a_reason(
+    mine: Exposure, during: Episode, expected: tuple[str, str | None, list[str]]
+) -> None:
     assert said(mine, during=during) == expected

@@ -1,13 +1,15 @@
 """What is done with a care plan, given the decision and what is on record."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
-from service.core.decision import Propose, ReasonOfDecision, wanted_plan
+from service.core.decision import Decision, Decline, Propose, ReasonOfDecision, wanted_plan
 from service.core.plans import PlanAction, Wanted, dates_to_keep, reconcile
 from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus
-from service.core.schedule import Unschedulable
+from service.core.schedule import Schedule, Unschedulable
 from tests.core.builders import AS_OF, US, acute, assessed, decided, depression, record, ref, resistant
 
 DRAFT, ACTIVE, REVOKED, DELETED = (
@@ -28,9 +30,7 @@ def plan(
     sessions: tuple[date, ...] = AHEAD,
     identity: str = "plan",
 ) -> PlanOfRecord:
-    return PlanOfRecord(
-        ref(identity, "CarePlan"), status, ours, edited, protocol=PROTOCOL, sessions=sessions
-    )
+    return PlanOfRecord(ref(identity, "CarePlan"), status, ours, edited, protocol=PROTOCOL, sessions=sessions)
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,40 @@ def plan(
         pytest.param([plan(REVOKED)], "create", "none", "none", id="ours, revoked by us"),
         pytest.param([plan(REVOKED, edited=True)], "leave", "none", "none", id="ours, revoked by a person"),
         pytest.param([plan(DELETED)], "leave", "none", "none", id="ours, deleted"),
+        pytest.param(
+            [plan(REVOKED, edited=True, ours=False)], "create", "none", "none", id="another's, gone"
+        ),
+        pytest.param(
+            [plan(REVOKED), plan(identity="second")], "update", "revoke", "leave", id="a successor's draft"
+        ),
+        pytest.param(
+            [plan(REVOKED), plan(ACTIVE, identity="second", edited=True)],
+            *("leave", "leave", "leave"),
+            id="a successor at work",
+        ),
+        pytest.param(
+            [plan(REVOKED), plan(REVOKED, identity="second")], "create", "none", "none", id="two we revoked"
+        ),
+        pytest.param(
+            [plan(), plan(PlanStatus.COMPLETED, ours=False, identity="other")],
+            *("update", "revoke", "leave"),
+            id="ours beside another's that ended",
+        ),
+        pytest.param(
+            [plan(edited=True), plan(identity="second")],
+            *("leave", "leave", "leave"),
+            id="an edited draft beside an untouched one",
+        ),
         pytest.param([plan(PlanStatus.COMPLETED)], "leave", "none", "none", id="ours, completed"),
         pytest.param([plan(DRAFT, ours=False)], "leave", "leave", "leave", id="another's draft"),
         pytest.param([plan(ACTIVE, ours=False)], "leave", "leave", "leave", id="another's, active"),
         pytest.param([plan(REVOKED, ours=False)], "create", "none", "none", id="another's, revoked"),
         pytest.param(
-            [plan(), plan(ACTIVE, ours=False, identity="other")], "leave", "leave", "leave", id="ours beside another's"
+            [plan(), plan(ACTIVE, ours=False, identity="other")],
+            "leave",
+            "leave",
+            "leave",
+            id="ours beside another's",
         ),
         pytest.param([plan(), plan(identity="second")], "leave", "leave", "leave", id="two drafts of ours"),
         pytest.param(
@@ -78,6 +106,15 @@ def test_only_our_untouched_draft_is_ever_changed(
         assert (ours, edited, status) == (True, False, DRAFT)
     if found.action is PlanAction.CREATE:
         assert status not in OPEN_PLAN
+
+
+def test_beside_a_plan_that_cannot_be_read_none_is_created() -> None:
+    unread = (ref("odd", "CarePlan"),)
+    found = reconcile(Wanted.PLAN, [], unread)
+    assert found.action is PlanAction.LEAVE
+    assert "CarePlan/odd" in found.why
+    assert reconcile(Wanted.PLAN, [plan()], unread).action is PlanAction.UPDATE
+    assert reconcile(Wanted.NO_PLAN, [], unread).action is PlanAction.NONE
 
 
 def test_a_plan_that_we_revoked_is_replaced() -> None:
@@ -113,3 +150,99 @@ def test_what_a_decision_asks_of_the_plan() -> None:
         assessed(resistant()), ReasonOfDecision.TRD, US.protocols[0], Unschedulable("the clinic is closed")
     )
     assert wanted_plan(unscheduled) is Wanted.UNDECIDED
+
+
+@pytest.mark.parametrize("wanted", Wanted)
+@pytest.mark.parametrize("status", PlanStatus)
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "another's"])
+def test_a_plan_that_stays_is_pointed_to_with_the_reason(
+    wanted: Wanted, status: PlanStatus, ours: bool
+) -> None:
+    """Whatever is left, changed or revoked is named; whatever is created follows nothing that is open."""
+    on_record = plan(status, ours=ours, edited=ours)
+    found = reconcile(wanted, [on_record])
+    assert (found.plan == on_record) == (found.action is PlanAction.LEAVE)
+    if status in OPEN_PLAN:
+        assert found.action is PlanAction.LEAVE
+        assert status.value in found.why or "edited by a person" in found.why
+
+
+def test_a_draft_keeps_what_it_replaces() -> None:
+    old, older, draft = plan(REVOKED), plan(REVOKED, identity="older"), plan(identity="draft")
+    created = reconcile(Wanted.PLAN, [old, older])
+    updated = reconcile(Wanted.PLAN, [draft, older, old])
+    assert (created.action, updated.action) == (PlanAction.CREATE, PlanAction.UPDATE)
+    assert created.replaces == updated.replaces is not None
+    assert reconcile(Wanted.PLAN, [draft]).replaces is None
+
+
+@pytest.mark.parametrize(
+    ("plans", "on_plan", "on_no_plan"),
+    [
+        pytest.param([], "leave", "none", id="none"),
+        pytest.param([plan(REVOKED)], "leave", "none", id="ours, revoked by us"),
+        pytest.param([plan()], "update", "revoke", id="ours, draft, unedited"),
+        pytest.param([plan(edited=True)], "leave", "leave", id="ours, edited"),
+    ],
+)
+def test_nothing_is_created_beside_a_care_plan_that_cannot_be_read(
+    plans: list[PlanOfRecord], on_plan: str, on_no_plan: str
+) -> None:
+    unreadable = [ref("z", "CarePlan"), ref("broken", "CarePlan")]
+    found = reconcile(Wanted.PLAN, plans, unreadable)
+    assert (found.action.value, found.replaces) == (on_plan, None)
+    assert reconcile(Wanted.NO_PLAN, plans, unreadable).action.value == on_no_plan
+    if not plans:
+        assert found.why.startswith("CarePlan/broken/_history/1 cannot be read")
+
+
+# --- plans in the decision ------------------------------------------------------------------------
+
+
+def sessions_of(decision: Decision) -> tuple[date, ...]:
+    assert isinstance(decision, Propose)
+    assert isinstance(decision.schedule, Schedule)
+    return tuple(session.date for session in decision.schedule.sessions)
+
+
+def drafted(**changes: Any) -> PlanOfRecord:
+    """The draft that was proposed on the day of the cases."""
+    return replace(plan(sessions=sessions_of(decided(resistant()))), **changes)
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "another's"])
+def test_an_active_plan_means_treatment_is_under_way(ours: bool) -> None:
+    decision = decided(resistant(plans=(plan(ACTIVE, ours=ours, edited=ours),)))
+    assert isinstance(decision, Decline)
+    assert decision.reason is ReasonOfDecision.IN_TREATMENT
+
+
+@pytest.mark.parametrize("status", [s for s in PlanStatus if s is not ACTIVE])
+def test_a_plan_that_is_not_active_is_no_treatment_under_way(status: PlanStatus) -> None:
+    assert isinstance(decided(resistant(plans=(plan(status, ours=False),))), Propose)
+
+
+@pytest.mark.parametrize("days", [1, 2, 6, 7])
+def test_a_draft_ahead_keeps_its_dates(days: int) -> None:
+    draft = drafted()
+    later = decided(resistant(plans=(draft,)), as_of=AS_OF + timedelta(days=days))
+    assert sessions_of(later) == draft.sessions
+    assert sessions_of(decided(resistant(), as_of=AS_OF + timedelta(days=days))) != draft.sessions
+
+
+@pytest.mark.parametrize(
+    ("draft", "days"),
+    [
+        pytest.param(drafted(), 8, id="the draft has begun"),
+        pytest.param(drafted(), 200, id="the draft is over"),
+        pytest.param(drafted(edited=True), 2, id="a person edited it"),
+        pytest.param(drafted(ours=False), 2, id="it is another's"),
+        pytest.param(drafted(sessions=AHEAD), 2, id="it has too few dates"),
+        pytest.param(replace(drafted(), protocol=("us-trd", "0.9")), 2, id="its protocol is an older one"),
+    ],
+)
+def test_otherwise_the_dates_are_new(draft: PlanOfRecord, days: int) -> None:
+    as_of = AS_OF + timedelta(days=days)
+    later = sessions_of(decided(resistant(plans=(draft,)), as_of=as_of))
+    assert later == sessions_of(decided(resistant(), as_of=as_of))
+    assert later[0] >= as_of + timedelta(days=7)

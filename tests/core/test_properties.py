@@ -37,7 +37,7 @@ from tests.core.builders import (
 )
 from tests.core.strategies import CRITERIA, another, clear_records, exposures, records
 
-quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def counted(of: Record, criteria: Criteria = SEED) -> FailedTrials:
@@ -75,7 +75,9 @@ def test_the_order_of_entries_never_changes_the_answer(of: Record, seed: int) ->
 
 @quick
 @given(records().filter(lambda of: of.exposures), CRITERIA, st.data())
-def test_a_copy_of_a_record_never_changes_the_counts(of: Record, criteria: Criteria, data: st.DataObject) -> None:
+def test_a_copy_of_a_record_never_changes_the_counts(
+    of: Record, criteria: Criteria, data: st.DataObject
+) -> None:
     copied = data.draw(st.sampled_from(of.exposures))
     again = with_exposures(of, another(copied, "copy"))
     assert counted(again, criteria) == counted(of, criteria)
@@ -108,9 +110,7 @@ def splits(draw: st.DrawFn) -> tuple[Record, Record]:
         status=ExposureStatus.ENDED,
         stop_reasons=frozenset(),
     )
-    second = replace(
-        another(whole, "second"), period=Interval(PartialDate.on(cut + timedelta(days=1)), end)
-    )
+    second = replace(another(whole, "second"), period=Interval(PartialDate.on(cut + timedelta(days=1)), end))
     return with_exposures(of, another(whole, "whole")), with_exposures(of, first, second)
 
 
@@ -181,7 +181,8 @@ def partial_dates(entry: Exposure | Diagnosis) -> dict[str, PartialDate]:
 
 def narrowed(of: Record, data: st.DataObject) -> Record:
     """The record with one partial date known more exactly, and no date set against another."""
-    entries = [e for e in (*of.exposures, *of.diagnoses) if partial_dates(e)]
+    entries: list[Exposure | Diagnosis] = [*of.exposures, *of.diagnoses]
+    entries = [entry for entry in entries if partial_dates(entry)]
     assume(entries)
     entry = data.draw(st.sampled_from(entries))
     name, known = data.draw(st.sampled_from(sorted(partial_dates(entry).items())))
@@ -201,7 +202,7 @@ def narrowed(of: Record, data: st.DataObject) -> Record:
 DECIDED = {Finding.MET: Finding.NOT_MET, Finding.NOT_MET: Finding.MET}
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(clear_records(), CRITERIA, st.data())
 def test_a_date_known_more_exactly_never_contradicts_a_decided_criterion(
     of: Record, criteria: Criteria, data: st.DataObject
@@ -218,7 +219,9 @@ def test_a_date_known_more_exactly_never_contradicts_a_decided_criterion(
 
 @quick
 @given(records(), CRITERIA)
-def test_a_proposal_is_only_for_a_living_adult_without_anything_to_review(of: Record, criteria: Criteria) -> None:
+def test_a_proposal_is_only_for_a_living_adult_without_anything_to_review(
+    of: Record, criteria: Criteria
+) -> None:
     decision = decided(of, knowledge=with_criteria(criteria))
     if not isinstance(decision, Propose):
         return
@@ -234,7 +237,9 @@ def test_a_proposal_is_only_for_a_living_adult_without_anything_to_review(of: Re
 
 
 @quick
-@given(records(), st.sampled_from([safety_condition("aneurysm"), safety_condition("intracerebral-haemorrhage")]))
+@given(
+    records(), st.sampled_from([safety_condition("aneurysm"), safety_condition("intracerebral-haemorrhage")])
+)
 def test_a_confirmed_contraindication_is_always_declined(of: Record, excluding: Diagnosis) -> None:
     decision = decided(replace(of, diagnoses=(*of.diagnoses, excluding)))
     assert isinstance(decision, Decline)

@@ -206,7 +206,9 @@ def _with_groups(groups: dict[str, SafetyGroup]) -> Knowledge:
         pytest.param(allergy(clinical_status=ENDED), REVIEW_OPEN, id="resolved"),
         pytest.param(allergy(by_text=True), REVIEW_OPEN, id="by text alone"),
         pytest.param(allergy("anaesthetic-allergy"), REVIEW, id="agent not named"),
-        pytest.param(allergy("anaesthetic-allergy", by_text=True), REVIEW_OPEN, id="agent not named, by text"),
+        pytest.param(
+            allergy("anaesthetic-allergy", by_text=True), REVIEW_OPEN, id="agent not named, by text"
+        ),
     ],
 )
 def test_allergy(given: Allergy, expected: tuple[str, str]) -> None:
@@ -304,4 +306,7 @@ def test_the_strongest_effect_comes_first() -> None:
 
 def test_one_condition_may_fall_in_several_groups() -> None:
     given = safety_condition("aneurysm", safety=("aneurysm", "stroke"))
-    assert [finding[:2] for finding in found(record(given))] == [("aneurysm", "excludes"), ("stroke", "caution")]
+    assert [finding[:2] for finding in found(record(given))] == [
+        ("aneurysm", "excludes"),
+        ("stroke", "caution"),
+    ]

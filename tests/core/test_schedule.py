@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given, settings
@@ -72,10 +73,16 @@ def test_each_protocol(protocol: str, count: int, first: tuple[int, ...], later:
     [
         pytest.param(WEEKDAYS, date(2026, 11, 30), id="lead time of a week"),
         pytest.param(Calendar(frozenset(range(5)), frozenset(), 0), date(2026, 11, 23), id="no lead time"),
-        pytest.param(Calendar(frozenset(range(5)), frozenset(), 5), date(2026, 11, 30), id="lead ends on a saturday"),
-        pytest.param(Calendar(frozenset({1, 4}), frozenset(), 7), date(2026, 12, 1), id="tuesdays and fridays"),
         pytest.param(
-            Calendar(frozenset(range(5)), frozenset({date(2026, 11, 30)}), 7), date(2026, 12, 1), id="closed that day"
+            Calendar(frozenset(range(5)), frozenset(), 5), date(2026, 11, 30), id="lead ends on a saturday"
+        ),
+        pytest.param(
+            Calendar(frozenset({1, 4}), frozenset(), 7), date(2026, 12, 1), id="tuesdays and fridays"
+        ),
+        pytest.param(
+            Calendar(frozenset(range(5)), frozenset({date(2026, 11, 30)}), 7),
+            date(2026, 12, 1),
+            id="closed that day",
         ),
     ],
 )
@@ -103,9 +110,7 @@ def test_a_closed_week_moves_the_start() -> None:
         pytest.param(Calendar(frozenset({2}), frozenset(), 7), id="one day a week cannot hold two sessions"),
         pytest.param(Calendar(frozenset({5, 6}), frozenset(), 7), id="two days side by side"),
         pytest.param(
-            Calendar(
-                EVERY_DAY, frozenset(AS_OF + timedelta(days=n) for n in range(100) if n % 9 < 8), 7
-            ),
+            Calendar(EVERY_DAY, frozenset(AS_OF + timedelta(days=n) for n in range(100) if n % 9 < 8), 7),
             id="open every ninth day",
         ),
     ],
@@ -168,8 +173,10 @@ def test_a_plan_keeps_every_rule_of_its_protocol(world: tuple[Protocol, tuple[Ca
     assert len(days) == required_count(protocol)
     assert start >= as_of + timedelta(days=calendar.lead_days)
     assert all(calendar.is_open(day) for day in days)
-    phases = [phase for phase in protocol.phases for _ in range(required_count(replace(protocol, phases=(phase,))))]
-    for (before, after), phase in zip(zip(days, days[1:], strict=False), phases[1:], strict=True):
+    phases = [
+        phase for phase in protocol.phases for _ in range(required_count(replace(protocol, phases=(phase,))))
+    ]
+    for (before, after), phase in zip(pairwise(days), phases[1:], strict=True):
         assert (after - before).days >= phase.min_days_between
     for phase in protocol.phases:
         for week in range(phase.first_week - 1, phase.last_week):

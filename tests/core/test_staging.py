@@ -1,6 +1,5 @@
 """Published staging scales, as ranges where the record leaves an item open."""
 
-
 import pytest
 
 from service.core.courses import Episode
@@ -18,9 +17,7 @@ def failed(name: str, start: str = "2025-01-01", end: str = "2025-03-31") -> Exp
     return exposure(name, start=start, end=end, mg=DOSES.get(name, 200), stop_reasons=FAILED)
 
 
-def staged(
-    *exposures: Exposure, during: Episode | None = None, of: Diagnosis | None = None
-) -> StagingScores:
+def staged(*exposures: Exposure, during: Episode | None = None, of: Diagnosis | None = None) -> StagingScores:
     during = during or episode("2025-01-01")
     found = assess_depression(record(of or depression()), AS_OF)
     return stage(trials(*exposures, during=during), settled(*exposures), found, during, US.staging)
@@ -31,7 +28,9 @@ def staged(
     [
         pytest.param([], (5, 6), id="none failed"),
         pytest.param([failed("sertraline")], (6, 7), id="one or two"),
-        pytest.param([failed("sertraline"), failed("fluoxetine"), failed("venlafaxine")], (7, 8), id="three or four"),
+        pytest.param(
+            [failed("sertraline"), failed("fluoxetine"), failed("venlafaxine")], (7, 8), id="three or four"
+        ),
     ],
 )
 def test_maudsley_counts_failures(exposures: list[Exposure], msm: tuple[float, float]) -> None:
@@ -108,7 +107,9 @@ def test_massachusetts_general(exposures: list[Exposure], low: float, high: floa
     [
         pytest.param(exposure("lithium", start="2025-03-31", mg=900), True, id="on the last day"),
         pytest.param(exposure("lithium", start="2025-04-01", mg=900), False, id="the day after"),
-        pytest.param(exposure("lithium", start="2024-12-01", end="2025-01-01", mg=900), True, id="on the first day"),
+        pytest.param(
+            exposure("lithium", start="2024-12-01", end="2025-01-01", mg=900), True, id="on the first day"
+        ),
         pytest.param(exposure("lithium", start="2025", end="2025-12-31", mg=900), False, id="not certainly"),
         pytest.param(exposure("fluoxetine", start="2025-02-01"), False, id="an antidepressant is no agent"),
     ],

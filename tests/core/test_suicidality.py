@@ -39,12 +39,18 @@ OLD = ("indeterminate", ["suicidality-not-shown-current"])
         pytest.param(suicidality(recorded="2026-10-23"), OLD, id="31 days ago"),
         pytest.param(suicidality(BEHAVIOUR), CURRENT, id="behaviour"),
         pytest.param(suicidality(recorded=None), OLD, id="undated"),
-        pytest.param(suicidality(recorded=None, onset=day("2026-11-01")), CURRENT, id="onset within the window"),
         pytest.param(
-            suicidality(recorded="2026-11-20", onset=day("2020-01-01")), CURRENT, id="old onset, recorded again"
+            suicidality(recorded=None, onset=day("2026-11-01")), CURRENT, id="onset within the window"
         ),
         pytest.param(
-            suicidality(recorded="2020-01-01", onset=day("2026-11-20")), CURRENT, id="recorded long ago, new onset"
+            suicidality(recorded="2026-11-20", onset=day("2020-01-01")),
+            CURRENT,
+            id="old onset, recorded again",
+        ),
+        pytest.param(
+            suicidality(recorded="2020-01-01", onset=day("2026-11-20")),
+            CURRENT,
+            id="recorded long ago, new onset",
         ),
         pytest.param(suicidality(recorded="2026-11"), OLD, id="this month runs past today"),
         pytest.param(suicidality(recorded="2026-10"), OLD, id="last month began before the window"),
@@ -67,7 +73,9 @@ OLD = ("indeterminate", ["suicidality-not-shown-current"])
         pytest.param(suicidality(clinical_status=ClinicalStatus.REMISSION), NONE, id="in remission"),
         pytest.param(suicidality(PASSIVE, clinical_status=ENDED), NONE, id="passive, resolved"),
         pytest.param(
-            suicidality(verification=Verification.UNPROVEN, clinical_status=ENDED), NONE, id="unproven, resolved"
+            suicidality(verification=Verification.UNPROVEN, clinical_status=ENDED),
+            NONE,
+            id="unproven, resolved",
         ),
         pytest.param(suicidality(abatement=day("2026-11-21")), OLD, id="active, but abated: contradictory"),
         pytest.param(condition(), NONE, id="another condition"),
@@ -140,21 +148,23 @@ def test_current_and_past_are_told_apart() -> None:
 
 DATES = st.sampled_from([None, "2026-11-20", "2026-11", "2025", "2020-01-01", "2027-01-01"]).map(day)
 CONDITIONS = st.builds(
-    lambda number, kind, status, verification, recorded, onset: suicidality(
-        kind,
-        id=f"s{number}",
-        clinical_status=status,
-        verification=verification,
-        onset=onset,
-    )
-    if recorded is None
-    else suicidality(
-        kind,
-        id=f"s{number}",
-        clinical_status=status,
-        verification=verification,
-        recorded=None,
-        onset=recorded,
+    lambda number, kind, status, verification, recorded, onset: (
+        suicidality(
+            kind,
+            id=f"s{number}",
+            clinical_status=status,
+            verification=verification,
+            onset=onset,
+        )
+        if recorded is None
+        else suicidality(
+            kind,
+            id=f"s{number}",
+            clinical_status=status,
+            verification=verification,
+            recorded=None,
+            onset=recorded,
+        )
     ),
     st.integers(0, 9),
     st.sampled_from(SuicidalityKind),
@@ -167,8 +177,8 @@ CONDITIONS = st.builds(
 
 @given(st.lists(CONDITIONS, max_size=5), st.booleans())
 def test_no_trace_of_suicidality_is_ever_lost(conditions: list[Diagnosis], unread: bool) -> None:
-    entries = (*conditions, *([unreadable("Condition")] if unread else []))
-    told = {ref for alert in alerts(record(*entries)) for ref in alert.evidence}
+    more = (unreadable("Condition"),) if unread else ()
+    told = {ref for alert in alerts(record(*conditions, *more)) for ref in alert.evidence}
     assert told == {ref for given in conditions for ref in given.evidence}
 
 

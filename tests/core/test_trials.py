@@ -29,7 +29,9 @@ def counts(found: Trial) -> tuple[str, list[str]]:
 @pytest.mark.parametrize(
     ("given", "criteria", "expected"),
     [
-        pytest.param(exposure(end="2025-03-31", stop_reasons=FAILED), SEED, ("yes", []), id="documented failure"),
+        pytest.param(
+            exposure(end="2025-03-31", stop_reasons=FAILED), SEED, ("yes", []), id="documented failure"
+        ),
         pytest.param(exposure(end="2025-03-31"), SEED, ("yes", []), id="inferred failure"),
         pytest.param(exposure(end="2025-03-31", mg=NOT_DOCUMENTED), SEED, ("yes", []), id="dose assumed"),
         pytest.param(
@@ -46,7 +48,9 @@ def counts(found: Trial) -> tuple[str, list[str]]:
         ),
         pytest.param(exposure(end="2025-02-10"), SEED, ("no", ["too-short"]), id="too short"),
         pytest.param(exposure(end="2025-03-31", mg=25), SEED, ("no", ["dose-too-low"]), id="dose too low"),
-        pytest.param(exposure("hypericum", end="2025-03-31"), SEED, ("no", ["never-a-trial"]), id="supplement"),
+        pytest.param(
+            exposure("hypericum", end="2025-03-31"), SEED, ("no", ["never-a-trial"]), id="supplement"
+        ),
         pytest.param(
             exposure(medicine("bupropion", not_a_trial="smoking-cessation"), end="2025-03-31", mg=300),
             SEED,
@@ -54,7 +58,10 @@ def counts(found: Trial) -> tuple[str, list[str]]:
             id="bupropion for smoking",
         ),
         pytest.param(
-            exposure(start="2023-01-01", end="2023-12-31"), SEED, ("no", ["outside-episode"]), id="before the episode"
+            exposure(start="2023-01-01", end="2023-12-31"),
+            SEED,
+            ("no", ["outside-episode"]),
+            id="before the episode",
         ),
         pytest.param(
             exposure(end="2025-03-31", stop_reasons=frozenset({StopReason.REMISSION})),
@@ -103,7 +110,9 @@ def counts(found: Trial) -> tuple[str, list[str]]:
         pytest.param(
             exposure(unnamed(), end="2025-03-31"), SEED, ("possibly", ["unresolved"]), id="medicine not told"
         ),
-        pytest.param(exposure(unnamed(), end="2025-01-31"), SEED, ("no", ["too-short"]), id="not told, too short"),
+        pytest.param(
+            exposure(unnamed(), end="2025-01-31"), SEED, ("no", ["too-short"]), id="not told, too short"
+        ),
         pytest.param(
             exposure(end="2025-03-31", indication=Indication.OTHER, stop_reasons=FAILED),
             SEED,
@@ -117,10 +126,16 @@ def counts(found: Trial) -> tuple[str, list[str]]:
             id="no dose, another reason recorded",
         ),
         pytest.param(
-            exposure(end="2025-03-31", mg=(25, 50), stop_reasons=FAILED), SEED, ("possibly", []), id="dose open"
+            exposure(end="2025-03-31", mg=(25, 50), stop_reasons=FAILED),
+            SEED,
+            ("possibly", []),
+            id="dose open",
         ),
         pytest.param(
-            exposure(start="2025-01", end="2025-02-20", stop_reasons=FAILED), SEED, ("possibly", []), id="dates open"
+            exposure(start="2025-01", end="2025-02-20", stop_reasons=FAILED),
+            SEED,
+            ("possibly", []),
+            id="dates open",
         ),
     ],
 )
@@ -144,7 +159,9 @@ def test_counts(given: Exposure, criteria: Criteria, expected: tuple[str, list[s
             "why it was stopped",
             id="reason unclear",
         ),
-        pytest.param(exposure(end="2025-03-31"), DOCUMENTED_FAILURES_ONLY, "a documented outcome", id="inferred"),
+        pytest.param(
+            exposure(end="2025-03-31"), DOCUMENTED_FAILURES_ONLY, "a documented outcome", id="inferred"
+        ),
         pytest.param(
             exposure(medicine(identified=Identified.TEXT_ONLY), end="2025-03-31"),
             SEED,
@@ -158,7 +175,9 @@ def test_counts(given: Exposure, criteria: Criteria, expected: tuple[str, list[s
             "whether it was also meant to treat the depression",
             id="another reason",
         ),
-        pytest.param(exposure(start="2025-01", end="2025-02-20"), SEED, "its exact start and end", id="dates"),
+        pytest.param(
+            exposure(start="2025-01", end="2025-02-20"), SEED, "its exact start and end", id="dates"
+        ),
     ],
 )
 def test_what_would_settle_it_is_named(given: Exposure, criteria: Criteria, needed: str) -> None:
@@ -170,7 +189,9 @@ def test_what_would_settle_it_is_named(given: Exposure, criteria: Criteria, need
     [
         pytest.param(exposure("lithium", end="2025-03-31"), id="augmenting agent"),
         pytest.param(exposure("esketamine", end="2025-03-31"), id="esketamine"),
-        pytest.param(exposure(medicine("ramipril", role=Role.OTHER), end="2025-03-31"), id="another medicine"),
+        pytest.param(
+            exposure(medicine("ramipril", role=Role.OTHER), end="2025-03-31"), id="another medicine"
+        ),
     ],
 )
 def test_what_is_no_trial_at_all(given: Exposure) -> None:

@@ -37,7 +37,9 @@ IN_TREATMENT = PlanOfRecord(ref("plan", "CarePlan"), PlanStatus.ACTIVE, ours=Fal
         pytest.param(resistant(person=person("2015-01-01")), "under 18", id="minor"),
         pytest.param(resistant(plans=(IN_TREATMENT,)), "already active", id="in treatment"),
         pytest.param(
-            resistant(safety_condition("aneurysm")), "Aneurysmal vascular disease (label section 4)", id="contraindicated"
+            resistant(safety_condition("aneurysm")),
+            "Aneurysmal vascular disease (label section 4)",
+            id="contraindicated",
         ),
         pytest.param(
             record(depression(clinical_status=ClinicalStatus.ENDED), *resistant().exposures),
@@ -51,7 +53,9 @@ IN_TREATMENT = PlanOfRecord(ref("plan", "CarePlan"), PlanStatus.ACTIVE, ours=Fal
             "1 of 2 required adequate trials failed, 1 more may have.",
             id="one more may have",
         ),
-        pytest.param(resistant(condition(recognised=False, id="odd")), "Not screened: Condition/odd", id="not screened"),
+        pytest.param(
+            resistant(condition(recognised=False, id="odd")), "Not screened: Condition/odd", id="not screened"
+        ),
         pytest.param(record(depression(onset=None)), "Note: no onset of the depression", id="warning"),
     ],
 )
@@ -89,7 +93,8 @@ def test_without_a_protocol_the_summary_says_so(knowledge: Knowledge) -> None:
         ),
         pytest.param(
             exposure(start=None, status=ExposureStatus.ENDED, mg=NOT_DOCUMENTED),
-            "Sertraline, an unknown date to an unknown date: whether and when it ended is not certain; may count.",
+            "Sertraline, an unknown date to an unknown date: whether and when it ended is not certain; "
+            "may count.",
             id="dates unknown",
         ),
     ],

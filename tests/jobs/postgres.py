@@ -71,10 +71,10 @@ def running_postgres() -> Iterator[str]:
 
 
 @contextmanager
-def new_database(server_url: str, name: str) -> Iterator[str]:
-    """Yield the URL of an empty database on the server, dropped afterwards."""
+def new_database(server_url: str, name: str, template: str = "template1") -> Iterator[str]:
+    """Yield the URL of a new database on the server, a copy of `template`, dropped afterwards."""
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     try:
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     finally:

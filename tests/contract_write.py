@@ -1,0 +1,290 @@
+"""What holds on every FHIR server that is written to: plans stand there once, and people's changes stand.
+
+Each server's tests derive from `WriteContract` and give its address by a fixture `server`.
+"""
+
+import asyncio
+import json
+import tomllib
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from service.fhir.identity import CONTENT_DIGEST, content_digest, edit_digest, extension_value
+from service.fhir.render import guidance_id, shows_depression
+from service.workflow import Proposal, Reviewer
+from tests.servers import load
+from tests.support import (
+    CASES,
+    Resource,
+    a_condition,
+    case_bundle,
+    case_names,
+    case_reviewer,
+    client_at,
+    patient_id_of,
+    resources_of,
+    reviewer,
+)
+
+
+def expected_of(name: str) -> dict[str, Any]:
+    return tomllib.loads((CASES / name / "expected.toml").read_text(encoding="utf-8"))
+
+
+TWO_FAILURES = "two-documented-failures-propose-treatment"
+OTHERWISE_TOMORROW = {
+    "a-patient-who-turns-eighteen-tomorrow-is-a-minor-whatever-else-is-wrong",
+    "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
+}
+"""Cases that are about this very day."""
+PROPOSED = [name for name in case_names() if expected_of(name)["decision"] == "propose"]
+PARALLEL = 20
+_SECONDS = 90
+"""HAPI's first validation loads its terminology, which takes half a minute."""
+
+
+# --- records --------------------------------------------------------------------------------------
+
+
+def load_case(server: str, name: str) -> str:
+    """Load a case under ids of its own, so that no test sees another's; returns the id of its patient."""
+    bundle = case_bundle(name)
+    tag = uuid.uuid4().hex[:8]
+    ids = {f"{r['resourceType']}/{r['id']}": f"{tag}-{r['id']}"[:64] for r in resources_of(bundle)}
+    for resource in resources_of(bundle):
+        resource["id"] = ids[f"{resource['resourceType']}/{resource['id']}"]
+    renamed: Resource = json.loads(json.dumps(bundle), object_hook=lambda value: _renamed(value, ids))
+    load(server, renamed)
+    return patient_id_of(renamed)
+
+
+def _renamed(value: Resource, ids: dict[str, str]) -> Resource:
+    """An element with its references, and the addresses of entries, under the new ids."""
+    for key in ("reference", "fullUrl"):
+        before, slash, after = str(value.get(key, "")).rpartition("/")
+        kind = before.rpartition("/")[2]
+        if slash and f"{kind}/{after}" in ids:
+            value[key] = f"{before}/{ids[f'{kind}/{after}']}"
+    return value
+
+
+async def propose(server: str, patient: str, *, days: int = 0, by: Reviewer | None = None) -> Proposal:
+    by = by or reviewer()
+    async with client_at(server) as client:
+        return await by.on(by.as_of + timedelta(days=days)).propose(client, patient)
+
+
+# --- what stands on the server --------------------------------------------------------------------
+
+
+async def ask(server: str, path: str, *, method: str = "GET", body: Resource | None = None) -> httpx.Response:
+    headers = {"Cache-Control": "no-cache", "Content-Type": "application/fhir+json"}
+    async with httpx.AsyncClient(trust_env=False, timeout=_SECONDS) as http:
+        return await http.request(method, f"{server}/{path}", json=body, headers=headers)
+
+
+async def read(server: str, reference: str) -> Resource:
+    answer = await ask(server, reference)
+    assert answer.status_code == 200, answer.text
+    found: Resource = answer.json()
+    return found
+
+
+async def found_by(server: str, search: str) -> list[Resource]:
+    return [entry["resource"] for entry in (await read(server, search)).get("entry", [])]
+
+
+async def versions(server: str, reference: str) -> list[str]:
+    """The versions in the history of a resource, the first one first."""
+    history = await found_by(server, f"{reference}/_history?_count=50")
+    return [resource["meta"]["versionId"] for resource in reversed(history)]
+
+
+async def change(server: str, reference: str, **elements: object) -> None:
+    """A person changes elements of a resource."""
+    changed = await read(server, reference) | elements
+    answer = await ask(server, reference, method="PUT", body=changed)
+    assert answer.is_success, answer.text
+
+
+async def written_of(server: str, patient: str, done: Proposal) -> list[Resource]:
+    """Everything that a proposal wrote, as it stands; checked to be what is found about the patient."""
+    resources = [await read(server, f"{ref.type}/{ref.id}") for ref in done.written]
+    for kind in ("CarePlan", "GuidanceResponse"):
+        ours = [r for r in resources if r["resourceType"] == kind]
+        assert all(r["subject"]["reference"] == f"Patient/{patient}" for r in ours)
+    return resources
+
+
+def session_dates(plan: Resource) -> list[str]:
+    timings = [a["detail"].get("scheduledTiming", {}) for a in plan["activity"] if "kind" in a["detail"]]
+    return [event for timing in timings for event in timing["event"]]
+
+
+# --- edits of a person ----------------------------------------------------------------------------
+
+
+def _activated(_: Resource) -> Resource:
+    return {"status": "active"}
+
+
+def _noted(plan: Resource) -> Resource:
+    return {"note": [*plan["note"], {"text": "She prefers mornings."}]}
+
+
+def _moved(plan: Resource) -> Resource:
+    activity = plan["activity"]
+    session = next(a for a in activity if "kind" in a["detail"])
+    session["detail"]["scheduledTiming"] = {"event": ["2026-12-01"]}
+    return {"activity": activity}
+
+
+def _ticked(plan: Resource) -> Resource:
+    activity = plan["activity"]
+    next(a for a in activity if "kind" in a["detail"])["detail"]["status"] = "completed"
+    return {"activity": activity}
+
+
+EDITS: dict[str, Callable[[Resource], dict[str, Any]]] = {
+    "activated": _activated,
+    "noted": _noted,
+    "moved": _moved,
+    "ticked": _ticked,
+}
+
+
+class WriteContract:
+    """The tests of a server; a class that derives from this one gives the fixture `server`.
+
+    `refuses_a_lost_race` is whether the server tells apart two who create the same resource at once; one
+    that does not makes several versions, which then say the same.
+    """
+
+    refuses_a_lost_race = True
+
+    @pytest.mark.parametrize("name", case_names())
+    async def test_a_case_is_written_once(self, server: str, name: str) -> None:
+        patient = load_case(server, name)
+        by = case_reviewer(name)
+
+        done = await propose(server, patient, by=by)
+
+        resources = await written_of(server, patient, done)
+        kinds = [resource["resourceType"] for resource in resources if resource["resourceType"] != "Device"]
+        decision = done.answer.decision.value
+        assert kinds == [
+            *(["CarePlan"] if decision == "propose" else []),
+            *(
+                ["GuidanceResponse", "Provenance"]
+                if shows_depression(done.review.decision.assessment)
+                else []
+            ),
+        ]
+        assert (await read(server, "Device/trd-careplan"))["deviceName"][0]["name"] == "trd-careplan"
+        later = 0 if name in OTHERWISE_TOMORROW else 2
+        again = await propose(server, patient, by=by, days=later)
+        assert again.written == ()
+        for reference in done.written:
+            if reference.type != "Device":
+                assert await versions(server, f"{reference.type}/{reference.id}") == ["1"]
+
+    @pytest.mark.parametrize("name", PROPOSED)
+    async def test_a_plan_read_back_is_not_taken_as_edited(self, server: str, name: str) -> None:
+        patient = load_case(server, name)
+        done = await propose(server, patient, by=case_reviewer(name))
+        assert done.review.intent.plan is not None
+        async with client_at(server) as client:
+            review = await case_reviewer(name).review_patient(client, patient)
+        (plan,) = review.record.plans
+        assert plan.is_untouched_draft
+        assert plan.content == extension_value(done.review.intent.plan, CONTENT_DIGEST)
+        stored = await read(server, f"CarePlan/{plan.evidence.id}")
+        assert edit_digest(stored) == edit_digest(done.review.intent.plan)
+        assert [day.isoformat() for day in plan.sessions] == session_dates(stored)
+
+    async def test_the_plan_stands_there_with_its_dates(self, server: str) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        done = await propose(server, patient)
+        (plan,) = await found_by(server, f"CarePlan?patient={patient}")
+        assert f"CarePlan/{plan['id']}" == done.answer.care_plan.reference
+        assert done.answer.schedule is not None
+        assert session_dates(plan) == [s.date.isoformat() for s in done.answer.schedule.sessions]
+        assert len(session_dates(plan)) == 12
+        assert all(date in plan["text"]["div"] for date in session_dates(plan))
+        guidance = await read(server, f"GuidanceResponse/{guidance_id(patient)}")
+        assert guidance["result"]["reference"] == f"CarePlan/{plan['id']}"
+
+    @pytest.mark.parametrize("edit", EDITS)
+    async def test_an_edit_of_a_person_stands(self, server: str, edit: str) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        plan = (await propose(server, patient)).answer.care_plan.reference
+        assert plan is not None
+        await change(server, plan, **EDITS[edit](await read(server, plan)))
+        edited = await read(server, plan)
+
+        done = await propose(server, patient)
+
+        assert done.answer.care_plan.action == "leave"
+        assert await versions(server, plan) == ["1", "2"]
+        assert await read(server, plan) == edited
+        assert (await propose(server, patient, days=2)).written == ()
+
+    async def test_a_changed_record_revokes_and_proposes_anew(self, server: str) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        old = (await propose(server, patient)).answer.care_plan.reference
+        assert old is not None
+        code = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I71.40"}]}
+        aneurysm = a_condition(f"{patient}-aneurysm", patient, code=code)
+        load(server, [aneurysm])
+
+        revoked = await propose(server, patient)
+
+        assert (revoked.answer.care_plan.action, revoked.answer.care_plan.reference) == ("revoke", old)
+        assert (await read(server, old))["status"] == "revoked"
+        assert "Revoked by the service" in (await read(server, old))["text"]["div"]
+        assert (await propose(server, patient, days=2)).written == ()
+        refuted = {"coding": [{"system": _VERIFICATION, "code": "entered-in-error"}]}
+        without_status = {k: v for k, v in aneurysm.items() if k != "clinicalStatus"}
+        load(server, [without_status | {"verificationStatus": refuted}])
+        new = (await propose(server, patient)).answer.care_plan.reference
+        assert new is not None
+        assert (await read(server, new))["replaces"] == [{"reference": old}]
+        assert (await propose(server, patient, days=2)).written == ()
+        assert await versions(server, old) == ["1", "2"]
+        assert await versions(server, new) == ["1"]
+
+    async def test_many_at_once_make_one_plan_of_one_version(self, server: str) -> None:
+        patient = load_case(server, TWO_FAILURES)
+
+        async with client_at(server, fhir_connections=PARALLEL) as client:
+            done = await asyncio.gather(*(reviewer().propose(client, patient) for _ in range(PARALLEL)))
+
+        (plan,) = await found_by(server, f"CarePlan?patient={patient}")
+        assert {one.answer.care_plan.reference for one in done} == {f"CarePlan/{plan['id']}"}
+        for reference in (f"CarePlan/{plan['id']}", f"GuidanceResponse/{guidance_id(patient)}"):
+            history = await found_by(server, f"{reference}/_history?_count=50")
+            assert len({content_digest(version) for version in history}) == 1
+            if self.refuses_a_lost_race:
+                assert [version["meta"]["versionId"] for version in history] == ["1"]
+        for one in done:
+            assert one.answer.care_plan.action in {"create", "none"}
+        assert (await propose(server, patient)).written == ()
+
+    async def test_many_patients_at_once_have_one_plan_each(self, server: str) -> None:
+        patients = [load_case(server, TWO_FAILURES) for _ in range(PARALLEL)]
+
+        async with client_at(server, fhir_connections=PARALLEL) as client:
+            done = await asyncio.gather(*(reviewer().propose(client, patient) for patient in patients))
+
+        plans = [one.answer.care_plan.reference for one in done]
+        assert len(set(plans)) == PARALLEL
+        for plan in plans:
+            assert await versions(server, plan or "") == ["1"]
+
+
+_VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"

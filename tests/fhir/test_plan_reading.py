@@ -1,0 +1,296 @@
+"""Care plans on record: whose they are, where they stand, and whether a person touched them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from service.core.decision import Propose
+from service.core.plans import PlanAction
+from service.core.records import PlanOfRecord, PlanStatus
+from service.errors import NotAssessable
+from service.fhir.files import read_bundle
+from service.fhir.identity import CONTENT_DIGEST, EDIT_DIGEST, PLAN_IDENTIFIER, extension_value
+from service.fhir.render import render_revoked
+from service.fhir.sources import Gathered
+from service.workflow import Review
+from tests.support import RXNORM, Resource, a_bundle, case_bundle, resources_of, reviewer
+
+PATIENT = "propose-two"
+ESKETAMINE = {"coding": [{"system": RXNORM, "code": "2119365", "display": "esketamine"}]}
+INSULIN = {"coding": [{"system": RXNORM, "code": "5856", "display": "insulin"}]}
+
+
+def the_record(*plans: Resource) -> Gathered:
+    """A record that a plan is proposed for, with care plans."""
+    record = resources_of(case_bundle("two-documented-failures-propose-treatment"))
+    return read_bundle(json.dumps(a_bundle([*record, *plans])).encode())
+
+
+def reviewed(*plans: Resource) -> Review:
+    return reviewer().review(the_record(*plans))
+
+
+def on_record(*plans: Resource) -> tuple[PlanOfRecord, ...]:
+    return reviewed(*plans).record.plans
+
+
+def only(*plans: Resource) -> PlanOfRecord:
+    (found,) = on_record(*plans)
+    return found
+
+
+@pytest.fixture
+def ours() -> Resource:
+    """The plan that is proposed, as a server gives it back."""
+    plan = reviewed().intent.plan
+    assert plan is not None
+    return plan | {"meta": {"versionId": "1", "lastUpdated": "2026-11-23T10:00:00Z"}}
+
+
+def a_plan(**elements: object) -> Resource:
+    """A care plan of somebody else, about nothing in particular."""
+    return {
+        "resourceType": "CarePlan",
+        "id": "theirs",
+        "meta": {"versionId": "4"},
+        "status": "active",
+        "intent": "plan",
+        "subject": {"reference": f"Patient/{PATIENT}"},
+        **elements,
+    }
+
+
+def an_activity(**detail: object) -> list[Resource]:
+    return [{"detail": {"status": "in-progress", **detail}}]
+
+
+# --- ours -----------------------------------------------------------------------------------------
+
+
+def test_what_was_written_is_read_back(ours: Resource) -> None:
+    plan = only(ours)
+    proposed = reviewed().decision
+    assert isinstance(proposed, Propose)
+    assert str(plan.evidence) == f"CarePlan/{ours['id']}/_history/1"
+    assert plan.status is PlanStatus.DRAFT
+    assert (plan.ours, plan.edited, plan.is_untouched_draft) == (True, False, True)
+    assert plan.identity == ours["identifier"][0]["value"]
+    assert plan.content == extension_value(ours, CONTENT_DIGEST)
+    assert plan.protocol == (proposed.protocol.id, proposed.protocol.version)
+    assert [day.isoformat() for day in plan.sessions] == [
+        activity["detail"]["scheduledTiming"]["event"][0]
+        for activity in ours["activity"]
+        if "kind" in activity["detail"]
+    ]
+    assert len(plan.sessions) == 12
+
+
+def test_a_plan_that_says_the_same_is_written_no_more(ours: Resource) -> None:
+    assert reviewed(ours).intent.action is PlanAction.NONE
+
+
+def test_a_plan_that_we_revoked_is_known_as_such(ours: Resource) -> None:
+    revoked = only(render_revoked(ours, "the record no longer supports it"))
+    assert (revoked.status, revoked.edited) == (PlanStatus.REVOKED, False)
+
+
+def test_a_plan_that_a_person_revoked_is_edited(ours: Resource) -> None:
+    revoked = only(ours | {"status": "revoked"})
+    assert (revoked.status, revoked.edited) == (PlanStatus.REVOKED, True)
+
+
+@pytest.mark.parametrize("status", [s for s in PlanStatus if s not in {PlanStatus.DRAFT, PlanStatus.DELETED}])
+def test_a_status_that_a_person_gave_is_an_edit(ours: Resource, status: PlanStatus) -> None:
+    plan = only(ours | {"status": status.value})
+    assert (plan.status, plan.edited) == (status, True)
+
+
+@pytest.mark.parametrize("status", ["banana", "deleted", None])
+def test_a_status_that_fhir_does_not_know_counts_as_open(ours: Resource, status: str | None) -> None:
+    plan = only(ours | {"status": status})
+    assert (plan.status, plan.edited) == (PlanStatus.UNKNOWN, True)
+    assert reviewed(a_plan(status=status, title="Esketamine")).intent.action is PlanAction.LEAVE
+
+
+NO_DIGEST: dict[str, Callable[[Resource], Resource]] = {
+    "no extension": lambda p: {k: v for k, v in p.items() if k != "extension"},
+    "an extension of another type": lambda p: p | {"extension": [{"url": EDIT_DIGEST, "valueInteger": 1}]},
+    "an extension that is none": lambda p: p | {"extension": ["x"]},
+    "another digest": lambda p: p | {"extension": [{"url": EDIT_DIGEST, "valueString": "0"}]},
+}
+
+
+@pytest.mark.parametrize("what", NO_DIGEST)
+def test_a_plan_of_ours_without_its_digest_counts_as_edited(ours: Resource, what: str) -> None:
+    assert only(NO_DIGEST[what](ours)).edited
+
+
+def test_a_moved_session_is_read_where_it_is(ours: Resource) -> None:
+    session = next(a["detail"] for a in ours["activity"] if "kind" in a["detail"])
+    session["scheduledTiming"]["event"] = ["2026-12-01T09:30:00+01:00"]
+    plan = only(ours)
+    assert (plan.sessions[0].isoformat(), plan.edited) == ("2026-12-01", True)
+
+
+def test_a_date_that_is_none_is_no_session(ours: Resource) -> None:
+    session = next(a["detail"] for a in ours["activity"] if "kind" in a["detail"])
+    session["scheduledTiming"]["event"] = ["next week"]
+    assert len(only(ours).sessions) == 11
+
+
+@pytest.mark.parametrize(
+    "canonicals",
+    [
+        [],
+        ["http://example.org/PlanDefinition/us-trd|1.0.0"],
+        ["https://trd-careplan.example/fhir/PlanDefinition/us-trd"],
+    ],
+    ids=["none", "somebody else's", "without a version"],
+)
+def test_a_protocol_is_known_by_its_canonical_and_version(ours: Resource, canonicals: list[str]) -> None:
+    assert only(ours | {"instantiatesCanonical": canonicals}).protocol is None
+
+
+# --- somebody else's ------------------------------------------------------------------------------
+
+ABOUT_ESKETAMINE = {
+    "by the product": a_plan(activity=an_activity(productCodeableConcept=ESKETAMINE)),
+    "by a brand's code": a_plan(
+        activity=an_activity(
+            productCodeableConcept={"coding": [{"system": RXNORM, "code": "2119370", "display": "Spravato"}]}
+        )
+    ),
+    "by the product in words": a_plan(
+        activity=an_activity(productCodeableConcept={"text": "Spravato 56 mg"})
+    ),
+    "by the code of an activity": a_plan(activity=an_activity(code=ESKETAMINE)),
+    "by an activity in words": a_plan(activity=an_activity(code={"text": "Esketamine nasal spray"})),
+    "by its title": a_plan(title="Spravato treatment"),
+    "by its description": a_plan(description="Esketamine twice a week for four weeks"),
+    "by a later activity": a_plan(
+        activity=[
+            *an_activity(productCodeableConcept=INSULIN),
+            {"reference": {"reference": "Task/1"}},
+            *an_activity(productCodeableConcept=ESKETAMINE),
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ABOUT_ESKETAMINE)
+def test_an_esketamine_plan_of_somebody_else_is_known(how: str) -> None:
+    plan = only(ABOUT_ESKETAMINE[how])
+    assert str(plan.evidence) == "CarePlan/theirs/_history/4"
+    assert (plan.ours, plan.edited, plan.status) == (False, False, PlanStatus.ACTIVE)
+    assert (plan.identity, plan.content, plan.protocol) == (None, None, None)
+
+
+UNRELATED = {
+    "about diabetes": a_plan(title="Diabetes", activity=an_activity(productCodeableConcept=INSULIN)),
+    "about psychotherapy": a_plan(
+        title="Behavioural therapy for depression", activity=an_activity(code={"text": "CBT"})
+    ),
+    "about nothing": a_plan(),
+    "by an identifier of theirs": a_plan(identifier=[{"system": "http://example.org", "value": "1"}]),
+}
+
+
+@pytest.mark.parametrize("what", UNRELATED)
+def test_a_plan_about_something_else_is_no_plan_of_record(what: str) -> None:
+    review = reviewed(UNRELATED[what])
+    assert review.record.plans == ()
+    assert review.record.unreadable == ()
+    assert review.intent.action is PlanAction.CREATE
+
+
+def test_the_dates_of_somebody_elses_plan_are_read() -> None:
+    activity = an_activity(
+        productCodeableConcept=ESKETAMINE, scheduledTiming={"event": ["2026-11-25", "2026-11"]}
+    )
+    activity += an_activity(productCodeableConcept=ESKETAMINE, scheduledTiming={"repeat": {"frequency": 1}})
+    activity += an_activity(productCodeableConcept=ESKETAMINE, scheduledString="weekly")
+    assert [day.isoformat() for day in only(a_plan(activity=activity)).sessions] == [
+        "2026-11-01",
+        "2026-11-25",
+    ]
+
+
+def test_an_active_plan_of_somebody_else_is_left_and_pointed_to() -> None:
+    review = reviewed(ABOUT_ESKETAMINE["by the product"])
+    assert (review.decision.reason.value, review.intent.action) == ("in-treatment", PlanAction.LEAVE)
+    assert review.answer.care_plan.reference == "CarePlan/theirs"
+
+
+def test_a_plan_that_somebody_else_entered_in_error_is_none() -> None:
+    entered = ABOUT_ESKETAMINE["by the product"] | {"status": "entered-in-error"}
+    assert reviewed(entered).intent.action is PlanAction.CREATE
+
+
+# --- another patient's ----------------------------------------------------------------------------
+
+
+def another_patients() -> Resource:
+    return ABOUT_ESKETAMINE["by the product"] | {"subject": {"reference": "Patient/somebody-else"}}
+
+
+def test_another_patients_plan_among_search_results_stops_the_review() -> None:
+    with pytest.raises(NotAssessable, match="CarePlan/theirs"):
+        reviewed(another_patients())
+
+
+def test_another_patients_plan_in_the_compartment_is_left_out() -> None:
+    gathered = replace(the_record(another_patients()), patient_id=PATIENT, compartment=True)
+    review = reviewer().review(gathered)
+    assert review.record.plans == ()
+    assert review.intent.action is PlanAction.CREATE
+
+
+# --- unreadable -----------------------------------------------------------------------------------
+
+UNREADABLE = {
+    "modifierExtension": a_plan(
+        modifierExtension=[{"url": "http://example.org/not-done", "valueBoolean": True}]
+    ),
+    "activity": a_plan(activity={"detail": {}}),
+    "activity[0].detail.productCodeableConcept": a_plan(
+        activity=an_activity(productCodeableConcept="esketamine")
+    ),
+    "status": a_plan(status=["active"]),
+    "title": a_plan(title={"text": "Esketamine"}),
+    "subject": a_plan(subject={"display": "Test Alpha"}),
+}
+
+
+@pytest.mark.parametrize("element", UNREADABLE)
+def test_a_care_plan_that_cannot_be_read_is_reported_and_nothing_is_created(element: str) -> None:
+    review = reviewed(UNREADABLE[element])
+
+    (unreadable,) = review.record.unreadable
+    assert str(unreadable.evidence) == "CarePlan/theirs/_history/4"
+    assert unreadable.element == element
+    assert review.record.plans == ()
+    assert (review.intent.action, review.intent.plan) == (PlanAction.LEAVE, None)
+    assert review.answer.care_plan.why == (
+        "CarePlan/theirs/_history/4 cannot be read; it may be an esketamine plan"
+    )
+    assert "CarePlan/theirs/_history/4" in {record.evidence for record in review.answer.excluded_records}
+
+
+def test_a_care_plan_without_a_subject_cannot_be_read() -> None:
+    plan = a_plan()
+    del plan["subject"]
+    (unreadable,) = reviewed(plan).record.unreadable
+    assert unreadable.evidence.type == "CarePlan"
+
+
+def test_a_draft_of_ours_beside_an_unreadable_plan_is_not_doubled(ours: Resource) -> None:
+    review = reviewed(ours, UNREADABLE["activity"])
+    assert review.intent.action is PlanAction.NONE
+    assert len(review.record.plans) == 1
+
+
+def test_an_identifier_of_ours_makes_it_ours_whatever_it_is_about() -> None:
+    plan = only(a_plan(identifier=[{"system": PLAN_IDENTIFIER, "value": "1"}]))
+    assert (plan.ours, plan.edited, plan.identity) == (True, True, "1")

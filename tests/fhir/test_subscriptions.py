@@ -1,0 +1,102 @@
+"""Subscriptions are created, left alone or repaired, and asked for as HAPI understands them."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from service.fhir import subscriptions
+from service.fhir.client import FhirClient
+from service.fhir.subscriptions import SUBSCRIBED, render_subscription, subscribe
+
+ENDPOINT = "http://127.0.0.1:9/hooks/fhir"
+
+
+class Server:
+    """Keeps Subscriptions and activates each the first time it is read after a write."""
+
+    def __init__(self, settles_as: str = "active") -> None:
+        self.held: dict[str, dict[str, Any]] = {}
+        self.puts: list[str] = []
+        self.settles_as = settles_as
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/fhir/")
+        kind = {"Content-Type": "application/fhir+json"}
+        if request.method == "PUT":
+            self.puts.append(path)
+            self.held[path] = json.loads(request.content)
+            return httpx.Response(201, json=self.held[path], headers=kind)
+        if path not in self.held:
+            return httpx.Response(404, json={}, headers=kind)
+        if self.held[path]["status"] == "requested":
+            self.held[path]["status"] = self.settles_as
+        return httpx.Response(200, json=self.held[path], headers=kind)
+
+    async def subscribe(self, secret: str | None = None) -> list[subscriptions.Subscribed]:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(self)) as http:
+            client = FhirClient("http://ehr/fhir", http, seconds=5, attempts=1, connections=2)
+            return await subscribe(client, ENDPOINT, secret)
+
+
+async def test_one_active_subscription_a_kind_of_resource() -> None:
+    server = Server()
+
+    done = await server.subscribe("s3cret")
+
+    assert [(found.done, found.status) for found in done] == [("created", "active")] * len(SUBSCRIBED)
+    for kind in SUBSCRIBED:
+        held = server.held[f"Subscription/trd-careplan-{kind.lower()}"]
+        assert held["criteria"] == f"{kind}?"
+        assert held["channel"]["endpoint"] == ENDPOINT
+        assert held["channel"]["header"] == ["X-Hook-Secret: s3cret"]
+
+
+async def test_a_second_run_changes_nothing() -> None:
+    server = Server()
+    await server.subscribe()
+    server.puts.clear()
+
+    done = await server.subscribe()
+
+    assert {found.done for found in done} == {"unchanged"}
+    assert server.puts == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": "off"}, {"status": "error"}, {"criteria": "Observation?"}, {"channel": {"type": "email"}}],
+    ids=str,
+)
+async def test_what_differs_is_repaired(fault: dict[str, Any]) -> None:
+    server = Server()
+    await server.subscribe()
+    server.held["Subscription/trd-careplan-condition"] |= fault
+    server.puts.clear()
+
+    done = await server.subscribe()
+
+    assert server.puts == ["Subscription/trd-careplan-condition"]
+    assert [found.done for found in done].count("repaired") == 1
+
+
+async def test_a_new_secret_is_a_repair() -> None:
+    server = Server()
+    await server.subscribe("old")
+
+    assert {found.done for found in await server.subscribe("new")} == {"repaired"}
+
+
+async def test_a_server_that_does_not_activate_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "_POLL_SECONDS", 0)
+
+    assert {found.status for found in await Server("requested").subscribe()} == {"requested"}
+    assert {found.status for found in await Server("error").subscribe()} == {"error"}
+
+
+def test_deletions_are_asked_for() -> None:
+    channel = render_subscription("Condition", ENDPOINT, None)["channel"]
+
+    assert channel["extension"][0]["valueBoolean"] is True
+    assert "header" not in channel

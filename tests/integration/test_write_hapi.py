@@ -1,0 +1,82 @@
+"""The contract of writing, on a real HAPI FHIR server, and what its validator says of all that is written.
+
+With `HAPI_URL` set, that server is used; every test loads records of its own.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract_write import (
+    TWO_FAILURES,
+    WriteContract,
+    ask,
+    found_by,
+    load_case,
+    propose,
+    read,
+    written_of,
+)
+from tests.servers import load, running_hapi
+from tests.support import Resource, a_condition, case_names, case_reviewer
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_hapi() as base:
+        yield base
+
+
+class TestWritingOnHapi(WriteContract):
+    """Everything of the contract, nothing more."""
+
+
+async def test_the_plan_is_found_by_the_date_of_a_session(server: str) -> None:
+    patient = load_case(server, TWO_FAILURES)
+    await propose(server, patient)
+    for day, expected in (("2026-11-30", 1), ("2027-01-05", 1), ("2020-01-01", 0)):
+        found = await found_by(server, f"CarePlan?patient={patient}&activity-date={day}")
+        assert len(found) == expected, day
+
+
+async def faults_of(server: str, resource: Resource) -> list[str]:
+    """What HAPI's validator calls an error."""
+    answer = await ask(server, f"{resource['resourceType']}/$validate", method="POST", body=resource)
+    outcome = answer.json()
+    assert outcome["resourceType"] == "OperationOutcome"
+    assert outcome["issue"]
+    return [
+        f"{resource['resourceType']} {issue.get('location', '')}: {issue.get('diagnostics', '')}"
+        for issue in outcome["issue"]
+        if issue["severity"] in {"error", "fatal"}
+    ]
+
+
+@pytest.mark.parametrize("name", case_names())
+async def test_the_validator_finds_no_fault_in_what_is_written(server: str, name: str) -> None:
+    patient = load_case(server, name)
+    done = await propose(server, patient, by=case_reviewer(name))
+    device = await read(server, "Device/trd-careplan")
+    for resource in [device, *await written_of(server, patient, done)]:
+        assert await faults_of(server, resource) == []
+
+
+async def test_the_validator_finds_no_fault_in_a_revoked_plan_and_its_successor(server: str) -> None:
+    patient = load_case(server, TWO_FAILURES)
+    await propose(server, patient)
+    code = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I71.40"}]}
+    load(server, [a_condition(f"{patient}-aneurysm", patient, code=code)])
+    revoked = await propose(server, patient)
+    code = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "J45.909"}]}
+    load(server, [a_condition(f"{patient}-aneurysm", patient, code=code)])
+    renewed = await propose(server, patient)
+
+    assert revoked.answer.care_plan.action == "revoke"
+    assert renewed.answer.care_plan.action == "create"
+    for done in (revoked, renewed):
+        for resource in await written_of(server, patient, done):
+            assert await faults_of(server, resource) == []
+
+
+async def test_the_validator_finds_a_fault_where_there_is_one(server: str) -> None:
+    assert await faults_of(server, {"resourceType": "CarePlan", "status": "banana"})
