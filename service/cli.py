@@ -18,10 +18,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from stamina.instrumentation import set_on_retry_hooks
 
 from service import clock
 from service.answer import AssessmentAnswer, answer_schema
-from service.errors import InputError, MappingsError, NotFhir, NotJson, SettingsError, TrdError
+from service.errors import InputError, MappingsError, NotFhir, NotJson, ServerMisread, SettingsError, TrdError
 from service.fhir.client import open_client
 from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.fhir.subscriptions import Subscribed, subscribe
@@ -191,8 +192,11 @@ def subscribe_command() -> None:
     if settings.public_url is None:
         raise SettingsError("TRD_PUBLIC_URL: not set; the FHIR server needs an address to notify")
     endpoint = f"{str(settings.public_url).rstrip('/')}/hooks/fhir"
-    for found in asyncio.run(_subscribe(settings, endpoint)):
+    subscribed = asyncio.run(_subscribe(settings, endpoint))
+    for found in subscribed:
         typer.echo(f"{found.reference}: {found.done}, {found.status}")
+    if any(found.status != "active" for found in subscribed):
+        raise ServerMisread("the FHIR server did not activate every Subscription")
 
 
 async def _subscribe(settings: Settings, endpoint: str) -> list[Subscribed]:
@@ -315,6 +319,7 @@ def _complain(message: str) -> None:
 
 def main() -> None:
     """Run the command; every error is one clear message, never a traceback and never patient data."""
+    set_on_retry_hooks([])  # its own would write a line a retry, where one clear message is wanted
     try:
         app()
     except TrdError as error:

@@ -1,6 +1,6 @@
 """The durable queue: what was accepted is on disk, and every accepted review is done.
 
-A job is a kind and a reference: `patient` and a patient's id, or a task such as `lookup` and `Condition/7`.
+A job is a kind and a reference: `patient` and a patient's id, or a task such as `deleted` and `Condition/7`.
 Of one reference at most one job runs, in whichever process, and at most one waits; an event that finds one
 waiting needs no job of its own, because that job will read the record after the event.
 
@@ -34,8 +34,6 @@ from service.errors import InputError, ServerError, SettingsError, SetupError, T
 
 DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
-SWEEP: Final = "sweep"
-LOOKUP: Final = "lookup"
 
 Handler = Callable[[str], Awaitable[None]]
 P = ParamSpec("P")
@@ -168,14 +166,6 @@ class Jobs:
     async def accept_task(self, name: str, reference: str, cause: str = "task") -> None:
         """Keep a task that is not yet a patient, for the handler registered under `name`."""
         await self._accept([_task(name, reference, cause)])
-
-    async def accept_sweep(self, since: str, cause: str = "rest-hook") -> None:
-        """Keep a sweep over everything changed since an instant."""
-        await self.accept_task(SWEEP, since, cause)
-
-    async def accept_lookup(self, resource_type: str, resource_id: str, cause: str = "rest-hook") -> None:
-        """Keep the search for the subject of a resource that was deleted."""
-        await self.accept_task(LOOKUP, f"{resource_type}/{resource_id}", cause)
 
     async def jobs(self, state: State | Literal["all"] = "all", limit: int = 1000) -> list[Job]:
         """List jobs, the newest first. Done ones are kept for a while only."""
@@ -346,6 +336,7 @@ class JobQueue(Jobs):
             await asyncio.to_thread(self._launch)
         except BaseException:
             JobQueue._at_work = None
+            await asyncio.to_thread(DBOS.destroy)
             await asyncio.to_thread(self._database.leave_slot)
             raise
 
@@ -396,14 +387,19 @@ class JobQueue(Jobs):
     async def _keep_house(self) -> None:
         while not await self._closes_within(self._pace.lease):
             try:
-                if await asyncio.to_thread(self._database.take_slot) != self._slot:
-                    _log.warning("another process took this one's place after the database was lost")
-                    await self._end_work(0)
-                    await self._begin_work()
+                await self._keep_slot()
                 await asyncio.to_thread(self._take_over)
                 await asyncio.to_thread(self._forget_done)
-            except (SQLAlchemyError, SetupError) as error:
+            except Exception as error:  # noqa: BLE001 - the database may come back, and the keeper must see it
                 _log.warning("the queue's database failed: %s", type(error).__name__)
+
+    async def _keep_slot(self) -> None:
+        """Begin anew when the session broke and another process was quicker to take the slot."""
+        if await asyncio.to_thread(self._database.take_slot) == self._slot and JobQueue._at_work is self:
+            return
+        _log.warning("begins anew in another slot, as the session of its own broke")
+        await self._end_work(0)
+        await self._begin_work()
 
     # The rest of the class runs in threads.
 
@@ -454,9 +450,13 @@ class JobQueue(Jobs):
         DBOS.launch()
 
     def _leave(self) -> None:
-        """Put back what is unfinished, for another process or the next start, and give up the slot."""
+        """Put back what is unfinished, for another process or the next start, and give up the slot.
+
+        Whoever has the slot now, if not this process, has taken up the jobs at its start.
+        """
         try:
-            self._put_back(self._slot)
+            if self._database.take_slot() == self._slot:
+                self._put_back(self._slot)
         except SQLAlchemyError as error:
             _log.warning("unfinished jobs stay with %s: %s", _executor(self._slot), type(error).__name__)
         self._work_engine.dispose()

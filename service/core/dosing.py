@@ -42,6 +42,8 @@ class DoseStep(NamedTuple):
     times_a_day: tuple[float, float] | None = None
     as_needed: bool = False
     text: str | None = None
+    unclear: bool = False
+    """Whether a timing is given that cannot be understood."""
 
 
 def daily_dose(steps: tuple[DoseStep, ...], medicine: Medicine, knowledge: Knowledge) -> Dose:
@@ -71,7 +73,7 @@ def _step_dose(step: DoseStep, medicine: Medicine, knowledge: Knowledge) -> Dose
 
 def _structured_dose(step: DoseStep, medicine: Medicine) -> Dose:
     if step.amount is None or step.times_a_day is None:
-        return NOT_DOCUMENTED
+        return UNREADABLE if step.unclear and not step.text else NOT_DOCUMENTED
     return _dose(step.amount, step.times_a_day, medicine, as_needed=step.as_needed)
 
 

@@ -33,6 +33,7 @@ _HEADERS = {
     "User-Agent": f"trd-careplan/{__version__}",
 }
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_DONE = {"GET": {200}, "POST": {200, 201}, "PUT": {200, 201}}
 _LONGEST_WAIT = 60.0
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _MOST_PAGES = 1000
@@ -117,7 +118,7 @@ class FhirClient:
         ):
             if response.status_code in _TRY_AGAIN:
                 raise _Overloaded(response.status_code, _retry_after(response.headers.get("Retry-After")))
-            if not response.is_success:
+            if response.status_code not in _DONE[method]:
                 raise ServerRefused(
                     f"{request}: the server answered {response.status_code}", response.status_code
                 )

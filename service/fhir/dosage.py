@@ -1,4 +1,4 @@
-"""Read FHIR Dosage into dose steps: https://hl7.org/fhir/R4/dosage.html, https://hl7.org/fhir/R4/datatypes.html#timing."""
+"""Read FHIR Dosage into dose steps: https://hl7.org/fhir/R4/dosage.html and datatypes.html#timing."""
 
 from service.core.dosing import Amount, DoseStep
 from service.fhir.views import DosageView, QuantityView, RepeatView, TimingView
@@ -15,13 +15,25 @@ def read_steps(dosages: list[DosageView]) -> tuple[DoseStep, ...]:
 
 def _step(dosage: DosageView) -> DoseStep:
     timing = dosage.timing
-    said = timing.code.text if timing and timing.code else None
+    amount = _amount(dosage)
+    times = _times_a_day(timing) if timing else None
+    said = timing.code.text if timing and timing.code and amount else None
     return DoseStep(
-        amount=_amount(dosage),
-        times_a_day=_times_a_day(timing) if timing else None,
+        amount=amount,
+        times_a_day=times,
         as_needed=dosage.as_needed_boolean is True or dosage.as_needed_codeable_concept is not None,
         text=dosage.text or said,
+        unclear=timing is not None and times is None and _says_how_often(timing),
     )
+
+
+def _says_how_often(timing: TimingView) -> bool:
+    """Whether a timing means to say how often; bounds alone do not."""
+    repeat = timing.repeat
+    rule = repeat is not None and (
+        repeat.frequency is not None or repeat.period is not None or bool(repeat.when or repeat.day_of_week)
+    )
+    return rule or (timing.code is not None and bool(timing.code.coding))
 
 
 def _amount(dosage: DosageView) -> Amount | None:

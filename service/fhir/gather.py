@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from service.core.records import VersionedReference
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.read import READ_TYPES
-from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource
+from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource, tells_of_error
 from service.fhir.views import (
     BundleView,
     EntryView,
-    OutcomeView,
     ReferenceView,
     ResourceCapability,
     View,
@@ -39,7 +39,6 @@ class _MedicineLink(View):
 
 
 _LINK = msgspec.json.Decoder(_MedicineLink)
-_OUTCOME = msgspec.json.Decoder(OutcomeView)
 
 
 async def gather(client: FhirClient, patient_id: str) -> Gathered:
@@ -104,14 +103,13 @@ def _search_of(kind: ResourceCapability, patient_id: str) -> dict[str, str]:
 
 async def _all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
     """The resources of every page, once each, checked against the total where the server states one."""
-    sources: dict[tuple[str | None, str | None, str | None], Source] = {}
+    sources: dict[tuple[VersionedReference, bytes], Source] = {}
     matches, total = 0, None
     async for page in client.pages(path, params):
         total = page.total if page.total is not None else total
         matches += _count_matches(page)
         for source in _entries(page, path):
-            key = (source.head.resource_type, source.head.id, source.head.meta.version_id)
-            sources.setdefault(key if source.head.id else (None, None, str(len(sources))), source)
+            sources.setdefault((source.reference, bytes(source.content)), source)
     if total is not None and matches < total:
         raise ServerMisread(f"GET {path}: the answer has {matches} of {total} resources")
     return list(sources.values())
@@ -134,11 +132,7 @@ def _entries(page: BundleView, path: str) -> Iterable[Source]:
 
 def _heed(entry: EntryView, path: str) -> None:
     """An outcome among the results: an error in it means that the answer is not complete."""
-    try:
-        outcome = _OUTCOME.decode(entry.resource)
-    except UNDECODABLE:
-        raise ServerMisread(f"GET {path}: it came with an outcome that cannot be read") from None
-    if any(issue.severity in {"error", "fatal"} for issue in outcome.issue):
+    if tells_of_error(entry.resource):
         raise ServerMisread(f"GET {path}: it came with an error of the server")
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from service.core.records import VersionedReference
 from service.errors import NotFhir, NotJson
-from service.fhir.views import Head, ReferenceView, View
+from service.fhir.views import Head, OutcomeView, ReferenceView, View
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises over content that is not the JSON it should be."""
@@ -25,6 +25,7 @@ _OWNER = msgspec.json.Decoder(_Owner)
 
 
 _HEAD = msgspec.json.Decoder(Head)
+_OUTCOME = msgspec.json.Decoder(OutcomeView)
 _LONGEST_NUMBER = 12
 
 
@@ -101,6 +102,15 @@ def _readable_head(content: bytes | msgspec.Raw) -> Head:
         identity if isinstance(identity, str) else None,
         modifier_extension=modifiers,
     )
+
+
+def tells_of_error(outcome: bytes | msgspec.Raw) -> bool:
+    """Whether an OperationOutcome among results tells of an error; one that cannot be read may."""
+    try:
+        issues = _OUTCOME.decode(outcome).issue
+    except UNDECODABLE:
+        return True
+    return any(issue.severity in {"error", "fatal"} for issue in issues)
 
 
 class Versions(NamedTuple):

@@ -81,7 +81,7 @@ def test_json_has_every_key_of_the_contract(run: Run) -> None:
     assert answer["care_plan"] == {
         "action": "create",
         "reference": None,
-        "why": "a draft plan would be proposed",
+        "why": "the record supports a plan, and none is on record",
     }
 
 

@@ -17,6 +17,7 @@ from service.core.records import (
     Diagnosis,
     Exposure,
     ExposureStatus,
+    Indication,
     Record,
     StopReason,
     Verification,
@@ -30,6 +31,7 @@ from tests.core.builders import (
     assessed,
     decided,
     exposure,
+    medicine,
     person,
     safety_condition,
     unreadable,
@@ -42,6 +44,14 @@ quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 def counted(of: Record, criteria: Criteria = SEED) -> FailedTrials:
     return assessed(of, knowledge=with_criteria(criteria)).failed_trials
+
+
+def verdicts(of: Record, criteria: Criteria) -> list[tuple[object, ...]]:
+    """What is concluded of each trial, apart from the records that it rests on."""
+    return [
+        (trial.name, trial.counts, trial.adequacy.finding, trial.adequate_days, trial.outcome.inference)
+        for trial in assessed(of, knowledge=with_criteria(criteria)).trials
+    ]
 
 
 def findings(found: Assessment) -> dict[str, Finding]:
@@ -94,9 +104,15 @@ def test_a_copy_of_a_condition_never_changes_the_findings(of: Record, data: st.D
 
 @st.composite
 def splits(draw: st.DrawFn) -> tuple[Record, Record]:
-    """A record, and the same with one exposure told as two adjacent ones."""
-    of = draw(clear_records())
+    """A record, and the same with one exposure told as two adjacent ones.
+
+    Beside it runs a trial that the second part could be mistaken to have replaced or augmented.
+    """
+    of = with_exposures(draw(clear_records()), exposure("paroxetine", start="2025-01-01", end="2025-09-30"))
     whole = draw(exposures(names=("duloxetine", "quetiapine"), partial=False))
+    whole = replace(
+        whole, medicine=medicine(str(whole.medicine.ingredient)), indication=Indication.NOT_STATED
+    )
     start, end = whole.period.start, whole.period.end
     assert start is not None
     last = end.latest if end else AS_OF
@@ -121,6 +137,7 @@ def test_one_exposure_told_as_two_adjacent_ones_counts_the_same(
 ) -> None:
     whole, parts = told
     assert counted(parts, criteria) == counted(whole, criteria)
+    assert verdicts(parts, criteria) == verdicts(whole, criteria)
 
 
 # more and less evidence ------------------------------------------------------------------------

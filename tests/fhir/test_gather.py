@@ -286,7 +286,7 @@ async def test_a_warning_among_the_results_is_no_fault(severity: str) -> None:
 async def test_an_outcome_that_cannot_be_read_is_a_fault() -> None:
     bundle = a_bundle(ANN)
     bundle["entry"].append({"resource": {"resourceType": "OperationOutcome", "issue": "Marigold"}})
-    with pytest.raises(ServerMisread, match="outcome that cannot be read"):
+    with pytest.raises(ServerMisread, match="came with an error of the server"):
         await gathered_from(everything_answers(bundle))
 
 

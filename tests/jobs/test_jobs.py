@@ -3,15 +3,17 @@
 import asyncio
 import stat
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from dbos import DBOS
+from sqlalchemy.exc import OperationalError
 
 from service.errors import InputError, NotAssessable, ServerUnreachable, SettingsError, SetupError
-from service.jobs import Job, JobQueue, Jobs, Pace, QueueError, State, _Postgres
+from service.jobs import Job, JobQueue, Jobs, Pace, QueueError, State, _Postgres, _Task
 from tests.jobs.postgres import dump_text
 
 CANARY = "Canarybird"
@@ -188,15 +190,15 @@ async def test_tasks_go_to_the_handler_of_their_name(database: str) -> None:
 
         return handle
 
-    tasks = {name: handler(name) for name in ("sweep", "lookup")}
+    tasks = {name: handler(name) for name in ("sweep", "deleted")}
     async with JobQueue(database, handler("patient"), tasks=tasks, pace=FAST) as queue:
-        await queue.accept_sweep("2026-11-23T10:00:00.000+13:00")
-        await queue.accept_lookup("Condition", "7")
+        await queue.accept_task("sweep", "2026-11-23T10:00:00.000+13:00")
+        await queue.accept_task("deleted", "Condition/7")
         await queue.accept_task("unheard-of", "7")
         await queue.accept(["7"], "test")
         await until_idle(queue)
         assert (await only_job(queue, State.FAILED)).reason == "nothing here handles this kind"
-    expected = [("lookup", "Condition/7"), ("patient", "7"), ("sweep", "2026-11-23T10:00:00.000+13:00")]
+    expected = [("deleted", "Condition/7"), ("patient", "7"), ("sweep", "2026-11-23T10:00:00.000+13:00")]
     assert sorted(seen) == expected
 
 
@@ -296,6 +298,101 @@ async def test_sqlite_has_one_working_process_and_a_private_file(
             async with JobQueue(sqlite_database, reviews):
                 pass
     assert stat.S_IMODE((tmp_path / "queue.sqlite").stat().st_mode) == 0o600
+
+
+async def test_a_start_that_fails_leaves_the_process_free_for_another(sqlite_database: str) -> None:
+    reviews = Reviews()
+    reviews.gate.set()
+    other = Jobs(sqlite_database)._database
+    other.take_slot()
+    with pytest.raises(SetupError, match="another process"):
+        async with JobQueue(sqlite_database, reviews):
+            pass
+    other.leave_slot()
+    async with JobQueue(sqlite_database, reviews, pace=FAST) as queue:
+        await queue.accept(["1"], "test")
+        await until_idle(queue)
+    assert reviews.done == ["1"]
+
+
+async def test_a_launch_that_fails_can_be_repeated(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reviews = Reviews()
+    reviews.gate.set()
+    with monkeypatch.context() as patched:
+        patched.setattr(DBOS, "launch", lambda: (_ for _ in ()).throw(OSError("no threads left")))
+        with pytest.raises(OSError, match="no threads left"):
+            async with JobQueue(sqlite_database, reviews):
+                pass
+    async with JobQueue(sqlite_database, reviews, pace=FAST) as queue:
+        await queue.accept(["1"], "test")
+        await until_idle(queue)
+        assert await queue.healthy()
+        monkeypatch.setattr(queue, "_ping", lambda: (_ for _ in ()).throw(OperationalError("", None, OSError())))
+        assert not await queue.healthy()
+    assert reviews.done == ["1"]
+
+
+async def test_a_new_try_is_stored_even_when_the_database_fails_once(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [OperationalError("SELECT 1", None, OSError())]
+    store = Jobs._store
+
+    def fail_once(queue: Jobs, tasks: Sequence[_Task], delay: float | None = None) -> None:
+        if delay is not None and failures:
+            raise failures.pop()
+        store(queue, tasks, delay)
+
+    async def review(_: str) -> None:
+        raise ServerUnreachable("no answer")
+
+    monkeypatch.setattr(Jobs, "_store", fail_once)
+    async with JobQueue(sqlite_database, review, pace=FAST) as queue:
+        await queue.accept(["1"], "test")
+        await until_idle(queue)
+        assert (await only_job(queue, State.FAILED)).attempts == 2
+    assert not failures
+
+
+async def test_keeping_house_survives_a_failure(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reviews = Reviews()
+    reviews.gate.set()
+    async with JobQueue(sqlite_database, reviews, pace=Pace(polling=0.05, lease=0.1)) as queue:
+        with monkeypatch.context() as patched:
+            patched.setattr(queue, "_take_over", lambda: (_ for _ in ()).throw(OSError(CANARY)))
+            await asyncio.sleep(0.3)
+        await queue.accept(["1"], "test")
+        await until_idle(queue)
+    assert "OSError" in caplog.text
+    assert CANARY not in caplog.text
+
+
+async def test_claimed_jobs_of_a_slot_that_nobody_holds_are_taken_over(postgres_database: str) -> None:
+    reviews = Reviews()
+    reviews.gate.set()
+    async with Jobs(postgres_database) as queue:
+        await queue.accept(["1", "2"], "test")
+        held = Jobs(postgres_database)._database
+        assert [held.take_slot()] == [1]
+        with queue._engine.begin() as connection:
+            for slot, reference in ((1, "1"), (9, "2")):
+                connection.execute(
+                    sa.text(
+                        "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = :slot"
+                        " WHERE queue_partition_key = :key"
+                    ),
+                    {"slot": f"slot-{slot}", "key": f"patient:{reference}"},
+                )
+    async with JobQueue(postgres_database, reviews, pace=Pace(polling=0.05, lease=0.3)):
+        await until(lambda: reviews.done == ["2"])
+        await asyncio.sleep(1)
+        assert reviews.done == ["2"], "the other process still holds its slot"
+        held.leave_slot()
+        await until(lambda: reviews.done == ["2", "1"])
 
 
 async def test_a_session_that_broke_is_replaced_and_the_slot_kept(postgres_database: str) -> None:
