@@ -1,8 +1,10 @@
 """Gather, decide, apply: the one way from a patient to a decision and back, whichever door asks."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import date
 from http import HTTPStatus
+from weakref import WeakValueDictionary
 
 from service import clock
 from service.answer import AssessmentAnswer, CarePlanOut, to_answer
@@ -11,7 +13,7 @@ from service.core.decision import Decision, decide
 from service.core.knowledge import Knowledge
 from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
-from service.errors import ServerRefused
+from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.gather import gather
 from service.fhir.read import read_record
@@ -85,8 +87,12 @@ class Reviewer:
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
         review = self.review(await gather(client, patient_id))
-        found = await find_unlisted_plan(client, review.intent, review.gathered)
-        return review if found is None else self.review(found)
+        for _ in range(_TRIES):
+            found = await find_unlisted_plan(client, review.intent, review.gathered)
+            if found is None:
+                return review
+            review = self.review(found)
+        raise ServerMisread("CarePlans that no search lists keep turning up by id")
 
     async def propose(self, client: FhirClient, patient_id: str) -> Proposal:
         """Review a patient and write the outcome back, unless `TRD_WRITE` is off.
@@ -95,6 +101,11 @@ class Reviewer:
         what is then on record. Raises `InputError` where the record cannot be assessed and `ServerError`
         where the server failed; both may be tried again later.
         """
+        # Not every server refuses the second of two who create one id; within this process there is none.
+        async with _turn_of(client, patient_id):
+            return await self._propose(client, patient_id)
+
+    async def _propose(self, client: FhirClient, patient_id: str) -> Proposal:
         for attempt in range(1, _TRIES + 1):
             review = await self.review_patient(client, patient_id)
             if self.settings.write == "off":
@@ -107,6 +118,14 @@ class Reviewer:
             else:
                 return Proposal(review, _after_writing(review), written)
         raise AssertionError  # pragma: no cover - the last try returns or raises
+
+
+_turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+
+def _turn_of(client: FhirClient, patient_id: str) -> asyncio.Lock:
+    """The lock by which one patient is written to once at a time; it goes when nobody holds it."""
+    return _turns.setdefault((client.base, patient_id), asyncio.Lock())
 
 
 def _after_writing(review: Review) -> AssessmentAnswer:

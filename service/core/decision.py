@@ -5,7 +5,7 @@ from datetime import date
 from enum import StrEnum
 from typing import assert_never
 
-from service.core.assessment import ACUTE, ADULT_YEARS, TRD, Assessment, assess
+from service.core.assessment import ACUTE, ADULT_YEARS, TRD, Assessment, Missing, assess
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge, Protocol
 from service.core.plans import Wanted, dates_to_keep
@@ -104,6 +104,9 @@ def _propose(
 ) -> Decision:
     knowledge = assessment.knowledge
     protocol = _choose_protocol(knowledge, pathway, assessment.age)
+    if protocol is None and assessment.age is not None and assessment.age[0] != assessment.age[1]:
+        missing = Missing("the date of birth", "protocol")
+        return NeedsInformation(replace(assessment, missing=(*assessment.missing, missing)))
     if protocol is None:
         text = f"no {knowledge.region} protocol covers this pathway at the patient's age"
         warning = Reason(ReasonCode.NO_PROTOCOL, text, (assessment.patient,))

@@ -9,7 +9,7 @@ from datetime import date
 from enum import StrEnum
 from typing import assert_never
 
-from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus, VersionedReference
+from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus
 
 
 class PlanAction(StrEnum):
@@ -40,13 +40,10 @@ class Wanted(StrEnum):
     UNDECIDED = "undecided"
 
 
-def reconcile(
-    wanted: Wanted, plans: Iterable[PlanOfRecord], unreadable: Iterable[VersionedReference] = ()
-) -> Reconciliation:
+def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord]) -> Reconciliation:
     """Set what the decision asks for against the plans on record.
 
-    Never two open plans; never a change to what a person touched, activated, deleted or revoked. A care
-    plan that could not be read (`unreadable`) may be an open one: then nothing is created beside it.
+    Never two open plans; never a change to what a person touched, activated, deleted or revoked.
     """
     known = sorted(plans, key=lambda plan: (plan.evidence.type, plan.evidence.id))
     open_plans = [plan for plan in known if plan.status in OPEN_PLAN]
@@ -58,10 +55,7 @@ def reconcile(
         return Reconciliation(PlanAction.LEAVE, "several drafts of this service are open", drafts[0])
     if drafts:
         return _with_draft(wanted, drafts[0], _latest_revoked(known))
-    found = _without_open_plan(wanted, [plan for plan in known if plan.ours])
-    if found.action is PlanAction.CREATE and (unread := sorted(map(str, unreadable))):
-        return Reconciliation(PlanAction.LEAVE, f"{unread[0]} cannot be read; it may be an esketamine plan")
-    return found
+    return _without_open_plan(wanted, [plan for plan in known if plan.ours])
 
 
 def _with_draft(wanted: Wanted, draft: PlanOfRecord, replaces: PlanOfRecord | None) -> Reconciliation:
@@ -81,7 +75,7 @@ def _with_draft(wanted: Wanted, draft: PlanOfRecord, replaces: PlanOfRecord | No
 def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord]) -> Reconciliation:
     """No open plan: propose one, unless a person ended ours."""
     if wanted is not Wanted.PLAN:
-        return Reconciliation(PlanAction.NONE, "no plan is proposed, and none is on record")
+        return Reconciliation(PlanAction.NONE, "no plan is proposed")
     ended = [plan for plan in ours if not _revoked_by_us(plan)]
     if ended:
         return Reconciliation(PlanAction.LEAVE, _why_left(ended[0]), ended[0])

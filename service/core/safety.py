@@ -24,7 +24,7 @@ PRIOR_ESKETAMINE = "prior-esketamine"
 PSYCHOSIS = "psychosis"
 UNREADABLE = "unreadable-safety-record"
 
-_SAFETY_RECORDS = {"Condition", "AllergyIntolerance"}
+_SAFETY_RECORDS = {"Condition", "AllergyIntolerance", "CarePlan"}
 _STRENGTH = (Effect.CAUTION, Effect.REVIEW, Effect.EXCLUDES)
 
 
@@ -74,24 +74,29 @@ def _of_diagnosis(group: SafetyGroup, diagnosis: Diagnosis, as_of: date) -> Iter
     if effect is None:
         return
     finding = Finding.MET
-    if diagnosis.verification is Verification.UNPROVEN:
-        effect, finding = _at_most_review(effect), Finding.INDETERMINATE
-    elif is_ended(diagnosis, as_of) is Finding.MET and group.within_days is None:
+    if group.within_days is not None:
+        effect, finding = _of_recent(group, effect, diagnosis, as_of)
+    elif is_ended(diagnosis, as_of) is Finding.MET:
         if group.resolved is ResolvedRule.IGNORE:
             return
         if group.resolved is ResolvedRule.REVIEW and effect is Effect.EXCLUDES:
             effect, finding = Effect.REVIEW, Finding.INDETERMINATE
-    elif group.within_days is not None:
-        effect, finding = _of_recent(group, effect, diagnosis, as_of)
+    if diagnosis.verification is Verification.UNPROVEN:
+        effect, finding = _at_most_review(effect), Finding.INDETERMINATE
     yield from _finding(group, effect, finding, diagnosis.evidence)
 
 
 def _of_recent(
     group: SafetyGroup, effect: Effect, diagnosis: Diagnosis, as_of: date
 ) -> tuple[Effect, Finding]:
-    """An event that matters for some days: within them its effect, after them a caution."""
+    """An event that matters for some days: within them its effect, after them a caution.
+
+    An event without an onset was over by the day it was recorded.
+    """
     since = days_before(as_of, group.within_days or 0)
     when = diagnosis.onset
+    if when is None and diagnosis.recorded is not None and diagnosis.recorded.latest < since:
+        return Effect.CAUTION, Finding.MET
     if when is None or when.earliest < since <= when.latest:
         return _at_most_review(effect), Finding.INDETERMINATE
     return (effect, Finding.MET) if when.earliest >= since else (Effect.CAUTION, Finding.MET)

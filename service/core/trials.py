@@ -9,6 +9,7 @@ joined over gaps of at most the grace period. A *trial* is one ingredient with i
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import NamedTuple
 
 from service.core.adequacy import judge_adequacy
 from service.core.courses import Course, Episode, join_courses
@@ -125,23 +126,56 @@ def _trial(
     medicine = exposures[0].medicine
     ingredient = knowledge.ingredient(medicine.ingredient)
     courses = join_courses(exposures, ingredient, episode, criteria)
-    best = max(courses, key=lambda c: (c.adequate_days, _course_end(c)))
-    adequate = judge_adequacy(best, ingredient, criteria)
-    outcome = grade_outcome(best, others, episode, criteria)
-    counts, reasons, needed = _count(best, adequate, outcome, criteria)
+    judged = [_judge(course, ingredient, others, episode, criteria) for course in courses]
+    best = _telling(judged)
     evidence = sorted({ref for exposure in exposures for ref in exposure.evidence}, key=str)
     return Trial(
         ingredient,
         ingredient.name if ingredient else medicine.label,
         courses,
-        best.days[1] > 0,
-        adequate,
-        outcome,
-        counts,
-        reasons,
-        needed,
+        any(course.days[1] > 0 for course in courses),
+        best.adequate,
+        best.outcome,
+        best.counts,
+        best.reasons,
+        best.needed,
         tuple(evidence),
     )
+
+
+class _Judged(NamedTuple):
+    """A course with what is concluded from it."""
+
+    course: Course
+    adequate: Answer
+    outcome: Outcome
+    counts: Counts
+    reasons: tuple[Reason, ...]
+    needed: tuple[str, ...]
+
+
+def _judge(
+    course: Course,
+    ingredient: Ingredient | None,
+    others: tuple[Course, ...],
+    episode: Episode,
+    criteria: Criteria,
+) -> _Judged:
+    adequate = judge_adequacy(course, ingredient, criteria)
+    outcome = grade_outcome(course, others, episode, criteria)
+    return _Judged(course, adequate, outcome, *_count(course, adequate, outcome, criteria))
+
+
+def _telling(judged: list[_Judged]) -> _Judged:
+    """The course that speaks for the trial: one that failed, whatever came of the others.
+
+    Unless the medicine helped when it was last taken: then it is no failure.
+    """
+    last = max(judged, key=lambda one: _course_end(one.course))
+    if last.outcome.finding is OutcomeFinding.RESPONDED:
+        return last
+    rank = {Counts.NO: 0, Counts.POSSIBLY: 1, Counts.YES: 2}
+    return max(judged, key=lambda j: (rank[j.counts], j.course.adequate_days, _course_end(j.course)))
 
 
 def _course_end(course: Course) -> date:

@@ -54,7 +54,7 @@ def _headline(decision: Decision) -> str:
 
 def _schedule_sentence(decision: Propose) -> str:
     if not isinstance(decision.schedule, Schedule):
-        return f"No schedule could be made: {decision.schedule.why}."
+        return f"No plan is drafted: {decision.schedule.why}."
     sessions = decision.schedule.sessions
     first, last = sessions[0].date.isoformat(), sessions[-1].date.isoformat()
     return f"A draft plan of {len(sessions)} supervised sessions from {first} to {last} is proposed."

@@ -60,8 +60,7 @@ class Intent:
 
 def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gathered) -> Intent:
     """Set a decision against the plans on record."""
-    unreadable = [u.evidence for u in decision.assessment.unreadable if u.evidence.type == "CarePlan"]
-    found = reconcile(wanted_plan(decision), plans, unreadable)
+    found = reconcile(wanted_plan(decision), plans)
     match found.action:
         case PlanAction.CREATE | PlanAction.UPDATE:
             return _intend_plan(decision, found, plans, gathered)

@@ -5,6 +5,7 @@ whole: a service with a wrong list must not start. Faults name the file and the 
 """
 
 import csv
+import io
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,7 @@ from service.knowledge.lock import LOCK, digest_of, lists_in, read_lock
 from service.knowledge.rows import (
     Coded,
     Faults,
+    MissingColumn,
     Row,
     codes_of,
     never_a_trial,
@@ -58,6 +60,8 @@ from service.knowledge.shapes import (
     to_staging,
 )
 
+REGIONS = ("us", "eu")
+
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 S = TypeVar("S", bound=Signed)
@@ -75,9 +79,14 @@ def load_knowledge(directory: Path, *, criteria: str, region: str) -> Knowledge:
     Raises `MappingsError` with every fault found, `SettingsError` for a criteria set or region that
     is not there.
     """
+    if region not in REGIONS:
+        raise SettingsError(f"TRD_REGION: no region {region!r}; there are: {', '.join(REGIONS)}")
     faults = Faults()
-    loader = _Loader(directory, faults, region)
-    knowledge = loader.load(criteria)
+    knowledge = None
+    try:
+        knowledge = _Loader(directory, faults, region).load(criteria)
+    except MissingColumn as missing:
+        faults.add(missing.file, 1, f"has no column {missing.column!r}")
     if faults.found or knowledge is None:
         raise MappingsError(sorted(faults.found))
     return knowledge
@@ -177,21 +186,25 @@ class _Loader:
 
     # CSV -----------------------------------------------------------------------------------------
 
-    def _rows(self, name: str, *, source: bool = True) -> Iterator[Row]:
+    def _rows(self, name: str) -> Iterator[Row]:
         path = self.directory / name
         if not path.exists():
             self.faults.add(name, None, "missing")
             return
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            for values in reader:
-                row = Row(name, reader.line_num, values)
-                if None in values or None in values.values():
-                    self.faults.of(row, "has not as many fields as the header")
-                elif source and not row["source"]:
-                    self.faults.of(row, "has no source")
-                else:
-                    yield row
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError:
+            self.faults.add(name, None, "is not UTF-8")
+            return
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        for values in reader:
+            row = Row(name, reader.line_num, values)
+            if None in values or None in values.values():
+                self.faults.of(row, "has not as many fields as the header")
+            elif not row["source"]:
+                self.faults.of(row, "has no source")
+            else:
+                yield row
 
     def _load_systems(self) -> None:
         rows = list(self._rows("codes/systems.csv"))
@@ -298,7 +311,7 @@ class _Loader:
         self, ingredients: Mapping[str, Ingredient]
     ) -> tuple[PhraseList[MedicineMeaning], CodeList[MedicineMeaning]]:
         """Every name and every code of a medicine, from all the lists, in one place each."""
-        agents = {row["name"]: row for row in self._rows("codes/augmenting_agents.csv")}
+        agents = self._once("codes/augmenting_agents.csv", "name")
         antidepressants = list(self._rows("codes/antidepressants.csv"))
         coded = [
             *codes_of(antidepressants, ("rxnorm", "atc", "snomed"), of_ingredient),
@@ -316,8 +329,16 @@ class _Loader:
         ]
         return self._medicine_names(named), self._medicine_codes(coded)
 
+    def _once(self, name: str, column: str) -> dict[str, Row]:
+        """The rows of a list by a column that no two of them may share."""
+        rows: dict[str, Row] = {}
+        for row in self._rows(name):
+            if rows.setdefault(row[column], row) is not row:
+                self.faults.of(row, f"lists {row[column]!r} twice")
+        return rows
+
     def _products(self, ingredients: Mapping[str, Ingredient], agents: Mapping[str, Row]) -> Iterator[Coded]:
-        for row in self._rows("codes/antidepressant_products.csv"):
+        for row in self._once("codes/antidepressant_products.csv", "rxnorm").values():
             name = row.optional("ingredient")
             if name is not None and name not in ingredients and name not in agents:
                 self.faults.of(row, f"names an ingredient that is not listed: {name!r}")
@@ -330,7 +351,7 @@ class _Loader:
                 yield row, "rxnorm", row["rxnorm"], product
 
     def _agent_products(self, agents: Mapping[str, Row]) -> Iterator[Coded]:
-        for row in self._rows("codes/augmenting_products.csv"):
+        for row in self._once("codes/augmenting_products.csv", "rxnorm").values():
             if row["agent"] not in agents:
                 self.faults.of(row, f"names an agent that is not listed: {row['agent']!r}")
             yield row, "rxnorm", row["rxnorm"], MedicineMeaning(Role.AUGMENTING, row["agent"])
@@ -390,13 +411,7 @@ class _Loader:
         rows = list(self._rows("safety/allergies.csv"))
         read = self._group_in(groups)
         coded = [row for row in rows if row["code"]]
-        phrases: dict[str, str] = {}
-        for row in rows:
-            group = read(row)
-            for name in filter(None, (part.strip().lower() for part in row["name"].split(";"))):
-                if group is not None:
-                    phrases[name] = group
-        return self._code_list(coded, read), PhraseList.of(phrases)
+        return self._code_list(coded, read), self._phrase_list(rows, "name", read)
 
     def _refuse_overlap(self, one: CodeList[Any], other: CodeList[Any], name: str) -> None:
         for system, code in sorted(one.exact.keys() & other.exact.keys()):
@@ -441,10 +456,15 @@ def _chosen_criteria(sets: Mapping[str, CriteriaFile], criteria_id: str) -> Crit
 
 
 def _line_of(text: str, path: tuple[int | str, ...]) -> int | None:
-    """The line that first names the last key of a path; good enough to find the fault."""
-    keys = [str(part) for part in path if isinstance(part, str)]
-    for key in reversed(keys):
-        for number, line in enumerate(text.splitlines(), start=1):
-            if re.match(rf"\s*(?:\[+)?{re.escape(key)}\b", line):
-                return number
-    return None
+    """The line of a fault: each key of its path is looked for after the one before it."""
+    lines = text.splitlines()
+    at = -1
+    for key, following in zip(path, (*path[1:], None), strict=True):
+        if isinstance(key, int):
+            continue
+        later = range(at + 1, len(lines))
+        tables = [n for n in later if re.match(rf"\s*\[\[{re.escape(key)}\]\]", lines[n])]
+        nth = following if isinstance(following, int) else 0
+        named = tables[nth:] or [n for n in later if re.match(rf"\s*\[?{re.escape(key)}\b", lines[n])]
+        at = named[0] if named else at
+    return at + 1 if at >= 0 else None

@@ -18,6 +18,15 @@ from service.core.records import (
 _MILLIGRAMS = re.compile(r"(\d+(?:\.\d+)?)\s*mg\b", re.IGNORECASE)
 
 
+class MissingColumn(Exception):
+    """A list has no column of that name."""
+
+    def __init__(self, file: str, column: str) -> None:
+        super().__init__(f"{file}: {column}")
+        self.file = file
+        self.column = column
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of a CSV list; `line` counts from 1 with the header."""
@@ -28,7 +37,10 @@ class Row:
 
     def __getitem__(self, column: str) -> str:
         """The value of a column, without surrounding white space."""
-        return self.values[column].strip()
+        try:
+            return self.values[column].strip()
+        except KeyError:
+            raise MissingColumn(self.file, column) from None
 
     def optional(self, column: str) -> str | None:
         """The value of a column, `None` where it is empty."""

@@ -38,8 +38,7 @@ def test_case(case: Path) -> None:
     assert criteria == expected["criteria"]
     assert answer["failed_trials"] == expected["failed_trials"]
     assert [_trial(trial) for trial in answer["trials"]] == [
-        _trial(found) | wanted
-        for found, wanted in zip(answer["trials"], _wanted(expected), strict=True)
+        _trial(found) | wanted for found, wanted in zip(answer["trials"], _wanted(expected), strict=True)
     ]
 
 

@@ -280,17 +280,16 @@ def test_the_region_the_pathway_and_the_age_choose_the_protocol(
     assert decision.schedule.protocol is decision.protocol
 
 
-@pytest.mark.parametrize(
-    ("of", "born"),
-    [
-        pytest.param(acute(), "1961-11-23", id="emergency at 65: not listed"),
-        pytest.param(acute(), "1961", id="emergency, perhaps 65"),
-    ],
-)
-def test_without_a_protocol_a_clinician_decides(of: Record, born: str) -> None:
-    decision = decided(replace(of, person=person(born)), knowledge=EU)
+def test_without_a_protocol_a_clinician_decides() -> None:
+    decision = decided(replace(acute(), person=person("1961-11-23")), knowledge=EU)
     assert told(decision) == REVIEW
     assert "no-protocol" in codes(decision.assessment.warnings)
+
+
+def test_where_the_protocol_hangs_on_the_birth_date_it_is_asked_for() -> None:
+    decision = decided(replace(acute(), person=person("1961")), knowledge=EU)
+    assert told(decision)[0] == "needs-information"
+    assert ("the date of birth", "protocol") in decision.assessment.missing
 
 
 def test_between_two_protocols_by_age_there_is_no_proposal() -> None:

@@ -108,15 +108,6 @@ def test_only_our_untouched_draft_is_ever_changed(
         assert status not in OPEN_PLAN
 
 
-def test_beside_a_plan_that_cannot_be_read_none_is_created() -> None:
-    unread = (ref("odd", "CarePlan"),)
-    found = reconcile(Wanted.PLAN, [], unread)
-    assert found.action is PlanAction.LEAVE
-    assert "CarePlan/odd" in found.why
-    assert reconcile(Wanted.PLAN, [plan()], unread).action is PlanAction.UPDATE
-    assert reconcile(Wanted.NO_PLAN, [], unread).action is PlanAction.NONE
-
-
 def test_a_plan_that_we_revoked_is_replaced() -> None:
     old = plan(REVOKED)
     assert reconcile(Wanted.PLAN, [old]).replaces == old
@@ -174,26 +165,6 @@ def test_a_draft_keeps_what_it_replaces() -> None:
     assert (created.action, updated.action) == (PlanAction.CREATE, PlanAction.UPDATE)
     assert created.replaces == updated.replaces is not None
     assert reconcile(Wanted.PLAN, [draft]).replaces is None
-
-
-@pytest.mark.parametrize(
-    ("plans", "on_plan", "on_no_plan"),
-    [
-        pytest.param([], "leave", "none", id="none"),
-        pytest.param([plan(REVOKED)], "leave", "none", id="ours, revoked by us"),
-        pytest.param([plan()], "update", "revoke", id="ours, draft, unedited"),
-        pytest.param([plan(edited=True)], "leave", "leave", id="ours, edited"),
-    ],
-)
-def test_nothing_is_created_beside_a_care_plan_that_cannot_be_read(
-    plans: list[PlanOfRecord], on_plan: str, on_no_plan: str
-) -> None:
-    unreadable = [ref("z", "CarePlan"), ref("broken", "CarePlan")]
-    found = reconcile(Wanted.PLAN, plans, unreadable)
-    assert (found.action.value, found.replaces) == (on_plan, None)
-    assert reconcile(Wanted.NO_PLAN, plans, unreadable).action.value == on_no_plan
-    if not plans:
-        assert found.why.startswith("CarePlan/broken/_history/1 cannot be read")
 
 
 # --- plans in the decision ------------------------------------------------------------------------

@@ -266,7 +266,6 @@ def test_taken_before_a_depression_that_is_over_is_outside() -> None:
     assert counts(trial(exposure(end="2025-03-31"), during=during)) == ("no", ["outside-episode"])
 
 
-@pytest.mark.xfail(reason="reported: only the course with the most adequate days is judged")
 def test_an_adequate_course_that_failed_is_not_hidden_by_a_longer_one() -> None:
     """Taken six weeks without effect, then again for longer and stopped for its cost."""
     failed = exposure(end="2025-02-28", stop_reasons=FAILED)

@@ -67,7 +67,7 @@ def test_summary(of: Record, words: str) -> None:
 
 def test_a_plan_without_dates_says_why() -> None:
     summary = summarise(decided(resistant(), calendar=Calendar(frozenset(), frozenset(), 7)))
-    assert "No schedule could be made: no start within 28 days" in summary
+    assert "No plan is drafted: no start within 28 days" in summary
 
 
 @pytest.mark.parametrize("knowledge", [US, EU], ids=["us", "eu"])

@@ -17,4 +17,3 @@ def server() -> Iterator[str]:
 class TestWritingOnSekmet(WriteContract):
     """It knows no condition that an unconditional PUT could fail on."""
 
-    refuses_a_lost_race = False

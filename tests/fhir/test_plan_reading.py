@@ -271,10 +271,10 @@ def test_a_care_plan_that_cannot_be_read_is_reported_and_nothing_is_created(elem
     assert str(unreadable.evidence) == "CarePlan/theirs/_history/4"
     assert unreadable.element == element
     assert review.record.plans == ()
-    assert (review.intent.action, review.intent.plan) == (PlanAction.LEAVE, None)
-    assert review.answer.care_plan.why == (
-        "CarePlan/theirs/_history/4 cannot be read; it may be an esketamine plan"
-    )
+    assert (review.intent.action, review.intent.plan) == (PlanAction.NONE, None)
+    assert review.answer.decision.value == "needs-review"
+    (finding,) = review.answer.safety
+    assert (finding.id, finding.evidence) == ("unreadable-safety-record", ["CarePlan/theirs/_history/4"])
     assert "CarePlan/theirs/_history/4" in {record.evidence for record in review.answer.excluded_records}
 
 
@@ -287,7 +287,7 @@ def test_a_care_plan_without_a_subject_cannot_be_read() -> None:
 
 def test_a_draft_of_ours_beside_an_unreadable_plan_is_not_doubled(ours: Resource) -> None:
     review = reviewed(ours, UNREADABLE["activity"])
-    assert review.intent.action is PlanAction.NONE
+    assert review.intent.action is PlanAction.LEAVE
     assert len(review.record.plans) == 1
 
 

@@ -329,7 +329,9 @@ async def test_a_launch_that_fails_can_be_repeated(
         await queue.accept(["1"], "test")
         await until_idle(queue)
         assert await queue.healthy()
-        monkeypatch.setattr(queue, "_ping", lambda: (_ for _ in ()).throw(OperationalError("", None, OSError())))
+        monkeypatch.setattr(
+            queue, "_ping", lambda: (_ for _ in ()).throw(OperationalError("", None, OSError()))
+        )
         assert not await queue.healthy()
     assert reviews.done == ["1"]
 

@@ -342,7 +342,6 @@ SILENT = [
 ]
 
 
-@pytest.mark.xfail(reason="reported: duplicates that collapse in silence", raises=pytest.fail.Exception)
 @pytest.mark.parametrize(("name", "values"), SILENT)
 def test_a_duplicate_is_never_silent(lists: Path, name: str, values: tuple[str, ...]) -> None:
     append(lists / name, *values)
@@ -357,7 +356,6 @@ def not_utf8(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\xff\xfe\n")
 
 
-@pytest.mark.xfail(reason="reported: a traceback instead of a fault", raises=(KeyError, UnicodeDecodeError))
 @pytest.mark.parametrize("spoil", [without_column, not_utf8], ids=["no source column", "not UTF-8"])
 @pytest.mark.parametrize("name", ["codes/depression.csv", "codes/stop_reasons.csv"])
 def test_a_file_that_cannot_be_read_is_a_fault(lists: Path, name: str, spoil: Callable[[Path], None]) -> None:
@@ -365,7 +363,6 @@ def test_a_file_that_cannot_be_read_is_a_fault(lists: Path, name: str, spoil: Ca
     assert faults(lists)[0].startswith(name)
 
 
-@pytest.mark.xfail(reason="reported: the region is not checked", raises=MappingsError)
 def test_an_unknown_region_is_a_setting_at_fault(lists: Path) -> None:
     with pytest.raises(SettingsError):
         load(lists, region="mars")
@@ -455,7 +452,6 @@ TOML = [
         'code = "party"',
         "decision_point.0.code",
         id="unknown point",
-        marks=pytest.mark.xfail(reason="reported: the line of an earlier key of the same name is given"),
     ),
     pytest.param("staging.toml", "ect = 1", "ect = true_north", "is not TOML", id="not TOML"),
     pytest.param(
