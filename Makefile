@@ -13,7 +13,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	touch $@
 
 test: $(STAMP) ## every test that needs no external server
-	$(BIN)/pytest
+	$(BIN)/pytest -n 4
 
 check: $(STAMP) ## the static gates, coverage, and that lists and generated documents are as they should be
 	$(BIN)/ruff check .
@@ -22,7 +22,7 @@ check: $(STAMP) ## the static gates, coverage, and that lists and generated docu
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/trd-careplan mappings check
-	$(BIN)/pytest -q --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest -q -n 4 --cov --cov-report=term --cov-fail-under=95
 
 format: $(STAMP) ## lay out the code
 	$(BIN)/ruff check --fix-only .

@@ -8,7 +8,7 @@ from service.core.courses import Episode
 from service.core.depression import DepressionFindings, assess_depression, find_episode
 from service.core.exposures import distinct_exposures, settle_interval
 from service.core.findings import Answer, Finding, Reason, ReasonCode, all_met
-from service.core.knowledge import Knowledge
+from service.core.knowledge import Criteria, Knowledge
 from service.core.outcome import Basis
 from service.core.records import (
     Diagnosis,
@@ -105,7 +105,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     criteria = knowledge.criteria
     record = in_stable_order(record)
     taken, set_aside = _set_aside(record.exposures, as_of)
-    settled = tuple(replace(e, period=settle_interval(e, as_of, criteria)) for e in taken)
+    settled = tuple(_settled(exposure, as_of, criteria) for exposure in taken)
     exposures = distinct_exposures(settled)
     depression = assess_depression(record, as_of)
     episode, warnings = find_episode(depression, criteria, as_of)
@@ -148,6 +148,15 @@ def in_stable_order(record: Record) -> Record:
         unreadable=tuple(sorted(record.unreadable, key=str)),
         doubtful_dates=tuple(sorted(record.doubtful_dates, key=str)),
     )
+
+
+def _settled(exposure: Exposure, as_of: date, criteria: Criteria) -> Exposure:
+    """The exposure with its end settled; nearly all are over, and leave nothing to settle."""
+    start, end = exposure.period.start, exposure.period.end
+    over = end is not None and end.latest <= as_of and not exposure.period.ongoing
+    if over and (start is None or start.latest <= as_of):
+        return exposure
+    return replace(exposure, period=settle_interval(exposure, as_of, criteria))
 
 
 def _set_aside(

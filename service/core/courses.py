@@ -92,9 +92,10 @@ def _course(
     episode: Episode,
     criteria: Criteria,
 ) -> Course:
-    possible = [(_possible_span(e, episode), _dose_range(e, ingredient, criteria)) for e in exposures]
+    doses = [_dose_range(e, ingredient, criteria) for e in exposures]
+    possible = [(_possible_span(e, episode), dose) for e, dose in zip(exposures, doses, strict=True)]
     certain = [
-        (span, _dose_range(e, ingredient, criteria), e) for e in exposures if (span := e.period.certain)
+        (span, dose, e) for e, dose in zip(exposures, doses, strict=True) if (span := e.period.certain)
     ]
     minimum = criteria.minimum_mg(ingredient) if ingredient else None
     required = minimum if minimum is not None else math.inf
@@ -107,8 +108,8 @@ def _course(
         spans = union([span for span, _, _ in certain])
         inside = within(within(spans, chain), episode.certain)
         shortest = max(shortest, total_days(inside))
-        doses = [(span, dose) for span, dose in single if chain[0] <= span[0] <= chain[1]]
-        adequate_shortest = max(adequate_shortest, _days_at(doses, required, episode.certain))
+        lowest = [(span, dose) for span, dose in single if chain[0] <= span[0] <= chain[1]]
+        adequate_shortest = max(adequate_shortest, _days_at(lowest, required, episode.certain))
     return Course(
         _course_interval(exposures), exposures, (shortest, longest), (adequate_shortest, adequate_longest)
     )
@@ -189,6 +190,9 @@ def _days_at(doses: list[tuple[Span, float]], required: float, window: Span) -> 
     An ingredient without a known minimum requires an infinite dose, which only an unknown dose
     may reach: such a trial is never certainly adequate, and never certainly not.
     """
+    if len(doses) == 1:
+        span, mg = doses[0]
+        return total_days(within((span,), window)) if mg >= required else 0
     edges = sorted(
         {span[0].toordinal() for span, _ in doses} | {span[1].toordinal() + 1 for span, _ in doses}
     )

@@ -8,7 +8,9 @@ import calendar
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
+_DAY_OR_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(?:T|\Z)", re.ASCII)
 _PARTIAL = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:T.*)?)?)?", re.DOTALL | re.ASCII)
 
 
@@ -37,6 +39,8 @@ class PartialDate:
         A time stamp is the day as it is written, whatever its zone: a record's day is the day its
         author meant. Raises `ValueError` for text that is no such date.
         """
+        if _DAY_OR_MOMENT.match(text):
+            return _day(text[:10])
         match = _PARTIAL.fullmatch(text)
         if match is None:
             message = "not a date of the form YYYY, YYYY-MM or YYYY-MM-DD"
@@ -52,9 +56,15 @@ class PartialDate:
 
     def at_most(self, bound: date) -> "PartialDate":
         """The same date, known to be no later than `bound` (a date after it is left as it is)."""
-        if bound < self.earliest:
+        if bound < self.earliest or bound >= self.latest:
             return self
-        return PartialDate(self.earliest, min(self.latest, bound))
+        return PartialDate(self.earliest, bound)
+
+
+@lru_cache(maxsize=20_000)
+def _day(text: str) -> PartialDate:
+    """A day as written. Records name the same few thousand days again and again."""
+    return PartialDate.on(date.fromisoformat(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,8 @@ def union(spans: "list[Span] | Spans") -> Spans:
 
 def joined(spans: "list[Span] | Spans", *, gap_days: int) -> Spans:
     """Merge spans that overlap or that are at most `gap_days` whole days apart."""
+    if len(spans) < 2:  # noqa: PLR2004 - nothing to join
+        return tuple(spans)
     merged: list[Span] = []
     for first, last in sorted(spans):
         if merged and (first - merged[-1][1]).days - 1 <= gap_days:
@@ -113,8 +125,10 @@ def joined(spans: "list[Span] | Spans", *, gap_days: int) -> Spans:
 
 def within(spans: "list[Span] | Spans", window: Span) -> Spans:
     """Keep only the part of each span that lies in the window."""
-    clipped = ((max(first, window[0]), min(last, window[1])) for first, last in spans)
-    return tuple((first, last) for first, last in clipped if first <= last)
+    since, until = window
+    return tuple(
+        [(max(first, since), min(last, until)) for first, last in spans if first <= until and last >= since]
+    )
 
 
 def total_days(spans: "list[Span] | Spans") -> int:

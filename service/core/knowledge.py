@@ -29,12 +29,14 @@ Meaning = TypeVar("Meaning")
 class CodeList(Generic[Meaning]):
     """Codes and what they mean. A hierarchical system also matches every code below a listed one.
 
-    `exact` maps (system, code). `patterns` maps a system to rows whose code has `?` for any one
-    character. The most specific row wins.
+    `exact` maps (system, code). `patterns` maps (system, length) to the rows of that length
+    whose code has `?` for any one character. The most specific row wins.
     """
 
     exact: Mapping[tuple[str, str], Meaning]
-    patterns: Mapping[str, tuple[tuple[re.Pattern[str], Meaning], ...]] = field(default_factory=dict)
+    patterns: Mapping[tuple[str, int], tuple[tuple[re.Pattern[str], Meaning], ...]] = field(
+        default_factory=dict
+    )
     hierarchical: frozenset[str] = frozenset()
 
     def meaning(self, system: str | None, code: str | None) -> Meaning | None:
@@ -48,7 +50,7 @@ class CodeList(Generic[Meaning]):
             found = self.exact.get((system, prefix))
             if found is not None:
                 return found
-            for pattern, meaning in self.patterns.get(system, ()):
+            for pattern, meaning in self.patterns.get((system, length), ()):
                 if pattern.fullmatch(prefix):
                     return meaning
         return None
@@ -72,9 +74,12 @@ class PhraseList(Generic[Meaning]):
     @classmethod
     def of(cls, phrases: Mapping[str, Meaning]) -> "PhraseList[Meaning]":
         """Build a list from phrases."""
-        longest_first = sorted(phrases, key=len, reverse=True)
-        joined = "|".join(re.escape(phrase) for phrase in longest_first) or r"(?!)"
-        return cls(phrases, re.compile(rf"(?<![^\W_])(?:{joined})(?![^\W_])"))
+        by_letter: dict[str, list[str]] = {}
+        for phrase in sorted(phrases, key=len, reverse=True):
+            by_letter.setdefault(phrase[0], []).append(re.escape(phrase[1:]))
+        # Phrases with different first letters never compete, so that trying a letter once is enough.
+        joined = "|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in by_letter.items())
+        return cls(phrases, re.compile(rf"(?<![^\W_])(?:{joined or '(?!)'})(?![^\W_])"))
 
     def all_in(self, text: str) -> tuple[Meaning, ...]:
         """The meaning of every phrase found, longest match first at each place."""

@@ -7,6 +7,7 @@ the calendar cannot hold it, the answer says so instead.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 from service.core.knowledge import Phase, Protocol
 
@@ -63,6 +64,7 @@ class Unschedulable:
     why: str
 
 
+@lru_cache(maxsize=64)
 def plan_sessions(
     protocol: Protocol, calendar: Calendar, as_of: date, *, keep: tuple[date, ...] = ()
 ) -> Schedule | Unschedulable:
@@ -102,14 +104,8 @@ def _session_dates(phases: tuple[Phase, ...], calendar: Calendar, start: date) -
     that choosing forward never has to go back.
     """
     slots = list(_slots(phases))
-    options = [
-        [
-            day
-            for offset in range(week, week + _WEEK)
-            if calendar.is_open(day := start + timedelta(days=offset))
-        ]
-        for _, week, _ in slots
-    ]
+    weeks = {week: _open_days(calendar, start + timedelta(days=week)) for _, week, _ in slots}
+    options = [weeks[week] for _, week, _ in slots]
     options[0] = [start]
     reachable = options[-1:]
     for index in range(len(slots) - 2, -1, -1):
@@ -127,6 +123,12 @@ def _session_dates(phases: tuple[Phase, ...], calendar: Calendar, start: date) -
         allowed = [d for d in reachable[index] if (d - chosen[-1]).days >= phase.min_days_between]
         chosen.append(_nearest(allowed, ideal))
     return tuple(chosen)
+
+
+def _open_days(calendar: Calendar, first: date) -> list[date]:
+    """The open days of the week that begins on a day."""
+    days = (first + timedelta(days=offset) for offset in range(_WEEK))
+    return [day for day in days if calendar.is_open(day)]
 
 
 def _nearest(days: list[date], ideal: date) -> date:

@@ -80,11 +80,19 @@ def find_trials(exposures: tuple[Exposure, ...], episode: Episode, knowledge: Kn
     """Every trial on the record, by start. `exposures` are distinct and have settled intervals."""
     groups: dict[tuple[str, str], list[Exposure]] = {}
     for exposure in exposures:
-        if _may_be_trial(exposure):
+        if _may_be_trial(exposure) or _is_known(exposure):
             groups.setdefault(trial_key(exposure), []).append(exposure)
-    others = _known_courses(exposures, episode, knowledge.criteria)
-    trials = [_trial(tuple(group), others, episode, knowledge) for _, group in sorted(groups.items())]
+    courses = [_courses(tuple(group), episode, knowledge) for _, group in sorted(groups.items())]
+    others = tuple(c for some in courses if _is_known(some[0].exposures[0]) for c in some)
+    trials = [
+        _trial(some, others, episode, knowledge) for some in courses if _may_be_trial(some[0].exposures[0])
+    ]
     return tuple(sorted(trials, key=_trial_order))
+
+
+def _courses(exposures: tuple[Exposure, ...], episode: Episode, knowledge: Knowledge) -> tuple[Course, ...]:
+    ingredient = knowledge.ingredient(exposures[0].medicine.ingredient)
+    return join_courses(exposures, ingredient, episode, knowledge.criteria)
 
 
 def _may_be_trial(exposure: Exposure) -> bool:
@@ -93,21 +101,11 @@ def _may_be_trial(exposure: Exposure) -> bool:
     return medicine.role is Role.ANTIDEPRESSANT or medicine.identified in unsure
 
 
-def _known_courses(
-    exposures: tuple[Exposure, ...], episode: Episode, criteria: Criteria
-) -> tuple[Course, ...]:
-    """Courses of every medicine that may replace or augment another: coded, and meant for depression."""
-    groups: dict[tuple[str, str], list[Exposure]] = {}
-    for exposure in exposures:
-        medicine = exposure.medicine
-        known = medicine.identified is Identified.CODED and medicine.not_a_trial is None
-        if known and medicine.role in {Role.ANTIDEPRESSANT, Role.AUGMENTING}:
-            groups.setdefault(trial_key(exposure), []).append(exposure)
-    return tuple(
-        course
-        for _, group in sorted(groups.items())
-        for course in join_courses(tuple(group), None, episode, criteria)
-    )
+def _is_known(exposure: Exposure) -> bool:
+    """Whether a medicine may replace or augment another: coded, and meant for depression."""
+    medicine = exposure.medicine
+    known = medicine.identified is Identified.CODED and medicine.not_a_trial is None
+    return known and (medicine.role is Role.ANTIDEPRESSANT or medicine.role is Role.AUGMENTING)
 
 
 def _trial_order(trial: Trial) -> tuple[date, date, str, tuple[tuple[str, str, str], ...]]:
@@ -117,18 +115,17 @@ def _trial_order(trial: Trial) -> tuple[date, date, str, tuple[tuple[str, str, s
 
 
 def _trial(
-    exposures: tuple[Exposure, ...],
+    courses: tuple[Course, ...],
     others: tuple[Course, ...],
     episode: Episode,
     knowledge: Knowledge,
 ) -> Trial:
     criteria = knowledge.criteria
-    medicine = exposures[0].medicine
+    medicine = courses[0].exposures[0].medicine
     ingredient = knowledge.ingredient(medicine.ingredient)
-    courses = join_courses(exposures, ingredient, episode, criteria)
     judged = [_judge(course, ingredient, others, episode, criteria) for course in courses]
     best = _telling(judged)
-    evidence = sorted({ref for exposure in exposures for ref in exposure.evidence}, key=str)
+    evidence = sorted({ref for c in courses for e in c.exposures for ref in e.evidence}, key=str)
     return Trial(
         ingredient,
         ingredient.name if ingredient else medicine.label,

@@ -229,7 +229,7 @@ class _Loader:
 
     def _code_list(self, rows: list[Row], read: Callable[[Row], T | None]) -> CodeList[T]:
         exact: dict[tuple[str, str], T] = {}
-        patterns: dict[str, list[tuple[re.Pattern[str], T]]] = {}
+        patterns: dict[tuple[str, int], list[tuple[re.Pattern[str], T]]] = {}
         seen: set[tuple[str, str]] = set()
         for row in rows:
             system, code = row["system"], row["code"]
@@ -245,10 +245,10 @@ class _Loader:
                 continue
             if "?" in code:
                 pattern = re.compile("".join("." if char == "?" else re.escape(char) for char in code))
-                patterns.setdefault(system, []).append((pattern, meaning))
+                patterns.setdefault((system, len(code)), []).append((pattern, meaning))
             else:
                 exact[system, code] = meaning
-        frozen = {system: tuple(found) for system, found in patterns.items()}
+        frozen = {key: tuple(found) for key, found in patterns.items()}
         return CodeList(exact, frozen, self.hierarchical)
 
     def _phrases(self, name: str, column: str, read: Callable[[Row], T]) -> PhraseList[T]:

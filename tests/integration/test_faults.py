@@ -1,0 +1,127 @@
+"""The service through faults: killed in the middle, two at work at once, and a FHIR server that goes away.
+
+On sekmet-fhir, although this needs no HAPI: the faults are those of the service's process, of its database and
+of the network, and a FHIR server that starts in two seconds shows them as well. It lies here since it takes
+minutes and the programs of PostgreSQL.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.jobs.postgres import missing, new_database, running_postgres
+from tests.running import (
+    Service,
+    Wire,
+    assert_each_once,
+    notifying,
+    patients_to_treat,
+    planned,
+    until,
+)
+from tests.servers import load, running_sekmet
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_sekmet() as base:
+        yield base
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    why = missing()
+    if why:
+        pytest.skip(f"PostgreSQL: {why}")
+    with running_postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_queue(postgres: str) -> Iterator[str]:
+    with new_database(postgres, f"trd_faults_{next(_numbers)}") as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_queue(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'queue.sqlite'}"
+
+
+def loaded(server: str, number: int) -> list[str]:
+    """Patients of this test alone, on the server."""
+    records = patients_to_treat(f"fault-{next(_numbers)}", number)
+    load(server, [resource for record in records.values() for resource in record])
+    return list(records)
+
+
+@pytest.mark.parametrize("queue", ["sqlite", "postgres"])
+async def test_killed_in_the_middle_every_confirmed_event_is_done_once(
+    server: str, tmp_path: Path, queue: str, request: pytest.FixtureRequest
+) -> None:
+    database: str = request.getfixturevalue(f"{queue}_queue")
+    patients = loaded(server, 100)
+    lost = []
+    async with Service(tmp_path, fhir_base_url=server, database_url=database) as service:
+        async with notifying(service.address, patients, a_second=25) as confirmed:
+            for part in (33, 66):
+                await until(lambda part=part: at_least(part, server, patients), seconds=30, every=0.1)
+                service.kill()
+                lost.append(len(confirmed.keys() - await planned(server)))
+                await service.start()
+        await until(lambda: at_least(100, server, patients), seconds=45)
+        await until(service.is_idle, seconds=45)
+        assert await service.metric('trd_queue_jobs{state="failed"}') == 0
+
+    assert sum(lost) > 0, "no event was confirmed and not yet done when the service was killed"
+    await assert_each_once(server, patients)
+
+
+async def test_two_processes_share_the_work(server: str, tmp_path: Path, postgres_queue: str) -> None:
+    patients = loaded(server, 60)
+    settings = {"fhir_base_url": server, "database_url": postgres_queue}
+    async with Service(tmp_path, **settings) as first, Service(tmp_path, **settings) as second:
+        async with notifying(first.address, patients, a_second=50):
+            pass
+        await until(lambda: at_least(60, server, patients), seconds=45)
+        await until(first.is_idle, seconds=15)
+        assert (await first.stop(), await second.stop()) == (0, 0)
+
+    assert min(first.reviews, second.reviews) > 5
+    assert first.reviews + second.reviews == 60
+    await assert_each_once(server, patients)
+
+
+async def test_a_fhir_server_that_goes_away_for_twenty_seconds(
+    server: str, tmp_path: Path, sqlite_queue: str
+) -> None:
+    patients = loaded(server, 60)
+    async with Wire(urlsplit(server).port or 0) as wire:
+        through = f"http://127.0.0.1:{wire.port}/fhir"
+        async with Service(tmp_path, fhir_base_url=through, database_url=sqlite_queue) as service:
+            async with notifying(service.address, patients, a_second=15) as confirmed:
+                await until(lambda: at_least(20, server, patients), seconds=30, every=0.1)
+                await wire.cut()
+                before = len(await planned(server) & set(patients))
+                await asyncio.sleep(20)
+                meanwhile = len(await planned(server) & set(patients))
+                assert len(confirmed) == 60, "events are confirmed although the server is away"
+                await wire.mend()
+            await until(lambda: at_least(60, server, patients), seconds=45)
+            await until(service.is_idle, seconds=15)
+            assert await service.metric('trd_queue_jobs{state="failed"}') == 0
+
+    assert before < 60
+    assert meanwhile <= before + 8, "only what was under way may end while the server is away"
+    await assert_each_once(server, patients)
+
+
+async def at_least(number: int, server: str, patients: list[str]) -> bool:
+    """Whether so many of the patients have a CarePlan."""
+    return len(await planned(server) & set(patients)) >= number
