@@ -9,6 +9,7 @@
     │   ├── ServerUnreachable no answer, or none in time
     │   ├── ServerRefused     an answer with an error status
     │   └── ServerMisread     an answer that is not what FHIR promises
+    ├── QueueError            the queue's database failed; nothing was accepted     exit 4
     └── SetupError            the service itself is not set up right               exit 2
         ├── SettingsError     a setting is unknown or has a bad value
         └── MappingsError     a list under `mappings/` is faulty
@@ -64,6 +65,12 @@ class ServerRefused(ServerError):
 
 class ServerMisread(ServerError):
     """The FHIR server's answer is not what FHIR promises."""
+
+
+class QueueError(TrdError):
+    """The queue's database could not be reached. Nothing was accepted; the event can be sent again."""
+
+    exit_code = 4
 
 
 class SetupError(TrdError):

@@ -12,14 +12,13 @@ and what is done here is told in docs/decisions/0010-durable-queue.md.
 import asyncio
 import concurrent.futures
 import contextlib
-import itertools
 import logging
 import math
 import re
 import sqlite3
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -28,9 +27,10 @@ from typing import Any, ClassVar, Final, Literal, ParamSpec, Self, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from service.errors import InputError, ServerError, SettingsError, SetupError, TrdError
+from service.errors import InputError, QueueError, ServerError, SetupError, TrdError
+from service.queue_database import APPLICATION, QUEUE, WORKFLOW, open_database, open_jobs, waiting_keys
 
 DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
@@ -39,10 +39,7 @@ Handler = Callable[[str], Awaitable[None]]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_APPLICATION: Final = "trd-careplan"
 _VERSION: Final = "1"  # pinned: DBOS recovers only jobs of its own version, and an upgrade must recover all
-_QUEUE: Final = "reviews"
-_WORKFLOW: Final = "work"
 _JSON: Final = WorkflowSerializationFormat.PORTABLE  # readable rows, and nothing is unpickled
 _CRASHES: Final = 20  # a job during which the process ended this often is kept as failed
 _AHEAD: Final = 8  # jobs claimed for each worker, so that none idles until the next poll
@@ -53,12 +50,6 @@ _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9\-.:+_/]{1,200}")
 
 _log = logging.getLogger(__name__)
-
-
-class QueueError(TrdError):
-    """The queue's database could not be reached. Nothing was accepted; the event can be sent again."""
-
-    exit_code = 4
 
 
 class State(StrEnum):
@@ -140,7 +131,7 @@ class Jobs:
     """The queue as any process sees it: accepts, lists, retries. Runs nothing."""
 
     def __init__(self, database_url: str | None = None) -> None:
-        self._database = _database(database_url or DEFAULT_URL)
+        self._database = open_database(database_url or DEFAULT_URL)
         self._incoming: dict[str, _Task] = {}
         self._storing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
@@ -221,7 +212,7 @@ class Jobs:
             self._database.prepare()
             DBOS.migrate(self._database.url)
             self._engine = self._database.engine(synchronous="FULL")
-            self._client = DBOSClient(system_database_engine=self._engine, application_name=_APPLICATION)
+            self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             why = str(getattr(error, "orig", error)).splitlines()[:1]
             raise SetupError(f"the queue's database cannot be opened: {' '.join(why)}") from None
@@ -236,7 +227,7 @@ class Jobs:
             batch = tasks[start : start + _BATCH]
             with self._engine.begin() as connection:
                 self._database.one_writer(connection)
-                query = _waiting_keys(self._database.schema, [task.key for task in batch])
+                query = waiting_keys(self._database.schema, [task.key for task in batch])
                 waiting: set[str] = set(connection.scalars(query))
                 for task in batch:
                     if task.key not in waiting:
@@ -245,18 +236,18 @@ class Jobs:
 
     def _list(self, state: State | Literal["all"], limit: int) -> list[Job]:
         statuses = [status for status, its in _STATES.items() if state == "all" or its is state]
-        found = self._client.list_workflows(name=_WORKFLOW, status=statuses, limit=limit, sort_desc=True)
+        found = self._client.list_workflows(name=WORKFLOW, status=statuses, limit=limit, sort_desc=True)
         # A try that failed and left a new one behind ends as a success whose output says so.
         return [_job(status) for status in found if status.output is None]
 
     def _find(self, job_id: str) -> Job | None:
-        found = self._client.list_workflows(name=_WORKFLOW, workflow_ids=[job_id])
+        found = self._client.list_workflows(name=WORKFLOW, workflow_ids=[job_id])
         return _job(found[0]) if found else None
 
     def _count(self) -> dict[str, int]:
         counts = dict.fromkeys((State.WAITING.value, State.RUNNING.value, State.FAILED.value), 0)
         with self._engine.connect() as connection:
-            for status, number in connection.execute(_open_jobs(self._database.schema)):
+            for status, number in connection.execute(open_jobs(self._database.schema)):
                 counts[_STATES[status].value] += number
         return counts
 
@@ -431,14 +422,14 @@ class JobQueue(Jobs):
     def _launch(self) -> None:
         claims = self._pace.workers * _AHEAD
         self._client.register_queue(
-            _QUEUE,
+            QUEUE,
             worker_concurrency=claims,
             partition_concurrency=1,
             polling_interval_sec=self._pace.polling,
         )
         self._work_engine = self._database.engine(synchronous="NORMAL")
         config = DBOSConfig(
-            name=_APPLICATION,
+            name=APPLICATION,
             system_database_engine=self._work_engine,
             application_version=_VERSION,
             executor_id=_executor(self._slot),
@@ -446,7 +437,7 @@ class JobQueue(Jobs):
             log_level="WARNING",
         )
         DBOS(config=config)
-        DBOS.listen_queues([_QUEUE])
+        DBOS.listen_queues([QUEUE])
         DBOS.launch()
 
     def _leave(self) -> None:
@@ -469,7 +460,7 @@ class JobQueue(Jobs):
         loses its slot at once and has taken it again before the second look.
         """
         claimed = self._client.list_workflows(
-            name=_WORKFLOW, status="PENDING", load_input=False, load_output=False
+            name=WORKFLOW, status="PENDING", load_input=False, load_output=False
         )
         numbers = {number for status in claimed if (number := _slot_number(status.executor_id))}
         suspects = set()
@@ -484,19 +475,19 @@ class JobQueue(Jobs):
 
     def _put_back(self, slot: int) -> None:
         left = self._client.list_workflows(
-            name=_WORKFLOW,
+            name=WORKFLOW,
             status="PENDING",
             executor_id=_executor(slot),
             load_input=False,
             load_output=False,
         )
         if left:
-            self._client.resume_workflows([status.workflow_id for status in left], queue_name=_QUEUE)
+            self._client.resume_workflows([status.workflow_id for status in left], queue_name=QUEUE)
 
     def _forget_done(self) -> None:
         before = (datetime.now(UTC) - self._pace.keep_done).isoformat()
         done = self._client.list_workflows(
-            name=_WORKFLOW,
+            name=WORKFLOW,
             status="SUCCESS",
             completed_before=before,
             limit=_BATCH * 10,
@@ -507,7 +498,7 @@ class JobQueue(Jobs):
             self._client.delete_workflows([one.workflow_id for one in done[start : start + _BATCH]])
 
 
-@DBOS.workflow(name=_WORKFLOW, serialization_type=_JSON, max_recovery_attempts=_CRASHES)
+@DBOS.workflow(name=WORKFLOW, serialization_type=_JSON, max_recovery_attempts=_CRASHES)
 def _work(kind: str, reference: str, cause: str, attempt: int) -> str | None:
     queue = JobQueue._at_work  # noqa: SLF001 - DBOS knows functions only, and is one a process itself
     if queue is None:
@@ -535,8 +526,8 @@ def _task(kind: str, reference: str, cause: str) -> _Task:
 
 def _options(task: _Task, delay: float | None) -> EnqueueOptions:
     options = EnqueueOptions(
-        workflow_name=_WORKFLOW,
-        queue_name=_QUEUE,
+        workflow_name=WORKFLOW,
+        queue_name=QUEUE,
         queue_partition_key=task.key,
         app_version=_VERSION,
         serialization_type=_JSON,
@@ -621,233 +612,3 @@ def _quiet_dbos() -> None:
         logger.addFilter(_OncePerMinute())
         logger.addHandler(logging.NullHandler())  # else DBOS adds a console handler of its own
         logger.setLevel(logging.WARNING)
-
-
-class _Database:
-    """What differs between SQLite and PostgreSQL.
-
-    A slot is the place of one working process. Its number names the process to DBOS, so that whoever has
-    the slot next takes up what the last one left; it is held by a lock that ends with the process.
-    """
-
-    schema: ClassVar[str | None]
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def prepare(self) -> None:
-        """Make the database ready to be opened."""
-
-    def engine(self, *, synchronous: Literal["FULL", "NORMAL"]) -> sa.Engine:
-        """Open a pool of connections; with FULL, a commit that returned outlives a power failure."""
-        raise NotImplementedError
-
-    def one_writer(self, connection: sa.Connection) -> None:
-        """Keep others from adding jobs until this transaction ends, so that none adds what waits already."""
-        raise NotImplementedError
-
-    def take_slot(self) -> int:
-        """Return the slot of this process: the one it holds, had, or the lowest that is free."""
-        raise NotImplementedError
-
-    def leave_slot(self) -> None:
-        """Give up the slot."""
-        raise NotImplementedError
-
-    @contextlib.contextmanager
-    def borrowed(self, slot: int) -> Iterator[bool]:
-        """Try to hold the slot of another process; yields whether it is free, so that process is gone."""
-        del slot
-        yield False
-
-
-class _Sqlite(_Database):
-    """One file and one working process."""
-
-    schema = None
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._path = Path(sa.make_url(url).database or "")
-        self._lock: sqlite3.Connection | None = None
-
-    def prepare(self) -> None:
-        """Create the file, for its owner's eyes only, with a log that readers and a writer share."""
-        self._path.touch(mode=0o600)
-        connection = sqlite3.connect(self._path)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.close()
-
-    def engine(self, *, synchronous: Literal["FULL", "NORMAL"]) -> sa.Engine:
-        """Set what DBOS sets, and how far a commit waits for the disk."""
-        engine = sa.create_engine(self.url, pool_size=10, hide_parameters=True)
-
-        @sa.event.listens_for(engine, "connect")
-        def _set_up(connection: sqlite3.Connection, _: object) -> None:
-            connection.isolation_level = "IMMEDIATE"
-            for pragma in ("busy_timeout=30000", "foreign_keys=ON", f"synchronous={synchronous}"):
-                connection.execute(f"PRAGMA {pragma}")
-
-        return engine
-
-    def one_writer(self, connection: sa.Connection) -> None:
-        """SQLite has one writer at a time anyway, once the transaction says that it will write."""
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    def take_slot(self) -> int:
-        """Lock a file beside the database; raises `SetupError` when another process has."""
-        if self._lock is None:
-            lock = sqlite3.connect(f"{self._path}.lock", timeout=0, check_same_thread=False)
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError:
-                lock.close()
-                raise SetupError(
-                    "another process works on this SQLite queue; several need PostgreSQL (TRD_DATABASE_URL)"
-                ) from None
-            self._lock = lock
-        return 1
-
-    def leave_slot(self) -> None:
-        """Unlock the file."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-
-class _Postgres(_Database):
-    """One database and any number of processes, each with a session that holds its slot."""
-
-    schema = "dbos"
-    _LOCKS: Final = 0x747264  # the class of this application's advisory locks; 0 in it is the writer's
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._session: sa.Connection | None = None
-        self._slot: int | None = None
-
-    def engine(self, *, synchronous: Literal["FULL", "NORMAL"]) -> sa.Engine:
-        """Commit as the server is set; `synchronous` is not weakened, as others may see the commit."""
-        del synchronous
-        return self._engine(pool_size=10, max_overflow=10, pool_pre_ping=True)
-
-    def one_writer(self, connection: sa.Connection) -> None:
-        """Lock until the commit, across processes."""
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(self._LOCKS, 0)))
-
-    def take_slot(self) -> int:
-        """Hold a lock for as long as the session lives; another session tries for the same slot first."""
-        if self._session is not None and self._slot is not None:
-            try:
-                self._session.execute(sa.text("SELECT 1"))
-            except SQLAlchemyError:
-                self._drop_session()
-            else:
-                return self._slot
-        self._session = self._connect()
-        had = [] if self._slot is None else [self._slot]
-        self._slot = next(number for number in itertools.chain(had, itertools.count(1)) if self._lock(number))
-        return self._slot
-
-    def leave_slot(self) -> None:
-        """End the session, and the lock with it."""
-        self._drop_session()
-        self._slot = None
-
-    @contextlib.contextmanager
-    def borrowed(self, slot: int) -> Iterator[bool]:
-        """Hold the lock for the length of the block."""
-        free = self._lock(slot)
-        try:
-            yield free
-        finally:
-            if free:
-                self._scalar(sa.func.pg_advisory_unlock(self._LOCKS, slot))
-
-    def _lock(self, number: int) -> bool:
-        return bool(self._scalar(sa.func.pg_try_advisory_lock(self._LOCKS, number)))
-
-    def _scalar(self, function: sa.Function[Any]) -> object:
-        if self._session is None:
-            raise SetupError("the queue's session is closed")
-        return self._session.execute(sa.select(function)).scalar()
-
-    def _connect(self) -> sa.Connection:
-        """Open a session that the server ends within half a minute when this machine is gone."""
-        session = self._engine(poolclass=sa.NullPool, isolation_level="AUTOCOMMIT").connect()
-        for setting in (
-            "tcp_keepalives_idle = 10",
-            "tcp_keepalives_interval = 5",
-            "tcp_keepalives_count = 3",
-        ):
-            session.execute(sa.text(f"SET {setting}"))
-        return session
-
-    def _drop_session(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session.engine.dispose()
-            self._session = None
-
-    def _engine(self, **options: Any) -> sa.Engine:
-        return sa.create_engine(
-            sa.make_url(self.url).set(drivername="postgresql+psycopg"),
-            hide_parameters=True,
-            connect_args={
-                "application_name": _APPLICATION,
-                "connect_timeout": 5,
-                "options": "-c idle_in_transaction_session_timeout=60000",
-            },
-            **options,
-        )
-
-
-def _database(url: str) -> _Database:
-    try:
-        backend = sa.make_url(url).get_backend_name()
-    except ArgumentError:
-        backend = ""
-    match backend:
-        case "sqlite":
-            return _Sqlite(url)
-        case "postgresql":
-            return _Postgres(url)
-        case _:
-            raise SettingsError(
-                "TRD_DATABASE_URL: not an address that starts with postgresql:// or sqlite:///"
-            )
-
-
-def _waiting_keys(schema: str | None, keys: Sequence[str]) -> sa.CompoundSelect[Any]:
-    """Select which of these keys have a job that waits.
-
-    The statuses are written out, here and below, as DBOS's partial indexes are found only so.
-    """
-    jobs = _jobs_table(schema)
-    ours = sa.select(jobs.c.queue_partition_key).where(
-        jobs.c.queue_name == _QUEUE, jobs.c.queue_partition_key.in_(keys)
-    )
-    enqueued = ours.where(_is(jobs, "ENQUEUED", "PENDING"), _is(jobs, "ENQUEUED"))
-    return sa.union_all(enqueued, ours.where(_is(jobs, "DELAYED")))
-
-
-def _open_jobs(schema: str | None) -> sa.CompoundSelect[Any]:
-    """Count the jobs that are not done, by the status DBOS gives them."""
-    jobs = _jobs_table(schema)
-    count = sa.select(jobs.c.status, sa.func.count()).where(jobs.c.name == _WORKFLOW).group_by(jobs.c.status)
-    return sa.union_all(
-        count.where(jobs.c.queue_name == _QUEUE, _is(jobs, "ENQUEUED", "PENDING")),
-        count.where(_is(jobs, "DELAYED")),
-        count.where(_is(jobs, "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")),
-    )
-
-
-def _jobs_table(schema: str | None) -> sa.TableClause:
-    """Name the documented columns of DBOS's table of jobs that no method of its own asks for."""
-    names = ("name", "status", "queue_name", "queue_partition_key")
-    return sa.table("workflow_status", *(sa.column(name, sa.Text) for name in names), schema=schema)
-
-
-def _is(jobs: sa.TableClause, *statuses: str) -> sa.ColumnElement[bool]:
-    written: list[sa.ColumnElement[str]] = [sa.literal_column(f"'{status}'") for status in statuses]
-    return jobs.c.status == written[0] if len(written) == 1 else jobs.c.status.in_(written)

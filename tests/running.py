@@ -16,9 +16,10 @@ import httpx
 
 from service import clock
 from service.demo import demo_patients
+from service.fhir.render import guidance_id
 from service.logs import Event
 from service.sandbox.processes import free_port
-from tests.contract_write import found_by, session_dates
+from tests.contract_write import ask, found_by, session_dates
 from tests.support import Resource, a_condition, resources_of
 
 _START_SECONDS = 40.0
@@ -59,8 +60,9 @@ class Service:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """Every line of the log that is complete; any other text in it is an error."""
-        return [json.loads(line) for line in self.log.splitlines(keepends=True) if line.endswith("\n")]
+        """Every line of the logs, all of them JSON; the last one may be cut short where it was killed."""
+        lines = [line for path in self._logs for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        return [json.loads(line) for line in lines]
 
     @property
     def reviews(self) -> int:
@@ -104,7 +106,7 @@ class Service:
             self.kill()
 
     async def metric(self, name: str) -> float:
-        """The value of a metric with its labels, as `trd_queue_jobs{state="failed"}`; 0 where it is not told."""
+        """The value of a metric with its labels, as `trd_queue_jobs{state="failed"}`; 0 if it is not told."""
         async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
             shown = (await http.get(f"{self.address}/metrics")).text
         found = [line for line in shown.splitlines() if line.startswith(f"{name} ")]
@@ -112,12 +114,8 @@ class Service:
 
     async def is_idle(self) -> bool:
         """Whether no job waits or runs."""
-        return [
-            await self.metric(f'trd_queue_jobs{{state="{state}"}}') for state in ("waiting", "running")
-        ] == [
-            0,
-            0,
-        ]
+        waiting = await self.metric('trd_queue_jobs{state="waiting"}')
+        return waiting + await self.metric('trd_queue_jobs{state="running"}') == 0
 
     async def _is_ready(self) -> bool:
         async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
@@ -217,6 +215,20 @@ async def planned(server: str) -> set[str]:
     return {plan["subject"]["reference"].removeprefix("Patient/") for plan in plans}
 
 
+async def at_least(number: int, server: str, patients: list[str]) -> bool:
+    """Whether so many of the patients have a CarePlan."""
+    return len(await planned(server) & set(patients)) >= number
+
+
+async def reason_of(server: str, patient: str) -> str | None:
+    """The reason of the decision that stands on the server for a patient, if there is one."""
+    answer = await ask(server, f"GuidanceResponse/{guidance_id(patient)}")
+    if answer.status_code != httpx.codes.OK:
+        return None
+    (reason,) = _reasons(answer.json())
+    return reason
+
+
 async def assert_each_once(server: str, patients: Iterable[str]) -> None:
     """Each patient has one CarePlan of 12 sessions and one GuidanceResponse, both written once and right."""
     expected = sorted(patients)
@@ -228,13 +240,12 @@ async def assert_each_once(server: str, patients: Iterable[str]) -> None:
         if kind == "CarePlan":
             assert {(plan["status"], len(session_dates(plan))) for plan in ours} == {("draft", 12)}
         else:
-            reasons = {p["valueCode"] for r in ours for p in _parameters(r) if p["name"] == "decision-reason"}
-            assert reasons == {"trd"}
+            assert {reason for guidance in ours for reason in _reasons(guidance)} == {"trd"}
 
 
-def _parameters(guidance: Resource) -> list[dict[str, Any]]:
-    parameters: list[dict[str, Any]] = guidance["contained"][0]["parameter"]
-    return parameters
+def _reasons(guidance: Resource) -> list[str]:
+    parameters = guidance["contained"][0]["parameter"]
+    return [one["valueCode"] for one in parameters if one["name"] == "decision-reason"]
 
 
 # --- a wire that can be cut -----------------------------------------------------------------------
@@ -267,8 +278,10 @@ class Wire:
             self._listener = None
         for writer in list(self._open):
             writer.transport.abort()
-        while self._open:
-            await asyncio.sleep(_POLL_SECONDS)
+        await until(self._is_closed, seconds=10)
+
+    async def _is_closed(self) -> bool:
+        return not self._open
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)

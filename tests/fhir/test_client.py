@@ -103,7 +103,9 @@ async def test_a_date_that_has_passed_is_no_wait(waits: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["61", "9" * 400, format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)]
+    "value",
+    ["61", "9" * 400, format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)],
+    ids=["a second too long", "absurd", "tomorrow"],
 )
 async def test_a_server_that_wants_to_rest_for_longer_than_a_minute_is_given_up(
     value: str, waits: list[float]

@@ -1,8 +1,8 @@
 """The service through faults: killed in the middle, two at work at once, and a FHIR server that goes away.
 
-On sekmet-fhir, although this needs no HAPI: the faults are those of the service's process, of its database and
-of the network, and a FHIR server that starts in two seconds shows them as well. It lies here since it takes
-minutes and the programs of PostgreSQL.
+On sekmet-fhir, since HAPI would add nothing: the faults are those of the service's process, of its database
+and of the network, and a FHIR server that starts in two seconds shows them as well. It lies here since it
+takes minutes and the programs of PostgreSQL.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from tests.running import (
     Service,
     Wire,
     assert_each_once,
+    at_least,
     notifying,
     patients_to_treat,
     planned,
@@ -120,8 +121,3 @@ async def test_a_fhir_server_that_goes_away_for_twenty_seconds(
     assert before < 60
     assert meanwhile <= before + 8, "only what was under way may end while the server is away"
     await assert_each_once(server, patients)
-
-
-async def at_least(number: int, server: str, patients: list[str]) -> bool:
-    """Whether so many of the patients have a CarePlan."""
-    return len(await planned(server) & set(patients)) >= number

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
-from service.errors import InputError, NotAssessable, ServerUnreachable, SettingsError, SetupError
-from service.jobs import Job, JobQueue, Jobs, Pace, QueueError, State, _Postgres, _Task
+from service.errors import InputError, NotAssessable, QueueError, ServerUnreachable, SettingsError, SetupError
+from service.jobs import Job, JobQueue, Jobs, Pace, State, _Task
+from service.queue_database import Postgres
 from tests.jobs.postgres import dump_text
 
 CANARY = "Canarybird"
@@ -432,5 +433,5 @@ def _end_sessions(queue: Jobs) -> None:
                 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
                 " AND classid = :locks"
             ),
-            {"locks": _Postgres._LOCKS},
+            {"locks": Postgres._LOCKS},
         )
