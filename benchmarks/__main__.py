@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from benchmarks import from_hapi, read_and_decide
+from benchmarks import events, from_hapi, read_and_decide
 from benchmarks.figures import Figure, table
 from tests.servers import LoadRefusedError, MissingToolError, ServerStartError
 
@@ -18,10 +18,11 @@ def main() -> int:
     failed = False
     try:
         figures += from_hapi.measure()
+        figures += events.measure()
     except MissingToolError as error:
-        _note(f"from_hapi skipped: {error}")
+        _note(f"on HAPI skipped: {error}")
     except (ServerStartError, LoadRefusedError) as error:
-        _note(f"from_hapi failed: {error}")
+        _note(f"on HAPI failed: {error}")
         failed = True
     _show(figures, as_json=arguments.json)
     return int(failed)

@@ -114,8 +114,8 @@ _ALLERGIES: Final = (("372687004", "Amoxicillin"), ("256277009", "Grass pollen")
 def patient_of_30_records() -> bytes:
     """A Bundle: one Patient, 5 Conditions, 22 MedicationStatements and 2 AllergyIntolerances.
 
-    Ten antidepressant products of eight ingredients, two augmenting agents, and ten other medicines; every
-    second date is known to the month or year only.
+    Eleven antidepressant products of eight ingredients, two augmenting agents, and nine other medicines; many
+    dates are known to the month or year only.
     """
     return orjson.dumps(_bundle(list(_resources("long", _DIAGNOSES, _TAKEN, _ALLERGIES))))
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from service import clock
@@ -199,7 +200,7 @@ def _sessions(plan: dict[str, Any]) -> Iterator[str]:
 def _show(console: Console, patient: DemoPatient, outcome: Outcome) -> None:
     colour = {"propose": "green", "decline": "red"}.get(patient.decision, "yellow")
     console.print(f"[bold {colour}]{patient.decision}[/] ({outcome.reason})  Patient/{patient.patient_id}")
-    console.print(f"  {outcome.summary}", style="dim")
+    console.print(Padding(outcome.summary, (0, 0, 0, 2)), style="dim")
     if outcome.plan is not None:
         table = Table.grid(padding=(0, 2))
         days = [f"{number}. {day}" for number, day in enumerate(_sessions(outcome.plan), start=1)]

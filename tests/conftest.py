@@ -1,7 +1,6 @@
 """Settings shared by every test: no `TRD_` variable and no `.env` of the machine leaks in."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,7 @@ os.environ["TZ"] = "Pacific/Auckland"  # far from UTC, so that a naive use of th
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("TRD_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    yield

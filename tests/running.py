@@ -46,7 +46,9 @@ class Service:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Whatever is still running ends; pytest shows the log where a test fails."""
         self.kill()
+        sys.stdout.write(self.log)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -18,9 +18,10 @@ _WHY_DECLINED = {
 
 
 def summarise(decision: Decision) -> str:
-    """One paragraph: the decision, what it rests on, and what a clinician has to do next."""
+    """One paragraph: alerts first, then the decision, what it rests on, and what is left to a clinician."""
     found = decision.assessment
-    sentences = [_headline(decision), *_trial_sentences(found)]
+    alerts = [f"Alert: {alert.text}" for alert in found.alerts]
+    sentences = [*alerts, _headline(decision), *_trial_sentences(found)]
     if found.warnings:
         sentences.extend(f"Note: {warning.text}." for warning in found.warnings)
     if found.not_screened:

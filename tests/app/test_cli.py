@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 CASES = ROOT / "fixtures" / "cases"
 PROPOSE = CASES / "two-documented-failures-propose-treatment" / "bundle.json"
 AS_OF = ["--as-of", "2026-11-23"]
-SECRET = "Canarybird"  # stands for anything that identifies a patient
+CANARY = "Canarybird"  # stands for anything that identifies a patient
 
 
 class Ran(NamedTuple):
@@ -71,7 +71,7 @@ def test_json_has_every_key_of_the_contract(run: Run) -> None:
         "outcome", "counts", "evidence",
     }  # fmt: skip
     assert answer["trials"][0]["ingredient"] == {"rxnorm": "36437", "name": "sertraline"}
-    assert [s["date"] for s in answer["schedule"]["sessions"]][0] == "2026-11-30"
+    assert answer["schedule"]["sessions"][0]["date"] == "2026-11-30"
     assert len(answer["schedule"]["sessions"]) == 12
     assert answer["schedule"]["decision_points"][0] == {
         "code": "benefit-review",
@@ -162,7 +162,7 @@ def _patient(**elements: Any) -> bytes:
     return json.dumps(changed).encode()
 
 
-STRANGER = {"resourceType": "Condition", "id": "c9", "subject": {"reference": f"Patient/{SECRET}"}}
+STRANGER = {"resourceType": "Condition", "id": "c9", "subject": {"reference": f"Patient/{CANARY}"}}
 BAD_INPUT = {
     "empty": (b"  ", "the input is empty"),
     "not JSON": (b"Canarybird, Anna", "not a JSON object"),
@@ -175,14 +175,14 @@ BAD_INPUT = {
         "one page of several",
     ),
     "no Patient": (_without("Patient"), "no Patient in the record"),
-    "two Patients": (_with({"resourceType": "Patient", "id": SECRET}), "more than one Patient"),
+    "two Patients": (_with({"resourceType": "Patient", "id": CANARY}), "more than one Patient"),
     "another patient's record": (_with(STRANGER), "Condition/c9: subject is not Patient/propose-two"),
     "merged": (
         _patient(link=[{"other": {"reference": "Patient/survivor"}, "type": "replaced-by"}]),
         "merged into Patient/survivor",
     ),
     "an unreadable Patient": (_patient(birthDate="Canarybird"), "cannot be read at birthDate"),
-    "a Patient of the wrong shape": (_patient(identifier=SECRET), "cannot be read at identifier"),
+    "a Patient of the wrong shape": (_patient(identifier=CANARY), "cannot be read at identifier"),
 }
 
 
@@ -192,7 +192,7 @@ def test_bad_input_is_named_and_nothing_is_answered(run: Run, content: bytes, me
         ran = run("assess", "-", *AS_OF, *output, stdin=content)
         assert (ran.code, ran.out) == (3, "")
         assert message in ran.err
-        assert SECRET not in ran.err
+        assert CANARY not in ran.err
         assert "Traceback" not in ran.err
 
 
@@ -234,14 +234,14 @@ def test_a_server_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_unexpected_error_shows_no_content(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(_: bytes) -> None:
-        raise RuntimeError(SECRET)
+        raise RuntimeError(CANARY)
 
     monkeypatch.setattr(cli, "read_bundle", explode)
     ran = run("assess", PROPOSE)
 
     assert ran.code == 1
     assert "internal error (RuntimeError at test_cli.py:" in ran.err
-    assert SECRET not in ran.err
+    assert CANARY not in ran.err
 
 
 def test_mappings_check_and_lock(run: Run, tmp_path: Path) -> None:

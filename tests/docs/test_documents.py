@@ -1,4 +1,4 @@
-"""Documents say what is so: generated files are fresh, links lead somewhere, commands run, settings are listed."""
+"""Documents say what is so: generated files are fresh, links lead somewhere, commands run."""
 
 import json
 import re

@@ -16,4 +16,3 @@ def server() -> Iterator[str]:
 
 class TestWritingOnSekmet(WriteContract):
     """It knows no condition that an unconditional PUT could fail on."""
-

@@ -8,6 +8,7 @@ takes minutes and the programs of PostgreSQL.
 import asyncio
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -72,7 +73,7 @@ async def test_killed_in_the_middle_every_confirmed_event_is_done_once(
     async with Service(tmp_path, fhir_base_url=server, database_url=database) as service:
         async with notifying(service.address, patients, a_second=25) as confirmed:
             for part in (33, 66):
-                await until(lambda part=part: at_least(part, server, patients), seconds=30, every=0.1)
+                await until(partial(at_least, part, server, patients), seconds=30, every=0.1)
                 service.kill()
                 lost.append(len(confirmed.keys() - await planned(server)))
                 await service.start()

@@ -1,0 +1,281 @@
+"""The service on a real HAPI FHIR server that notifies it, in every form that HAPI has.
+
+With `HAPI_URL` set, that server is used; every test loads records of its own.
+"""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service import clock
+from service.demo import demo_patients
+from service.fhir.render import guidance_id
+from service.fhir.subscriptions import render_subscription
+from tests.contract_write import ask, found_by, read, versions
+from tests.running import (
+    Service,
+    at_least,
+    notify,
+    patients_to_treat,
+    reason_of,
+    renamed,
+    until,
+    without_settings,
+)
+from tests.servers import load, running_hapi
+from tests.support import Resource, a_condition, run_command
+
+SECRET = "a-hook-secret"  # noqa: S105 - known to the tests only
+_SEARCH_PAYLOAD = "http://hapifhir.io/fhir/StructureDefinition/subscription-payload-search-criteria"
+_LOOK_SECONDS = 2
+_QUIET_SECONDS = 5
+"""HAPI sends again within seconds what it takes for not delivered."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_hapi() as base:
+        yield base
+
+
+@asynccontextmanager
+async def serving(server: str, folder: Path) -> AsyncIterator[Service]:
+    async with Service(folder, fhir_base_url=server, hook_secret=SECRET) as service:
+        yield service
+
+
+@asynccontextmanager
+async def subscribed(server: str, *subscriptions: Resource) -> AsyncIterator[None]:
+    """Subscriptions that are active while the block runs."""
+    for subscription in subscriptions:
+        put = await ask(server, f"Subscription/{subscription['id']}", method="PUT", body=subscription)
+        assert put.is_success, put.text
+    try:
+        for subscription in subscriptions:
+            await until(partial(is_active, server, subscription["id"]), seconds=30)
+        yield
+    finally:
+        for subscription in subscriptions:
+            await ask(server, f"Subscription/{subscription['id']}", method="DELETE")
+
+
+async def is_active(server: str, identity: str) -> bool:
+    status: str = (await read(server, f"Subscription/{identity}"))["status"]
+    return status == "active"
+
+
+def a_subscription(kind: str, service: Service) -> Resource:
+    """As `trd-careplan subscribe` makes it, under an id of the test's own."""
+    wanted = render_subscription(kind, f"{service.address}/hooks/fhir", SECRET)
+    return wanted | {"id": f"test-{uuid.uuid4().hex}"}
+
+
+def a_patient_to_treat() -> tuple[str, list[Resource]]:
+    (found,) = patients_to_treat(uuid.uuid4().hex[:8], 1).items()
+    return found
+
+
+async def load_before(server: str, record: list[Resource]) -> None:
+    """Load what no Subscription is to tell of: HAPI looks for those to tell a moment after a write."""
+    load(server, record)
+    await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def requests(service: Service) -> float:
+    """How many notifications it confirmed; fails if it refused one."""
+    for status in (400, 401, 404, 405, 500, 503):
+        assert await service.metric(f'trd_requests_total{{door="rest-hook",status="{status}"}}') == 0, status
+    return await service.metric('trd_requests_total{door="rest-hook",status="200"}')
+
+
+async def told(service: Service, kind: str) -> float:
+    """How many notifications of a kind it received."""
+    return await service.metric(f'trd_hook_events_total{{kind="{kind}"}}')
+
+
+async def assert_quiet(service: Service, number: int) -> None:
+    """So many notifications came, and HAPI sends none of them again."""
+    await asyncio.sleep(_QUIET_SECONDS)
+    assert await requests(service) == number
+    await until(service.is_idle, seconds=15)
+
+
+async def faults_of(server: str, resource: Resource) -> list[str]:
+    """What HAPI's validator calls an error."""
+    answer = await ask(server, f"{resource['resourceType']}/$validate", method="POST", body=resource)
+    issues = answer.json()["issue"]
+    assert issues
+    return [issue.get("diagnostics", "") for issue in issues if issue["severity"] in {"error", "fatal"}]
+
+
+# --- from notification to CarePlan ----------------------------------------------------------------
+
+
+async def test_the_demo_leaves_valid_care_plans_behind(server: str, tmp_path: Path) -> None:
+    ran = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "service", "demo", "--fhir", server],
+        cwd=tmp_path,
+        env=without_settings(),
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+    assert "All 11 patients as expected" in ran.stdout
+
+    left = [await read(server, "Device/trd-careplan")]
+    for patient in demo_patients(clock.today("UTC")):
+        plans = await found_by(server, f"CarePlan?patient={patient.patient_id}")
+        assert len(plans) == (patient.decision == "propose")
+        left += [*plans, await read(server, f"GuidanceResponse/{guidance_id(patient.patient_id)}")]
+    left += await found_by(server, "Provenance?_count=50")
+    for resource in left:
+        assert await faults_of(server, resource) == []
+
+
+async def test_a_subscribed_server_brings_care_plans_about(server: str, tmp_path: Path) -> None:
+    tag = uuid.uuid4().hex[:8]
+    patients = {f"{tag}-{one.patient_id}": one for one in demo_patients(clock.today("UTC"))}
+    async with serving(server, tmp_path) as service:
+        done = run_command("subscribe", **service.environment, TRD_PUBLIC_URL=service.address)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.count(", active\n") == 4
+        for identity, patient in patients.items():
+            load(server, renamed(patient.bundle, identity))
+
+        async def all_right() -> bool:
+            return all([await reason_of(server, one) == patients[one].reason for one in patients])
+
+        await until(all_right, seconds=60, every=1)
+        await until(service.is_idle, seconds=20)
+        assert await requests(service) >= len(patients)
+        assert await service.metric('trd_queue_jobs{state="failed"}') == 0
+        for subscription in await found_by(server, "Subscription?_count=50"):
+            if subscription["channel"]["endpoint"].startswith(service.address):
+                await ask(server, f"Subscription/{subscription['id']}", method="DELETE")
+
+    for identity, patient in patients.items():
+        plans = await found_by(server, f"CarePlan?patient={identity}")
+        assert len(plans) == (patient.decision == "propose")
+        for plan in plans:
+            assert await versions(server, f"CarePlan/{plan['id']}") == ["1"]
+
+
+# --- each form of a notification ------------------------------------------------------------------
+
+
+async def test_a_change_and_a_deletion_are_told(server: str, tmp_path: Path) -> None:
+    patient, record = a_patient_to_treat()
+    statement = next(r["id"] for r in record if r["resourceType"] == "MedicationStatement")
+    async with serving(server, tmp_path) as service:
+        await load_before(server, record)
+        async with subscribed(server, a_subscription("MedicationStatement", service)):
+            load(server, [next(r for r in record if r["id"] == statement) | {"language": "en"}])
+            await until(lambda: at_least(1, server, [patient]), seconds=30)
+            await assert_quiet(service, 1)
+
+            deleted = await ask(server, f"MedicationStatement/{statement}", method="DELETE")
+            assert deleted.is_success, deleted.text
+
+            async def reviewed() -> bool:
+                return await reason_of(server, patient) == "not-indicated"
+
+            await until(reviewed, seconds=30)
+            await assert_quiet(service, 2)
+            assert (await told(service, "changed"), await told(service, "deleted")) == (1, 1)
+    (plan,) = await found_by(server, f"CarePlan?patient={patient}")
+    assert plan["status"] == "revoked"
+
+
+async def test_a_notification_without_a_body_is_followed_by_a_search(server: str, tmp_path: Path) -> None:
+    patient, record = a_patient_to_treat()
+    async with serving(server, tmp_path) as service:
+        subscription = a_subscription("Condition", service)
+        del subscription["channel"]["payload"]
+        del subscription["channel"]["extension"]
+        async with subscribed(server, subscription):
+            load(server, record)
+            await until(lambda: at_least(1, server, [patient]), seconds=40)
+            await assert_quiet(service, 1)
+            assert await told(service, "sweep") == 1
+    (plan,) = await found_by(server, f"CarePlan?patient={patient}")
+    assert await versions(server, f"CarePlan/{plan['id']}") == ["1"]
+
+
+async def test_a_notification_with_search_results_is_taken_entry_by_entry(
+    server: str, tmp_path: Path
+) -> None:
+    """The payload is a Bundle, of type transaction, with what the stated search finds."""
+    patient, record = a_patient_to_treat()
+    async with serving(server, tmp_path) as service:
+        subscription = a_subscription("Condition", service)
+        criteria = "Condition?_id=${matched_resource_id}&_include=Condition:patient"
+        subscription["channel"]["extension"] = [{"url": _SEARCH_PAYLOAD, "valueString": criteria}]
+        await load_before(server, record)
+        async with subscribed(server, subscription):
+            load(server, [a_condition(f"{patient}-cold", patient, code={"text": "A cold"})])
+            await until(lambda: at_least(1, server, [patient]), seconds=30)
+            await assert_quiet(service, 1)
+            assert await told(service, "changed") == 2
+    (plan,) = await found_by(server, f"CarePlan?patient={patient}")
+    assert await versions(server, f"CarePlan/{plan['id']}") == ["1"]
+
+
+async def test_what_cannot_be_stored_is_sent_again(server: str, tmp_path: Path) -> None:
+    patient, record = a_patient_to_treat()
+    async with serving(server, tmp_path) as service:
+        await load_before(server, record)
+        async with subscribed(server, a_subscription("Condition", service)):
+            lock = sqlite3.connect(tmp_path / "queue.sqlite", isolation_level=None)
+            lock.execute("BEGIN IMMEDIATE")
+            load(server, [a_condition(f"{patient}-cold", patient, code={"text": "A cold"})])
+            refused = 'trd_requests_total{door="rest-hook",status="503"}'
+
+            async def has_refused() -> bool:
+                return await service.metric(refused) > 0
+
+            await until(has_refused, seconds=30)
+            lock.rollback()
+            lock.close()
+            await until(lambda: at_least(1, server, [patient]), seconds=45)
+            assert await told(service, "not-stored") >= 1
+            assert await told(service, "changed") >= 1
+            await until(service.is_idle, seconds=30)
+    (plan,) = await found_by(server, f"CarePlan?patient={patient}")
+    assert await versions(server, f"CarePlan/{plan['id']}") == ["1"]
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+
+async def test_twenty_proposals_and_twenty_events_at_once_make_one_plan_of_one_version(
+    server: str, tmp_path: Path
+) -> None:
+    patient, record = a_patient_to_treat()
+    load(server, record)
+    async with (
+        serving(server, tmp_path) as service,
+        httpx.AsyncClient(trust_env=False, timeout=60, headers={"X-Hook-Secret": SECRET}) as http,
+    ):
+        address = f"{service.address}/fhir/Patient/{patient}/$propose-care-plan"
+        proposals = [http.post(address) for _ in range(20)]
+        events = [notify(http, service.address, patient) for _ in range(20)]
+        answers, _ = await asyncio.gather(asyncio.gather(*proposals), asyncio.gather(*events))
+        assert [answer.status_code for answer in answers] == [200] * 20
+        await until(service.is_idle, seconds=30)
+        assert await service.metric('trd_queue_jobs{state="failed"}') == 0
+
+    (plan,) = await found_by(server, f"CarePlan?patient={patient}")
+    for reference in (f"CarePlan/{plan['id']}", f"GuidanceResponse/{guidance_id(patient)}"):
+        assert await versions(server, reference) == ["1"]
