@@ -3,8 +3,9 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -76,7 +77,7 @@ def _postgres() -> Iterator[str]:
 
 async def _measure_on(name: str, database: str, base: str, folder: Path) -> list[Figure]:
     async with Service(folder, fhir_base_url=base, database_url=database) as service, _session() as session:
-        rounds = _Rounds(base, service, session, name.lower())
+        rounds = _Rounds(base, service, session, uuid.uuid4().hex[:8])
         for _ in range(_WARM_UP):
             await rounds.ours()
             await rounds.bare()
@@ -212,28 +213,22 @@ class _Recorder(FhirClient):
 
 async def _requests(base: str, patients: Sequence[str]) -> list[list[_Request]]:
     """For each patient, the requests by which the service would read and write."""
-    settings = Settings.model_validate({"fhir_base_url": base, "fhir_connections": _AT_ONCE})
+    settings = Settings.model_validate({"fhir_base_url": base})
     reviewer = Reviewer.prepare(settings, clock.today(settings.timezone))
-    return [await _requests_of(settings, reviewer, patient) for patient in patients]
-
-
-async def _requests_of(settings: Settings, reviewer: Reviewer, patient: str) -> list[_Request]:
-    async with _recorder(settings) as recorder:
-        try:
-            await reviewer.propose(recorder, patient)
-        except _Recorded:
-            return recorder.requests
-    raise AssertionError(f"nothing would be written about {patient}")
-
-
-@asynccontextmanager
-async def _recorder(settings: Settings) -> AsyncIterator[_Recorder]:
     async with open_client(settings) as client:
         recorder = _Recorder(client.base, client._http, seconds=30, attempts=1, connections=1)  # noqa: SLF001
         recorder.requests = []
         await recorder.capability()
-        recorder.requests.clear()
-        yield recorder
+        return [await _requests_of(recorder, reviewer, patient) for patient in patients]
+
+
+async def _requests_of(recorder: _Recorder, reviewer: Reviewer, patient: str) -> list[_Request]:
+    recorder.requests = []
+    try:
+        await reviewer.propose(recorder, patient)
+    except _Recorded:
+        return recorder.requests
+    raise AssertionError(f"nothing would be written about {patient}")
 
 
 async def _send(session: aiohttp.ClientSession, request: _Request) -> bytes:

@@ -10,18 +10,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
-from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
 from service import clock
-from service.errors import ServerRefused, TrdError
+from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
 from service.fhir.render import guidance_id
 from service.fhir.subscriptions import subscribe
@@ -154,24 +152,14 @@ async def _await_outcome(client: FhirClient, patient: DemoPatient, deadline: flo
 
 
 async def _outcome(client: FhirClient, patient_id: str) -> Outcome:
-    guidance = await _read(client, f"GuidanceResponse/{guidance_id(patient_id)}")
+    guidance = await client.find(f"GuidanceResponse/{guidance_id(patient_id)}")
     if guidance is None:
         return Outcome(None, "", None)
     parameters = guidance["contained"][0]["parameter"]
     reason = next(p["valueCode"] for p in parameters if p["name"] == "decision-reason")
     result = guidance.get("result", {}).get("reference")
-    plan = await _read(client, result) if result else None
+    plan = await client.find(result) if result else None
     return Outcome(reason, guidance["note"][0]["text"], plan)
-
-
-async def _read(client: FhirClient, reference: str) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = msgspec.json.decode(await client.get(reference))
-    except ServerRefused as refused:
-        if refused.status == HTTPStatus.NOT_FOUND:
-            return None
-        raise
-    return content
 
 
 def _faults(patient: DemoPatient, outcome: Outcome) -> list[str]:

@@ -1,4 +1,4 @@
-"""Settings shared by every test: no `TRD_` variable and no `.env` of the machine leaks in."""
+"""What every test shares: no setting of the machine leaks in, and in CI nothing is skipped in silence."""
 
 import os
 from pathlib import Path
@@ -13,3 +13,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name in [name for name in os.environ if name.startswith("TRD_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failure: the machine there is to have all that the tests need."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped") if reporter is not None else None
+    if reporter is not None and skipped and os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"CI skips nothing, but {len(skipped)} tests were skipped", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

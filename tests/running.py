@@ -45,10 +45,11 @@ class Service:
         await self.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Whatever is still running ends; pytest shows the log where a test fails."""
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Whatever is still running ends; where something failed, the log is shown."""
         self.kill()
-        sys.stdout.write(self.log)
+        if kind is not None:
+            sys.stderr.write(self.log)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from http import HTTPStatus
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -39,6 +40,7 @@ _LARGEST_ANSWER = 64 * 1024 * 1024
 _MOST_PAGES = 1000
 _BUNDLE = msgspec.json.Decoder(BundleView)
 _CAPABILITY = msgspec.json.Decoder(CapabilityView)
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 class _Overloaded(Exception):
@@ -73,6 +75,20 @@ class FhirClient:
         """
         url = path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
         return await self._retried("GET", url, params, None, attempts=self._attempts)
+
+    async def get_if_there(self, path: str) -> bytes | None:
+        """The body of one answer, or `None` where there is no such resource, or no longer."""
+        try:
+            return await self.get(path)
+        except ServerRefused as refused:
+            if refused.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+                return None
+            raise
+
+    async def find(self, path: str) -> dict[str, Any] | None:
+        """A resource as JSON, or `None` where there is none; for resources of our own."""
+        body = await self.get_if_there(path)
+        return None if body is None else _decoded(_OBJECT, body, f"GET {path}")
 
     async def post(self, path: str, content: bytes) -> bytes:
         """The body of the answer to a POST, which is sent once: what it did is to be read, not assumed.

@@ -167,12 +167,8 @@ def _medicine_elsewhere(source: Source, base: str) -> str | None:
 async def _medication(client: FhirClient, identity: str) -> Source | None:
     """A Medication, or `None` when the server no longer has it: then the reference leads nowhere."""
     path = f"Medication/{identity}"
-    try:
-        return _taken(await client.get(path), f"{client.base}/{path}", f"GET {path}")
-    except ServerRefused as error:
-        if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-            return None
-        raise
+    body = await client.get_if_there(path)
+    return None if body is None else _taken(body, f"{client.base}/{path}", f"GET {path}")
 
 
 def _is_id(text: str) -> bool:

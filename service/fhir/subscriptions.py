@@ -5,12 +5,10 @@ if that were a FHIR server, `PUT {endpoint}/{Type}/{id}`.
 """
 
 import asyncio
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
 
-from service.errors import ServerRefused
 from service.fhir.client import FhirClient
 
 SUBSCRIBED = ("Patient", "Condition", "MedicationStatement", "AllergyIntolerance")
@@ -43,7 +41,7 @@ async def subscribe(client: FhirClient, endpoint: str, secret: str | None) -> li
 async def _ensure(client: FhirClient, kind: str, endpoint: str, secret: str | None) -> Subscribed:
     wanted = render_subscription(kind, endpoint, secret)
     path = f"Subscription/{wanted['id']}"
-    known = await _read(client, path)
+    known = await client.find(path)
     if known is not None and known.get("status") == "active" and _same(known, wanted):
         return Subscribed(path, "unchanged", "active")
     await client.put(path, msgspec.json.encode(wanted))
@@ -78,19 +76,9 @@ async def _settled(client: FhirClient, path: str) -> str:
     """The status of a Subscription once the server has taken it up, at most half a minute later."""
     status = "requested"
     for _ in range(_POLLS):
-        known = await _read(client, path)
+        known = await client.find(path)
         status = str((known or {}).get("status", "gone"))
         if status != "requested":
             break
         await asyncio.sleep(_POLL_SECONDS)
     return status
-
-
-async def _read(client: FhirClient, path: str) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = msgspec.json.decode(await client.get(path))
-    except ServerRefused as refused:
-        if refused.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-            return None
-        raise
-    return content

@@ -155,7 +155,7 @@ async def _changed_guidance(
     left = intent.why if intent.action is PlanAction.LEAVE else None
     result = None if intent.action is PlanAction.REVOKE else intent.plan_id
     guidance = render_guidance(decision, result, left)
-    known = await _read(client, f"GuidanceResponse/{guidance_id(decision.assessment.patient.id)}")
+    known = await client.find(f"GuidanceResponse/{guidance_id(decision.assessment.patient.id)}")
     if known is None:
         return guidance, None
     if extension_value(known, CONTENT_DIGEST) == content_digest(guidance):
@@ -166,20 +166,8 @@ async def _changed_guidance(
 async def _missing_device(client: FhirClient) -> list[Resource]:
     """Our Device, where the server does not have this version of it."""
     device = render_device()
-    known = await _read(client, f"Device/{DEVICE_ID}")
+    known = await client.find(f"Device/{DEVICE_ID}")
     return [] if known is not None and known.get("version") == device["version"] else [device]
-
-
-async def _read(client: FhirClient, path: str) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = _OBJECT.decode(await client.get(path))
-    except ServerRefused as refused:
-        if refused.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-            return None
-        raise
-    except UNDECODABLE:
-        raise ServerMisread(f"GET {path}: the answer is not the FHIR JSON expected") from None
-    return content
 
 
 def _next_version(resource: Resource, version: str | None) -> VersionedReference:

@@ -98,8 +98,8 @@ async def test_no_word_of_a_record_gets_out(server: str, tmp_path: Path) -> None
         await say(
             "POST", "/fhir/Patient/p-000/$propose-care-plan", {"resourceType": "Parameters", "x": CANARY}
         )
-        await until(lambda: at_least(1, server, [PATIENT]), seconds=30)
-        await until(service.is_idle, seconds=30)
+        await until(lambda: at_least(1, server, [PATIENT]), seconds=60)
+        await until(service.is_idle, seconds=60)
         await say("GET", "/metrics")
         await say("GET", "/health/ready")
         database = queue_of(tmp_path)

@@ -79,7 +79,7 @@ async def test_a_subscribed_server_brings_care_plans_about(server: str, tmp_path
             return reasons == {one.patient_id: one.reason for one in patients}
 
         await until(all_right, seconds=60)
-        await until(service.is_idle, seconds=30)
+        await until(service.is_idle, seconds=60)
         assert await planned(server) == {p.patient_id for p in patients if p.decision == "propose"}
         assert await service.metric('trd_queue_jobs{state="failed"}') == 0
 
@@ -91,8 +91,8 @@ async def test_a_deleted_statement_leads_to_a_new_review(server: str, tmp_path: 
     async with Service(tmp_path, fhir_base_url=server, hook_secret=SECRET) as service:
         told = await hook(service, "PUT", f"/Condition/{patient}-changed", **an_event(patient))
         assert told.status_code == 200
-        await until(lambda: at_least(1, server, [patient]), seconds=20)
-        await until(service.is_idle, seconds=10)
+        await until(lambda: at_least(1, server, [patient]), seconds=60)
+        await until(service.is_idle, seconds=60)
         (plan,) = await found_by(server, f"CarePlan?patient={patient}")
 
         assert (await ask(server, f"MedicationStatement/{statement}", method="DELETE")).is_success
@@ -102,7 +102,7 @@ async def test_a_deleted_statement_leads_to_a_new_review(server: str, tmp_path: 
             status: str = (await read(server, f"CarePlan/{plan['id']}"))["status"]
             return status == "revoked"
 
-        await until(revoked, seconds=20)
+        await until(revoked, seconds=60)
     assert await reason_of(server, patient) == "not-indicated"
     assert len(await found_by(server, f"CarePlan?patient={patient}")) == 1
 
@@ -113,8 +113,8 @@ async def test_a_notification_without_a_body_has_the_changed_patients_reviewed(
     patients = loaded(server, "swept", 3)
     async with Service(tmp_path, fhir_base_url=server, hook_secret=SECRET) as service:
         assert (await hook(service, "POST")).status_code == 200
-        await until(lambda: at_least(3, server, patients), seconds=30)
-        await until(service.is_idle, seconds=10)
+        await until(lambda: at_least(3, server, patients), seconds=60)
+        await until(service.is_idle, seconds=60)
     await assert_each_once(server, patients)
 
 
@@ -123,7 +123,7 @@ async def test_shadow_mode_writes_nothing(server: str, tmp_path: Path) -> None:
     async with Service(tmp_path, fhir_base_url=server, write="off") as service:
         async with notifying(service.address, patients, a_second=50):
             pass
-        await until(lambda: reviewed(service, 3), seconds=20)
+        await until(lambda: reviewed(service, 3), seconds=60)
         async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
             answer = await http.post(f"{service.address}/fhir/Patient/{patients[0]}/$propose-care-plan")
         assert (answer.status_code, answer.json()["resourceType"]) == (200, "Parameters")
@@ -149,15 +149,15 @@ async def test_a_failed_job_is_listed_and_can_be_put_back(server: str, tmp_path:
         async def has_failed() -> bool:
             return await service.metric('trd_queue_jobs{state="failed"}') == 1
 
-        await until(has_failed, seconds=20)
+        await until(has_failed, seconds=60)
         ((job, patient),) = failed_jobs(service)
         assert patient == "late-000"
 
         assert loaded(server, "late", 1) == ["late-000"]
         again = run_command("jobs", "--retry", job, **service.environment)
         assert (again.returncode, again.stdout) == (0, f"{job}: waiting again\n")
-        await until(lambda: at_least(1, server, ["late-000"]), seconds=20)
-        await until(service.is_idle, seconds=10)
+        await until(lambda: at_least(1, server, ["late-000"]), seconds=60)
+        await until(service.is_idle, seconds=60)
         assert failed_jobs(service) == []
         unknown = run_command("jobs", "--retry", job, **service.environment)
         assert unknown.returncode == 3
@@ -172,7 +172,7 @@ async def test_told_to_stop_during_reviews_it_ends_cleanly_and_goes_on_at_the_ne
     async with Service(tmp_path, fhir_base_url=server) as service:
         async with notifying(service.address, patients, a_second=100):
             pass
-        await until(lambda: at_least(5, server, patients), seconds=20, every=0.05)
+        await until(lambda: at_least(5, server, patients), seconds=60, every=0.05)
         assert await service.stop() == 0
         done = len(await planned(server))
         assert done < 40, "it did not stop before the work was done"
@@ -180,8 +180,8 @@ async def test_told_to_stop_during_reviews_it_ends_cleanly_and_goes_on_at_the_ne
         assert "service-stopped" in {line["event"] for line in service.events}
 
         await service.start()
-        await until(lambda: at_least(40, server, patients), seconds=30)
-        await until(service.is_idle, seconds=10)
+        await until(lambda: at_least(40, server, patients), seconds=60)
+        await until(service.is_idle, seconds=60)
         assert await service.stop() == 0
     await assert_each_once(server, patients)
 

@@ -73,12 +73,12 @@ async def test_killed_in_the_middle_every_confirmed_event_is_done_once(
     async with Service(tmp_path, fhir_base_url=server, database_url=database) as service:
         async with notifying(service.address, patients, a_second=25) as confirmed:
             for part in (33, 66):
-                await until(partial(at_least, part, server, patients), seconds=30, every=0.1)
+                await until(partial(at_least, part, server, patients), seconds=60, every=0.1)
                 service.kill()
                 lost.append(len(confirmed.keys() - await planned(server)))
                 await service.start()
-        await until(lambda: at_least(100, server, patients), seconds=45)
-        await until(service.is_idle, seconds=45)
+        await until(lambda: at_least(100, server, patients), seconds=60)
+        await until(service.is_idle, seconds=60)
         assert await service.metric('trd_queue_jobs{state="failed"}') == 0
 
     assert sum(lost) > 0, "no event was confirmed and not yet done when the service was killed"
@@ -91,8 +91,8 @@ async def test_two_processes_share_the_work(server: str, tmp_path: Path, postgre
     async with Service(tmp_path, **settings) as first, Service(tmp_path, **settings) as second:
         async with notifying(first.address, patients, a_second=50):
             pass
-        await until(lambda: at_least(60, server, patients), seconds=45)
-        await until(first.is_idle, seconds=15)
+        await until(lambda: at_least(60, server, patients), seconds=60)
+        await until(first.is_idle, seconds=60)
         assert (await first.stop(), await second.stop()) == (0, 0)
 
     assert min(first.reviews, second.reviews) > 5
@@ -108,15 +108,15 @@ async def test_a_fhir_server_that_goes_away_for_twenty_seconds(
         through = f"http://127.0.0.1:{wire.port}/fhir"
         async with Service(tmp_path, fhir_base_url=through, database_url=sqlite_queue) as service:
             async with notifying(service.address, patients, a_second=15) as confirmed:
-                await until(lambda: at_least(20, server, patients), seconds=30, every=0.1)
+                await until(lambda: at_least(20, server, patients), seconds=60, every=0.1)
                 await wire.cut()
                 before = len(await planned(server) & set(patients))
                 await asyncio.sleep(20)
                 meanwhile = len(await planned(server) & set(patients))
                 assert len(confirmed) == 60, "events are confirmed although the server is away"
                 await wire.mend()
-            await until(lambda: at_least(60, server, patients), seconds=45)
-            await until(service.is_idle, seconds=15)
+            await until(lambda: at_least(60, server, patients), seconds=60)
+            await until(service.is_idle, seconds=60)
             assert await service.metric('trd_queue_jobs{state="failed"}') == 0
 
     assert before < 60
