@@ -8,6 +8,7 @@ BASE = "https://trd-careplan.example/fhir"
 """Canonical base of what this service defines; a reserved domain, so that it can collide with nobody's."""
 
 PLAN_IDENTIFIER = f"{BASE}/identifier/care-plan"
+VERSION_IDENTIFIER = f"{BASE}/identifier/version"
 PLAN_DEFINITION = f"{BASE}/PlanDefinition"
 ASSESSMENT_MODULE = f"{BASE}/OperationDefinition/assess-treatment-resistance"
 EDIT_DIGEST = f"{BASE}/StructureDefinition/edit-digest"

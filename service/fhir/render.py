@@ -25,6 +25,7 @@ from service.fhir.identity import (
     EDIT_DIGEST,
     PLAN_DEFINITION,
     PLAN_IDENTIFIER,
+    VERSION_IDENTIFIER,
     content_digest,
     derived_id,
     edit_digest,
@@ -161,8 +162,14 @@ def render_provenance(decision: Decision, targets: Iterable[VersionedReference],
                 "who": {"reference": f"Device/{DEVICE_ID}"},
             }
         ],
-        "entity": [{"role": "source", "what": _versioned(str(ref))} for ref in _sources(found)],
+        "entity": [{"role": "source", "what": _source(ref)} for ref in _sources(found)],
     }
+
+
+def _source(ref: VersionedReference) -> Resource:
+    """A version that a conclusion rests on, by name: a reference to it would keep HAPI from deleting it."""
+    name = str(ref)
+    return {"type": ref.type, "identifier": {"system": VERSION_IDENTIFIER, "value": name}, "display": name}
 
 
 def _versioned(reference: str) -> Resource:

@@ -333,11 +333,11 @@ async def test_no_more_requests_than_allowed_are_under_way(connections: int) -> 
 
 async def test_waiting_for_a_turn_is_not_waiting_for_the_server() -> None:
     async def handler(_: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
         return fhir_response(a_patient())
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(handler))
-    client = FhirClient(BASE, http, seconds=0.1, attempts=1, connections=1)
+    client = FhirClient(BASE, http, seconds=2.5, attempts=1, connections=1)
     await asyncio.gather(*(client.get(f"Patient/{number}") for number in range(10)))
 
 

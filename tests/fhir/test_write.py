@@ -125,7 +125,7 @@ async def test_what_is_written_refers_to_each_other(server: FhirDouble) -> None:
     assert guidance["result"] == {"reference": f"CarePlan/{plan['id']}"}
     targets = [target["reference"] for target in provenance["target"]]
     assert targets == [f"CarePlan/{plan['id']}/_history/1", f"{GUIDANCE}/_history/1"]
-    sources = [entity["what"]["reference"] for entity in provenance["entity"]]
+    sources = [entity["what"]["identifier"]["value"] for entity in provenance["entity"]]
     assert sources == [
         "Condition/depression/_history/1",
         "MedicationStatement/sertraline/_history/1",
