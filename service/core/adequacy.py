@@ -30,7 +30,7 @@ def judge_adequacy(course: Course, ingredient: Ingredient | None, criteria: Crit
         return Answer(Finding.NOT_MET, (Reason(ReasonCode.DOSE_TOO_LOW, text, evidence), *reasons))
     needed = []
     if course.days[0] < criteria.minimum_days:
-        text = f"between {_days(course.days)} on it: the dates leave open whether it lasted long enough"
+        text = f"{_days(course.days)} on it: the dates leave open whether it lasted long enough"
         reasons.append(Reason(ReasonCode.DURATION_UNCERTAIN, text, evidence))
         needed.append("its exact start and end")
     if not needed or any(r.code in _DOSE_UNCERTAIN for r in reasons):

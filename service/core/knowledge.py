@@ -275,6 +275,9 @@ class Knowledge:
     suicidality: CodeList[SuicidalityKind]
     safety_conditions: CodeList[str]
     safety_groups: Mapping[str, SafetyGroup]
+    safety_words: Mapping[str, str]
+    """Words, lower case, that place a condition without a known code in a safety group."""
+    suicidality_words: re.Pattern[str]
     allergy_codes: CodeList[str]
     allergy_names: PhraseList[str]
     stop_codes: CodeList[StopReason]

@@ -48,6 +48,8 @@ def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord]) -> Reconciliation:
     known = sorted(plans, key=lambda plan: (plan.evidence.type, plan.evidence.id))
     open_plans = [plan for plan in known if plan.status in OPEN_PLAN]
     drafts = [plan for plan in open_plans if plan.is_untouched_draft]
+    if wanted is Wanted.NO_PLAN and drafts:
+        return _with_draft(wanted, drafts[0], None)
     if len(open_plans) > len(drafts):
         plan = next(plan for plan in open_plans if not plan.is_untouched_draft)
         return Reconciliation(PlanAction.LEAVE, _why_left(plan), plan)

@@ -199,6 +199,7 @@ class SuicidalityKind(StrEnum):
     BEHAVIOUR = "behaviour"
     PASSIVE = "passive"
     HISTORY = "history"
+    IN_WORDS = "in-words-only"
     NON_SUICIDAL = "non-suicidal-self-harm"
 
 
@@ -206,9 +207,9 @@ class SuicidalityKind(StrEnum):
 class Diagnosis:
     """A condition on the record and every domain of this assessment that it falls in.
 
-    `safety` holds ids of `mappings/safety/groups.csv`. `recognised` is false for a condition whose
-    codes no list here can place: it was not screened. `suggests_depression` marks one that only
-    its words place.
+    `safety` holds ids of `mappings/safety/groups.csv`, `safety_in_words` those that only its words
+    suggest. `recognised` is false for a condition whose codes no list here can place: it was not screened.
+    `suggests_depression` marks one that only its words place.
     """
 
     label: str
@@ -218,6 +219,7 @@ class Diagnosis:
     depression: Depression | None = None
     suicidality: SuicidalityKind | None = None
     safety: tuple[str, ...] = ()
+    safety_in_words: tuple[str, ...] = ()
     recognised: bool = True
     suggests_depression: bool = False
     onset: PartialDate | None = None

@@ -55,6 +55,8 @@ def _all_findings(record: Record, knowledge: Knowledge, as_of: date) -> Iterator
         psychotic = diagnosis.depression is not None and diagnosis.depression.psychotic
         for group_id in dict.fromkeys((*diagnosis.safety, *([PSYCHOSIS] if psychotic else []))):
             yield from _of_diagnosis(groups[group_id], diagnosis, as_of)
+        for group_id in diagnosis.safety_in_words:
+            yield from _of_words(groups[group_id], diagnosis)
     for allergy in record.allergies:
         yield from _of_allergy(groups[allergy.group], allergy)
     given = [e for e in record.exposures if e.medicine.role is Role.ESKETAMINE]
@@ -63,7 +65,11 @@ def _all_findings(record: Record, knowledge: Knowledge, as_of: date) -> Iterator
         finding = Finding.MET if sure else Finding.INDETERMINATE
         evidence = (ref for exposure in given for ref in exposure.evidence)
         yield from _finding(groups[PRIOR_ESKETAMINE], Effect.REVIEW, finding, evidence)
-    unreadable = [u.evidence for u in record.unreadable if u.evidence.type in _SAFETY_RECORDS]
+    unreadable = [
+        u.evidence
+        for u in record.unreadable
+        if u.evidence.type in _SAFETY_RECORDS or u.element == "resourceType"
+    ]
     if unreadable:
         yield from _finding(groups[UNREADABLE], Effect.REVIEW, Finding.INDETERMINATE, unreadable)
 
@@ -84,6 +90,12 @@ def _of_diagnosis(group: SafetyGroup, diagnosis: Diagnosis, as_of: date) -> Iter
     if diagnosis.verification is Verification.UNPROVEN:
         effect, finding = _at_most_review(effect), Finding.INDETERMINATE
     yield from _finding(group, effect, finding, diagnosis.evidence)
+
+
+def _of_words(group: SafetyGroup, diagnosis: Diagnosis) -> Iterator[SafetyFinding]:
+    """What a condition means that only words place in a group: a person must look."""
+    if group.effect in {Effect.EXCLUDES, Effect.REVIEW}:
+        yield from _finding(group, Effect.REVIEW, Finding.INDETERMINATE, diagnosis.evidence)
 
 
 def _of_recent(

@@ -51,6 +51,15 @@ def assess_suicidality(record: Record, criteria: Criteria, as_of: date) -> Answe
     return Answer(Finding.NOT_MET, (Reason(ReasonCode.NO_SUICIDALITY, text, evidence),))
 
 
+_NEVER_CERTAIN = {
+    SuicidalityKind.PASSIVE: (ReasonCode.SUICIDALITY_PASSIVE, "the recorded thoughts are passive"),
+    SuicidalityKind.IN_WORDS: (
+        ReasonCode.SUICIDALITY_IN_WORDS,
+        "suicidality is recorded in words only, without a code",
+    ),
+}
+
+
 def _grade(diagnosis: Diagnosis, criteria: Criteria, as_of: date) -> tuple[Finding, Reason]:
     evidence = diagnosis.evidence
     kind = diagnosis.suicidality
@@ -63,9 +72,9 @@ def _grade(diagnosis: Diagnosis, criteria: Criteria, as_of: date) -> tuple[Findi
     if diagnosis.verification is Verification.UNPROVEN:
         text = "the recorded suicidality is not confirmed"
         return Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_UNPROVEN, text, evidence)
-    if kind is SuicidalityKind.PASSIVE:
-        text = "the recorded thoughts are passive"
-        return Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_PASSIVE, text, evidence)
+    if kind in _NEVER_CERTAIN:
+        code, text = _NEVER_CERTAIN[kind]
+        return Finding.INDETERMINATE, Reason(code, text, evidence)
     since = days_before(as_of, criteria.suicidality_days)
     dates = [d for d in (diagnosis.onset, diagnosis.recorded) if d is not None]
     if any(since <= d.earliest and d.latest <= as_of for d in dates) and _is_sure(diagnosis, as_of):

@@ -200,7 +200,7 @@ class _Reader:
                 read = self._take_allergy
             case "CarePlan":
                 read = self._take_plan
-            case None:
+            case kind if kind is None or not _A_KIND.fullmatch(kind):
                 self.unreadable.append(Unreadable(source.reference, "resourceType"))
                 return
             case _:
@@ -220,7 +220,8 @@ class _Reader:
                 message = f"{self._patient.reference}: merged into {other}; assess that one"
                 raise NotAssessable(message)
         died = self._date(self._patient, "deceasedDateTime", view.deceased_date_time)
-        stated = view.deceased_boolean is True or view.deceased_date_time is not None
+        dated = view.deceased_date_time is not None or bool(bytes(view.deceased_date_time_extension))
+        stated = view.deceased_boolean is True or dated
         return Person(
             self._patient.reference,
             born=self._date(self._patient, "birthDate", view.birth_date),
@@ -236,7 +237,7 @@ class _Reader:
         ours = self._is_ours(subject)
         if ours is None:
             raise _UnreadableElement(element)
-        if not ours and not self.gathered.compartment:
+        if not ours and (not self.gathered.compartment or self._may_be_ours(subject)):
             message = f"{source.reference}: {element} is not {self._patient.reference}"
             raise NotAssessable(message)
         return ours
@@ -248,6 +249,11 @@ class _Reader:
         if subject.identifier is not None and subject.identifier.value:
             return _key(subject.identifier) in self._identifiers
         return None
+
+    def _may_be_ours(self, subject: ReferenceView) -> bool:
+        """Whether somebody else's reference could be ours after all: our id elsewhere, or an identifier."""
+        address = (subject.reference or "").partition("/_history/")[0]
+        return not address or address.endswith(f"/{self._patient.head.id}")
 
     def _is_our_address(self, address: str) -> bool:
         """Compare an address with ours: relative, absolute on the same server, or within the Bundle."""
@@ -271,6 +277,8 @@ class _Reader:
         abatement = self._abatement(source, view)
         stated = (view.abatement_age, view.abatement_range, view.abatement_string)
         concept = self._concept(view.code)
+        if not concept.label:
+            raise _UnreadableElement("code")
         diagnosis = Diagnosis(
             label=concept.label,
             clinical_status=_clinical_status(view.clinical_status),
@@ -304,14 +312,18 @@ class _Reader:
         placed = bool(groups) or depression is not None or suicidality is not None or is_not
         complete = any(coding.system in knowledge.classification_systems for coding in concept.codings)
         recognised = placed or complete
-        text = " ".join(concept.phrases).lower()
+        text = "" if recognised else " ".join(concept.phrases).lower()
+        if knowledge.suicidality_words.search(text):
+            suicidality = SuicidalityKind.IN_WORDS
+        suggested = dict.fromkeys(group for word, group in knowledge.safety_words.items() if word in text)
         return replace(
             diagnosis,
             depression=depression,
             suicidality=suicidality,
             safety=tuple(groups),
+            safety_in_words=tuple(suggested),
             recognised=recognised,
-            suggests_depression=not recognised and bool(knowledge.depression_words.search(text)),
+            suggests_depression=bool(knowledge.depression_words.search(text)),
         )
 
     def _take_allergy(self, source: Source) -> None:
@@ -453,8 +465,15 @@ class _Reader:
             concept = self._concept(reason)
             coded = self.knowledge.stop_codes.first(concept)
             spoken = {r for p in concept.phrases for r in self.knowledge.stop_phrases.all_in(p)}
-            found |= ({coded} if coded else set()) | spoken or {StopReason.UNCLEAR}
+            negated = any(self._is_negated(phrase) for phrase in concept.phrases)
+            known = ({coded} if coded else set()) | spoken
+            found |= known if known and not negated else {StopReason.UNCLEAR}
         return frozenset(found)
+
+    def _is_negated(self, phrase: str) -> bool:
+        """Whether a stop reason holds a negation beside what the lists know: then it may say the opposite."""
+        rest = self.knowledge.stop_phrases.pattern.sub(" ", phrase.lower())
+        return _NEGATION.search(rest) is not None
 
     # elements ------------------------------------------------------------------------------------
 
@@ -531,6 +550,8 @@ _NOT_TAKEN: dict[str | None, ExclusionReason] = {
     "not-taken": ExclusionReason.NOT_TAKEN,
     "entered-in-error": ExclusionReason.ENTERED_IN_ERROR,
 }
+_A_KIND = re.compile(r"[A-Z][A-Za-z]{1,63}")
+_NEGATION = re.compile(r"\b(?:no|not|never|without|denies|denied)\b|n't\b")
 _A_PATIENT = re.compile(r"Patient/[A-Za-z0-9.-]{1,64}(?=$|/_history/)")
 _ICD_CATEGORY = 3
 _OLDEST = 150

@@ -88,13 +88,17 @@ def render_plan(
 
 
 def render_revoked(plan: Resource, why: str) -> Resource:
-    """A plan of ours, revoked with the reason, in the narrative as well. The rest stays as it was."""
-    text = f"Revoked by the service that proposed it: {why}"
+    """A plan of ours, revoked, with the assessment that no longer supports it in place of the proposal.
+
+    The sessions stay as they were, and the narrative shows them as what was proposed.
+    """
+    text = f"Revoked by the service that proposed it. {why}"
     note = [*plan.get("note", []), {"text": text}]
-    revoked = {**plan, "status": "revoked", "note": note}
+    revoked = {**plan, "status": "revoked", "description": text, "note": note}
     if "text" in plan:
         start, end, rest = plan["text"]["div"].partition(">")
-        revoked["text"] = {**plan["text"], "div": f"{start}{end}<p><b>{escape(text)}</b></p>{rest}"}
+        said = f"<p><b>{escape(text)}</b></p><p>What had been proposed:</p>"
+        revoked["text"] = {**plan["text"], "div": f"{start}{end}{said}{rest}"}
     return _signed(revoked)
 
 

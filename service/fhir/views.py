@@ -113,6 +113,9 @@ class PatientView(View):
     birth_date: str | None = None
     deceased_boolean: bool | None = None
     deceased_date_time: str | None = None
+    deceased_date_time_extension: msgspec.Raw = msgspec.field(
+        name="_deceasedDateTime", default_factory=msgspec.Raw
+    )
     link: list[LinkView] = []
 
 

@@ -15,6 +15,7 @@ from service.core.decision import Decision, Propose, wanted_plan
 from service.core.plans import PlanAction, Reconciliation, reconcile
 from service.core.records import PlanOfRecord, PlanStatus, VersionedReference
 from service.core.schedule import Schedule
+from service.core.words import summarise
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.identity import CONTENT_DIGEST, DEVICE_ID, content_digest, extension_value, plan_identity
@@ -65,7 +66,7 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
         case PlanAction.CREATE | PlanAction.UPDATE:
             return _intend_plan(decision, found, plans, gathered)
         case PlanAction.REVOKE if found.plan is not None:
-            revoked = render_revoked(_content(found.plan, gathered), found.why)
+            revoked = render_revoked(_content(found.plan, gathered), summarise(decision))
             return Intent(found.action, found.why, revoked, found.plan)
         case _:
             return Intent(found.action, found.why, before=found.plan)

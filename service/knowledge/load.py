@@ -123,6 +123,8 @@ class _Loader:
         conditions = self._codes("safety/conditions.csv", self._group_in(groups))
         severities = self._codes("codes/severity.csv", lambda row: Severity(row["severity"]))
         frequencies = self._phrases("codes/dose_phrases.csv", "phrase", lambda row: float(row["times_a_day"]))
+        safety_words = self._safety_words(groups)
+        suicidality_words = self._words("codes/suicidality_words.csv")
         antidepressant_words = self._words("codes/antidepressant_words.csv")
         depression_words = self._words("codes/depression_words.csv")
         placeholders = self._placeholders()
@@ -147,6 +149,8 @@ class _Loader:
             suicidality=suicidality,
             safety_conditions=conditions,
             safety_groups=groups,
+            safety_words=safety_words,
+            suicidality_words=suicidality_words,
             allergy_codes=allergy_codes,
             allergy_names=allergy_names,
             stop_codes=stop_codes,
@@ -412,6 +416,11 @@ class _Loader:
         read = self._group_in(groups)
         coded = [row for row in rows if row["code"]]
         return self._code_list(coded, read), self._phrase_list(rows, "name", read)
+
+    def _safety_words(self, groups: Mapping[str, SafetyGroup]) -> dict[str, str]:
+        rows = self._once("safety/condition_words.csv", "word")
+        read = self._group_in(groups)
+        return {word.lower(): group for word, row in rows.items() if (group := read(row)) is not None}
 
     def _refuse_overlap(self, one: CodeList[Any], other: CodeList[Any], name: str) -> None:
         for system, code in sorted(one.exact.keys() & other.exact.keys()):

@@ -66,7 +66,7 @@ def plan(
         ),
         pytest.param(
             [plan(edited=True), plan(identity="second")],
-            *("leave", "leave", "leave"),
+            *("leave", "revoke", "leave"),
             id="an edited draft beside an untouched one",
         ),
         pytest.param([plan(PlanStatus.COMPLETED)], "leave", "none", "none", id="ours, completed"),
@@ -76,11 +76,11 @@ def plan(
         pytest.param(
             [plan(), plan(ACTIVE, ours=False, identity="other")],
             "leave",
-            "leave",
+            "revoke",
             "leave",
             id="ours beside another's",
         ),
-        pytest.param([plan(), plan(identity="second")], "leave", "leave", "leave", id="two drafts of ours"),
+        pytest.param([plan(), plan(identity="second")], "leave", "revoke", "leave", id="two drafts of ours"),
         pytest.param(
             [plan(REVOKED), plan(DELETED, identity="second")], "leave", "none", "none", id="one was deleted"
         ),

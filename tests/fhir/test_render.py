@@ -371,7 +371,7 @@ def test_a_revoked_plan_says_so_first(plan: Resource) -> None:
     root = narrative_of(render_revoked(plan, "the draft is no longer supported & <gone>"))
     first = next(iter(root))
     assert "".join(first.itertext()) == (
-        "Revoked by the service that proposed it: the draft is no longer supported & <gone>"
+        "Revoked by the service that proposed it. the draft is no longer supported & <gone>"
     )
 
 

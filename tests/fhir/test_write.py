@@ -227,7 +227,8 @@ async def test_a_contraindication_revokes_the_draft(server: FhirDouble) -> None:
     assert requests_of(server.posted[1])["CarePlan"]["ifMatch"] == 'W/"1"'
     assert (done.answer.care_plan.action, done.answer.care_plan.reference) == ("revoke", plan)
     assert revoked["status"] == "revoked"
-    assert revoked["note"][-1]["text"].startswith("Revoked by the service that proposed it: ")
+    assert revoked["note"][-1]["text"].startswith("Revoked by the service that proposed it. No esketamine")
+    assert "Aneurysmal vascular disease" in revoked["description"]
     assert "Revoked by the service" in revoked["text"]["div"]
     assert revoked["activity"] == server.versions[plan][0]["activity"]  # type: ignore[index]
     assert (await propose(server, days=3)).written == ()
@@ -307,7 +308,6 @@ WHAT_PEOPLE_DO: dict[str, Callable[[FhirDouble, str], object]] = {
     "wrote a note": lambda server, plan: server.change(plan, note=[{"text": "Ask her first"}]),
     "deleted it": lambda server, plan: server.delete(plan),
     "made their own draft": lambda server, _: server.put(a_plan_of_somebody_else("draft")),
-    "made their own plan": lambda server, _: server.put(a_plan_of_somebody_else()),
 }
 
 
@@ -326,6 +326,20 @@ async def test_what_a_person_did_stands(server: FhirDouble, did: str) -> None:
     assert len(server.versions[GUIDANCE]) == 2, "the assessment says why the plan is left"
     for days in (0, 1, 2, 9, 30):
         assert (await propose(server, days=days)).written == (), f"{days} days later"
+
+
+async def test_our_draft_goes_when_somebody_has_begun_treatment(server: FhirDouble) -> None:
+    await propose(server)
+    plan = plan_reference(server)
+    server.put(a_plan_of_somebody_else())
+
+    done = await propose(server)
+
+    assert (done.answer.reason.value, done.answer.care_plan.action) == ("in-treatment", "revoke")
+    assert server.read(plan)["status"] == "revoked"
+    await propose(server, days=1)  # the assessment now points to the plan that is left
+    assert server.read(GUIDANCE)["result"] == {"reference": "CarePlan/theirs"}
+    assert (await propose(server, days=2)).written == ()
 
 
 async def test_a_deleted_plan_is_not_referred_to(server: FhirDouble) -> None:
