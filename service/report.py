@@ -37,16 +37,18 @@ _TITLE = {
     "needs-review": ("yellow", "NEEDS REVIEW"),
 }
 _TIME_LINE = 40
+_WIDE = 100
+"""Columns of a terminal in which the time line has room beside the verdicts."""
 
 
 def print_report(console: Console, answer: AssessmentAnswer) -> None:
     """Print an assessment for a reader."""
-    for part in _parts(answer):
+    for part in _parts(answer, with_time_line=console.width >= _WIDE):
         console.print(part)
         console.print()
 
 
-def _parts(answer: AssessmentAnswer) -> Iterator[RenderableType]:
+def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[RenderableType]:
     if answer.alerts:
         yield Panel(
             "\n".join(f"[bold]{escape(a.text)}[/]  [dim]{_refs(a.evidence)}[/]" for a in answer.alerts),
@@ -56,7 +58,7 @@ def _parts(answer: AssessmentAnswer) -> Iterator[RenderableType]:
     yield _headline(answer)
     yield _criteria(answer)
     if answer.trials:
-        yield _trials(answer)
+        yield _trials(answer, with_time_line=with_time_line)
     if answer.missing:
         rows = [
             f"{escape(missing.what)}  [dim]decides {missing.would_decide}[/]" for missing in answer.missing
@@ -93,7 +95,7 @@ def _criteria(answer: AssessmentAnswer) -> Group:
         table = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True)
-        table.add_column()
+        table.add_column(overflow="fold")
         for criterion in pathway.criteria:
             table.add_row(_MARK[criterion.finding.value], criterion.id, _why(criterion))
         parts.extend([f"[bold]Pathway {pathway.id}[/] {_MARK[pathway.finding.value]}", table])
@@ -110,18 +112,19 @@ def _refs(evidence: list[str]) -> str:
     return escape(", ".join(evidence))
 
 
-def _trials(answer: AssessmentAnswer) -> Group:
-    """The trials, each with a bar on a time line that runs to the day of assessment."""
+def _trials(answer: AssessmentAnswer, *, with_time_line: bool) -> Group:
+    """The trials, each with a bar on a time line that runs to the day of assessment, where there is room."""
     starts = [trial.start.earliest for trial in answer.trials if trial.start.earliest]
     first = min(starts, default=answer.as_of)
     table = Table(box=None, padding=(0, 1), header_style="dim")
-    for heading in ("", f"{first} to {answer.as_of}", "", "adequate days", "outcome", ""):
-        table.add_column(heading, no_wrap=heading != "outcome")
+    time_line = (f"{first} to {answer.as_of}",) if with_time_line else ()
+    for heading in ("", *time_line, "", "adequate days", "outcome", ""):
+        table.add_column(heading, min_width=_TIME_LINE if heading in time_line else None)
     for trial in answer.trials:
         basis = f" ({trial.outcome.basis.value})" if trial.outcome.basis else ""
         table.add_row(
             escape(trial.ingredient.name),
-            _bar(trial, first, answer.as_of),
+            *((_bar(trial, first, answer.as_of),) if with_time_line else ()),
             _dose(trial),
             _days(trial.adequate_days),
             f"{trial.outcome.finding.value}{basis}",
