@@ -37,7 +37,7 @@ _TITLE = {
     "needs-review": ("yellow", "NEEDS REVIEW"),
 }
 _TIME_LINE = 40
-_WIDE = 100
+_WIDE = 126
 """Columns of a terminal in which the time line has room beside the verdicts."""
 
 
