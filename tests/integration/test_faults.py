@@ -95,7 +95,8 @@ async def test_two_processes_share_the_work(server: str, tmp_path: Path, postgre
         await until(first.is_idle, seconds=60)
         assert (await first.stop(), await second.stop()) == (0, 0)
 
-    assert min(first.reviews, second.reviews) > 5
+    # Each takes jobs ahead, so the halves are not even; that both do some is the point.
+    assert min(first.reviews, second.reviews) >= 1
     assert first.reviews + second.reviews == 60
     await assert_each_once(server, patients)
 
