@@ -156,7 +156,7 @@ class _Rounds:
 
         await until(all_reviewed, seconds=_ROUND_SECONDS, every=0.5)
         lines = [line for line in self.service.events if line["event"] == Event.REVIEWED.value][before:]
-        assert {line["written"] for line in lines} <= {3, 4}, "each review writes"  # noqa: S101
+        assert {line["written"] for line in lines} <= {3, 4}, "each review writes"  # noqa: S101 - else the figure is not of writing
         end = max(datetime.fromisoformat(line["timestamp"]).timestamp() for line in lines)
         self.done = patients
         return len(patients) / (end - start)
@@ -216,7 +216,7 @@ async def _requests(base: str, patients: Sequence[str]) -> list[list[_Request]]:
     settings = Settings.model_validate({"fhir_base_url": base})
     reviewer = Reviewer.prepare(settings, clock.today(settings.timezone))
     async with open_client(settings) as client:
-        recorder = _Recorder(client.base, client._http, seconds=30, attempts=1, connections=1)  # noqa: SLF001
+        recorder = _Recorder(client.base, client._http, seconds=30, attempts=1, connections=1)  # noqa: SLF001 - records what the client sends
         recorder.requests = []
         await recorder.capability()
         return [await _requests_of(recorder, reviewer, patient) for patient in patients]

@@ -19,7 +19,6 @@ from service.core.records import (
     VersionedReference,
 )
 
-HYPERSENSITIVITY = "hypersensitivity"
 PRIOR_ESKETAMINE = "prior-esketamine"
 PSYCHOSIS = "psychosis"
 UNREADABLE = "unreadable-safety-record"

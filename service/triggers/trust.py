@@ -9,10 +9,10 @@ from aiohttp import hdrs, web
 from pydantic import SecretStr
 
 from service.errors import SettingsError
+from service.fhir.subscriptions import SECRET_HEADER
 from service.settings import Settings
 from service.triggers.ports import SETTINGS, Door, Handler, door_of
 
-SECRET_HEADER = "X-Hook-Secret"  # noqa: S105 - the name of a header
 _BEARER = "bearer "
 _OPERATIONS = frozenset({Door.ASSESS, Door.ASSESS_BUNDLE, Door.PROPOSE})
 
