@@ -18,7 +18,7 @@ from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge
 from service.core.outcome import Basis, OutcomeFinding
 from service.core.plans import PlanAction
-from service.core.records import ExclusionReason, VersionedReference
+from service.core.records import ExclusionReason, Grade, VersionedReference
 from service.core.safety import SafetyFinding
 from service.core.schedule import Schedule
 from service.core.staging import Range
@@ -140,7 +140,7 @@ class OutcomeOut(_Part):
 
 
 class TrialOut(_Part):
-    """One medicine tried."""
+    """One medicine tried; `grade` is the best evidence that it was taken."""
 
     ingredient: IngredientOut
     start: DateRange
@@ -149,6 +149,7 @@ class TrialOut(_Part):
     adequate_days: Days
     daily_dose_mg: DoseOut | None
     in_episode: bool
+    grade: Grade
     adequacy: AdequacyOut
     outcome: OutcomeOut
     counts: Counts
@@ -157,12 +158,17 @@ class TrialOut(_Part):
 
 
 class FailedTrialsOut(_Part):
-    """How many trials failed; `definite` includes the inferred ones that the criteria set counts."""
+    """How many trials failed, of how many classes.
+
+    `definite` includes the inferred ones that the criteria set counts.
+    """
 
     definite: int
     inferred: int
     possible: int
     required: int
+    classes: int
+    required_classes: int
 
 
 class RangeOut(_Part):
@@ -405,6 +411,7 @@ def _trial(trial: Trial) -> TrialOut:
         adequate_days=_days(trial.adequate_days),
         daily_dose_mg=DoseOut(min=dose[0], max=dose[1]) if dose else None,
         in_episode=trial.in_episode,
+        grade=trial.grade,
         adequacy=_adequacy(trial.adequacy),
         outcome=OutcomeOut(
             finding=trial.outcome.finding, basis=trial.outcome.basis, reasons=_reasons(trial.outcome.reasons)

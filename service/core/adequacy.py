@@ -3,7 +3,7 @@
 A rule is met when the shortest length passes, not met when the longest fails, indeterminate between.
 """
 
-from service.core.courses import Course, dose_is_assumed
+from service.core.courses import Course, dose_is_assumed, is_shown_taken
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, Ingredient
 from service.core.records import DoseBasis, Exposure, VersionedReference
@@ -29,7 +29,13 @@ def judge_adequacy(course: Course, ingredient: Ingredient | None, criteria: Crit
         )
         return Answer(Finding.NOT_MET, (Reason(ReasonCode.DOSE_TOO_LOW, text, evidence), *reasons))
     needed = []
-    if course.days[0] < criteria.minimum_days:
+    prescribed = [e for e in course.exposures if not is_shown_taken(e, criteria)]
+    if prescribed:
+        text = "only a prescription shows it: whether it was dispensed or taken is not on record"
+        told = tuple(ref for exposure in prescribed for ref in exposure.evidence)
+        reasons.append(Reason(ReasonCode.PRESCRIBED_ONLY, text, told))
+        needed.append("whether what was prescribed was taken")
+    elif course.days[0] < criteria.minimum_days:
         text = f"{_days(course.days)} on it: the dates leave open whether it lasted long enough"
         reasons.append(Reason(ReasonCode.DURATION_UNCERTAIN, text, evidence))
         needed.append("its exact start and end")

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
 
+from service.core.counting import FailedTrials, count_failed, enough_failed, flag_related
 from service.core.courses import Episode
 from service.core.depression import DepressionFindings, assess_depression, find_episode
 from service.core.exposures import distinct_exposures, settle_interval
-from service.core.findings import Answer, Finding, Reason, ReasonCode, all_met
+from service.core.findings import Answer, Finding, Reason, all_met
 from service.core.knowledge import Criteria, Knowledge
-from service.core.outcome import Basis
 from service.core.records import (
     Diagnosis,
     DoubtfulDate,
@@ -53,15 +53,6 @@ class Pathway(NamedTuple):
     def finding(self) -> Finding:
         """The pathway's own answer."""
         return all_met(criterion.answer.finding for criterion in self.criteria)
-
-
-class FailedTrials(NamedTuple):
-    """How many trials failed; `definite` includes inferred failures that the criteria set counts."""
-
-    definite: int
-    inferred: int
-    possible: int
-    required: int
 
 
 class Missing(NamedTuple):
@@ -110,9 +101,9 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     depression = assess_depression(record, as_of)
     episode, warnings = find_episode(depression, criteria, as_of)
     trials = find_trials(exposures, episode, knowledge)
-    failed = _count_failed(trials, criteria.required_trials)
+    failed = count_failed(trials, criteria)
     suicidality = assess_suicidality(record, criteria, as_of)
-    pathways = _pathways(depression, _two_trials(record, trials, failed), suicidality)
+    pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality)
     safety = assess_safety(record, knowledge, as_of)
     age = _age(record.person, as_of)
     return Assessment(
@@ -129,7 +120,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         safety=safety,
         alerts=(*suicidality_alerts(record, suicidality), *_pathway_alerts(pathways)),
         missing=_missing(age, pathways, trials),
-        warnings=warnings,
+        warnings=(*warnings, *flag_related(trials, criteria)),
         excluded=tuple(sorted((*record.excluded, *set_aside), key=str)),
         unreadable=record.unreadable,
         doubtful_dates=record.doubtful_dates,
@@ -219,56 +210,6 @@ def _pathway_alerts(pathways: tuple[Pathway, ...]) -> tuple[Alert, ...]:
         "is the alternative to the one proposed."
     )
     return (Alert("acute-protocol-alternative", text, tuple(sorted(evidence, key=str))),)
-
-
-def _count_failed(trials: tuple[Trial, ...], required: int) -> FailedTrials:
-    definite = [trial for trial in trials if trial.counts is Counts.YES]
-    inferred = [trial for trial in definite if trial.outcome.basis is Basis.INFERRED]
-    possible = [trial for trial in trials if trial.counts is Counts.POSSIBLY]
-    return FailedTrials(len(definite), len(inferred), len(possible), required)
-
-
-def _two_trials(record: Record, trials: tuple[Trial, ...], failed: FailedTrials) -> Answer:
-    """Whether enough adequate trials failed in this episode; what is uncertain leaves it open.
-
-    A medicine that cannot be told, or could not be read, leaves it open however few trials there are:
-    the record may hold more than it shows.
-    """
-    definite, possible = failed.definite, failed.possible
-    yes = tuple(t for t in trials if t.counts is Counts.YES)
-    maybe = tuple(t for t in trials if t.counts is Counts.POSSIBLY)
-    if definite >= failed.required:
-        text = f"{_names(yes)} failed after an adequate trial"
-        return Answer(Finding.MET, (Reason(ReasonCode.ENOUGH_TRIALS, text, _refs(yes)),))
-    reasons: list[Reason] = []
-    needed: list[str] = []
-    if definite + possible >= failed.required or any(trial.ingredient is None for trial in maybe):
-        text = f"{definite} of {failed.required} failed; {_names(maybe)} may have"
-        reasons.append(Reason(ReasonCode.TRIALS_UNDECIDED, text, _refs(maybe)))
-        needed.extend(f"{trial.name}: {what}" for trial in maybe for what in trial.needed)
-    unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type in _MEDICINE_RECORDS)
-    if unreadable:
-        text = "a medication on record could not be read"
-        reasons.append(Reason(ReasonCode.UNREADABLE_MEDICINES, text, unreadable))
-        needed.append("a readable record of the medication")
-    if not record.exposures and not unreadable:
-        reasons.append(Reason(ReasonCode.NO_MEDICINES, "no medication is on record at all"))
-        needed.append("the medication history")
-    if reasons:
-        return Answer(Finding.INDETERMINATE, tuple(reasons), tuple(needed))
-    text = f"{definite} of {failed.required} required adequate trials failed in this episode"
-    return Answer(Finding.NOT_MET, (Reason(ReasonCode.TOO_FEW_TRIALS, text, _refs(trials)),))
-
-
-_MEDICINE_RECORDS = {"MedicationStatement", "Medication"}
-
-
-def _names(trials: tuple[Trial, ...]) -> str:
-    return " and ".join(trial.name for trial in trials)
-
-
-def _refs(trials: tuple[Trial, ...]) -> tuple[VersionedReference, ...]:
-    return tuple(ref for trial in trials for ref in trial.evidence)
 
 
 def _missing(

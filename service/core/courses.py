@@ -1,18 +1,30 @@
 """Courses: exposures to one ingredient joined over short gaps, and the days that they hold.
 
 Every length is a pair of days, the shortest and the longest that the record's dates and doses allow. Days
-count once when exposures overlap; days of a gap never count; only days inside the current episode do.
+count once when exposures overlap; days of a gap never count; only days inside the current episode do. Doses
+of one day add up within one grade of evidence, never across: the best grade that says how much speaks for
+the day. A prescription that nothing better tells of is a possibility: only the longest length allows for it.
 """
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from service.core.dates import Interval, PartialDate, Span, joined, total_days, union, within
 from service.core.findings import Finding
-from service.core.knowledge import Criteria, Ingredient, UndocumentedDose
-from service.core.records import Dose, DoseBasis, Exposure, Indication, VersionedReference
+from service.core.knowledge import Criteria, Ingredient, PrescribedOnly, UndocumentedDose
+from service.core.records import (
+    GRADES,
+    Dose,
+    DoseBasis,
+    Exposure,
+    Grade,
+    Indication,
+    VersionedReference,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,11 @@ class Course:
         """The records that it was joined from."""
         return tuple(sorted({ref for e in self.exposures for ref in e.evidence}, key=str))
 
+    @property
+    def taken(self) -> tuple[Exposure, ...]:
+        """The exposures that show what was taken; the prescriptions where there is nothing better."""
+        return _taken(self.exposures)
+
 
 def join_courses(
     exposures: tuple[Exposure, ...],
@@ -86,49 +103,80 @@ def _possible_span(exposure: Exposure, episode: Episode) -> Span:
     return (min(first, last), last)
 
 
+def is_shown_taken(exposure: Exposure, criteria: Criteria) -> bool:
+    """Whether a record shows that the medicine was taken, as the criteria set sees it."""
+    return exposure.grade is not Grade.PRESCRIBED or criteria.prescribed_only is PrescribedOnly.AS_TAKEN
+
+
+class _Piece(NamedTuple):
+    """A stretch on one daily dose in mg. `rank` is 0 for the evidence that speaks first for a day."""
+
+    span: Span
+    mg: float
+    rank: int
+
+
 def _course(
     exposures: tuple[Exposure, ...],
     ingredient: Ingredient | None,
     episode: Episode,
     criteria: Criteria,
 ) -> Course:
-    doses = [_dose_range(e, ingredient, criteria) for e in exposures]
-    possible = [(_possible_span(e, episode), dose) for e, dose in zip(exposures, doses, strict=True)]
-    certain = [
-        (span, dose, e) for e, dose in zip(exposures, doses, strict=True) if (span := e.period.certain)
-    ]
+    doses = [_dose_range(exposure, ingredient, criteria) for exposure in exposures]
     minimum = criteria.minimum_mg(ingredient) if ingredient else None
     required = minimum if minimum is not None else math.inf
-    longest = total_days(within(union([span for span, _ in possible]), episode.possible))
-    adequate_longest = _days_at([(span, dose[1]) for span, dose in possible], required, episode.possible)
-    certain_chains = joined([span for span, _, _ in certain], gap_days=criteria.grace_days)
+    possible = [
+        (_Piece(_possible_span(e, episode), dose[0], _rank(e)), dose[1])
+        for e, dose in zip(exposures, doses, strict=True)
+    ]
+    certain = [
+        (_Piece(span, dose[0], _rank(e)), e)
+        for e, dose in zip(exposures, doses, strict=True)
+        if is_shown_taken(e, criteria) and (span := e.period.certain)
+    ]
     single = _single_readings(certain)
+    spans = union([piece.span for piece, _ in certain])
     shortest = adequate_shortest = 0
-    for chain in certain_chains:
-        spans = union([span for span, _, _ in certain])
-        inside = within(within(spans, chain), episode.certain)
-        shortest = max(shortest, total_days(inside))
-        lowest = [(span, dose) for span, dose in single if chain[0] <= span[0] <= chain[1]]
-        adequate_shortest = max(adequate_shortest, _days_at(lowest, required, episode.certain))
+    for chain in joined(spans, gap_days=criteria.grace_days):
+        shortest = max(shortest, total_days(within(within(spans, chain), episode.certain)))
+        lowest = [piece for piece in single if chain[0] <= piece.span[0] <= chain[1]]
+        days = _days_certainly_at(lowest, [piece for piece, _ in possible], required, episode.certain)
+        adequate_shortest = max(adequate_shortest, days)
+    longest = total_days(within(union([piece.span for piece, _ in possible]), episode.possible))
+    highest = [piece._replace(mg=mg) for piece, mg in possible]
+    adequate_longest = _days_possibly_at(highest, single, required, episode.possible)
     return Course(
-        _course_interval(exposures), exposures, (shortest, longest), (adequate_shortest, adequate_longest)
+        _course_interval(_taken(exposures)),
+        exposures,
+        (shortest, longest),
+        (adequate_shortest, adequate_longest),
     )
 
 
-def _single_readings(
-    certain: list[tuple[Span, tuple[float, float], Exposure]],
-) -> list[tuple[Span, float]]:
+def _taken(exposures: tuple[Exposure, ...]) -> tuple[Exposure, ...]:
+    return tuple(e for e in exposures if e.grade is not Grade.PRESCRIBED) or exposures
+
+
+def _rank(exposure: Exposure) -> int:
+    """Who speaks first for the dose of a day: the best grade of those that say how much."""
+    silent = exposure.dose.basis is not DoseBasis.DOCUMENTED
+    return GRADES.index(exposure.grade) + len(GRADES) * silent
+
+
+def _single_readings(certain: list[tuple[_Piece, Exposure]]) -> list[_Piece]:
     """Lowest doses to add up. Two records of one dose of one product may be the same tablets.
 
     Where they overlap they are counted once; different strengths or doses add.
     """
-    alike: dict[tuple[float | None, Dose], list[Span]] = {}
-    lowest: dict[tuple[float | None, Dose], float] = {}
-    for span, dose, exposure in certain:
-        key = (exposure.medicine.strength_mg, exposure.dose)
-        alike.setdefault(key, []).append(span)
-        lowest[key] = min(dose[0], lowest.get(key, dose[0]))
-    return [(span, lowest[key]) for key, spans in alike.items() for span in union(spans)]
+    alike: dict[tuple[float | None, Dose, int], list[_Piece]] = {}
+    for piece, exposure in certain:
+        key = (exposure.medicine.strength_mg, exposure.dose, piece.rank)
+        alike.setdefault(key, []).append(piece)
+    return [
+        _Piece(span, min(piece.mg for piece in pieces), pieces[0].rank)
+        for pieces in alike.values()
+        for span in union([piece.span for piece in pieces])
+    ]
 
 
 def _course_interval(exposures: tuple[Exposure, ...]) -> Interval:
@@ -184,21 +232,77 @@ def dose_is_assumed(exposure: Exposure, ingredient: Ingredient, criteria: Criter
     )
 
 
-def _days_at(doses: list[tuple[Span, float]], required: float, window: Span) -> int:
+def _days_certainly_at(certain: list[_Piece], possible: list[_Piece], required: float, window: Span) -> int:
+    """Days in the window on which the doses certainly add up to the required amount.
+
+    A better record that may tell of the day as well must not say less.
+    """
+    if len({piece.rank for piece in possible}) == 1:
+        return _days_at(certain, required, window)
+    adequate = []
+    for span in _segments([*certain, *possible]):
+        sure = _by_rank(certain, span)
+        if sure:
+            best = min(sure)
+            better = [
+                min(piece.mg for piece in pieces)
+                for rank, pieces in _by_rank(possible, span).items()
+                if rank < best
+            ]
+            amounts = [sum(piece.mg for piece in sure[best]), *better]
+            if min(amounts) >= required:
+                adequate.append(span)
+    return total_days(within(union(adequate), window))
+
+
+def _days_possibly_at(possible: list[_Piece], certain: list[_Piece], required: float, window: Span) -> int:
+    """Days in the window on which the doses may add up to the required amount.
+
+    A record counts where no better one certainly tells of the day.
+    """
+    if len({piece.rank for piece in possible}) == 1:
+        return _days_at(possible, required, window)
+    adequate = []
+    for span in _segments([*certain, *possible]):
+        best = min(_by_rank(certain, span), default=math.inf)
+        amounts = [
+            sum(piece.mg for piece in pieces)
+            for rank, pieces in _by_rank(possible, span).items()
+            if rank <= best
+        ]
+        if max(amounts, default=0.0) >= required:
+            adequate.append(span)
+    return total_days(within(union(adequate), window))
+
+
+def _by_rank(pieces: list[_Piece], span: Span) -> dict[int, list[_Piece]]:
+    """The pieces that cover a segment, by rank."""
+    found: dict[int, list[_Piece]] = {}
+    for piece in pieces:
+        if piece.span[0] <= span[0] <= piece.span[1]:
+            found.setdefault(piece.rank, []).append(piece)
+    return found
+
+
+def _segments(pieces: Iterable[_Piece]) -> Iterator[Span]:
+    """The stretches of days between any two changes."""
+    edges = {edge for (first, last), _, _ in pieces for edge in (first.toordinal(), last.toordinal() + 1)}
+    for first, after in itertools.pairwise(sorted(edges)):
+        yield (date.fromordinal(first), date.fromordinal(after - 1))
+
+
+def _days_at(pieces: list[_Piece], required: float, window: Span) -> int:
     """Days in the window on which the doses add up to the required amount.
 
     An ingredient without a known minimum requires an infinite dose, which only an unknown dose
     may reach: such a trial is never certainly adequate, and never certainly not.
     """
-    if len(doses) == 1:
-        span, mg = doses[0]
-        return total_days(within((span,), window)) if mg >= required else 0
-    edges = sorted(
-        {span[0].toordinal() for span, _ in doses} | {span[1].toordinal() + 1 for span, _ in doses}
-    )
-    adequate: list[Span] = []
-    for first, after in itertools.pairwise(edges):
-        total = sum(mg for (start, end), mg in doses if start.toordinal() <= first <= end.toordinal())
-        if total >= required:
-            adequate.append((date.fromordinal(first), date.fromordinal(after - 1)))
+    if len(pieces) == 1:
+        (piece,) = pieces
+        return total_days(within((piece.span,), window)) if piece.mg >= required else 0
+    adequate = [
+        span
+        for span in _segments(pieces)
+        if sum(piece.mg for piece in pieces if piece.span[0] <= span[0] <= piece.span[1]) >= required
+    ]
     return total_days(within(union(adequate), window))

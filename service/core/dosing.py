@@ -64,6 +64,25 @@ def daily_dose(steps: tuple[DoseStep, ...], medicine: Medicine, knowledge: Knowl
     return Dose(DoseBasis.DOCUMENTED, min(lows), sum(highs))
 
 
+def supplied_dose(amount: Amount | None, days: int, medicine: Medicine) -> Dose:
+    """The daily dose in mg that a quantity of the coded product amounts to over the days it was for."""
+    if amount is None:
+        return NOT_DOCUMENTED
+    unit = amount.unit or "1"
+    return _dose(amount._replace(unit=unit), (1 / days, 1 / days), medicine, as_needed=False)
+
+
+def units_a_day(steps: tuple[DoseStep, ...], amount: Amount | None) -> float | None:
+    """How many units of a quantity are taken a day at most; `None` where the steps do not say so."""
+    if amount is None or len(steps) != 1:
+        return None
+    (step,) = steps
+    if step.amount is None or step.times_a_day is None or step.as_needed:
+        return None
+    alike = step.amount.unit == amount.unit or {step.amount.unit, amount.unit or "1"} <= _COUNTED
+    return step.amount.high * step.times_a_day[1] if alike else None
+
+
 def _step_dose(step: DoseStep, medicine: Medicine, knowledge: Knowledge) -> Dose:
     structured = _structured_dose(step, medicine)
     if structured.basis is not DoseBasis.NOT_DOCUMENTED or not step.text:

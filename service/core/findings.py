@@ -29,6 +29,7 @@ class ReasonCode(StrEnum):
     DOSE_UNREADABLE = "dose-unreadable"
     BELOW_MINIMUM = "below-minimum-dose"
     NO_MINIMUM_DOSE = "no-minimum-dose-known"
+    PRESCRIBED_ONLY = "prescribed-only"
     # outcome of a trial
     STOPPED_INEFFECTIVE = "stopped-ineffective"
     STOPPED_IN_REMISSION = "stopped-in-remission"
@@ -50,9 +51,13 @@ class ReasonCode(StrEnum):
     CODE_DISPLAY_CONFLICT = "code-display-conflict"
     LOOKS_LIKE_ANTIDEPRESSANT = "looks-like-antidepressant"
     UNRESOLVED = "unresolved"
+    ON_HOLD = "on-hold"
+    STATUS_UNKNOWN = "status-unknown"
     # two adequate trials
     ENOUGH_TRIALS = "enough-failed-trials"
     TOO_FEW_TRIALS = "too-few-failed-trials"
+    TOO_FEW_CLASSES = "too-few-classes"
+    RELATED_PAIR = "related-pair"
     TRIALS_UNDECIDED = "failed-trials-undecided"
     NO_MEDICINES = "no-medicines-on-record"
     UNREADABLE_MEDICINES = "unreadable-medicines"

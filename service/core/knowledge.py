@@ -157,13 +157,31 @@ class InferredFailure(StrEnum):
     SWITCHED_OR_AUGMENTED = "switched-or-augmented"
 
 
+class RelatedPairs(StrEnum):
+    """Whether two closely related medicines, such as citalopram and escitalopram, count as two trials."""
+
+    DISTINCT = "distinct"
+    MERGED = "merged"
+
+
+class PrescribedOnly(StrEnum):
+    """What a criteria set makes of a medicine that only a prescription shows."""
+
+    POSSIBLY = "possibly"
+    AS_TAKEN = "as-taken"
+
+
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """A criteria set: the parameters by which treatment resistance is judged."""
+    """A criteria set: the parameters by which treatment resistance is judged.
+
+    `required_trials` failed trials, of at least `required_classes` different classes.
+    """
 
     id: str
     version: str
     required_trials: int
+    required_classes: int
     minimum_days: int
     grace_days: int
     look_back_years: int
@@ -173,6 +191,8 @@ class Criteria:
     undocumented_dose: UndocumentedDose
     strict_doses: bool
     counted_inferences: frozenset[InferredFailure]
+    related_pairs: RelatedPairs
+    prescribed_only: PrescribedOnly
 
     def minimum_mg(self, ingredient: Ingredient) -> float | None:
         """The minimum daily dose that this set asks of an ingredient."""

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.core.courses import Course, Episode
+from service.core.dates import days_before
 from service.core.exposures import trial_key
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, InferredFailure
 from service.core.records import (
     Exposure,
     ExposureStatus,
+    Grade,
     Indication,
     Role,
     StopReason,
@@ -67,10 +69,7 @@ def grade_outcome(
     if course.interval.ongoing:
         text = "still taken, and no current symptom score on record"
         return _unknown(Reason(ReasonCode.ONGOING, text, evidence))
-    surely_ended = all(e.status is not ExposureStatus.ACTIVE or e.period.end is None for e in last) or (
-        end is not None and end.latest < episode.as_of
-    )
-    if not surely_ended or end is None:
+    if end is None or not _surely_ended(last, episode, criteria):
         return _unknown(
             Reason(ReasonCode.END_UNCERTAIN, "whether and when it ended is not certain", evidence)
         )
@@ -85,6 +84,18 @@ def grade_outcome(
     return _unknown(Reason(ReasonCode.NO_OUTCOME, "no reason for its end is recorded", evidence))
 
 
+def _surely_ended(last: tuple[Exposure, ...], episode: Episode, criteria: Criteria) -> bool:
+    """Whether the exposures that a course may have ended with leave no doubt that it did.
+
+    A supply that has just run out may be followed by the next.
+    """
+    if all(e.grade is Grade.STATED and e.status is not ExposureStatus.ACTIVE for e in last):
+        return True
+    awaited = 0 if all(e.grade is Grade.STATED for e in last) else criteria.grace_days
+    ends = [e.period.end.latest for e in last if e.period.end is not None]
+    return len(ends) == len(last) and max(ends) < days_before(episode.as_of, awaited)
+
+
 def _unknown(reason: Reason) -> Outcome:
     return Outcome(OutcomeFinding.UNKNOWN, None, (reason,))
 
@@ -92,11 +103,9 @@ def _unknown(reason: Reason) -> Outcome:
 def _last_exposures(course: Course) -> tuple[Exposure, ...]:
     """The exposures that the course may have ended with."""
     if course.interval.end is None:
-        return course.exposures
+        return course.taken
     return tuple(
-        e
-        for e in course.exposures
-        if e.period.end is None or e.period.end.latest >= course.interval.end.earliest
+        e for e in course.taken if e.period.end is None or e.period.end.latest >= course.interval.end.earliest
     )
 
 

@@ -136,9 +136,25 @@ class Indication(StrEnum):
     NOT_STATED = "not-stated"
 
 
+class Grade(StrEnum):
+    """What a record of a medicine rests on; the best evidence that it was taken comes first."""
+
+    ADMINISTERED = "administered"
+    DISPENSED = "dispensed"
+    STATED = "stated"
+    PRESCRIBED = "prescribed"
+
+
+GRADES = tuple(Grade)
+"""The grades, the best first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One record of a medicine taken, as stated; ends are settled in `core.trials`."""
+    """One record of a medicine, as it came; ends are settled in `core.exposures`.
+
+    `names` are the records that it says it is about, such as the prescription it was dispensed on.
+    """
 
     medicine: Medicine
     period: Interval
@@ -148,6 +164,8 @@ class Exposure:
     asserted: PartialDate | None = None
     indication: Indication = Indication.NOT_STATED
     stop_reasons: frozenset[StopReason] = frozenset()
+    grade: Grade = Grade.STATED
+    names: frozenset[tuple[str, str]] = frozenset()
 
 
 class ClinicalStatus(StrEnum):
@@ -337,6 +355,18 @@ class Record:
     doubtful_dates: tuple[DoubtfulDate, ...] = ()
     not_read: tuple[str, ...] = field(default=())
     """Kinds of resource that were not looked at, so that nothing can be said of them."""
+
+
+MEDICINE_RECORDS = frozenset(
+    {
+        "MedicationAdministration",
+        "MedicationDispense",
+        "MedicationRequest",
+        "MedicationStatement",
+        "Medication",
+    }
+)
+"""Kinds of record that tell of medicines."""
 
 
 def reference_order(evidence: tuple[VersionedReference, ...]) -> tuple[tuple[str, str, str], ...]:

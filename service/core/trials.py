@@ -18,7 +18,17 @@ from service.core.exposures import trial_key
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, Ingredient, Knowledge
 from service.core.outcome import Outcome, OutcomeFinding, grade_outcome
-from service.core.records import Exposure, Identified, Indication, Role, VersionedReference, reference_order
+from service.core.records import (
+    GRADES,
+    Exposure,
+    ExposureStatus,
+    Grade,
+    Identified,
+    Indication,
+    Role,
+    VersionedReference,
+    reference_order,
+)
 
 
 class Counts(StrEnum):
@@ -31,7 +41,10 @@ class Counts(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One medicine tried. `ingredient` is `None` for one that might be an antidepressant."""
+    """One medicine tried. `ingredient` is `None` for one that might be an antidepressant.
+
+    `counts_reasons` say why it does not count, or only may; and what to know of one that does.
+    """
 
     ingredient: Ingredient | None
     name: str
@@ -66,6 +79,11 @@ class Trial:
             max(course.adequate_days[0] for course in self.courses),
             max(course.adequate_days[1] for course in self.courses),
         )
+
+    @property
+    def grade(self) -> Grade:
+        """The best evidence that it was taken."""
+        return min((e.grade for c in self.courses for e in c.exposures), key=GRADES.index)
 
     @property
     def daily_dose_mg(self) -> tuple[float, float] | None:
@@ -186,9 +204,10 @@ def _count(
     """Say whether a trial counts as failed, why, and what would settle it where it may."""
     evidence = course.evidence
     medicine = course.exposures[0].medicine
+    flags = _flags(course)
     no = _reason_against(course, adequate, outcome)
     if no is not None:
-        return (Counts.NO, (no,), ())
+        return (Counts.NO, (no, *flags), ())
     doubts: list[Reason] = []
     needed: list[str] = list(adequate.needed)
     if medicine.identified is not Identified.CODED:
@@ -212,8 +231,21 @@ def _count(
         )
         needed.append("a documented outcome")
     if adequate.finding is Finding.MET and not doubts:
-        return (Counts.YES, (), ())
-    return (Counts.POSSIBLY, tuple(doubts), tuple(needed))
+        return (Counts.YES, flags, ())
+    return (Counts.POSSIBLY, (*doubts, *flags), tuple(needed))
+
+
+def _flags(course: Course) -> tuple[Reason, ...]:
+    """What a reader should know of a course whether or not it counts."""
+    texts = {
+        ExposureStatus.ON_HOLD: (ReasonCode.ON_HOLD, "recorded as on hold"),
+        ExposureStatus.UNKNOWN: (ReasonCode.STATUS_UNKNOWN, "whether it was taken is recorded as unknown"),
+    }
+    return tuple(
+        Reason(code, text, tuple(ref for e in found for ref in e.evidence))
+        for status, (code, text) in texts.items()
+        if (found := [exposure for exposure in course.exposures if exposure.status is status])
+    )
 
 
 _IDENTITY_DOUBTS = {

@@ -13,6 +13,13 @@ def read_steps(dosages: list[DosageView]) -> tuple[DoseStep, ...]:
     return tuple(_step(dosage) for dosage in dosages)
 
 
+def read_amount(quantity: QuantityView | None) -> Amount | None:
+    """Read a Quantity; `None` where it has no value."""
+    if quantity is None or quantity.value is None:
+        return None
+    return Amount(quantity.value, quantity.value, _unit(quantity))
+
+
 def _step(dosage: DosageView) -> DoseStep:
     timing = dosage.timing
     amount = _amount(dosage)
@@ -41,8 +48,9 @@ def _amount(dosage: DosageView) -> Amount | None:
     found: list[Amount] = []
     for given in dosage.dose_and_rate:
         quantity, between = given.dose_quantity, given.dose_range
-        if quantity is not None and quantity.value is not None:
-            found.append(Amount(quantity.value, quantity.value, _unit(quantity)))
+        one = read_amount(quantity)
+        if one is not None:
+            found.append(one)
         elif between is not None and between.high is not None and between.high.value is not None:
             low = between.low.value if between.low and between.low.value is not None else 0.0
             found.append(Amount(low, between.high.value, _unit(between.high)))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from service.core.records import VersionedReference
+from service.core.records import MEDICINE_RECORDS, VersionedReference
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.read import READ_TYPES
@@ -26,14 +26,13 @@ from service.fhir.views import (
 
 _PAGE_SIZE = "200"
 _SEARCHED = tuple(kind for kind in READ_TYPES if kind not in {"Patient", "Medication"})
-_INCLUDE_MEDICATION = "MedicationStatement:medication"
 
 
 Answer = TypeVar("Answer")
 
 
 class _MedicineLink(View):
-    """Where a statement's medicine is, if it is elsewhere."""
+    """Where a record's medicine is, if it is elsewhere."""
 
     medication_reference: ReferenceView | None = None
 
@@ -71,7 +70,7 @@ async def _by_searches(
     client: FhirClient, patient_id: str, offered: dict[str | None, ResourceCapability]
 ) -> list[Source]:
     searches = [
-        _all_pages(client, kind, _search_of(offered[kind], patient_id))
+        _all_pages(client, kind, _search_of(kind, offered[kind], patient_id))
         for kind in _SEARCHED
         if kind in offered
     ]
@@ -94,10 +93,11 @@ async def _side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
     return [task.result() for task in started]
 
 
-def _search_of(kind: ResourceCapability, patient_id: str) -> dict[str, str]:
+def _search_of(kind: str, offered: ResourceCapability, patient_id: str) -> dict[str, str]:
     params = {"patient": patient_id, "_count": _PAGE_SIZE}
-    if _INCLUDE_MEDICATION in kind.search_include:
-        params["_include"] = _INCLUDE_MEDICATION
+    medication = f"{kind}:medication"
+    if medication in offered.search_include:
+        params["_include"] = medication
     return params
 
 
@@ -144,7 +144,7 @@ def _taken(content: bytes | msgspec.Raw, url: str | None, where: str) -> Source:
 
 
 async def _missing_medications(client: FhirClient, sources: list[Source]) -> list[Source]:
-    """Read the medicines that statements refer to on this server and that did not come along."""
+    """Read the medicines that records refer to on this server and that did not come along."""
     present = {s.head.id for s in sources if s.head.resource_type == "Medication"}
     wanted = {identity for source in sources if (identity := _medicine_elsewhere(source, client.base))}
     found = await _side_by_side(*(_medication(client, identity) for identity in sorted(wanted - present)))
@@ -152,8 +152,8 @@ async def _missing_medications(client: FhirClient, sources: list[Source]) -> lis
 
 
 def _medicine_elsewhere(source: Source, base: str) -> str | None:
-    """The id of the Medication on this server that a statement refers to."""
-    if source.head.resource_type != "MedicationStatement":
+    """The id of the Medication on this server that a record refers to."""
+    if source.head.resource_type not in MEDICINE_RECORDS:
         return None
     try:
         link = _LINK.decode(source.content).medication_reference

@@ -64,6 +64,7 @@ class RepeatView(View):
     day_of_week: list[str] = []
     when: list[str] = []
     bounds_period: PeriodView | None = None
+    bounds_duration: QuantityView | None = None
 
 
 class TimingView(View):
@@ -119,18 +120,68 @@ class PatientView(View):
     link: list[LinkView] = []
 
 
-class MedicationStatementView(View):
-    subject: ReferenceView
+class MedicineView(View):
+    """What every record of a medicine says: whose, which and what for."""
+
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
     status: str | None = None
-    status_reason: list[ConceptView] = []
     medication_codeable_concept: ConceptView | None = None
     medication_reference: ReferenceView | None = None
+    reason_code: list[ConceptView] = []
+    reason_reference: list[ReferenceView] = []
+    part_of: list[ReferenceView] = []
+    contained: list[ContainedView] = []
+
+
+class StatementView(MedicineView):
+    status_reason: list[ConceptView] = []
     effective_date_time: str | None = None
     effective_period: PeriodView | None = None
     date_asserted: str | None = None
-    reason_code: list[ConceptView] = []
+    based_on: list[ReferenceView] = []
+    derived_from: list[ReferenceView] = []
     dosage: list[DosageView] = []
-    contained: list[ContainedView] = []
+
+
+class DispenseRequestView(View):
+    validity_period: PeriodView | None = None
+    number_of_repeats_allowed: int | None = None
+    quantity: QuantityView | None = None
+    expected_supply_duration: QuantityView | None = None
+
+
+class RequestView(MedicineView):
+    intent: str | None = None
+    status_reason: ConceptView | None = None
+    do_not_perform: bool | None = None
+    reported_boolean: bool | None = None
+    reported_reference: ReferenceView | None = None
+    authored_on: str | None = None
+    based_on: list[ReferenceView] = []
+    dosage_instruction: list[DosageView] = []
+    dispense_request: DispenseRequestView | None = None
+
+
+class DispenseView(MedicineView):
+    status_reason_codeable_concept: ConceptView | None = None
+    authorizing_prescription: list[ReferenceView] = []
+    quantity: QuantityView | None = None
+    days_supply: QuantityView | None = None
+    when_prepared: str | None = None
+    when_handed_over: str | None = None
+    dosage_instruction: list[DosageView] = []
+
+
+class AdministeredView(View):
+    text: str | None = None
+    dose: QuantityView | None = None
+
+
+class AdministrationView(MedicineView):
+    effective_date_time: str | None = None
+    effective_period: PeriodView | None = None
+    request: ReferenceView | None = None
+    dosage: AdministeredView | None = None
 
 
 class ConditionView(View):

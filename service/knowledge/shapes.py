@@ -10,7 +10,9 @@ from service.core.knowledge import (
     DecisionPoint,
     InferredFailure,
     Phase,
+    PrescribedOnly,
     Protocol,
+    RelatedPairs,
     Repeat,
     Staging,
     UndocumentedDose,
@@ -40,6 +42,7 @@ class Parameters(Strict):
     """The parameters of a criteria set; lengths in days, weeks or years as named."""
 
     required_trials: Sourced[Annotated[int, Field(ge=1)]]
+    required_classes: Sourced[Annotated[int, Field(ge=1)]]
     minimum_days: Sourced[Annotated[int, Field(ge=1)]]
     grace_days: Sourced[Annotated[int, Field(ge=0)]]
     look_back_years: Sourced[Annotated[int, Field(ge=1)]]
@@ -49,6 +52,8 @@ class Parameters(Strict):
     undocumented_dose: Sourced[UndocumentedDose]
     doses: Sourced[Literal["lenient", "strict"]]
     counted_inferences: Sourced[list[InferredFailure]]
+    related_pairs: Sourced[RelatedPairs]
+    prescribed_only: Sourced[PrescribedOnly]
 
 
 class Signed(Strict):
@@ -233,6 +238,7 @@ def to_criteria(file: CriteriaFile) -> Criteria:
         id=file.id,
         version=file.version,
         required_trials=values.required_trials.value,
+        required_classes=values.required_classes.value,
         minimum_days=values.minimum_days.value,
         grace_days=values.grace_days.value,
         look_back_years=values.look_back_years.value,
@@ -242,6 +248,8 @@ def to_criteria(file: CriteriaFile) -> Criteria:
         undocumented_dose=values.undocumented_dose.value,
         strict_doses=values.doses.value == "strict",
         counted_inferences=frozenset(values.counted_inferences.value),
+        related_pairs=values.related_pairs.value,
+        prescribed_only=values.prescribed_only.value,
     )
 
 

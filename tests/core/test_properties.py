@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from service.core.assessment import Assessment, FailedTrials
+from service.core.assessment import Assessment
+from service.core.counting import FailedTrials
 from service.core.dates import Interval, PartialDate
 from service.core.decision import Decline, Propose
 from service.core.findings import Finding

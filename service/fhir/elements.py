@@ -1,0 +1,98 @@
+"""The elements that every kind of resource shares: concepts, codings, dates, periods, statuses."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from service.core.dates import Interval, PartialDate
+from service.core.knowledge import Knowledge
+from service.core.records import Coding, Concept, DoubtfulDate
+from service.fhir.sources import UNDECODABLE, Source
+from service.fhir.views import ConceptView, PeriodView
+
+_FAULT_PATH = re.compile(r"`\$\.?([^`]*)`")
+_ICD_CATEGORY = 3
+
+
+class UnreadableElement(Exception):
+    """An element of a resource makes the whole of it unreadable."""
+
+    def __init__(self, element: str) -> None:
+        super().__init__(element)
+        self.element = element
+
+
+def decode(source: Source, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """Decode the view of a resource; raises `UnreadableElement` naming the element at fault."""
+    if source.head.modifier_extension:
+        raise UnreadableElement("modifierExtension")
+    try:
+        return decoder.decode(source.content)
+    except msgspec.ValidationError as error:
+        found = _FAULT_PATH.search(str(error))
+        raise UnreadableElement(_element_path(found[1] if found else "")) from None
+    except UNDECODABLE:
+        raise UnreadableElement("") from None
+
+
+def _element_path(path: str) -> str:
+    """The path without array positions that msgspec could not number."""
+    return path.replace("[...]", "").replace(".[", "[")
+
+
+def status_code(status: ConceptView | None, element: str) -> str | None:
+    """The code of a status; its text where it has no coding."""
+    if status is None:
+        return None
+    codes = {coding.code for coding in status.coding if coding.code}
+    if len(codes) > 1:
+        raise UnreadableElement(element)
+    return next(iter(codes), None) or (status.text or "").strip().lower() or None
+
+
+class Elements:
+    """Reads elements, and keeps the dates that cannot be meant in `doubtful`."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self.doubtful: list[DoubtfulDate] = []
+
+    def concept(self, view: ConceptView | None) -> Concept:
+        """A CodeableConcept; empty where there is none."""
+        if view is None:
+            return Concept()
+        return Concept(tuple(self._coding(c.system, c.code, c.display) for c in view.coding), view.text)
+
+    def _coding(self, uri: str | None, code: str | None, display: str | None) -> Coding:
+        """A coding with the short id of its system; ICD codes with the dot that some systems leave out."""
+        system = self.knowledge.systems.get(uri or "", uri)
+        if code is not None and system in self.knowledge.classification_systems:
+            code = code.strip().upper()
+            if len(code) > _ICD_CATEGORY and "." not in code:
+                code = f"{code[:_ICD_CATEGORY]}.{code[_ICD_CATEGORY:]}"
+        return Coding(system, code, display)
+
+    def date(self, source: Source, element: str, text: str | None) -> PartialDate | None:
+        """A date, unless it is missing or one that systems fill in when they do not know."""
+        if text is None:
+            return None
+        try:
+            parsed = PartialDate.parse(text)
+        except ValueError:
+            raise UnreadableElement(element) from None
+        if parsed.earliest == parsed.latest and parsed.earliest in self.knowledge.placeholder_dates:
+            self.doubtful.append(DoubtfulDate(source.reference, element, "placeholder"))
+            return None
+        return parsed
+
+    def interval(self, source: Source, element: str, period: PeriodView | None) -> Interval:
+        """A Period; unknown at both ends where it ends before it starts."""
+        if period is None:
+            return Interval()
+        start = self.date(source, f"{element}.start", period.start)
+        end = self.date(source, f"{element}.end", period.end)
+        if start is not None and end is not None and start.earliest > end.latest:
+            self.doubtful.append(DoubtfulDate(source.reference, element, "ends-before-it-starts"))
+            return Interval()
+        return Interval(start, end)
