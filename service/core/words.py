@@ -1,12 +1,15 @@
 """The assessment in plain words."""
 
+from datetime import date
 from typing import assert_never
 
 from service.core.assessment import Assessment
+from service.core.counting import FailedTrials
+from service.core.dates import PartialDate
 from service.core.decision import Decision, Decline, NeedsInformation, NeedsReview, Propose, ReasonOfDecision
-from service.core.findings import Finding
+from service.core.findings import Finding, ReasonCode
 from service.core.knowledge import Effect
-from service.core.outcome import Basis
+from service.core.records import Grade
 from service.core.schedule import Schedule
 from service.core.trials import Counts, Trial
 
@@ -57,7 +60,7 @@ def _schedule_sentence(decision: Propose) -> str:
     if not isinstance(decision.schedule, Schedule):
         return f"No plan is drafted: {decision.schedule.why}."
     sessions = decision.schedule.sessions
-    first, last = sessions[0].date.isoformat(), sessions[-1].date.isoformat()
+    first, last = _day(sessions[0].date), _day(sessions[-1].date)
     return f"A draft plan of {len(sessions)} supervised sessions from {first} to {last} is proposed."
 
 
@@ -82,41 +85,92 @@ def _excludes(effect: Effect) -> bool:
 
 
 def _trial_sentences(found: Assessment) -> list[str]:
-    """How many trials count, then a sentence for each trial of the episode."""
-    failed = found.failed_trials
+    """How many trials count, then a sentence for each trial."""
     if not found.trials:
         return []
-    count = f"{failed.definite} of {failed.required} required adequate trials failed"
-    if failed.possible:
-        count += f", {failed.possible} more may have"
-    return [f"{count}.", *(f"{trial_sentence(trial)}" for trial in found.trials)]
+    return [_count_sentence(found.failed_trials), *(trial_sentence(trial) for trial in found.trials)]
+
+
+def _count_sentence(failed: FailedTrials) -> str:
+    number = _NUMBERS.get(failed.definite, str(failed.definite))
+    trials = "trial has" if failed.definite == 1 else "trials have"
+    classes = f" of {failed.required_classes} classes" if failed.required_classes > 1 else ""
+    required = f"{_NUMBERS.get(failed.required, failed.required)}{classes} are required"
+    possible = _NUMBERS.get(failed.possible, str(failed.possible)).lower()
+    maybe = f", and {possible} more may have" if failed.possible else ""
+    return f"{number} adequate {trials} failed in this episode{maybe}; {required.lower()}."
+
+
+_NUMBERS = {0: "No", 1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight"}
 
 
 def trial_sentence(trial: Trial) -> str:
-    """One sentence on a trial: what, when, how much, what came of it and whether it counts."""
-    dose = trial.daily_dose_mg
-    mg = (
-        "" if dose is None else (f" {dose[0]:g} mg" if dose[0] == dose[1] else f" {dose[0]:g}-{dose[1]:g} mg")
-    )
-    reasons = (*trial.outcome.reasons, *trial.counts_reasons)
-    words = list(dict.fromkeys(reason.text for reason in reasons))
-    inferred = " (inferred)" if trial.outcome.basis is Basis.INFERRED else ""
+    """One sentence on a trial: what, how much, when, what came of it and whether it counts."""
+    who = trial.name[:1].upper() + trial.name[1:]
+    if trial.ingredient is not None:
+        who += f" ({_CLASSES.get(trial.ingredient.drug_class, trial.ingredient.drug_class)})"
+    head = ", ".join(filter(None, (who, _dose(trial), when_taken(trial), _how_known(trial))))
+    outcome = "; ".join(reason.text for reason in trial.outcome.reasons)
+    if trial.outcome.basis is not None:
+        outcome += f" ({trial.outcome.basis.value})"
+    others = [reason.text for reason in trial.counts_reasons if reason not in trial.outcome.reasons]
+    parts = (*others, outcome) if trial.counts is Counts.NO else (*_length(trial), outcome, *others)
+    said = dict.fromkeys(parts)
     verdict = {Counts.YES: "counts", Counts.NO: "does not count", Counts.POSSIBLY: "may count"}[trial.counts]
-    return f"{trial.name.capitalize()}{mg}, {_when(trial)}: {'; '.join(words)}{inferred}; {verdict}."
+    return f"{head}: {'; '.join(said)}: {verdict}."
 
 
-def _when(trial: Trial) -> str:
-    start = trial.start
-    since = _day(start.earliest.isoformat(), start.latest.isoformat()) if start else "an unknown date"
+_CLASSES = {"ATYPICAL": "atypical antidepressant", "OTHER": "antidepressant"}
+
+
+def _dose(trial: Trial) -> str:
+    dose = trial.daily_dose_mg
+    if dose is None:
+        return "dose not documented"
+    return f"{dose[0]:g} mg a day" if dose[0] == dose[1] else f"{dose[0]:g} to {dose[1]:g} mg a day"
+
+
+def _how_known(trial: Trial) -> str:
+    """How it is known, where that is more or less than somebody's word."""
+    return "" if trial.grade is Grade.STATED else trial.grade.value
+
+
+def _length(trial: Trial) -> list[str]:
+    """The adequate days of a trial that is adequate, else what leaves that open."""
+    if trial.adequacy.finding is not Finding.MET:
+        return [reason.text for reason in trial.adequacy.reasons]
+    shortest, longest = trial.adequate_days
+    days = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
+    assumed = any(reason.code is ReasonCode.DOSE_ASSUMED for reason in trial.adequacy.reasons)
+    return [f"{days} days at an adequate dose{' (assumed)' if assumed else ''}"]
+
+
+def when_taken(trial: Trial) -> str:
+    """From when to when a trial ran."""
+    since = spoken(trial.start) if trial.start else "an unknown date"
     if trial.ongoing:
         return f"since {since}"
-    end = trial.end
-    until = _day(end.earliest.isoformat(), end.latest.isoformat()) if end else "an unknown date"
+    until = spoken(trial.end) if trial.end else "an unknown date"
     return f"{since} to {until}"
 
 
-def _day(earliest: str, latest: str) -> str:
-    return earliest if earliest == latest else f"{earliest}/{latest}"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def spoken(when: PartialDate) -> str:
+    """A date for a reader, no more exact than it is known: "6 Jan 2025", "Jan 2025", "2025"."""
+    first, last = when.earliest, when.latest
+    if first == last:
+        return _day(first)
+    if when == PartialDate.parse(f"{first.year:04}"):
+        return f"{first.year}"
+    if when == PartialDate.parse(f"{first.year:04}-{first.month:02}"):
+        return f"{_MONTHS[first.month - 1]} {first.year}"
+    return f"some day from {_day(first)} until {_day(last)}"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 def _list(items: list[str]) -> str:

@@ -1,9 +1,11 @@
 """The summary: the decision, what it rests on, and what a clinician has to do next."""
 
+from dataclasses import replace
+
 import pytest
 
 from service.core.knowledge import Knowledge
-from service.core.records import ClinicalStatus, ExposureStatus, PlanOfRecord, PlanStatus, Record
+from service.core.records import ClinicalStatus, ExposureStatus, Grade, PlanOfRecord, PlanStatus, Record
 from service.core.schedule import Calendar
 from service.core.words import summarise, trial_sentence
 from tests.core.builders import (
@@ -30,8 +32,10 @@ IN_TREATMENT = PlanOfRecord(ref("plan", "CarePlan"), PlanStatus.ACTIVE, ours=Fal
     ("of", "words"),
     [
         pytest.param(resistant(), "meets the criteria for treatment-resistant depression", id="trd"),
-        pytest.param(resistant(), "12 supervised sessions from 2026-11-30 to 2027-01-19", id="its dates"),
-        pytest.param(resistant(), "2 of 2 required adequate trials failed.", id="its count"),
+        pytest.param(resistant(), "12 supervised sessions from 30 Nov 2026 to 19 Jan 2027", id="its dates"),
+        pytest.param(
+            resistant(), "Two adequate trials have failed in this episode; two are required.", id="its count"
+        ),
         pytest.param(acute(), "major depression with acute suicidality", id="acute"),
         pytest.param(resistant(person=person(deceased=True)), "the patient has died", id="deceased"),
         pytest.param(resistant(person=person("2015-01-01")), "under 18", id="minor"),
@@ -50,7 +54,7 @@ IN_TREATMENT = PlanOfRecord(ref("plan", "CarePlan"), PlanStatus.ACTIVE, ours=Fal
         pytest.param(record(depression()), "Missing: the medication history", id="missing"),
         pytest.param(
             record(depression(), exposure(end="2025-03-31"), exposure("fluoxetine", start="2025-06-01")),
-            "1 of 2 required adequate trials failed, 1 more may have.",
+            "One adequate trial has failed in this episode, and one more may have; two are required.",
             id="one more may have",
         ),
         pytest.param(
@@ -81,21 +85,38 @@ def test_without_a_protocol_the_summary_says_so(knowledge: Knowledge) -> None:
     [
         pytest.param(
             exposure(end="2025-03-31"),
-            "Sertraline 100 mg, 2025-01-01 to 2025-03-31: it ended while the depression stayed active, "
-            "and no other reason is recorded (inferred); counts.",
+            "Sertraline (SSRI), 100 mg a day, 1 Jan 2025 to 31 Mar 2025: 90 days at an adequate dose; "
+            "it ended while the depression stayed active, and no other reason is recorded (inferred): "
+            "counts.",
             id="counts",
         ),
         pytest.param(
             exposure(start="2025-01", mg=(50, 100)),
-            "Sertraline 50-100 mg, since 2025-01-01/2025-01-31: still taken, and no current symptom score "
-            "on record; may count.",
+            "Sertraline (SSRI), 50 to 100 mg a day, since Jan 2025: 662 to 692 days at an adequate dose; "
+            "still taken, and no current symptom score on record: may count.",
             id="ongoing",
         ),
         pytest.param(
-            exposure(start=None, status=ExposureStatus.ENDED, mg=NOT_DOCUMENTED),
-            "Sertraline, an unknown date to an unknown date: whether and when it ended is not certain; "
-            "may count.",
+            exposure(start="2025", end="2025-03-31", mg=20),
+            "Sertraline (SSRI), 20 mg a day, 2025 to 31 Mar 2025: 0 days at or above the minimum dose "
+            "(required 42); it ended while the depression stayed active, and no other reason is recorded "
+            "(inferred): does not count.",
+            id="too low",
+        ),
+        pytest.param(
+            exposure("mirtazapine", start=None, status=ExposureStatus.ENDED, mg=NOT_DOCUMENTED),
+            "Mirtazapine (atypical antidepressant), dose not documented, an unknown date to an unknown date: "
+            "dose not documented: assumed adequate, as the criteria set says; "
+            "0 to 692 days on it: the dates leave open whether it lasted long enough; "
+            "whether and when it ended is not certain: may count.",
             id="dates unknown",
+        ),
+        pytest.param(
+            replace(exposure(end="2025-03-31"), grade=Grade.DISPENSED),
+            "Sertraline (SSRI), 100 mg a day, 1 Jan 2025 to 31 Mar 2025, dispensed: 90 days at an adequate "
+            "dose; it ended while the depression stayed active, and no other reason is recorded (inferred): "
+            "counts.",
+            id="dispensed",
         ),
     ],
 )
