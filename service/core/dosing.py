@@ -12,7 +12,7 @@ UNREADABLE = Dose(DoseBasis.UNREADABLE)
 
 _MILLIGRAMS_PER = {"mg": 1.0, "g": 1000.0, "ug": 0.001, "mcg": 0.001}
 _COUNTED = frozenset(
-    {"1", "{tablet}", "{tbl}", "{capsule}", "tablet", "tablets", "tab", "tabs"}
+    {"1", "tablet", "tablets", "tab", "tabs", "tbl"}
     | {"capsule", "capsules", "cap", "caps", "patch", "patches"}
 )
 _AMOUNT = re.compile(

@@ -7,7 +7,7 @@ from service.core.assessment import Assessment
 from service.core.counting import FailedTrials
 from service.core.dates import PartialDate
 from service.core.decision import Decision, Decline, NeedsInformation, NeedsReview, Propose, ReasonOfDecision
-from service.core.findings import Finding, ReasonCode
+from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect
 from service.core.records import Grade
 from service.core.schedule import Schedule
@@ -88,7 +88,7 @@ def _trial_sentences(found: Assessment) -> list[str]:
     """How many trials count, then a sentence for each trial."""
     if not found.trials:
         return []
-    return [_count_sentence(found.failed_trials), *(trial_sentence(trial) for trial in found.trials)]
+    return [_count_sentence(found.failed_trials), *(trial_sentence(t, found.as_of) for t in found.trials)]
 
 
 def _count_sentence(failed: FailedTrials) -> str:
@@ -104,17 +104,29 @@ def _count_sentence(failed: FailedTrials) -> str:
 _NUMBERS = {0: "No", 1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight"}
 
 
-def trial_sentence(trial: Trial) -> str:
-    """One sentence on a trial: what, how much, when, what came of it and whether it counts."""
+def trial_sentence(trial: Trial, as_of: date) -> str:
+    """One sentence on a trial: what, how much, when, what came of it and whether it counts.
+
+    Of a trial that may still go on it names no number of days, which would be another one tomorrow.
+    """
+    is_open = trial.ongoing or (trial.end is not None and trial.end.latest >= as_of)
     who = trial.name[:1].upper() + trial.name[1:]
     if trial.ingredient is not None:
         who += f" ({_CLASSES.get(trial.ingredient.drug_class, trial.ingredient.drug_class)})"
-    head = ", ".join(filter(None, (who, _dose(trial), when_taken(trial), _how_known(trial))))
+    head = ", ".join(filter(None, (who, _dose(trial), _when(trial, is_open=is_open), _how_known(trial))))
     outcome = "; ".join(reason.text for reason in trial.outcome.reasons)
     if trial.outcome.basis is not None:
         outcome += f" ({trial.outcome.basis.value})"
-    others = [reason.text for reason in trial.counts_reasons if reason not in trial.outcome.reasons]
-    parts = (*others, outcome) if trial.counts is Counts.NO else (*_length(trial), outcome, *others)
+    others = [
+        _said(reason, is_open=is_open)
+        for reason in trial.counts_reasons
+        if reason not in trial.outcome.reasons
+    ]
+    parts = (
+        (*others, outcome)
+        if trial.counts is Counts.NO
+        else (*_length(trial, is_open=is_open), outcome, *others)
+    )
     said = dict.fromkeys(parts)
     verdict = {Counts.YES: "counts", Counts.NO: "does not count", Counts.POSSIBLY: "may count"}[trial.counts]
     return f"{head}: {'; '.join(said)}: {verdict}."
@@ -135,23 +147,37 @@ def _how_known(trial: Trial) -> str:
     return "" if trial.grade is Grade.STATED else trial.grade.value
 
 
-def _length(trial: Trial) -> list[str]:
+def _length(trial: Trial, *, is_open: bool) -> list[str]:
     """The adequate days of a trial that is adequate, else what leaves that open."""
-    if trial.adequacy.finding is not Finding.MET:
-        return [reason.text for reason in trial.adequacy.reasons]
+    if is_open or trial.adequacy.finding is not Finding.MET:
+        return [_said(reason, is_open=is_open) for reason in trial.adequacy.reasons]
     shortest, longest = trial.adequate_days
     days = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
     assumed = any(reason.code is ReasonCode.DOSE_ASSUMED for reason in trial.adequacy.reasons)
     return [f"{days} days at an adequate dose{' (assumed)' if assumed else ''}"]
 
 
-def when_taken(trial: Trial) -> str:
-    """From when to when a trial ran."""
+def _said(reason: Reason, *, is_open: bool) -> str:
+    return _WITHOUT_DAYS.get(reason.code, reason.text) if is_open else reason.text
+
+
+_WITHOUT_DAYS = {
+    ReasonCode.ADEQUATE: "long enough at an adequate dose",
+    ReasonCode.TOO_SHORT: "not yet taken for long enough",
+    ReasonCode.DOSE_TOO_LOW: "not yet long enough at or above the minimum dose",
+    ReasonCode.DURATION_UNCERTAIN: "the dates leave open whether it lasted long enough",
+}
+
+
+def _when(trial: Trial, *, is_open: bool) -> str:
     since = spoken(trial.start) if trial.start else "an unknown date"
     if trial.ongoing:
         return f"since {since}"
-    until = spoken(trial.end) if trial.end else "an unknown date"
-    return f"{since} to {until}"
+    if trial.end is None:
+        return f"{since} to an unknown date"
+    if is_open:
+        return f"{since} to some day from {_day(trial.end.earliest)} on"
+    return f"{since} to {spoken(trial.end)}"
 
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

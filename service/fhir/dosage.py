@@ -60,7 +60,8 @@ def _amount(dosage: DosageView) -> Amount | None:
 
 
 def _unit(quantity: QuantityView) -> str:
-    return (quantity.code or quantity.unit or "").strip().lower()
+    """The unit in lower case; a UCUM annotation such as {tablet} without its braces."""
+    return (quantity.code or quantity.unit or "").strip().strip("{}").lower()
 
 
 def _times_a_day(timing: TimingView) -> tuple[float, float] | None:

@@ -138,7 +138,8 @@ class MedicineReader:
         reported = view.reported_boolean is True or view.reported_reference is not None
         exposure = self._exposure(source, view, status, Grade.STATED if reported else Grade.PRESCRIBED)
         period = self._prescribed_period(source, view)
-        if status is ExposureStatus.ENDED and period.start is not None and period.end is not None:
+        cut_short = status is ExposureStatus.ENDED and not reported
+        if cut_short and period.start is not None and period.end is not None:
             earliest = min(period.start.earliest, period.end.earliest)
             period = Interval(period.start, PartialDate(earliest, period.end.latest))
         authored = self._elements.date(source, "authoredOn", view.authored_on)

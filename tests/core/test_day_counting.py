@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.core.courses import Episode, join_courses
 from service.core.dates import Interval, PartialDate
 from service.core.findings import Finding
-from service.core.records import Dose, DoseBasis, Exposure
+from service.core.records import GRADES, Dose, DoseBasis, Exposure, Grade
 from tests.core.builders import SEED, US, exposure, medicine, ref
 
 FIRST = date(2025, 1, 1)
@@ -26,7 +26,7 @@ def on(number: int) -> date:
 
 
 @st.composite
-def histories(draw: st.DrawFn, *, partial: bool) -> list[Exposure]:
+def histories(draw: st.DrawFn, *, partial: bool, grades: tuple[Grade, ...] = GRADES) -> list[Exposure]:
     """A few records of sertraline within a few weeks, some of one strength, some with a range of doses."""
     found = []
     for number in range(draw(st.integers(1, 2 if partial else 5))):
@@ -46,6 +46,7 @@ def histories(draw: st.DrawFn, *, partial: bool) -> list[Exposure]:
                 period=period,
                 dose=Dose(DoseBasis.DOCUMENTED, low, high),
                 evidence=(ref(str(number)),),
+                grade=draw(st.sampled_from(grades)),
             )
         )
     return found
@@ -73,7 +74,7 @@ def _each(of: PartialDate) -> list[date]:
 
 def courses_of(taken: list[date], grace: int) -> list[list[date]]:
     """Days on the medicine in runs; a longer break than the grace period starts a new one."""
-    runs = [[taken[0]]]
+    runs = [taken[:1]]
     for before, after in pairwise(taken):
         if (after - before).days - 1 > grace:
             runs.append([])
@@ -81,33 +82,43 @@ def courses_of(taken: list[date], grace: int) -> list[list[date]]:
     return runs
 
 
+def speaking(exposures: list[Exposure], read: Reading, day: date) -> list[Exposure]:
+    """The records of a day that say how much: those of the best grade."""
+    covering = [e for e, (first, last) in zip(exposures, read, strict=True) if first <= day <= last]
+    best = min((GRADES.index(e.grade) for e in covering), default=None)
+    return [e for e in covering if GRADES.index(e.grade) == best]
+
+
 def lowest(exposures: list[Exposure], read: Reading, day: date) -> float:
     """The least taken on a day: records of one dose of one product may be the same tablets."""
     doses = {
         (one.medicine.strength_mg, one.dose): one.dose.low_mg or 0.0
-        for one, (first, last) in zip(exposures, read, strict=True)
-        if first <= day <= last
+        for one in speaking(exposures, read, day)
+        if one.grade is not Grade.PRESCRIBED
     }
     return sum(doses.values())
 
 
 def highest(exposures: list[Exposure], read: Reading, day: date) -> float:
-    return sum(
-        one.dose.high_mg or 0.0
-        for one, (first, last) in zip(exposures, read, strict=True)
-        if first <= day <= last
-    )
+    return sum(one.dose.high_mg or 0.0 for one in speaking(exposures, read, day))
+
+
+def days_of(read: Reading) -> list[date]:
+    return sorted({first + timedelta(days=n) for first, last in read for n in range((last - first).days + 1)})
 
 
 def adequate(exposures: list[Exposure], read: Reading, start: date, grace: int) -> tuple[int, int]:
     """Adequate days of the best course, least and most, counted one by one."""
-    taken = sorted(
-        {first + timedelta(days=n) for first, last in read for n in range((last - first).days + 1)}
-    )
-    runs = courses_of(taken, grace)
-    least = [sum(day >= start and lowest(exposures, read, day) >= MINIMUM for day in run) for run in runs]
-    most = [sum(day >= start and highest(exposures, read, day) >= MINIMUM for day in run) for run in runs]
-    return max(least), max(most)
+    shown = tuple(r for e, r in zip(exposures, read, strict=True) if e.grade is not Grade.PRESCRIBED)
+    least = [
+        sum(day >= start and lowest(exposures, read, day) >= MINIMUM for day in run)
+        for run in courses_of(days_of(shown), grace)
+    ]
+    most = [
+        sum(day >= start and highest(exposures, read, day) >= MINIMUM for day in run)
+        for run in courses_of(days_of(read), grace)
+    ]
+    return max(least, default=0), max(most)
 
 
 def episode_from(start: date) -> Episode:
@@ -125,15 +136,12 @@ def test_exact_dates_give_exactly_the_days(exposures: list[Exposure], began: int
 
 
 @settings(max_examples=200, deadline=None)
-@given(histories(partial=False), st.integers(0, 20))
+@given(histories(partial=False, grades=(Grade.STATED, Grade.DISPENSED)), st.integers(0, 20))
 def test_exact_dates_give_exactly_the_courses(exposures: list[Exposure], began: int) -> None:
     start = on(began)
     courses = join_courses(tuple(exposures), SERTRALINE, episode_from(start), SHORT_GRACE)
     (read,) = readings(exposures)
-    taken = sorted(
-        {first + timedelta(days=n) for first, last in read for n in range((last - first).days + 1)}
-    )
-    runs = courses_of(taken, SHORT_GRACE.grace_days)
+    runs = courses_of(days_of(read), SHORT_GRACE.grace_days)
     assert [course.days for course in courses] == [(sum(day >= start for day in run),) * 2 for run in runs]
 
 

@@ -47,7 +47,7 @@ def step(
         ),
         pytest.param(step(2, "tablet", DAILY), TABLET, mg(100), id="tablets times strength"),
         pytest.param(step(2, "1", DAILY), TABLET, mg(100), id="UCUM unity"),
-        pytest.param(step(2, "{tbl}", DAILY), TABLET, mg(100), id="UCUM annotation"),
+        pytest.param(step(2, "tbl", DAILY), TABLET, mg(100), id="an abbreviation"),
         pytest.param(step(0.5, "tablet", DAILY), TABLET, mg(25), id="half a tablet"),
         pytest.param(step(1, "capsule", DAILY), CAPSULE, mg(20), id="capsules"),
         pytest.param(step(1, "patch", DAILY), PATCH, mg(6), id="a patch a day"),

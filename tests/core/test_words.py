@@ -9,6 +9,7 @@ from service.core.records import ClinicalStatus, ExposureStatus, Grade, PlanOfRe
 from service.core.schedule import Calendar
 from service.core.words import summarise, trial_sentence
 from tests.core.builders import (
+    AS_OF,
     EU,
     NOT_DOCUMENTED,
     US,
@@ -22,6 +23,7 @@ from tests.core.builders import (
     ref,
     resistant,
     safety_condition,
+    some_day,
     trial,
 )
 
@@ -92,7 +94,7 @@ def test_without_a_protocol_the_summary_says_so(knowledge: Knowledge) -> None:
         ),
         pytest.param(
             exposure(start="2025-01", mg=(50, 100)),
-            "Sertraline (SSRI), 50 to 100 mg a day, since Jan 2025: 662 to 692 days at an adequate dose; "
+            "Sertraline (SSRI), 50 to 100 mg a day, since Jan 2025: long enough at an adequate dose; "
             "still taken, and no current symptom score on record: may count.",
             id="ongoing",
         ),
@@ -107,9 +109,15 @@ def test_without_a_protocol_the_summary_says_so(knowledge: Knowledge) -> None:
             exposure("mirtazapine", start=None, status=ExposureStatus.ENDED, mg=NOT_DOCUMENTED),
             "Mirtazapine (atypical antidepressant), dose not documented, an unknown date to an unknown date: "
             "dose not documented: assumed adequate, as the criteria set says; "
-            "0 to 692 days on it: the dates leave open whether it lasted long enough; "
+            "0 to 1058 days on it: the dates leave open whether it lasted long enough; "
             "whether and when it ended is not certain: may count.",
             id="dates unknown",
+        ),
+        pytest.param(
+            exposure(start="2025-01-01", asserted=some_day("2025-03-31")),
+            "Sertraline (SSRI), 100 mg a day, 1 Jan 2025 to some day from 31 Mar 2025 on: long enough at an "
+            "adequate dose; whether and when it ended is not certain: may count.",
+            id="may go on",
         ),
         pytest.param(
             replace(exposure(end="2025-03-31"), grade=Grade.DISPENSED),
@@ -121,4 +129,4 @@ def test_without_a_protocol_the_summary_says_so(knowledge: Knowledge) -> None:
     ],
 )
 def test_a_trial_in_one_sentence(given: object, sentence: str) -> None:
-    assert trial_sentence(trial(given)) == sentence  # type: ignore[arg-type]
+    assert trial_sentence(trial(given), AS_OF) == sentence  # type: ignore[arg-type]

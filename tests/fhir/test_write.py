@@ -355,14 +355,14 @@ async def test_a_deleted_plan_is_not_referred_to(server: FhirDouble) -> None:
 
 async def test_an_assessment_left_to_people_promises_no_schedule(server: FhirDouble) -> None:
     await propose(server)
-    assert "2026-11-30" in server.read(GUIDANCE)["note"][0]["text"]
+    assert "30 Nov 2026" in server.read(GUIDANCE)["note"][0]["text"]
     server.change(plan_reference(server), note=[{"text": "Ask her first"}])
 
     await propose(server)
 
     text = server.read(GUIDANCE)["note"][0]["text"]
     assert "the draft was edited by a person" in text
-    assert "2026-11-30" not in text
+    assert "30 Nov 2026" not in text
 
 
 # --- what is not written --------------------------------------------------------------------------
