@@ -30,6 +30,7 @@ format: $(STAMP) ## lay out the code
 
 docs: $(STAMP) ## write the generated documents anew
 	$(BIN)/trd-careplan schema > docs/assessment.schema.json
+	$(BIN)/python -m tests.docs.cases_page > docs/cases.md
 
 integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and Maven)
 	$(BIN)/pytest tests/integration

@@ -64,9 +64,14 @@ def case_reviewer(name: str) -> Reviewer:
     return reviewer(expected["as_of"], expected.get("criteria_id", "seed"), expected.get("region", "us"))
 
 
+def case_review(name: str) -> Review:
+    """The review of a case, read from its file."""
+    return case_reviewer(name).review(read_bundle(case_bytes(name)))
+
+
 def case_answer(name: str) -> str:
     """The answer to a case, read from its file."""
-    return answer_of(case_reviewer(name).review(read_bundle(case_bytes(name))))
+    return answer_of(case_review(name))
 
 
 def case_bundle(name: str) -> Resource:

@@ -12,6 +12,7 @@ import pytest
 from service.answer import answer_schema
 from service.knowledge import load_knowledge, mappings_directory
 from service.settings import Settings
+from tests.docs.cases_page import cases_page
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -26,6 +27,10 @@ def test_the_schema_is_fresh() -> None:
     written = json.loads((ROOT / "docs" / "assessment.schema.json").read_bytes())
 
     assert written == answer_schema(knowledge), "run `make docs`"
+
+
+def test_the_cases_page_is_fresh() -> None:
+    assert (ROOT / "docs" / "cases.md").read_text(encoding="utf-8") == cases_page(), "run `make docs`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
