@@ -28,8 +28,8 @@ _HEADINGS = {
 _HEAD = """# Cases
 
 Each is a record in `fixtures/cases` with the answer a clinician expects of it. This page is written from
-them by `make docs`, and a test runs every one. Without another word the criteria set is `seed`, the region the
-US and the day 23 November 2026. How each rule works: [how it decides](how-it-decides.md).
+them by `make docs`, and a test runs every one. Without another word the criteria set is `seed`, the region
+the US and the day 23 November 2026. How each rule works: [how it decides](how-it-decides.md).
 """
 
 
