@@ -16,6 +16,8 @@ from service.core.records import (
     Concept,
     Depression,
     Indication,
+    Measure,
+    ProcedureKind,
     Role,
     Severity,
     StopReason,
@@ -193,6 +195,12 @@ class Criteria:
     counted_inferences: frozenset[InferredFailure]
     related_pairs: RelatedPairs
     prescribed_only: PrescribedOnly
+    score_days: int
+    """How long a symptom score speaks for the present."""
+    response_fall: float
+    """The share by which a score falls in a response."""
+    failure_fall: float
+    """A fall by less than this share is a failure; by a share between the two it is neither."""
 
     def minimum_mg(self, ingredient: Ingredient) -> float | None:
         """The minimum daily dose that this set asks of an ingredient."""
@@ -247,8 +255,27 @@ class Protocol:
     phases: tuple[Phase, ...]
     decision_points: tuple[DecisionPoint, ...]
     tasks: tuple[str, ...]
+    oral_antidepressant: tuple[str, ...]
+    """Classes of which the protocol wants one alongside (`any` for every class); empty for none."""
     then: str
     then_repeat: Repeat | None
+
+
+class Scale(NamedTuple):
+    """A symptom scale: its range, from which score on it shows symptoms, up to which it shows remission."""
+
+    lowest: float
+    highest: float
+    symptomatic_from: float
+    remission_up_to: float
+
+
+class Limits(NamedTuple):
+    """Blood pressures in mm Hg above which it is high; days that a recorded pregnancy status stands for."""
+
+    systolic: float
+    diastolic: float
+    pregnancy_days: int
 
 
 class Band(NamedTuple):
@@ -306,6 +333,19 @@ class Knowledge:
     indication_phrases: PhraseList[Indication]
     severities: CodeList[Severity]
     dose_frequencies: PhraseList[float]
+    observations: CodeList[Measure]
+    observation_names: Mapping[str, Measure]
+    """Whole names, lower case, of observations without a known code."""
+    answers: CodeList[float]
+    answer_words: Mapping[str, float]
+    suicidality_results: Mapping[Measure, SuicidalityKind]
+    """What a positive result of an instrument says of suicidality."""
+    scales: Mapping[Measure, Scale]
+    limits: Limits
+    procedures: CodeList[ProcedureKind]
+    procedure_names: PhraseList[ProcedureKind]
+    interacting_codes: CodeList[str]
+    interacting_names: PhraseList[str]
     placeholder_dates: frozenset[date]
     protocols: tuple[Protocol, ...]
     staging: Staging

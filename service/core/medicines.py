@@ -5,6 +5,7 @@ medicine for display, never for a count.
 """
 
 import re
+from dataclasses import replace
 
 from service.core.knowledge import Knowledge, MedicineMeaning
 from service.core.records import Concept, Identified, Medicine, Role
@@ -17,8 +18,19 @@ def identify_medicine(concept: Concept, knowledge: Knowledge) -> Medicine:
 
     Two codes, or a code and its words, that name different medicines are a conflict. A medicine
     without a known code is looked for by name; one that cannot be told at all, or whose words look
-    like an antidepressant, might be a trial and is kept as such.
+    like an antidepressant, might be a trial and is kept as such. Whatever it is, the safety groups that
+    its codes or words place it in are kept with it.
     """
+    known = knowledge.interacting_codes
+    coded = {group for c in concept.codings if (group := known.meaning(c.system, c.code))}
+    named = {g for p in concept.phrases for g in knowledge.interacting_names.all_in(p)} - coded
+    medicine = _identify(concept, knowledge)
+    if not coded and not named:
+        return medicine
+    return replace(medicine, interacts=tuple(sorted(coded)), interacts_in_words=tuple(sorted(named)))
+
+
+def _identify(concept: Concept, knowledge: Knowledge) -> Medicine:
     coded = _coded_meanings(concept, knowledge)
     named = _named_meanings(concept, knowledge)
     if coded:

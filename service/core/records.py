@@ -90,6 +90,10 @@ class Medicine:
     unit: str | None = None
     unit_days: int = 1
     not_a_trial: str | None = None
+    interacts: tuple[str, ...] = ()
+    """Ids of the safety groups that its code places it in."""
+    interacts_in_words: tuple[str, ...] = ()
+    """Ids of those that only its words suggest."""
 
 
 class DoseBasis(StrEnum):
@@ -257,6 +261,57 @@ class Allergy:
     evidence: tuple[VersionedReference, ...]
 
 
+class Measure(StrEnum):
+    """What an observation measures, as `mappings/codes/observations.csv` calls it."""
+
+    PHQ_9 = "phq-9"
+    PHQ_9_PANEL = "phq-9-panel"
+    PHQ_9_ITEM_9 = "phq-9-item-9"
+    MADRS = "madrs"
+    C_SSRS_1 = "c-ssrs-1"
+    C_SSRS_2 = "c-ssrs-2"
+    C_SSRS_3 = "c-ssrs-3"
+    C_SSRS_4 = "c-ssrs-4"
+    C_SSRS_5 = "c-ssrs-5"
+    C_SSRS_6 = "c-ssrs-6"
+    C_SSRS_6B = "c-ssrs-6b"
+    C_SSRS_RISK = "c-ssrs-risk"
+    BLOOD_PRESSURE = "blood-pressure"
+    SYSTOLIC = "systolic"
+    DIASTOLIC = "diastolic"
+    PREGNANCY_STATUS = "pregnancy-status"
+
+
+class Observation(NamedTuple):
+    """One result: a score, mm Hg, or 1 and 0 for yes and no.
+
+    `value` is `None` where it cannot be told; `settled` is false for a preliminary result.
+    """
+
+    measure: Measure
+    value: float | None
+    when: PartialDate | None
+    settled: bool
+    evidence: tuple[VersionedReference, ...]
+
+
+class ProcedureKind(StrEnum):
+    """A treatment of depression that is no medicine."""
+
+    ECT = "ect"
+    TMS = "tms"
+    VNS = "vns"
+
+
+class Procedure(NamedTuple):
+    """One procedure; `done` is false where the record leaves open whether it took place."""
+
+    kind: ProcedureKind
+    period: Interval
+    done: bool
+    evidence: tuple[VersionedReference, ...]
+
+
 class Excluded(NamedTuple):
     """A record that was read and set aside, and why (a code of `ExclusionReason`)."""
 
@@ -349,6 +404,8 @@ class Record:
     exposures: tuple[Exposure, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     allergies: tuple[Allergy, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    procedures: tuple[Procedure, ...] = ()
     plans: tuple[PlanOfRecord, ...] = ()
     excluded: tuple[Excluded, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()

@@ -9,6 +9,7 @@ import io
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from importlib import resources
 from pathlib import Path
@@ -29,6 +30,8 @@ from service.core.knowledge import (
 )
 from service.core.records import (
     Indication,
+    Measure,
+    ProcedureKind,
     Role,
     Severity,
     StopReason,
@@ -53,10 +56,13 @@ from service.knowledge.rows import (
 from service.knowledge.shapes import (
     CriteriaFile,
     ProtocolFile,
+    ScalesFile,
     Signed,
     StagingFile,
     to_criteria,
+    to_limits,
     to_protocol,
+    to_scale,
     to_staging,
 )
 
@@ -128,10 +134,21 @@ class _Loader:
         antidepressant_words = self._words("codes/antidepressant_words.csv")
         depression_words = self._words("codes/depression_words.csv")
         placeholders = self._placeholders()
+        observations = self._codes("codes/observations.csv", lambda row: Measure(row["kind"]))
+        observation_names = self._whole("codes/observation_words.csv", lambda row: Measure(row["kind"]))
+        answers = self._codes("codes/answers.csv", lambda row: float(row["value"]))
+        answer_words = self._whole("codes/answer_words.csv", lambda row: float(row["value"]))
+        results = self._results()
+        procedures = self._codes("codes/procedures.csv", lambda row: ProcedureKind(row["kind"]))
+        procedure_names = self._phrases(
+            "codes/procedure_words.csv", "phrase", lambda row: ProcedureKind(row["kind"])
+        )
+        interacting_codes, interacting_names = self._interacting(groups)
+        scales = self._toml("scales.toml", ScalesFile)
         sets = {file.id: file for file in self._files("criteria", CriteriaFile)}
         protocols = tuple(to_protocol(file) for file in self._files("protocols", ProtocolFile))
         staging = self._toml("staging.toml", StagingFile)
-        if self.faults.found or staging is None:
+        if self.faults.found or staging is None or scales is None:
             return None
         return Knowledge(
             version=version,
@@ -159,6 +176,17 @@ class _Loader:
             indication_phrases=why_phrases,
             severities=severities,
             dose_frequencies=frequencies,
+            observations=observations,
+            observation_names=observation_names,
+            answers=answers,
+            answer_words=answer_words,
+            suicidality_results=results,
+            scales={Measure.PHQ_9: to_scale(scales.phq_9), Measure.MADRS: to_scale(scales.madrs)},
+            limits=to_limits(scales),
+            procedures=procedures,
+            procedure_names=procedure_names,
+            interacting_codes=interacting_codes,
+            interacting_names=interacting_names,
             placeholder_dates=placeholders,
             protocols=protocols,
             staging=to_staging(staging),
@@ -268,6 +296,30 @@ class _Loader:
                 if meaning is not None:
                     phrases[phrase] = meaning
         return PhraseList.of(phrases)
+
+    def _whole(self, name: str, read: Callable[[Row], T]) -> dict[str, T]:
+        """A list of phrases that match whole texts only."""
+        return dict(self._phrase_list(list(self._rows(name)), "phrase", read).phrases)
+
+    def _results(self) -> dict[Measure, SuicidalityKind]:
+        name = "codes/suicidality_results.csv"
+        found: dict[Measure, SuicidalityKind] = {}
+        for row in self._once(name, "measure").values():
+            kind = self._meaning(row, lambda row: (Measure(row["measure"]), SuicidalityKind(row["kind"])))
+            if kind is not None:
+                found[kind[0]] = kind[1]
+        return found
+
+    def _interacting(self, groups: Mapping[str, SafetyGroup]) -> tuple[CodeList[str], PhraseList[str]]:
+        """Interacting medicines by code and by name; an ATC code covers every code below it."""
+        rows = list(self._rows("safety/medicines.csv"))
+        for row in rows:
+            if bool(row["code"]) == bool(row["name"]):
+                self.faults.of(row, "has not either a code or a name")
+        read = self._group_in(groups)
+        codes = self._code_list([row for row in rows if row["code"]], read)
+        names = self._phrase_list([row for row in rows if row["name"]], "name", read)
+        return replace(codes, hierarchical=frozenset({"atc"})), names
 
     def _codes_and_phrases(self, name: str, read: Callable[[Row], T]) -> tuple[CodeList[T], PhraseList[T]]:
         rows = list(self._rows(name))

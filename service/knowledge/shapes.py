@@ -2,18 +2,20 @@
 
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.core.knowledge import (
     Band,
     Criteria,
     DecisionPoint,
     InferredFailure,
+    Limits,
     Phase,
     PrescribedOnly,
     Protocol,
     RelatedPairs,
     Repeat,
+    Scale,
     Staging,
     UndocumentedDose,
 )
@@ -54,6 +56,16 @@ class Parameters(Strict):
     counted_inferences: Sourced[list[InferredFailure]]
     related_pairs: Sourced[RelatedPairs]
     prescribed_only: Sourced[PrescribedOnly]
+    score_days: Sourced[Annotated[int, Field(ge=1)]]
+    response_fall: Sourced[Annotated[float, Field(gt=0, le=1)]]
+    failure_fall: Sourced[Annotated[float, Field(gt=0, le=1)]]
+
+    @model_validator(mode="after")
+    def _failure_ends_where_response_begins(self) -> "Parameters":
+        if self.failure_fall.value > self.response_fall.value:
+            message = "failure_fall is more than response_fall: a score would be both"
+            raise ValueError(message)
+        return self
 
 
 class Signed(Strict):
@@ -117,6 +129,13 @@ class BeforeFile(Strict):
     source: _Source
 
 
+class OralFile(Strict):
+    """The classes of oral antidepressants of which one is taken alongside; `any` for every class."""
+
+    classes: Annotated[list[str], Field(min_length=1)]
+    source: _Source
+
+
 class RepeatFile(Strict):
     """A rhythm without dates: so often in a period, or in at most the longer one."""
 
@@ -143,10 +162,42 @@ class ProtocolFile(Signed):
     max_age: int | None = None
     product: ProductFile
     before: BeforeFile | None = None
+    oral_antidepressant: OralFile | None = None
     phase: Annotated[list[PhaseFile], Field(min_length=1)]
     decision_point: list[DecisionPointFile]
     tasks: TasksFile
     then: ThenFile
+
+
+class ScaleFile(Strict):
+    """A symptom scale of `scales.toml`."""
+
+    lowest: Sourced[float]
+    highest: Sourced[float]
+    symptomatic_from: Sourced[float]
+    remission_up_to: Sourced[float]
+
+
+class BloodPressureFile(Strict):
+    """The limits of `scales.toml` above which a blood pressure is high, in mm Hg."""
+
+    systolic_above: Sourced[Annotated[float, Field(gt=0)]]
+    diastolic_above: Sourced[Annotated[float, Field(gt=0)]]
+
+
+class PregnancyFile(Strict):
+    """How long a recorded pregnancy status stands."""
+
+    days: Sourced[Annotated[int, Field(ge=1)]]
+
+
+class ScalesFile(Strict):
+    """The file `scales.toml`."""
+
+    phq_9: Annotated[ScaleFile, Field(alias="phq-9")]
+    madrs: ScaleFile
+    blood_pressure: Annotated[BloodPressureFile, Field(alias="blood-pressure")]
+    pregnancy: PregnancyFile
 
 
 class BandFile(Strict):
@@ -223,6 +274,7 @@ def to_protocol(file: ProtocolFile) -> Protocol:
             DecisionPoint(point.code, point.after_week, point.text) for point in file.decision_point
         ),
         tasks=tuple(file.tasks.values),
+        oral_antidepressant=tuple(file.oral_antidepressant.classes) if file.oral_antidepressant else (),
         then=file.then.text,
         then_repeat=Repeat(**file.then.repeat.model_dump()) if file.then.repeat else None,
         title=file.title,
@@ -250,7 +302,23 @@ def to_criteria(file: CriteriaFile) -> Criteria:
         counted_inferences=frozenset(values.counted_inferences.value),
         related_pairs=values.related_pairs.value,
         prescribed_only=values.prescribed_only.value,
+        score_days=values.score_days.value,
+        response_fall=values.response_fall.value,
+        failure_fall=values.failure_fall.value,
     )
+
+
+def to_scale(file: ScaleFile) -> Scale:
+    """A symptom scale as the core uses it."""
+    return Scale(
+        file.lowest.value, file.highest.value, file.symptomatic_from.value, file.remission_up_to.value
+    )
+
+
+def to_limits(file: ScalesFile) -> Limits:
+    """The limits of `scales.toml` as the core uses them."""
+    pressure = file.blood_pressure
+    return Limits(pressure.systolic_above.value, pressure.diastolic_above.value, file.pregnancy.days.value)
 
 
 def to_staging(file: StagingFile) -> Staging:

@@ -149,10 +149,10 @@ def test_scales_are_those_of_their_authors() -> None:
     assert {
         table: {key: found["value"] for key, found in keys.items()} for table, keys in scales.items()
     } == {
-        "phq-9": {"lowest": 0, "highest": 27, "symptomatic_from": 10, "remission_below": 5},
+        "phq-9": {"lowest": 0, "highest": 27, "symptomatic_from": 10, "remission_up_to": 4},
         "madrs": {"lowest": 0, "highest": 60, "symptomatic_from": 20, "remission_up_to": 12},
-        "response": {"fall": 0.5},
         "blood-pressure": {"systolic_above": 140, "diastolic_above": 90},
+        "pregnancy": {"days": 294},
     }
     assert all(found["source"] for keys in scales.values() for found in keys.values())
 
