@@ -14,8 +14,8 @@ from benchmarks.figures import Figure
 from benchmarks.patients import patient_of_8_records
 from service import __version__
 from service.fhir.client import open_client
-from service.fhir.gather import gather
-from service.fhir.read import READ_TYPES
+from service.fhir.gather import EVERYTHING, gather, observation_codes
+from service.knowledge import load_knowledge, mappings_directory
 from service.settings import Settings
 from tests.servers import load, running_hapi
 
@@ -27,7 +27,7 @@ _AT_ONCE: Final = 8
 _WARM_UP: Final = 6
 _ROUNDS: Final = 30
 
-_QUERY: Final = {"_type": ",".join(READ_TYPES), "_count": "200"}
+_QUERY: Final = {"_type": ",".join(EVERYTHING), "_count": "200"}
 _HEADERS: Final = {
     "Accept": "application/fhir+json",
     "Accept-Encoding": "gzip, deflate",
@@ -61,13 +61,19 @@ async def _compare(base: str, ids: Sequence[str]) -> Figure:
     """Both clients take turns; the ratio is the median over pairs of neighbouring rounds."""
     settings = Settings.model_validate({"fhir_base_url": base, "fhir_connections": _AT_ONCE})
     connector = aiohttp.TCPConnector(limit=_AT_ONCE)
+    knowledge = load_knowledge(mappings_directory(), criteria="seed", region="us")
+    codes = ",".join(observation_codes(knowledge))
     async with open_client(settings) as client, aiohttp.ClientSession(connector=connector) as session:
 
         async def ours(identity: str) -> None:
-            await gather(client, identity)
+            await gather(client, identity, knowledge)
 
         async def bare(identity: str) -> None:
-            await _load_bare(session, base, identity)
+            observations = {"patient": identity, "_count": "200", "code": codes}
+            await asyncio.gather(
+                _load_bare(session, f"{base}/Patient/{identity}/$everything", _QUERY),
+                _load_bare(session, f"{base}/Observation", observations),
+            )
 
         for _ in range(_WARM_UP):
             await _patients_a_second(ours, ids)
@@ -103,9 +109,9 @@ async def _patients_a_second(read: ReadPatient, ids: Sequence[str]) -> float:
     return len(ids) / (time.perf_counter() - start)
 
 
-async def _load_bare(session: aiohttp.ClientSession, base: str, identity: str) -> list[bytes]:
-    """The pages of one patient, looked at only for the link to the next."""
-    body = await _body(session, f"{base}/Patient/{identity}/$everything", _QUERY)
+async def _load_bare(session: aiohttp.ClientSession, url: str, query: dict[str, str]) -> list[bytes]:
+    """The pages of one answer, looked at only for the link to the next."""
+    body = await _body(session, url, query)
     bodies = [body]
     while (following := _next(orjson.loads(body))) is not None:
         body = await _body(session, following, None)

@@ -86,7 +86,7 @@ class Reviewer:
 
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
-        review = self.review(await gather(client, patient_id))
+        review = self.review(await gather(client, patient_id, self.knowledge))
         for _ in range(_TRIES):
             found = await find_unlisted_plan(client, review.intent, review.gathered)
             if found is None:

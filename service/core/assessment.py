@@ -17,6 +17,7 @@ from service.core.records import (
     ExclusionReason,
     Exposure,
     ExposureStatus,
+    Observation,
     Person,
     Record,
     Unreadable,
@@ -25,6 +26,7 @@ from service.core.records import (
     reference_order,
 )
 from service.core.safety import SafetyFinding, assess_safety
+from service.core.scores import current_symptoms, read_scores
 from service.core.staging import StagingScores, stage
 from service.core.suicidality import Alert, assess_suicidality, suicidality_alerts
 from service.core.trials import Counts, Trial, find_trials
@@ -98,13 +100,14 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     taken, set_aside = _set_aside(record.exposures, as_of)
     settled = tuple(_settled(exposure, as_of, criteria) for exposure in taken)
     exposures = distinct_exposures(settled)
-    depression = assess_depression(record, as_of)
+    scores = read_scores(record, knowledge, as_of)
+    depression = assess_depression(record, current_symptoms(scores, criteria, as_of), as_of)
     episode, warnings = find_episode(depression, criteria, as_of)
-    trials = find_trials(exposures, episode, knowledge)
+    trials = find_trials(exposures, scores, episode, knowledge)
     failed = count_failed(trials, criteria)
-    suicidality = assess_suicidality(record, criteria, as_of)
+    suicidality = assess_suicidality(record, knowledge, as_of)
     pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality)
-    safety = assess_safety(record, knowledge, as_of)
+    safety = assess_safety(record, exposures, knowledge, as_of)
     age = _age(record.person, as_of)
     return Assessment(
         patient=record.person.evidence,
@@ -116,9 +119,9 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         episode=episode,
         trials=trials,
         failed_trials=failed,
-        staging=stage(trials, exposures, depression, episode, knowledge.staging),
+        staging=stage(trials, replace(record, exposures=exposures), depression, episode, knowledge.staging),
         safety=safety,
-        alerts=(*suicidality_alerts(record, suicidality), *_pathway_alerts(pathways)),
+        alerts=(*suicidality_alerts(record, suicidality, knowledge, as_of), *_pathway_alerts(pathways)),
         missing=_missing(age, pathways, trials),
         warnings=(*warnings, *flag_related(trials, criteria)),
         excluded=tuple(sorted((*record.excluded, *set_aside), key=str)),
@@ -135,10 +138,16 @@ def in_stable_order(record: Record) -> Record:
         exposures=tuple(sorted(record.exposures, key=lambda e: reference_order(e.evidence))),
         diagnoses=tuple(sorted(record.diagnoses, key=lambda d: reference_order(d.evidence))),
         allergies=tuple(sorted(record.allergies, key=lambda a: reference_order(a.evidence))),
+        observations=tuple(sorted(record.observations, key=_observation_order)),
+        procedures=tuple(sorted(record.procedures, key=lambda p: reference_order(p.evidence))),
         plans=tuple(sorted(record.plans, key=lambda p: reference_order((p.evidence,)))),
         unreadable=tuple(sorted(record.unreadable, key=str)),
         doubtful_dates=tuple(sorted(record.doubtful_dates, key=str)),
     )
+
+
+def _observation_order(result: Observation) -> tuple[object, ...]:
+    return (reference_order(result.evidence), result.measure, str(result.value), str(result.when))
 
 
 def _settled(exposure: Exposure, as_of: date, criteria: Criteria) -> Exposure:

@@ -63,7 +63,12 @@ def enough_failed(record: Record, trials: tuple[Trial, ...], criteria: Criteria)
         text = "a medication on record could not be read"
         reasons.append(Reason(ReasonCode.UNREADABLE_MEDICINES, text, unreadable))
         needed.append("a readable record of the medication")
-    if not record.exposures and not unreadable:
+    hidden = [kind for kind in record.refused if kind in MEDICINE_RECORDS]
+    if hidden:
+        text = f"the server does not show records of medicines ({', '.join(hidden)})"
+        reasons.append(Reason(ReasonCode.HIDDEN_MEDICINES, text))
+        needed.append("the records of medicines that are not shown")
+    if not record.exposures and not unreadable and not hidden:
         reasons.append(Reason(ReasonCode.NO_MEDICINES, "no medication is on record at all"))
         needed.append("the medication history")
     if reasons:

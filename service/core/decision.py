@@ -10,7 +10,9 @@ from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge, Protocol
 from service.core.plans import Wanted, dates_to_keep
 from service.core.records import PlanOfRecord, PlanStatus, Record
+from service.core.safety import merge_findings, missing_oral_antidepressant
 from service.core.schedule import Calendar, Schedule, Unschedulable, plan_sessions
+from service.core.trials import Trial
 
 
 class ReasonOfDecision(StrEnum):
@@ -111,10 +113,21 @@ def _propose(
         text = f"no {knowledge.region} protocol covers this pathway at the patient's age"
         warning = Reason(ReasonCode.NO_PROTOCOL, text, (assessment.patient,))
         return NeedsReview(replace(assessment, warnings=(*assessment.warnings, warning)))
+    if not _takes_one_of(protocol.oral_antidepressant, assessment.trials):
+        missing_one = missing_oral_antidepressant(assessment.patient, knowledge)
+        assessment = replace(assessment, safety=merge_findings((*assessment.safety, *missing_one)))
     reason = ReasonOfDecision.TRD if pathway == TRD else ReasonOfDecision.ACUTE_SUICIDALITY
     keep = dates_to_keep(plans, (protocol.id, protocol.version), assessment.as_of)
     schedule = plan_sessions(protocol, calendar, assessment.as_of, keep=keep)
     return Propose(assessment, reason, protocol, schedule)
+
+
+def _takes_one_of(classes: tuple[str, ...], trials: tuple[Trial, ...]) -> bool:
+    """Whether an antidepressant of one of the classes is taken now; no class asked for is no question."""
+    return not classes or any(
+        trial.ongoing and trial.ingredient is not None and {trial.ingredient.drug_class, "any"} & set(classes)
+        for trial in trials
+    )
 
 
 def _choose_protocol(knowledge: Knowledge, pathway: str, age: tuple[int, int] | None) -> Protocol | None:

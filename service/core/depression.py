@@ -1,6 +1,6 @@
 """The depression itself: is it there now, how severe is it, and since when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import assert_never
 
@@ -17,6 +17,7 @@ from service.core.records import (
     Verification,
     VersionedReference,
 )
+from service.core.scores import Score, Symptoms
 
 _SCORE = "a current symptom score (PHQ-9 or MADRS)"
 _STATUS = "whether a major depressive episode is present now"
@@ -52,11 +53,14 @@ def is_ended(diagnosis: Diagnosis, as_of: date) -> Finding:
             assert_never(diagnosis.clinical_status)
 
 
-def assess_depression(record: Record, as_of: date) -> DepressionFindings:
-    """Judge current depression and its severity from the conditions on record."""
+def assess_depression(record: Record, symptoms: Symptoms, as_of: date) -> DepressionFindings:
+    """Judge current depression and its severity from the conditions on record and the latest scores.
+
+    A condition establishes it; scores never do, but a remission that they show contradicts it.
+    """
     depressions = tuple(d for d in record.diagnoses if d.depression is not None)
     active = tuple(d for d in depressions if _establishes(d, as_of))
-    current = _current(record, depressions, active, as_of)
+    current = _with_scores(_current(record, depressions, active, as_of), active, symptoms)
     return DepressionFindings(current, _severity(active, current), active)
 
 
@@ -128,6 +132,44 @@ def _current(
         return Answer(Finding.NOT_MET, (Reason(ReasonCode.IN_REMISSION, text, _refs(remitted)),))
     text = "no active major depression is on record"
     return Answer(Finding.NOT_MET, (Reason(ReasonCode.NO_MDD, text, _refs(depressions)),))
+
+
+def _with_scores(current: Answer, active: tuple[Diagnosis, ...], symptoms: Symptoms) -> Answer:
+    """The answer of the conditions, set against the scores of the present."""
+    remission, undecided = _scores(symptoms.in_remission), _scores(symptoms.undecided)
+    if current.finding is not Finding.MET:
+        reasons = (*current.reasons, *_shown(symptoms))
+        return replace(current, reasons=reasons) if current.finding is Finding.INDETERMINATE else current
+    if undecided:
+        text = "the latest symptom scores leave open whether the depression is in remission"
+        reason = Reason(ReasonCode.SCORES_CONTRADICTORY, text, (*_refs(active), *undecided))
+        return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
+    if not remission:
+        return replace(current, reasons=(*current.reasons, *_shown(symptoms)))
+    relapse = _last_relapse(active)
+    if relapse is not None and all(s.when.latest < relapse.earliest for s in symptoms.in_remission):
+        text = "a symptom score was in remission shortly before the depression was recorded as active"
+        reason = Reason(ReasonCode.SCORES_CONTRADICTORY, text, (*_refs(active), *remission))
+        return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
+    return Answer(Finding.NOT_MET, _shown(symptoms))
+
+
+def _shown(symptoms: Symptoms) -> tuple[Reason, ...]:
+    """What the scores of the present show, as reasons."""
+    shown = (
+        (ReasonCode.SCORE_SYMPTOMATIC, "shows symptoms now", symptoms.symptomatic),
+        (ReasonCode.SCORE_IN_REMISSION, "is in the range of remission", symptoms.in_remission),
+        (ReasonCode.SCORES_CONTRADICTORY, "disagree with one another", symptoms.undecided),
+    )
+    return tuple(
+        Reason(code, f"{', '.join(map(str, scores))} {text}", _scores(scores))
+        for code, text, scores in shown
+        if scores
+    )
+
+
+def _scores(scores: tuple[Score, ...]) -> tuple[VersionedReference, ...]:
+    return tuple(ref for score in scores for ref in score.evidence)
 
 
 def _doubt(diagnosis: Diagnosis, as_of: date) -> Reason | None:

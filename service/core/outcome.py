@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from service.core.courses import Course, Episode
 from service.core.dates import days_before
@@ -17,6 +18,8 @@ from service.core.records import (
     StopReason,
     VersionedReference,
 )
+from service.core.scores import Course as Said
+from service.core.scores import Score, Trajectory, trajectory
 
 
 class OutcomeFinding(StrEnum):
@@ -46,20 +49,32 @@ class Outcome:
 
 
 def grade_outcome(
-    course: Course, others: tuple[Course, ...], episode: Episode, criteria: Criteria
+    course: Course,
+    others: tuple[Course, ...],
+    scores: tuple[Score, ...],
+    episode: Episode,
+    criteria: Criteria,
 ) -> Outcome:
     """Say what came of a course: what the record documents, else what follows from it.
 
-    A documented stop reason decides. Without one, a course that ended counts as an inferred failure
-    when another antidepressant replaced it or an augmenting agent was added, or when it ended while
-    the MDD stayed active. An ongoing course is a failure only when it was augmented. `others` are the
-    courses of every medicine that may have replaced or augmented it: a refill starts nothing new.
+    A documented stop reason decides, then the symptom scores on it. Without either, a course that ended
+    counts as an inferred failure when another antidepressant replaced it or an augmenting agent was
+    added, or when it ended while the MDD stayed active. An ongoing course is a failure only by its scores
+    or when it was augmented. `others` are the courses of every medicine that may have replaced or
+    augmented it: a refill starts nothing new.
     """
     evidence = course.evidence
+    measured = _measured(course, scores, episode, criteria)
     last = _last_exposures(course)
     documented = {_documented_outcome(e.stop_reasons, evidence) for e in last if e.stop_reasons}
     if documented:
-        return _agreed(documented, evidence)
+        return _set_against(_agreed(documented, evidence), measured)
+    return _inferred(course, others, episode, criteria) if measured is None else _outcome_of(measured)
+
+
+def _inferred(course: Course, others: tuple[Course, ...], episode: Episode, criteria: Criteria) -> Outcome:
+    """What follows for a course of which nobody wrote down what came of it."""
+    evidence = course.evidence
     change = _switch_or_augmentation(course, others, criteria)
     if change is not None:
         return Outcome(
@@ -69,7 +84,7 @@ def grade_outcome(
     if course.interval.ongoing:
         text = "still taken, and no current symptom score on record"
         return _unknown(Reason(ReasonCode.ONGOING, text, evidence))
-    if end is None or not _surely_ended(last, episode, criteria):
+    if end is None or not _surely_ended(_last_exposures(course), episode, criteria):
         return _unknown(
             Reason(ReasonCode.END_UNCERTAIN, "whether and when it ended is not certain", evidence)
         )
@@ -82,6 +97,41 @@ def grade_outcome(
             InferredFailure.ENDED_WHILE_ACTIVE,
         )
     return _unknown(Reason(ReasonCode.NO_OUTCOME, "no reason for its end is recorded", evidence))
+
+
+def _measured(
+    course: Course, scores: tuple[Score, ...], episode: Episode, criteria: Criteria
+) -> Trajectory | None:
+    """What the scores say of a course; of one still taken only while the last of them is recent."""
+    if course.interval.ongoing:
+        since = days_before(episode.as_of, criteria.score_days)
+        if not any(score.when.earliest >= since for score in scores):
+            return None
+    return trajectory(course.interval, scores, criteria)
+
+
+def _outcome_of(said: Trajectory) -> Outcome:
+    match said.course:
+        case Said.RESPONDED:
+            reason = Reason(ReasonCode.SCORE_SHOWS_RESPONSE, said.text, said.evidence)
+            return Outcome(OutcomeFinding.RESPONDED, Basis.DOCUMENTED, (reason,))
+        case Said.FAILED:
+            reason = Reason(ReasonCode.SCORE_SHOWS_FAILURE, said.text, said.evidence)
+            return Outcome(OutcomeFinding.FAILED, Basis.DOCUMENTED, (reason,))
+        case Said.PARTIAL:
+            return _unknown(Reason(ReasonCode.SCORE_SHOWS_PARTIAL_RESPONSE, said.text, said.evidence))
+        case _:
+            assert_never(said.course)
+
+
+def _set_against(documented: Outcome, said: Trajectory | None) -> Outcome:
+    """A stop reason beside scores that say the opposite says nothing; the record contradicts itself."""
+    measured = _outcome_of(said) if said is not None else documented
+    if {documented.finding, measured.finding} != {OutcomeFinding.FAILED, OutcomeFinding.RESPONDED}:
+        return documented
+    text = "the reason for stopping and the symptom scores contradict each other"
+    evidence = (*documented.reasons[0].evidence, *measured.reasons[0].evidence)
+    return _unknown(Reason(ReasonCode.SCORE_DISAGREES, text, evidence))
 
 
 def _surely_ended(last: tuple[Exposure, ...], episode: Episode, criteria: Criteria) -> bool:

@@ -325,6 +325,7 @@ class ExclusionReason(StrEnum):
     ENTERED_IN_ERROR = "entered-in-error"
     REFUTED = "refuted"
     NOT_TAKEN = "not-taken"
+    NOT_DONE = "not-done"
     INTENDED = "intended"
     STARTS_LATER = "starts-after-as-of"
     SUPERSEDED = "superseded-version"
@@ -412,6 +413,8 @@ class Record:
     doubtful_dates: tuple[DoubtfulDate, ...] = ()
     not_read: tuple[str, ...] = field(default=())
     """Kinds of resource that were not looked at, so that nothing can be said of them."""
+    refused: tuple[str, ...] = field(default=())
+    """Those of them that there may be more of: the server holds them and does not show them."""
 
 
 MEDICINE_RECORDS = frozenset(

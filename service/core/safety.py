@@ -1,6 +1,6 @@
 """Safety: what excludes a proposal, what a person must review first, and what the plan must warn of."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,7 +12,10 @@ from service.core.records import (
     Allergy,
     ClinicalStatus,
     Diagnosis,
+    Exposure,
     Identified,
+    Measure,
+    Observation,
     Record,
     Role,
     Verification,
@@ -22,6 +25,9 @@ from service.core.records import (
 PRIOR_ESKETAMINE = "prior-esketamine"
 PSYCHOSIS = "psychosis"
 UNREADABLE = "unreadable-safety-record"
+BLOOD_PRESSURE = "blood-pressure"
+PREGNANCY = "pregnancy"
+NO_ORAL_ANTIDEPRESSANT = "no-oral-antidepressant"
 
 _SAFETY_RECORDS = {"Condition", "AllergyIntolerance", "CarePlan"}
 _STRENGTH = (Effect.CAUTION, Effect.REVIEW, Effect.EXCLUDES)
@@ -39,17 +45,37 @@ class SafetyFinding:
     evidence: tuple[VersionedReference, ...]
 
 
-def assess_safety(record: Record, knowledge: Knowledge, as_of: date) -> tuple[SafetyFinding, ...]:
-    """Every safety group found, one finding each, the strongest effect first."""
+def assess_safety(
+    record: Record, exposures: tuple[Exposure, ...], knowledge: Knowledge, as_of: date
+) -> tuple[SafetyFinding, ...]:
+    """Every safety group found, one finding each, the strongest effect first.
+
+    `exposures` are those of the record with their ends settled: a medicine interacts while it is taken.
+    """
+    groups = knowledge.safety_groups
+    return merge_findings(
+        (
+            *_of_conditions_and_allergies(record, groups, as_of),
+            *_of_esketamine(record, groups),
+            *_of_medicines(exposures, groups, as_of),
+            *_of_results(record, knowledge, as_of),
+            *_of_unreadable(record, groups),
+        )
+    )
+
+
+def merge_findings(findings: Iterable[SafetyFinding]) -> tuple[SafetyFinding, ...]:
+    """One finding a group, the strongest effect first."""
     found: dict[str, SafetyFinding] = {}
-    for finding in _all_findings(record, knowledge, as_of):
+    for finding in findings:
         known = found.get(finding.id)
         found[finding.id] = finding if known is None else _merged(known, finding)
     return tuple(sorted(found.values(), key=lambda f: (-_STRENGTH.index(f.effect), f.id)))
 
 
-def _all_findings(record: Record, knowledge: Knowledge, as_of: date) -> Iterator[SafetyFinding]:
-    groups = knowledge.safety_groups
+def _of_conditions_and_allergies(
+    record: Record, groups: Mapping[str, SafetyGroup], as_of: date
+) -> Iterator[SafetyFinding]:
     for diagnosis in record.diagnoses:
         psychotic = diagnosis.depression is not None and diagnosis.depression.psychotic
         for group_id in dict.fromkeys((*diagnosis.safety, *([PSYCHOSIS] if psychotic else []))):
@@ -58,12 +84,64 @@ def _all_findings(record: Record, knowledge: Knowledge, as_of: date) -> Iterator
             yield from _of_words(groups[group_id], diagnosis)
     for allergy in record.allergies:
         yield from _of_allergy(groups[allergy.group], allergy)
+
+
+def _of_esketamine(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterator[SafetyFinding]:
+    """Any esketamine or ketamine, whether taken, ordered or only planned."""
     given = [e for e in record.exposures if e.medicine.role is Role.ESKETAMINE]
     if given:
         sure = any(e.medicine.identified is Identified.CODED for e in given)
         finding = Finding.MET if sure else Finding.INDETERMINATE
         evidence = (ref for exposure in given for ref in exposure.evidence)
         yield from _finding(groups[PRIOR_ESKETAMINE], Effect.REVIEW, finding, evidence)
+
+
+def _of_medicines(
+    exposures: tuple[Exposure, ...], groups: Mapping[str, SafetyGroup], as_of: date
+) -> Iterator[SafetyFinding]:
+    """Medicines that interact and may be taken now; one known by its words only is not certain."""
+    for exposure in exposures:
+        end = exposure.period.end
+        if end is not None and end.latest < as_of:
+            continue
+        for group_id in (*exposure.medicine.interacts, *exposure.medicine.interacts_in_words):
+            group = groups[group_id]
+            sure = group_id in exposure.medicine.interacts and exposure.period.ongoing
+            if group.effect is not None:
+                finding = Finding.MET if sure else Finding.INDETERMINATE
+                yield from _finding(group, group.effect, finding, exposure.evidence)
+
+
+def _of_results(record: Record, knowledge: Knowledge, as_of: date) -> Iterator[SafetyFinding]:
+    """A latest blood pressure that is high, and a recorded pregnancy."""
+    groups, limits = knowledge.safety_groups, knowledge.limits
+    for measure, limit in ((Measure.SYSTOLIC, limits.systolic), (Measure.DIASTOLIC, limits.diastolic)):
+        for result in _latest(record, measure, as_of):
+            if result.value is not None and result.value > limit:
+                yield from _of_result(groups[BLOOD_PRESSURE], result)
+    since = days_before(as_of, limits.pregnancy_days)
+    for result in _latest(record, Measure.PREGNANCY_STATUS, as_of):
+        recent = result.when is None or result.when.latest >= since
+        if recent and (result.value is None or result.value > 0):
+            yield from _of_result(groups[PREGNANCY], result)
+
+
+def _latest(record: Record, measure: Measure, as_of: date) -> tuple[Observation, ...]:
+    """The results that may be the last of their kind; one without a date may always be."""
+    found = [r for r in record.observations if r.measure is measure]
+    found = [r for r in found if r.when is None or r.when.earliest <= as_of]
+    dates = [r.when for r in found if r.when is not None]
+    return tuple(r for r in found if r.when is None or not any(d.earliest > r.when.latest for d in dates))
+
+
+def _of_result(group: SafetyGroup, result: Observation) -> Iterator[SafetyFinding]:
+    sure = result.settled and result.value is not None and result.when is not None
+    if group.effect is not None:
+        finding = Finding.MET if sure else Finding.INDETERMINATE
+        yield from _finding(group, group.effect, finding, result.evidence)
+
+
+def _of_unreadable(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterator[SafetyFinding]:
     unreadable = [
         u.evidence
         for u in record.unreadable
@@ -71,6 +149,16 @@ def _all_findings(record: Record, knowledge: Knowledge, as_of: date) -> Iterator
     ]
     if unreadable:
         yield from _finding(groups[UNREADABLE], Effect.REVIEW, Finding.INDETERMINATE, unreadable)
+
+
+def missing_oral_antidepressant(
+    patient: VersionedReference, knowledge: Knowledge
+) -> tuple[SafetyFinding, ...]:
+    """The caution that the protocol wants an oral antidepressant alongside and none is on record."""
+    group = knowledge.safety_groups[NO_ORAL_ANTIDEPRESSANT]
+    if group.effect is None:
+        return ()
+    return tuple(_finding(group, group.effect, Finding.INDETERMINATE, (patient,)))
 
 
 def _of_diagnosis(group: SafetyGroup, diagnosis: Diagnosis, as_of: date) -> Iterator[SafetyFinding]:

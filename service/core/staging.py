@@ -6,7 +6,7 @@ from typing import NamedTuple
 from service.core.courses import Episode
 from service.core.depression import DepressionFindings
 from service.core.knowledge import Band, Staging
-from service.core.records import Exposure, Role
+from service.core.records import Exposure, Procedure, ProcedureKind, Record, Role
 from service.core.trials import Counts, Trial
 
 _DAYS_A_MONTH = 30.4375
@@ -30,12 +30,12 @@ class StagingScores(NamedTuple):
 
 def stage(
     trials: tuple[Trial, ...],
-    exposures: tuple[Exposure, ...],
+    settled: Record,
     depression: DepressionFindings,
     episode: Episode,
     scales: Staging,
 ) -> StagingScores:
-    """Score the three scales. Procedures are not read yet, so ECT is always an open item.
+    """Score the three scales. `settled` is the record with the ends of its exposures settled.
 
     Sources: Fekadu 2018 (MSM), and the comparison of MSM and MGH-S in PMC7392234; see
     `mappings/staging.toml`.
@@ -44,12 +44,40 @@ def stage(
     possible = [trial for trial in trials if trial.counts is not Counts.NO]
     unknown = ("which trials failed",) if len(sure) < len(possible) else ()
     failures = Range(len(sure), len(possible), unknown)
-    augmented = 1 if _was_augmented(trials, exposures) else 0
+    augmented = 1 if _was_augmented(trials, settled.exposures) else 0
+    given = _Given(failures, Range(augmented, augmented), _ect(settled, episode))
     return StagingScores(
-        _msm(failures, augmented, depression, episode, scales),
-        _mgh(failures, augmented, scales),
-        _thase_rush(sure, possible, scales, unknown),
+        _msm(given, depression, episode, scales),
+        _mgh(given, scales),
+        _thase_rush(sure, possible, given, scales),
     )
+
+
+class _Given(NamedTuple):
+    """What was given: how many trials failed, and whether there was augmentation and ECT (0 or 1)."""
+
+    failures: Range
+    augmentation: Range
+    ect: Range
+
+
+def _ect(record: Record, episode: Episode) -> Range:
+    """Whether electroconvulsive therapy was given in this episode: 1, 0, or open."""
+    unknown = ("electroconvulsive therapy",)
+    courses = [p for p in record.procedures if p.kind is ProcedureKind.ECT and _may_be_in(p, episode)]
+    if any(p.done and p.period.start and p.period.start.earliest >= episode.start.latest for p in courses):
+        return Range(1, 1)
+    return Range(0, 1, unknown) if courses or "Procedure" in record.not_read else Range(0, 0)
+
+
+def _may_be_in(procedure: Procedure, episode: Episode) -> bool:
+    start, end = procedure.period.start, procedure.period.end
+    ended_before = end is not None and end.latest < episode.start.earliest
+    return not ended_before and not (start is not None and start.earliest > episode.as_of)
+
+
+def _times(value: float, given: Range) -> Range:
+    return Range(value * given.low, value * given.high, given.unknown)
 
 
 def _was_augmented(trials: tuple[Trial, ...], exposures: tuple[Exposure, ...]) -> bool:
@@ -69,9 +97,7 @@ def _was_augmented(trials: tuple[Trial, ...], exposures: tuple[Exposure, ...]) -
     return any(a[0] <= c[1] and c[0] <= a[1] for a in agents for c in courses)
 
 
-def _msm(
-    failures: Range, augmented: int, depression: DepressionFindings, episode: Episode, scales: Staging
-) -> Range:
+def _msm(given: _Given, depression: DepressionFindings, episode: Episode, scales: Staging) -> Range:
     bands = scales.msm_duration_months
     if episode.assumed:
         duration = Range(bands[0].score, bands[-1].score, ("duration of the episode",))
@@ -81,10 +107,10 @@ def _msm(
         duration = Range(_band(bands, shortest), _band(bands, longest))
     severity = _msm_severity(depression, scales)
     bands = scales.msm_failed
+    failures = given.failures
     failed = Range(_band(bands, failures.low), _band(bands, failures.high), failures.unknown)
-    agent = scales.msm_augmentation * augmented
-    ect = Range(0, scales.msm_ect, ("electroconvulsive therapy",))
-    return _total((duration, severity, failed, Range(agent, agent), ect))
+    agent = _times(scales.msm_augmentation, given.augmentation)
+    return _total((duration, severity, failed, agent, _times(scales.msm_ect, given.ect)))
 
 
 def _msm_severity(depression: DepressionFindings, scales: Staging) -> Range:
@@ -101,22 +127,21 @@ def _msm_severity(depression: DepressionFindings, scales: Staging) -> Range:
     return Range(min(scores), max(scores), ("severity",))
 
 
-def _mgh(failures: Range, augmented: int, scales: Staging) -> Range:
-    point = scales.mgh_per_failure
-    failed = Range(failures.low * point, failures.high * point, failures.unknown)
-    unknown = ("optimisation",) if failures.high else ()
-    optimised = Range(0, failures.high * scales.mgh_optimisation, unknown)
-    agent = scales.mgh_augmentation * augmented
-    ect = Range(0, scales.mgh_ect, ("electroconvulsive therapy",))
-    return _total((failed, optimised, Range(agent, agent), ect))
+def _mgh(given: _Given, scales: Staging) -> Range:
+    failed = _times(scales.mgh_per_failure, given.failures)
+    unknown = ("optimisation",) if given.failures.high else ()
+    optimised = Range(0, given.failures.high * scales.mgh_optimisation, unknown)
+    agent = _times(scales.mgh_augmentation, given.augmentation)
+    return _total((failed, optimised, agent, _times(scales.mgh_ect, given.ect)))
 
 
-def _thase_rush(sure: list[Trial], possible: list[Trial], scales: Staging, unknown: tuple[str, ...]) -> Range:
-    """Stage 0 to V; each stage needs the one before it."""
+def _thase_rush(sure: list[Trial], possible: list[Trial], given: _Given, scales: Staging) -> Range:
+    """Stage 0 to V; each stage needs the one before it. V asks for bilateral ECT: the side is not read."""
+    unknown = given.failures.unknown
     low = _thase_rush_stage(_classes(sure), scales)
     high = _thase_rush_stage(_classes(possible), scales)
-    if high == scales.thase_rush_ect - 1:
-        return Range(low, scales.thase_rush_ect, (*unknown, "electroconvulsive therapy"))
+    if high == scales.thase_rush_ect - 1 and given.ect.high:
+        return Range(low, scales.thase_rush_ect, (*unknown, "bilateral electroconvulsive therapy"))
     return Range(low, high, unknown)
 
 

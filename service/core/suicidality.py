@@ -6,9 +6,10 @@ from typing import NamedTuple
 from service.core.dates import days_before
 from service.core.depression import is_ended
 from service.core.findings import Answer, Finding, Reason, ReasonCode
-from service.core.knowledge import Criteria
+from service.core.knowledge import Criteria, Knowledge
 from service.core.records import (
     Diagnosis,
+    Observation,
     Record,
     SuicidalityKind,
     Verification,
@@ -18,6 +19,7 @@ from service.core.records import (
 SUICIDALITY = "suicidality"
 SUICIDALITY_HISTORY = "suicidality-history"
 
+_TELLING_RECORDS = frozenset({"Condition", "Observation"})
 _NEEDED = "whether suicidal ideation or behaviour is present now"
 
 
@@ -29,26 +31,73 @@ class Alert(NamedTuple):
     evidence: tuple[VersionedReference, ...]
 
 
-def assess_suicidality(record: Record, criteria: Criteria, as_of: date) -> Answer:
-    """Whether suicidal ideation or behaviour is current.
+class _Graded(NamedTuple):
+    """What one condition or result says of current suicidality."""
+
+    finding: Finding
+    reason: Reason
+    evidence: tuple[VersionedReference, ...]
+
+
+def assess_suicidality(record: Record, knowledge: Knowledge, as_of: date) -> Answer:
+    """Whether suicidal ideation or behaviour is current, by conditions and by instruments.
 
     Recorded or begun within the criteria set's window: met. Older, undated, passive or unconfirmed
-    but not over: indeterminate. A history or a sequela is never current.
+    but not over: indeterminate. A history or a sequela is never current, nor is a dated result of an
+    instrument after the window.
     """
-    graded = [(d, _grade(d, criteria, as_of)) for d in record.diagnoses if d.suicidality is not None]
-    current = [reason for _, (finding, reason) in graded if finding is Finding.MET]
-    open_ = [reason for _, (finding, reason) in graded if finding is Finding.INDETERMINATE]
+    criteria = knowledge.criteria
+    graded = [_grade(d, criteria, as_of) for d in record.diagnoses if d.suicidality is not None]
+    graded += [_grade_result(r, k, criteria, as_of) for r, k in positive_results(record, knowledge, as_of)]
+    current = [reason for finding, reason, _ in graded if finding is Finding.MET]
+    open_ = [reason for finding, reason, _ in graded if finding is Finding.INDETERMINATE]
     unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type == "Condition")
     if current:
         return Answer(Finding.MET, tuple(current))
     if unreadable:
         text = "a condition on record could not be read"
         open_.append(Reason(ReasonCode.UNREADABLE_CONDITIONS, text, unreadable))
+    hidden = [kind for kind in record.refused if kind in _TELLING_RECORDS]
+    if hidden:
+        text = f"the server does not show records that may tell of it ({', '.join(hidden)})"
+        open_.append(Reason(ReasonCode.HIDDEN_CONDITIONS, text))
     if open_:
         return Answer(Finding.INDETERMINATE, tuple(open_), (_NEEDED,))
-    evidence = tuple(ref for d, _ in graded for ref in d.evidence)
+    evidence = tuple(ref for _, _, refs in graded for ref in refs)
     text = "no current suicidality is recorded; that is not an assessment of the risk"
     return Answer(Finding.NOT_MET, (Reason(ReasonCode.NO_SUICIDALITY, text, evidence),))
+
+
+def positive_results(
+    record: Record, knowledge: Knowledge, as_of: date
+) -> tuple[tuple[Observation, SuicidalityKind], ...]:
+    """Results of instruments that say yes, or that cannot be told, with what they say of suicidality."""
+    return tuple(
+        (result, kind)
+        for result in record.observations
+        if (kind := knowledge.suicidality_results.get(result.measure)) is not None
+        and (result.value is None or result.value > 0)
+        and (result.when is None or result.when.earliest <= as_of)
+    )
+
+
+def _grade_result(result: Observation, kind: SuicidalityKind, criteria: Criteria, as_of: date) -> _Graded:
+    """What a positive result says: only ideation with intent, told for certain and recently, is current."""
+    evidence = result.evidence
+    what = result.measure.value.upper()
+    since = days_before(as_of, criteria.suicidality_days)
+    if kind is SuicidalityKind.HISTORY or (result.when is not None and result.when.latest < since):
+        text = f"{what} speaks of a time before the last {criteria.suicidality_days} days"
+        return _Graded(Finding.NOT_MET, Reason(ReasonCode.NO_SUICIDALITY, text, evidence), evidence)
+    if result.value is None or not result.settled or result.when is None or result.when.earliest < since:
+        text = f"{what} is on record, but not its final result of the last {criteria.suicidality_days} days"
+        reason = Reason(ReasonCode.SUICIDALITY_NOT_CURRENT, text, evidence)
+        return _Graded(Finding.INDETERMINATE, reason, evidence)
+    if kind in {SuicidalityKind.IDEATION, SuicidalityKind.BEHAVIOUR}:
+        text = f"{what} was positive within the last {criteria.suicidality_days} days"
+        return _Graded(Finding.MET, Reason(ReasonCode.CURRENT_SUICIDALITY, text, evidence), evidence)
+    text = f"{what} was positive, which does not show intent or recent behaviour"
+    return _Graded(Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_PASSIVE, text, evidence), evidence)
 
 
 _NEVER_CERTAIN = {
@@ -60,7 +109,12 @@ _NEVER_CERTAIN = {
 }
 
 
-def _grade(diagnosis: Diagnosis, criteria: Criteria, as_of: date) -> tuple[Finding, Reason]:
+def _grade(diagnosis: Diagnosis, criteria: Criteria, as_of: date) -> _Graded:
+    finding, reason = _of_condition(diagnosis, criteria, as_of)
+    return _Graded(finding, reason, diagnosis.evidence)
+
+
+def _of_condition(diagnosis: Diagnosis, criteria: Criteria, as_of: date) -> tuple[Finding, Reason]:
     evidence = diagnosis.evidence
     kind = diagnosis.suicidality
     if kind in {SuicidalityKind.HISTORY, SuicidalityKind.NON_SUICIDAL}:
@@ -88,7 +142,9 @@ def _is_sure(diagnosis: Diagnosis, as_of: date) -> bool:
     return is_ended(diagnosis, as_of) is Finding.NOT_MET
 
 
-def suicidality_alerts(record: Record, current: Answer) -> tuple[Alert, ...]:
+def suicidality_alerts(
+    record: Record, current: Answer, knowledge: Knowledge, as_of: date
+) -> tuple[Alert, ...]:
     """Alerts for every trace of suicidality, independent of the decision."""
     alerts = []
     present = {
@@ -102,12 +158,9 @@ def suicidality_alerts(record: Record, current: Answer) -> tuple[Alert, ...]:
             "Suicidality on record: assess the risk now, in person. A draft plan is no substitute for that."
         )
         alerts.append(Alert(SUICIDALITY, text, tuple(sorted(present, key=str))))
-    past = {
-        ref
-        for d in record.diagnoses
-        if d.suicidality is not None and not present.intersection(d.evidence)
-        for ref in d.evidence
-    }
+    told = [d.evidence for d in record.diagnoses if d.suicidality is not None]
+    told += [result.evidence for result, _ in positive_results(record, knowledge, as_of)]
+    past = {ref for evidence in told if not present.intersection(evidence) for ref in evidence}
     if past:
         text = "Earlier suicidality or self-harm on record: take it into account when assessing the risk."
         alerts.append(Alert(SUICIDALITY_HISTORY, text, tuple(sorted(past, key=str))))

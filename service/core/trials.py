@@ -29,6 +29,7 @@ from service.core.records import (
     VersionedReference,
     reference_order,
 )
+from service.core.scores import Score
 
 
 class Counts(StrEnum):
@@ -94,7 +95,9 @@ class Trial:
         return (min(lows), max(highs)) if lows and highs else None
 
 
-def find_trials(exposures: tuple[Exposure, ...], episode: Episode, knowledge: Knowledge) -> tuple[Trial, ...]:
+def find_trials(
+    exposures: tuple[Exposure, ...], scores: tuple[Score, ...], episode: Episode, knowledge: Knowledge
+) -> tuple[Trial, ...]:
     """Every trial on the record, by start. `exposures` are distinct and have settled intervals."""
     groups: dict[tuple[str, str], list[Exposure]] = {}
     for exposure in exposures:
@@ -102,9 +105,8 @@ def find_trials(exposures: tuple[Exposure, ...], episode: Episode, knowledge: Kn
             groups.setdefault(trial_key(exposure), []).append(exposure)
     courses = [_courses(tuple(group), episode, knowledge) for _, group in sorted(groups.items())]
     others = tuple(c for some in courses if _is_known(some[0].exposures[0]) for c in some)
-    trials = [
-        _trial(some, others, episode, knowledge) for some in courses if _may_be_trial(some[0].exposures[0])
-    ]
+    tried = [some for some in courses if _may_be_trial(some[0].exposures[0])]
+    trials = [_trial(some, others, scores, episode, knowledge) for some in tried]
     return tuple(sorted(trials, key=_trial_order))
 
 
@@ -135,13 +137,17 @@ def _trial_order(trial: Trial) -> tuple[date, date, str, tuple[tuple[str, str, s
 def _trial(
     courses: tuple[Course, ...],
     others: tuple[Course, ...],
+    scores: tuple[Score, ...],
     episode: Episode,
     knowledge: Knowledge,
 ) -> Trial:
     criteria = knowledge.criteria
     medicine = courses[0].exposures[0].medicine
     ingredient = knowledge.ingredient(medicine.ingredient)
-    judged = [_judge(course, ingredient, others, episode, criteria) for course in courses]
+    judged = []
+    for course in courses:
+        outcome = grade_outcome(course, others, scores, episode, criteria)
+        judged.append(_judge(course, ingredient, outcome, criteria))
     best = _telling(judged)
     evidence = sorted({ref for c in courses for e in c.exposures for ref in e.evidence}, key=str)
     return Trial(
@@ -169,15 +175,8 @@ class _Judged(NamedTuple):
     needed: tuple[str, ...]
 
 
-def _judge(
-    course: Course,
-    ingredient: Ingredient | None,
-    others: tuple[Course, ...],
-    episode: Episode,
-    criteria: Criteria,
-) -> _Judged:
+def _judge(course: Course, ingredient: Ingredient | None, outcome: Outcome, criteria: Criteria) -> _Judged:
     adequate = judge_adequacy(course, ingredient, criteria)
-    outcome = grade_outcome(course, others, episode, criteria)
     return _Judged(course, adequate, outcome, *_count(course, adequate, outcome, criteria))
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from service.core.knowledge import Knowledge
 from service.core.records import MEDICINE_RECORDS, VersionedReference
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
@@ -25,6 +26,9 @@ from service.fhir.views import (
 )
 
 _PAGE_SIZE = "200"
+EVERYTHING = tuple(kind for kind in READ_TYPES if kind != "Observation")
+"""Kinds asked for by `$everything`, which cannot choose observations by their code."""
+_OBSERVATION = "Observation"
 _SEARCHED = tuple(kind for kind in READ_TYPES if kind not in {"Patient", "Medication"})
 
 
@@ -40,18 +44,35 @@ class _MedicineLink(View):
 _LINK = msgspec.json.Decoder(_MedicineLink)
 
 
-async def gather(client: FhirClient, patient_id: str) -> Gathered:
-    """Everything that is read of one patient, complete, or a `ServerError`."""
+async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> Gathered:
+    """Everything that is read of one patient, complete, or a `ServerError`.
+
+    Observations are asked for by the codes that `knowledge` lists: a patient may have tens of thousands.
+    A kind of resource that the server does not offer, or refuses to show (403), is noted as not read.
+    """
     capability = await client.capability()
     offered = {resource.type: resource for rest in capability.rest for resource in rest.resource}
     everything = _offers_everything(offered.get("Patient"))
-    if everything:
-        sources = await _everything(client, patient_id)
-    else:
-        sources = await _by_searches(client, patient_id, offered)
+    kinds = (_OBSERVATION,) if everything else _SEARCHED
+    searches = {
+        kind: _search_of(kind, offered[kind], patient_id, knowledge) for kind in kinds if kind in offered
+    }
+    first = _everything(client, patient_id) if everything else _patient(client, patient_id)
+    found = await _side_by_side(
+        first, *(_unless_forbidden(client, kind, params) for kind, params in searches.items())
+    )
+    refused = [kind for kind, sources in zip(searches, found[1:], strict=True) if sources is None]
+    sources = [source for some in found if some is not None for source in some]
     sources += await _missing_medications(client, sources)
-    not_read = tuple(kind for kind in _SEARCHED if kind not in offered)
-    return Gathered(tuple(sources), patient_id, client.base, compartment=everything, not_read=not_read)
+    not_offered = [kind for kind in _SEARCHED if kind not in offered]
+    return Gathered(
+        tuple(sources),
+        patient_id,
+        client.base,
+        compartment=everything,
+        not_read=tuple(sorted({*not_offered, *refused})),
+        refused=tuple(refused),
+    )
 
 
 def _offers_everything(patient: ResourceCapability | None) -> bool:
@@ -60,22 +81,20 @@ def _offers_everything(patient: ResourceCapability | None) -> bool:
 
 async def _everything(client: FhirClient, patient_id: str) -> list[Source]:
     path = f"Patient/{patient_id}/$everything"
-    sources = await _all_pages(client, path, {"_type": ",".join(READ_TYPES), "_count": _PAGE_SIZE})
+    sources = await _all_pages(client, path, {"_type": ",".join(EVERYTHING), "_count": _PAGE_SIZE})
     if not any(s.head.resource_type == "Patient" and s.head.id == patient_id for s in sources):
         raise ServerRefused(f"GET {path}: the answer has no such Patient", HTTPStatus.NOT_FOUND)
     return sources
 
 
-async def _by_searches(
-    client: FhirClient, patient_id: str, offered: dict[str | None, ResourceCapability]
-) -> list[Source]:
-    searches = [
-        _all_pages(client, kind, _search_of(kind, offered[kind], patient_id))
-        for kind in _SEARCHED
-        if kind in offered
-    ]
-    found = await _side_by_side(_patient(client, patient_id), *searches)
-    return [source for sources in found for source in sources]
+async def _unless_forbidden(client: FhirClient, kind: str, params: dict[str, str]) -> list[Source] | None:
+    """The resources of one kind; `None` where the server does not show them to us."""
+    try:
+        return await _all_pages(client, kind, params)
+    except ServerRefused as refused:
+        if refused.status != HTTPStatus.FORBIDDEN:
+            raise
+        return None
 
 
 async def _patient(client: FhirClient, patient_id: str) -> list[Source]:
@@ -93,12 +112,24 @@ async def _side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
     return [task.result() for task in started]
 
 
-def _search_of(kind: str, offered: ResourceCapability, patient_id: str) -> dict[str, str]:
+def _search_of(
+    kind: str, offered: ResourceCapability, patient_id: str, knowledge: Knowledge
+) -> dict[str, str]:
     params = {"patient": patient_id, "_count": _PAGE_SIZE}
     medication = f"{kind}:medication"
     if medication in offered.search_include:
         params["_include"] = medication
+    if kind == _OBSERVATION:
+        params["code"] = ",".join(observation_codes(knowledge))
     return params
+
+
+def observation_codes(knowledge: Knowledge) -> list[str]:
+    """The observations to ask for, each as `system|code`."""
+    uris: dict[str, str] = {}
+    for uri, system in knowledge.systems.items():
+        uris.setdefault(system, uri)
+    return sorted(f"{uris[system]}|{code}" for system, code in knowledge.observations.exact)
 
 
 async def _all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:

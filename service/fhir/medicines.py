@@ -202,6 +202,18 @@ class MedicineReader:
         )
         self._administrations.append(Administration(exposure, moment))
 
+    def take_visit(self, source: Source, concept: Concept) -> None:
+        """A Procedure by which a medicine is given, such as a billed visit, is an exposure to it."""
+        given = Exposure(
+            identify_medicine(concept, self._knowledge),
+            Interval(),
+            ExposureStatus.ENDED,
+            Dose(DoseBasis.NOT_DOCUMENTED),
+            (source.reference,),
+            grade=Grade.ADMINISTERED,
+        )
+        self._exposures.append(given)
+
     # what they share -----------------------------------------------------------------------------
 
     def _status(

@@ -13,6 +13,7 @@ import msgspec
 
 from service.core.dates import PartialDate, years_after
 from service.core.knowledge import Knowledge
+from service.core.medicines import identify_medicine
 from service.core.records import (
     Allergy,
     ClinicalStatus,
@@ -22,9 +23,12 @@ from service.core.records import (
     Diagnosis,
     Excluded,
     ExclusionReason,
+    Observation,
     Person,
     PlanOfRecord,
+    Procedure,
     Record,
+    Role,
     SuicidalityKind,
     Unreadable,
     Verification,
@@ -33,6 +37,15 @@ from service.errors import NotAssessable, NotFhir
 from service.fhir.elements import Elements, UnreadableElement, decode, status_code
 from service.fhir.medicines import MedicineReader
 from service.fhir.plans import deleted_plan, read_plan
+from service.fhir.results import (
+    WITHDRAWN,
+    bears_on_assessment,
+    decode_observation,
+    decode_procedure,
+    procedure_kind,
+    read_observation,
+    read_procedure,
+)
 from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
 from service.fhir.views import (
     AllergyView,
@@ -55,12 +68,11 @@ READ_TYPES = (
     "MedicationAdministration",
     "Medication",
     "AllergyIntolerance",
+    "Observation",
+    "Procedure",
     "CarePlan",
 )
 """Kinds of resource that are read; every other kind is left alone."""
-
-NOT_YET_READ = ("Observation", "Procedure")
-"""Kinds that would bear on the decision but are not read by this version: never silently "none"."""
 
 _PATIENT = msgspec.json.Decoder(PatientView)
 _CONDITION = msgspec.json.Decoder(ConditionView)
@@ -110,6 +122,8 @@ class _Reader:
         self.medicines = MedicineReader(gathered, self.elements, self._belongs)
         self.diagnoses: list[Diagnosis] = []
         self.allergies: list[Allergy] = []
+        self.observations: list[Observation] = []
+        self.procedures: list[Procedure] = []
         self.plans: list[PlanOfRecord] = []
         self.excluded: list[Excluded] = []
         self.unreadable: list[Unreadable] = []
@@ -121,6 +135,8 @@ class _Reader:
             "MedicationDispense": self.medicines.take_dispense,
             "MedicationAdministration": self.medicines.take_administration,
             "AllergyIntolerance": self._take_allergy,
+            "Observation": self._take_observation,
+            "Procedure": self._take_procedure,
             "CarePlan": self._take_plan,
         }
         try:
@@ -137,11 +153,14 @@ class _Reader:
             exposures=self.medicines.exposures,
             diagnoses=tuple(self.diagnoses),
             allergies=tuple(self.allergies),
+            observations=tuple(self.observations),
+            procedures=tuple(self.procedures),
             plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
             excluded=(*self.excluded, *self.medicines.excluded),
             unreadable=(*self.unreadable, *self.medicines.unreadable),
             doubtful_dates=tuple(self.elements.doubtful),
-            not_read=tuple(sorted({*NOT_YET_READ, *self.gathered.not_read})),
+            not_read=tuple(sorted(self.gathered.not_read)),
+            refused=tuple(sorted(self.gathered.refused)),
         )
 
     def take(self, source: Source) -> None:
@@ -294,6 +313,38 @@ class _Reader:
                     evidence=(source.reference,),
                 )
             )
+
+    def _take_observation(self, source: Source) -> None:
+        view = decode_observation(source)
+        bears = bears_on_assessment(view, self.elements)
+        if not bears and not view.subject.reference:
+            return
+        ours = self._belongs(source, view.subject, "subject")
+        if ours and bears and not self._is_withdrawn(source, view.status):
+            self.observations.extend(read_observation(source, view, self.elements))
+
+    def _take_procedure(self, source: Source) -> None:
+        view = decode_procedure(source)
+        if not self._belongs(source, view.subject, "subject"):
+            return
+        concept = self.elements.concept(view.code)
+        gives_esketamine = identify_medicine(concept, self.knowledge).role is Role.ESKETAMINE
+        kind = procedure_kind(concept, self.elements)
+        if (kind is None and not gives_esketamine) or self._is_withdrawn(source, view.status):
+            return
+        if kind is not None:
+            self.procedures.append(read_procedure(source, view, kind, self.elements))
+        if gives_esketamine:
+            self.medicines.take_visit(source, concept)
+
+    def _is_withdrawn(self, source: Source, status: str | None) -> bool:
+        """Whether a resource says that it is not so, or did not take place, which is noted."""
+        if status not in WITHDRAWN:
+            return False
+        error = status == "entered-in-error"
+        reason = ExclusionReason.ENTERED_IN_ERROR if error else ExclusionReason.NOT_DONE
+        self.excluded.append(Excluded(source.reference, reason))
+        return True
 
     def _take_plan(self, source: Source) -> None:
         view: CarePlanView = decode(source, _PLAN)

@@ -59,6 +59,8 @@ class Gathered:
     base: str | None = None
     compartment: bool = False
     not_read: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    """Those of the kinds not read that the server holds and does not show."""
     deleted_plans: tuple[str, ...] = ()
     """Ids of care plans of ours that the server says were deleted."""
 

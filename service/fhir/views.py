@@ -203,6 +203,35 @@ class ConditionView(View):
     recorded_date: str | None = None
 
 
+class ResultView(View):
+    """The value of an Observation, or of one of its components."""
+
+    code: ConceptView | None = None
+    value_quantity: QuantityView | None = None
+    value_integer: int | None = None
+    value_boolean: bool | None = None
+    value_string: str | None = None
+    value_codeable_concept: ConceptView | None = None
+    data_absent_reason: ConceptView | None = None
+
+
+class ObservationView(ResultView):
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    status: str | None = None
+    effective_date_time: str | None = None
+    effective_instant: str | None = None
+    effective_period: PeriodView | None = None
+    component: list[ResultView] = []
+
+
+class ProcedureView(View):
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    status: str | None = None
+    code: ConceptView | None = None
+    performed_date_time: str | None = None
+    performed_period: PeriodView | None = None
+
+
 class AllergyView(View):
     patient: ReferenceView
     clinical_status: ConceptView | None = None

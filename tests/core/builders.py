@@ -29,8 +29,12 @@ from service.core.records import (
     Exposure,
     ExposureStatus,
     Identified,
+    Measure,
     Medicine,
+    Observation,
     Person,
+    Procedure,
+    ProcedureKind,
     Record,
     Role,
     Severity,
@@ -40,6 +44,7 @@ from service.core.records import (
     VersionedReference,
 )
 from service.core.schedule import Calendar
+from service.core.scores import read_scores
 from service.core.trials import Trial, find_trials
 from service.knowledge import load_knowledge, mappings_directory
 
@@ -138,16 +143,27 @@ def episode(start: str = "2024-01-01", *, active: Finding = Finding.MET, assumed
 
 
 def trials(
-    *exposures: Exposure, criteria: Criteria = SEED, during: Episode | None = None
+    *exposures: Exposure,
+    criteria: Criteria = SEED,
+    during: Episode | None = None,
+    results: tuple[Observation, ...] = (),
 ) -> tuple[Trial, ...]:
     """The trials that the exposures amount to."""
-    return find_trials(settled(*exposures, criteria=criteria), during or episode(), with_criteria(criteria))
+    knowledge = with_criteria(criteria)
+    scores = read_scores(record(*results), knowledge, AS_OF)
+    taken = settled(*exposures, criteria=criteria)
+    return find_trials(taken, scores, during or episode(), knowledge)
 
 
-def trial(*exposures: Exposure, criteria: Criteria = SEED, during: Episode | None = None) -> Trial:
+def trial(
+    *exposures: Exposure,
+    criteria: Criteria = SEED,
+    during: Episode | None = None,
+    results: tuple[Observation, ...] = (),
+) -> Trial:
     """The trial of the first exposure's medicine."""
     wanted = exposures[0].medicine
-    found = trials(*exposures, criteria=criteria, during=during)
+    found = trials(*exposures, criteria=criteria, during=during, results=results)
     return next(t for t in found if t.name in {wanted.ingredient, wanted.label})
 
 
@@ -225,7 +241,27 @@ TWO_FAILURES = (
 )
 
 
-def record(*entries: Exposure | Diagnosis | Allergy | Unreadable, **changes: Any) -> Record:
+Entry = Exposure | Diagnosis | Allergy | Unreadable | Observation | Procedure
+
+
+def result(
+    measure: Measure, value: float | None, when: str | None = "2026-11-10", **changes: Any
+) -> Observation:
+    """A final result of an instrument or a measurement."""
+    identity = changes.pop("id", f"{measure.value}-{when}")
+    return Observation(measure, value, day(when), True, (ref(identity, "Observation"),))._replace(**changes)
+
+
+def procedure(
+    kind: ProcedureKind = ProcedureKind.ECT, start: str | None = "2026-03-01", **changes: Any
+) -> Procedure:
+    """A procedure that took place."""
+    when = day(start)
+    built = Procedure(kind, Interval(when, when), True, (ref(changes.pop("id", kind.value), "Procedure"),))
+    return built._replace(**changes)
+
+
+def record(*entries: Entry, **changes: Any) -> Record:
     """A record of one patient with these entries."""
     return replace(
         Record(
@@ -234,17 +270,19 @@ def record(*entries: Exposure | Diagnosis | Allergy | Unreadable, **changes: Any
             diagnoses=tuple(e for e in entries if isinstance(e, Diagnosis)),
             allergies=tuple(e for e in entries if isinstance(e, Allergy)),
             unreadable=tuple(e for e in entries if isinstance(e, Unreadable)),
+            observations=tuple(e for e in entries if isinstance(e, Observation)),
+            procedures=tuple(e for e in entries if isinstance(e, Procedure)),
         ),
         **changes,
     )
 
 
-def resistant(*more: Exposure | Diagnosis | Allergy | Unreadable, **changes: Any) -> Record:
+def resistant(*more: Entry, **changes: Any) -> Record:
     """A record that meets treatment resistance, with more entries."""
     return record(depression(), *TWO_FAILURES, *more, **changes)
 
 
-def acute(*more: Exposure | Diagnosis | Allergy | Unreadable, **changes: Any) -> Record:
+def acute(*more: Entry, **changes: Any) -> Record:
     """A record that meets acute suicidality alone, with more entries."""
     return record(depression(), suicidality(), exposure(start="2026-11-01"), *more, **changes)
 

@@ -15,6 +15,7 @@ from service.core.records import (
     Severity,
     Verification,
 )
+from service.core.scores import Symptoms
 from tests.core.builders import (
     AS_OF,
     SEED,
@@ -36,8 +37,11 @@ CONFIRMED, UNPROVEN = Verification.CONFIRMED, Verification.UNPROVEN
 MET, NOT_MET, OPEN = Finding.MET, Finding.NOT_MET, Finding.INDETERMINATE
 
 
+NO_SCORES = Symptoms()
+
+
 def current(*entries: Diagnosis, of: Record | None = None) -> tuple[str, list[str]]:
-    answer = assess_depression(of or record(*entries), AS_OF).current
+    answer = assess_depression(of or record(*entries), NO_SCORES, AS_OF).current
     assert bool(answer.needed) == (answer.finding is OPEN)
     return (answer.finding.value, codes(answer.reasons))
 
@@ -283,7 +287,7 @@ MILD, MODERATE, SEVERE = Severity.MILD, Severity.MODERATE, Severity.SEVERE
     ],
 )
 def test_severity(entries: list[Diagnosis], expected: tuple[str, str]) -> None:
-    answer = assess_depression(record(*entries), AS_OF).moderate_or_severe
+    answer = assess_depression(record(*entries), NO_SCORES, AS_OF).moderate_or_severe
     assert (answer.finding.value, answer.reasons[0].code.value) == expected
     assert bool(answer.needed) == (answer.finding is OPEN)
 
@@ -292,7 +296,7 @@ def test_severity(entries: list[Diagnosis], expected: tuple[str, str]) -> None:
 
 
 def starts(*entries: Diagnosis, as_of: date = AS_OF) -> tuple[PartialDate, bool]:
-    found, warnings = find_episode(assess_depression(record(*entries), as_of), SEED, as_of)
+    found, warnings = find_episode(assess_depression(record(*entries), NO_SCORES, as_of), SEED, as_of)
     assert bool(warnings) == found.assumed
     return (found.start, found.assumed)
 
@@ -356,7 +360,9 @@ def test_the_look_back_of_a_leap_day() -> None:
 
 
 def test_the_warning_names_the_depression_without_an_onset() -> None:
-    found, (warning,) = find_episode(assess_depression(record(depression(onset=None)), AS_OF), SEED, AS_OF)
+    found, (warning,) = find_episode(
+        assess_depression(record(depression(onset=None)), NO_SCORES, AS_OF), SEED, AS_OF
+    )
     assert warning.evidence == (ref("depression", "Condition"),)
     assert "5 years" in warning.text
     assert found.active is MET

@@ -28,6 +28,7 @@ from tests.core.builders import (
     medicine,
     record,
     safety_condition,
+    settled,
     unreadable,
 )
 
@@ -38,8 +39,12 @@ EFFECTIVE = tuple(group for group in US.safety_groups.values() if group.effect i
 """The groups that have an effect in the US; the label there says nothing of some that the SmPC names."""
 
 
+def safety_of(of: Record, knowledge: Knowledge = US) -> tuple[SafetyFinding, ...]:
+    return assess_safety(of, settled(*of.exposures), knowledge, AS_OF)
+
+
 def found(of: Record, knowledge: Knowledge = US) -> list[tuple[str, str, str]]:
-    return [(f.id, f.effect.value, f.finding.value) for f in assess_safety(of, knowledge, AS_OF)]
+    return [(f.id, f.effect.value, f.finding.value) for f in safety_of(of, knowledge)]
 
 
 def one(given: Diagnosis | Allergy, knowledge: Knowledge = US) -> tuple[str, str] | None:
@@ -180,7 +185,7 @@ def test_effects_differ_by_region(group: str, us: tuple[str, str], eu: tuple[str
 
 def test_the_label_section_is_that_of_the_region() -> None:
     of = record(safety_condition("aneurysm"))
-    assert [assess_safety(of, k, AS_OF)[0].section for k in (US, EU)] == ["4", "4.3"]
+    assert [safety_of(of, k)[0].section for k in (US, EU)] == ["4", "4.3"]
 
 
 def test_a_group_without_effect_in_a_region_raises_nothing() -> None:
@@ -258,7 +263,7 @@ def test_esketamine_by_words_or_in_conflict_is_reviewed(
 
 
 def test_ketamine_counts_as_esketamine() -> None:
-    findings = assess_safety(record(exposure("ketamine"), exposure("esketamine")), US, AS_OF)
+    findings = safety_of(record(exposure("ketamine"), exposure("esketamine")))
     assert [(f.id, len(f.evidence)) for f in findings] == [("prior-esketamine", 2)]
 
 
@@ -276,7 +281,7 @@ def test_an_unreadable_medicine_is_no_safety_finding(kind: str) -> None:
 
 
 def merged(*entries: Diagnosis) -> SafetyFinding:
-    (finding,) = assess_safety(record(*entries), US, AS_OF)
+    (finding,) = safety_of(record(*entries))
     return finding
 
 

@@ -1,11 +1,14 @@
 """Published staging scales, as ranges where the record leaves an item open."""
 
+from dataclasses import replace
+
 import pytest
 
 from service.core.courses import Episode
 from service.core.depression import assess_depression
 from service.core.findings import Finding
-from service.core.records import Diagnosis, Exposure, Severity, StopReason
+from service.core.records import Diagnosis, Exposure, Procedure, Severity, StopReason
+from service.core.scores import Symptoms
 from service.core.staging import Range, StagingScores, stage
 from tests.core.builders import AS_OF, US, depression, episode, exposure, record, settled, trials, unnamed
 
@@ -17,10 +20,17 @@ def failed(name: str, start: str = "2025-01-01", end: str = "2025-03-31") -> Exp
     return exposure(name, start=start, end=end, mg=DOSES.get(name, 200), stop_reasons=FAILED)
 
 
-def staged(*exposures: Exposure, during: Episode | None = None, of: Diagnosis | None = None) -> StagingScores:
+def staged(
+    *exposures: Exposure,
+    during: Episode | None = None,
+    of: Diagnosis | None = None,
+    procedures: tuple[Procedure, ...] = (),
+    not_read: tuple[str, ...] = ("Procedure",),
+) -> StagingScores:
     during = during or episode("2025-01-01")
-    found = assess_depression(record(of or depression()), AS_OF)
-    return stage(trials(*exposures, during=during), settled(*exposures), found, during, US.staging)
+    found = assess_depression(record(of or depression()), Symptoms(), AS_OF)
+    given = replace(record(*procedures, not_read=not_read), exposures=settled(*exposures))
+    return stage(trials(*exposures, during=during), given, found, during, US.staging)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +44,7 @@ def staged(*exposures: Exposure, during: Episode | None = None, of: Diagnosis | 
     ],
 )
 def test_maudsley_counts_failures(exposures: list[Exposure], msm: tuple[float, float]) -> None:
-    """23 months (2), moderate (3), failures in bands; electroconvulsive therapy is always open."""
+    """23 months (2), moderate (3), failures in bands; electroconvulsive therapy is open."""
     assert staged(*exposures).msm == Range(*msm, ("electroconvulsive therapy",))
 
 

@@ -8,7 +8,7 @@ from service.core.dates import PartialDate
 from service.core.findings import Answer
 from service.core.records import ClinicalStatus, Diagnosis, Record, SuicidalityKind, Verification
 from service.core.suicidality import Alert, assess_suicidality, suicidality_alerts
-from tests.core.builders import AS_OF, SEED, codes, condition, day, record, suicidality, unreadable
+from tests.core.builders import AS_OF, US, codes, condition, day, record, suicidality, unreadable
 
 IDEATION, BEHAVIOUR = SuicidalityKind.IDEATION, SuicidalityKind.BEHAVIOUR
 PASSIVE, HISTORY = SuicidalityKind.PASSIVE, SuicidalityKind.HISTORY
@@ -17,7 +17,7 @@ ENDED = ClinicalStatus.ENDED
 
 
 def answer(of: Record) -> Answer:
-    return assess_suicidality(of, SEED, AS_OF)
+    return assess_suicidality(of, US, AS_OF)
 
 
 def said(*entries: Diagnosis) -> tuple[str, list[str]]:
@@ -116,7 +116,7 @@ def test_records(of: Record, expected: tuple[str, list[str]]) -> None:
 
 
 def alerts(of: Record) -> tuple[Alert, ...]:
-    return suicidality_alerts(of, answer(of))
+    return suicidality_alerts(of, answer(of), US, AS_OF)
 
 
 @pytest.mark.parametrize(

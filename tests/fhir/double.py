@@ -77,6 +77,11 @@ class FhirDouble:
             return fhir_response(_capability())
         if path.endswith("/$everything"):
             return self._everything(path.split("/")[1])
+        if path == "Observation":
+            return fhir_response(a_bundle(self.of_type("Observation"), kind="searchset"))
+        return self._stored(path)
+
+    def _stored(self, path: str) -> httpx.Response:
         history = self.versions.get(path)
         if history is None:
             return httpx.Response(HTTPStatus.NOT_FOUND)

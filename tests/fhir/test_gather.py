@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import NotAssessable, ServerError, ServerMisread, ServerRefused, ServerUnreachable
 from service.fhir.client import FhirClient
-from service.fhir.gather import gather
+from service.fhir.gather import EVERYTHING, gather
 from service.fhir.read import READ_TYPES
 from service.fhir.sources import Gathered
 from tests.support import (
@@ -37,6 +37,9 @@ ANN = [
 ]
 BOB = [a_patient("bob"), a_condition("bobs", "bob"), a_statement("bobs", "bob"), an_allergy("bobs", "bob")]
 SEARCHED = set(READ_TYPES) - {"Patient", "Medication"}
+CODES = "%2C".join(
+    sorted(f"http%3A%2F%2Floinc.org%7C{code}" for _, code in reviewer().knowledge.observations.exact)
+)
 ALL_OF_ANN = {
     "Patient/ann",
     "Condition/depression",
@@ -48,7 +51,7 @@ ALL_OF_ANN = {
 
 
 async def gathered_from(server: PretendServer, patient: str = "ann") -> Gathered:
-    return await gather(client_of(server), patient)
+    return await gather(client_of(server), patient, reviewer().knowledge)
 
 
 def answer_from(gathered: Gathered) -> str:
@@ -58,14 +61,15 @@ def answer_from(gathered: Gathered) -> str:
 # --- which requests -------------------------------------------------------------------------------
 
 
-async def test_a_server_with_everything_is_asked_for_it_and_nothing_else() -> None:
+async def test_a_server_with_everything_is_asked_for_it_and_for_the_observations_that_matter() -> None:
     server = PretendServer([*ANN, *BOB])
 
     gathered = await gathered_from(server)
 
     assert contents_of(gathered) == ALL_OF_ANN
-    kinds = "%2C".join(READ_TYPES)
-    assert server.paths == ["metadata", f"Patient/ann/$everything?_type={kinds}&_count=200"]
+    kinds = "%2C".join(EVERYTHING)
+    assert server.paths[:2] == ["metadata", f"Patient/ann/$everything?_type={kinds}&_count=200"]
+    assert server.paths[2:] == [f"Observation?patient=ann&_count=200&code={CODES}"]
     assert gathered.compartment
     assert gathered.not_read == ()
 
@@ -76,9 +80,12 @@ async def test_a_server_without_everything_is_searched() -> None:
     gathered = await gathered_from(server)
 
     assert contents_of(gathered) == ALL_OF_ANN
-    include = {"MedicationStatement": "&_include=MedicationStatement%3Amedication"}
+    more = {
+        "MedicationStatement": "&_include=MedicationStatement%3Amedication",
+        "Observation": f"&code={CODES}",
+    }
     assert set(server.paths[1:]) == {"Patient/ann"} | {
-        f"{kind}?patient=ann&_count=200{include.get(kind, '')}" for kind in SEARCHED
+        f"{kind}?patient=ann&_count=200{more.get(kind, '')}" for kind in SEARCHED
     }
     assert len(server.paths) == len(SEARCHED) + 2
     assert not gathered.compartment
@@ -101,7 +108,7 @@ async def test_the_searches_run_side_by_side() -> None:
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
     client = FhirClient(BASE, http, seconds=5, attempts=1, connections=len(SEARCHED) + 1)
-    assert contents_of(await gather(client, "ann")) == ALL_OF_ANN
+    assert contents_of(await gather(client, "ann", reviewer().knowledge)) == ALL_OF_ANN
 
 
 async def test_without_an_include_each_medicine_is_read_once() -> None:
@@ -147,7 +154,7 @@ async def test_a_medicine_that_did_not_come_along_is_read(reference: str) -> Non
 async def test_a_medicine_that_is_not_on_this_server_is_not_asked_for(reference: str) -> None:
     server = PretendServer([a_patient(), a_statement("one", medication=reference)])
     gathered = await gathered_from(server)
-    assert len(server.asked) == 2
+    assert len(server.asked) == 3
     assert len(reviewer().review(gathered).record.exposures) == 1
 
 
@@ -231,7 +238,7 @@ async def test_a_page_that_cannot_be_read_leaves_no_record_at_all(
         return broken() if request.url.params.get("_offset") == "20" else server(request)
 
     with pytest.raises(kind):
-        await gather(client_of(answer), "ann")
+        await gather(client_of(answer), "ann", reviewer().knowledge)
 
 
 # --- answers that are not complete ----------------------------------------------------------------
@@ -340,10 +347,33 @@ async def test_a_patient_that_is_refused_is_refused_with_the_status(everything: 
     assert "GET /r4/Patient/ann" in str(caught.value)
 
 
-async def test_a_search_that_is_refused_fails_the_whole() -> None:
-    answers = {"AllergyIntolerance": lambda _: httpx.Response(403)}
-    with pytest.raises(ServerRefused, match="GET /r4/AllergyIntolerance: the server answered 403"):
-        await gathered_from(PretendServer(ANN, everything=False, answers=answers))
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+async def test_a_search_that_is_refused_fails_the_whole(status: int) -> None:
+    answers = {"Condition": lambda _: httpx.Response(status)}
+    server = PretendServer(ANN, everything=False, answers=answers)
+    with pytest.raises(ServerRefused, match=f"Condition: the server answered {status}"):
+        await gather(client_of(server, attempts=1), "ann", reviewer().knowledge)
+
+
+@pytest.mark.parametrize("kind", sorted(SEARCHED))
+async def test_a_kind_that_the_server_does_not_show_is_said_to_be_unread(kind: str) -> None:
+    server = PretendServer(ANN, everything=False, answers={kind: lambda _: httpx.Response(403)})
+    gathered = await gathered_from(server)
+    assert (gathered.not_read, gathered.refused) == ((kind,), (kind,))
+    assert reviewer().review(gathered).answer.not_screened == [kind]
+
+
+async def test_observations_that_are_not_shown_do_not_hide_everything_else() -> None:
+    server = PretendServer(ANN, answers={"Observation": lambda _: httpx.Response(403)})
+    gathered = await gathered_from(server)
+    assert contents_of(gathered) == ALL_OF_ANN
+    assert gathered.not_read == ("Observation",)
+
+
+async def test_a_patient_who_is_not_shown_is_not_assessed() -> None:
+    server = PretendServer(ANN, everything=False, answers={"Patient/ann": lambda _: httpx.Response(403)})
+    with pytest.raises(ServerRefused, match="answered 403"):
+        await gathered_from(server)
 
 
 async def test_when_several_searches_fail_one_fault_is_told() -> None:
@@ -353,7 +383,7 @@ async def test_when_several_searches_fail_one_fault_is_told() -> None:
     answers = dict.fromkeys(["Patient/ann", "Condition", "MedicationStatement"], down)
     server = PretendServer(ANN, everything=False, answers=answers)
     with pytest.raises(ServerUnreachable):
-        await gather(client_of(server, attempts=1), "ann")
+        await gather(client_of(server, attempts=1), "ann", reviewer().knowledge)
 
 
 async def test_a_server_that_does_not_say_what_it_can_do_is_not_read() -> None:

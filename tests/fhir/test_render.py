@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from service.core.decision import Propose
+from service.core.knowledge import Effect
 from service.core.plans import PlanAction
 from service.core.records import PlanOfRecord, PlanStatus, VersionedReference
 from service.core.schedule import Schedule
@@ -94,6 +95,7 @@ def _keys() -> Iterator[Key]:
 KEYS = list(_keys())
 """Every proposal of the cases, in both regions and on both sides of 65; one of them has no protocol."""
 FIRST = Key("two-documented-failures-propose-treatment", "us", "under 65")
+ALERTED = FIRST._replace(name="an-old-note-of-suicidal-thoughts-alerts-and-decides-nothing")
 
 
 @cache
@@ -157,7 +159,7 @@ def resources(request: pytest.FixtureRequest) -> tuple[Resource, ...]:
 
 @pytest.fixture
 def plan() -> Resource:
-    return plan_of(proposal_of(FIRST))
+    return plan_of(proposal_of(ALERTED))
 
 
 def values_at(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -361,9 +363,11 @@ def test_the_narrative_says_every_date_and_dose(proposal: Propose) -> None:
 
 def test_every_caution_stands_in_the_notes_and_the_narrative(proposal: Propose) -> None:
     plan = plan_of(proposal)
-    notes = [note["text"] for note in plan["note"]]
-    assert notes
+    notes = [note["text"] for note in plan.get("note", [])]
     assert {alert.text for alert in proposal.assessment.alerts} <= set(notes)
+    cautions = [f.title for f in proposal.assessment.safety if f.effect is Effect.CAUTION]
+    assert all(any(title in note for note in notes) for title in cautions)
+    assert len(notes) >= len(proposal.assessment.alerts) + len(cautions)
     assert all(note in text_of(plan) for note in notes)
 
 

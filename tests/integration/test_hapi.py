@@ -242,7 +242,7 @@ async def test_a_page_that_fails_in_the_middle_leaves_no_record(
         if searches:
             client._capability = without_everything(await client.capability())
         with pytest.raises(kind) as caught:
-            await gather(client, "long")
+            await gather(client, "long", reviewer().knowledge)
     assert type(caught.value) is kind
     assert way.broken == 1
 
@@ -251,7 +251,7 @@ async def test_a_page_that_fails_once_is_read_again(hapi: str) -> None:
     way = BreakingAtPage(lambda _: httpx.Response(503, headers={"Retry-After": "0"}))
     async with httpx.AsyncClient(transport=way) as http:
         client = FhirClient(hapi, http, seconds=30, attempts=2, connections=4)
-        review = reviewer().review(await gather(client, "long"))
+        review = reviewer().review(await gather(client, "long", reviewer().knowledge))
     assert way.broken == 1
     assert answer_of(review) == answer_from_file(LONG)
 
@@ -324,7 +324,9 @@ def test_the_command_does_not_assess_a_merged_patient(hapi: str) -> None:
 async def test_patients_read_at_once_do_not_mix(hapi: str) -> None:
     names = LOADED[:12]
     async with client_at(hapi) as client:
-        gathered = await asyncio.gather(*(gather(client, patient_id_of(case_bundle(name))) for name in names))
+        gathered = await asyncio.gather(
+            *(gather(client, patient_id_of(case_bundle(name)), reviewer().knowledge) for name in names)
+        )
     for name, record in zip(names, gathered, strict=True):
         expected = {f"{r['resourceType']}/{r['id']}" for r in resources_of(case_bundle(name))}
         assert {f"{s.head.resource_type}/{s.head.id}" for s in record.sources} == expected

@@ -1,0 +1,116 @@
+"""Read results of instruments and measurements, and procedures: https://hl7.org/fhir/R4/observation.html."""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from service.core.dates import Interval, PartialDate
+from service.core.records import Concept, Measure, Observation, Procedure, ProcedureKind
+from service.fhir.elements import Elements, UnreadableElement, decode
+from service.fhir.sources import Source
+from service.fhir.views import ObservationView, ProcedureView, ResultView
+
+_OBSERVATION = msgspec.json.Decoder(ObservationView)
+_PROCEDURE = msgspec.json.Decoder(ProcedureView)
+_NUMBER = re.compile(r"-?\d{1,4}(?:\.\d{1,4})?", re.ASCII)
+
+WITHDRAWN = frozenset({"entered-in-error", "cancelled", "not-done"})
+"""Statuses of what did not take place, or is not so."""
+
+_SETTLED = frozenset({"final", "amended", "corrected"})
+_OPEN = frozenset({"registered", "preliminary", "unknown", None})
+_DONE = frozenset({"completed", "in-progress", "stopped"})
+_PERHAPS_DONE = frozenset({"preparation", "on-hold", "unknown", None})
+
+
+def decode_observation(source: Source) -> ObservationView:
+    """The view of an Observation; raises `UnreadableElement`."""
+    view: ObservationView = decode(source, _OBSERVATION)
+    return view
+
+
+def decode_procedure(source: Source) -> ProcedureView:
+    """The view of a Procedure; raises `UnreadableElement`."""
+    view: ProcedureView = decode(source, _PROCEDURE)
+    return view
+
+
+def bears_on_assessment(view: ObservationView, elements: Elements) -> bool:
+    """Whether an Observation, or a component of it, is one that the lists know."""
+    return any(measure_of(elements.concept(r.code), elements) for r in (view, *view.component))
+
+
+def read_observation(source: Source, view: ObservationView, elements: Elements) -> Iterator[Observation]:
+    """The results of an Observation and its components that bear on the assessment."""
+    when = _when(source, view, elements)
+    if view.status not in _SETTLED | _OPEN:
+        raise UnreadableElement("status")
+    for result in (view, *view.component):
+        measure = measure_of(elements.concept(result.code), elements)
+        if measure is None or (result is view and view.component and _is_empty(view)):
+            continue
+        value = _value(result, elements)
+        yield Observation(measure, value, when, view.status in _SETTLED, (source.reference,))
+
+
+def measure_of(concept: Concept, elements: Elements) -> Measure | None:
+    """What an observation measures, by its code, else by its whole name."""
+    known = elements.knowledge
+    named = (known.observation_names.get(phrase.strip().lower()) for phrase in concept.phrases)
+    return known.observations.first(concept) or next((measure for measure in named if measure), None)
+
+
+def _is_empty(view: ResultView) -> bool:
+    """Whether a panel has its values in its components only."""
+    values = (view.value_quantity, view.value_integer, view.value_boolean, view.value_string)
+    return all(value is None for value in (*values, view.value_codeable_concept))
+
+
+def _when(source: Source, view: ObservationView, elements: Elements) -> PartialDate | None:
+    """The day of a result: the end of its period, which is when it was complete."""
+    if view.effective_period is not None:
+        period = elements.interval(source, "effectivePeriod", view.effective_period)
+        return period.end or period.start
+    moment = view.effective_date_time or view.effective_instant
+    return elements.date(source, "effectiveDateTime", moment)
+
+
+def _value(result: ResultView, elements: Elements) -> float | None:
+    """The value as a number; 1 and 0 for yes and no; `None` where it cannot be told."""
+    if result.value_quantity is not None:
+        return result.value_quantity.value
+    if result.value_integer is not None:
+        return float(result.value_integer)
+    if result.value_boolean is not None:
+        return float(result.value_boolean)
+    concept = elements.concept(result.value_codeable_concept)
+    coded = elements.knowledge.answers.first(concept)
+    if coded is not None:
+        return coded
+    told = (_in_words(phrase, elements) for phrase in (*concept.phrases, result.value_string or ""))
+    return next((value for value in told if value is not None), None)
+
+
+def _in_words(phrase: str, elements: Elements) -> float | None:
+    text = phrase.strip().lower()
+    return float(text) if _NUMBER.fullmatch(text) else elements.knowledge.answer_words.get(text)
+
+
+def procedure_kind(concept: Concept, elements: Elements) -> ProcedureKind | None:
+    """Which treatment of depression a procedure is; `None` for any other."""
+    known = elements.knowledge
+    spoken = (kind for phrase in concept.phrases for kind in known.procedure_names.all_in(phrase))
+    return known.procedures.first(concept) or next(spoken, None)
+
+
+def read_procedure(source: Source, view: ProcedureView, kind: ProcedureKind, elements: Elements) -> Procedure:
+    """A treatment of depression that is no medicine."""
+    if view.status not in _DONE | _PERHAPS_DONE:
+        raise UnreadableElement("status")
+    if view.performed_period is not None:
+        period = elements.interval(source, "performedPeriod", view.performed_period)
+    else:
+        day = elements.date(source, "performedDateTime", view.performed_date_time)
+        period = Interval(day, day)
+    return Procedure(kind, period, view.status in _DONE, (source.reference,))
