@@ -18,9 +18,10 @@ from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge
 from service.core.outcome import Basis, OutcomeFinding
 from service.core.plans import PlanAction
-from service.core.records import ExclusionReason, Grade, VersionedReference
+from service.core.records import ExclusionReason, Grade, Measure, ProcedureKind, VersionedReference
 from service.core.safety import SafetyFinding
 from service.core.schedule import Schedule
+from service.core.scores import Score
 from service.core.staging import Range
 from service.core.trials import Counts, Trial
 from service.core.words import summarise
@@ -187,6 +188,25 @@ class StagingOut(_Part):
     thase_rush: RangeOut
 
 
+class ScoreOut(_Part):
+    """A symptom score that was used, and what its scale says of it."""
+
+    scale: Measure
+    value: float
+    date: DateRange
+    reading: Literal["symptomatic", "remission", "between"]
+    evidence: Evidence
+
+
+class ProcedureOut(_Part):
+    """A treatment of depression that is no medicine; `done` is false where that is left open."""
+
+    kind: ProcedureKind
+    start: DateRange
+    done: bool
+    evidence: Evidence
+
+
 class SafetyOut(_Part):
     """A safety finding; `id` is a row of `mappings/safety/groups.csv`."""
 
@@ -287,6 +307,8 @@ class AssessmentAnswer(_Part):
     trials: list[TrialOut]
     failed_trials: FailedTrialsOut
     staging: StagingOut
+    scores: list[ScoreOut]
+    procedures: list[ProcedureOut]
     safety: list[SafetyOut]
     alerts: list[AlertOut]
     missing: list[MissingOut]
@@ -330,6 +352,13 @@ def to_answer(decision: Decision, care_plan: CarePlanOut) -> AssessmentAnswer:
         trials=[_trial(trial) for trial in found.trials],
         failed_trials=FailedTrialsOut(**found.failed_trials._asdict()),
         staging=_staging(found),
+        scores=[_score(score) for score in found.scores],
+        procedures=[
+            ProcedureOut(
+                kind=p.kind, start=_date_range(p.period.start), done=p.done, evidence=_refs(p.evidence)
+            )
+            for p in found.procedures
+        ],
         safety=[_safety(finding) for finding in found.safety],
         alerts=[AlertOut(code=a.code, text=a.text, evidence=_refs(a.evidence)) for a in found.alerts],
         missing=[MissingOut(**missing._asdict()) for missing in found.missing],
@@ -447,6 +476,19 @@ def _staging(found: Assessment) -> StagingOut:
 
 def _range(score: Range) -> RangeOut:
     return RangeOut(min=score.low, max=score.high, unknown=list(score.unknown))
+
+
+def _score(score: Score) -> ScoreOut:
+    reading: Literal["symptomatic", "remission", "between"] = "between"
+    if score.symptomatic or score.in_remission:
+        reading = "symptomatic" if score.symptomatic else "remission"
+    return ScoreOut(
+        scale=score.scale,
+        value=score.value,
+        date=_date_range(score.when),
+        reading=reading,
+        evidence=_refs(score.evidence),
+    )
 
 
 def _safety(finding: SafetyFinding) -> SafetyOut:

@@ -201,8 +201,9 @@ def subscribe_command() -> None:
 
 async def _subscribe(settings: Settings, endpoint: str) -> list[Subscribed]:
     secret = settings.hook_secret.get_secret_value() if settings.hook_secret else None
+    knowledge = load_knowledge(_directory(None), criteria=settings.criteria, region=settings.region)
     async with open_client(settings) as client:
-        return await subscribe(client, endpoint, secret)
+        return await subscribe(client, endpoint, secret, knowledge)
 
 
 class JobState(StrEnum):

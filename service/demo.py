@@ -27,6 +27,7 @@ from service.logs import configure_logs
 from service.sandbox import load, running_sekmet
 from service.server import serving
 from service.settings import Settings
+from service.workflow import Reviewer
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?=$|T)")
 _LIMIT_SECONDS = 90.0
@@ -115,7 +116,8 @@ async def run_demo(console: Console, settings: Settings, *, fhir: str | None, ke
 async def _watch(console: Console, settings: Settings, address: str, client: FhirClient) -> None:
     """Subscribe, load the patients, wait for what the server's own notifications bring about; check it."""
     secret = settings.hook_secret.get_secret_value() if settings.hook_secret else None
-    for subscription in await subscribe(client, f"{address}/hooks/fhir", secret):
+    knowledge = Reviewer.prepare(settings, clock.today(settings.timezone)).knowledge
+    for subscription in await subscribe(client, f"{address}/hooks/fhir", secret, knowledge):
         console.print(f"subscription  {subscription.reference} {subscription.done}, {subscription.status}")
     patients = demo_patients(clock.today(settings.timezone))
     started = time.monotonic()

@@ -17,6 +17,7 @@ from rich.tree import Tree
 from service.answer import (
     AssessmentAnswer,
     CriterionOut,
+    DateRange,
     Days,
     ScheduleOut,
     TrialOut,
@@ -68,6 +69,8 @@ def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[Render
         yield _section("Safety", [_safety_line(finding) for finding in answer.safety])
     if answer.schedule is not None:
         yield _schedule(answer.schedule)
+    if answer.scores or answer.procedures:
+        yield _section("Scores and procedures", list(_measured(answer)))
     yield _section("Staging", [_staging(answer)])
     notes = list(_notes(answer))
     if notes:
@@ -227,6 +230,26 @@ def _staging(answer: AssessmentAnswer) -> str:
     return "   ".join(parts)
 
 
+def _measured(answer: AssessmentAnswer) -> Iterator[str]:
+    for score in answer.scores:
+        yield (
+            f"{score.scale.value.upper()} {score.value:g}, {_range(score.date)}: {score.reading}  "
+            f"[dim]{_refs(score.evidence)}[/]"
+        )
+    for procedure in answer.procedures:
+        sure = "" if procedure.done else " [dim](not certain that it took place)[/]"
+        yield (
+            f"{procedure.kind.value.upper()}, {_range(procedure.start)}{sure}  "
+            f"[dim]{_refs(procedure.evidence)}[/]"
+        )
+
+
+def _range(when: DateRange) -> str:
+    if when.earliest is None:
+        return "undated"
+    return f"{when.earliest}" if when.earliest == when.latest else f"{when.earliest} to {when.latest}"
+
+
 def _notes(answer: AssessmentAnswer) -> Iterator[str]:
     for warning in answer.warnings:
         yield f"[yellow]{escape(warning.text)}[/]"
@@ -242,6 +265,19 @@ def _notes(answer: AssessmentAnswer) -> Iterator[str]:
 # --- explain --------------------------------------------------------------------------------------
 
 
+_READ = (
+    "exposures",
+    "diagnoses",
+    "allergies",
+    "observations",
+    "procedures",
+    "plans",
+    "excluded",
+    "unreadable",
+    "doubtful_dates",
+)
+
+
 def print_stages(console: Console, review: Review) -> None:
     """Print what each stage of the pipeline handed to the next."""
     console.rule("1 gathered", align="left")
@@ -250,7 +286,7 @@ def print_stages(console: Console, review: Review) -> None:
     console.rule("2 read", align="left")
     record = review.record
     console.print(_tree("person", record.person))
-    for name in ("exposures", "diagnoses", "allergies", "excluded", "unreadable", "doubtful_dates"):
+    for name in _READ:
         for item in getattr(record, name):
             console.print(_tree(name, item))
     assessment = review.decision.assessment

@@ -56,7 +56,7 @@ class Work:
 
     async def sweep(self, since: str) -> None:
         """Have every patient reviewed whose record changed since an instant."""
-        await self._accept(await patients_changed_since(self.client, since), "sweep")
+        await self._accept(await patients_changed_since(self.client, since, self.reviewer.knowledge), "sweep")
 
     async def find_deleted(self, reference: str) -> None:
         """Have the patient reviewed whom a deleted resource was about."""

@@ -134,7 +134,7 @@ def _activated(_: Resource) -> Resource:
 
 
 def _noted(plan: Resource) -> Resource:
-    return {"note": [*plan["note"], {"text": "She prefers mornings."}]}
+    return {"note": [*plan.get("note", []), {"text": "She prefers mornings."}]}
 
 
 def _moved(plan: Resource) -> Resource:

@@ -19,6 +19,7 @@ from service.core.records import (
     ExposureStatus,
     Observation,
     Person,
+    Procedure,
     Record,
     Unreadable,
     VersionedReference,
@@ -26,7 +27,7 @@ from service.core.records import (
     reference_order,
 )
 from service.core.safety import SafetyFinding, assess_safety
-from service.core.scores import current_symptoms, read_scores
+from service.core.scores import Score, current_symptoms, read_scores
 from service.core.staging import StagingScores, stage
 from service.core.suicidality import Alert, assess_suicidality, suicidality_alerts
 from service.core.trials import Counts, Trial, find_trials
@@ -79,6 +80,8 @@ class Assessment:
     trials: tuple[Trial, ...]
     failed_trials: FailedTrials
     staging: StagingScores
+    scores: tuple[Score, ...]
+    procedures: tuple[Procedure, ...]
     safety: tuple[SafetyFinding, ...]
     alerts: tuple[Alert, ...]
     missing: tuple[Missing, ...]
@@ -120,6 +123,8 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         trials=trials,
         failed_trials=failed,
         staging=stage(trials, replace(record, exposures=exposures), depression, episode, knowledge.staging),
+        scores=scores,
+        procedures=record.procedures,
         safety=safety,
         alerts=(*suicidality_alerts(record, suicidality, knowledge, as_of), *_pathway_alerts(pathways)),
         missing=_missing(age, pathways, trials),

@@ -3,19 +3,26 @@
 from collections.abc import Iterable
 from http import HTTPStatus
 
+from service.core.knowledge import Knowledge
 from service.errors import NotFhir, NotJson, ServerRefused
 from service.fhir.client import FhirClient
+from service.fhir.gather import observation_codes
 from service.fhir.sources import owner_of, take_resource
 from service.fhir.subscriptions import SUBSCRIBED
 
 _PAGE_SIZE = "200"
 
 
-async def patients_changed_since(client: FhirClient, instant: str) -> set[str]:
+async def patients_changed_since(client: FhirClient, instant: str, knowledge: Knowledge) -> set[str]:
     """Ids of the patients with a change since an instant, over every kind of resource subscribed to."""
-    params = {"_lastUpdated": f"ge{instant}", "_count": _PAGE_SIZE}
+    offered = await client.offered()
     found: set[str] = set()
     for kind in SUBSCRIBED:
+        if kind not in offered:
+            continue
+        params = {"_lastUpdated": f"ge{instant}", "_count": _PAGE_SIZE}
+        if kind == "Observation":
+            params["code"] = ",".join(observation_codes(knowledge))
         async for page in client.pages(kind, params):
             found |= _owners(bytes(entry.resource) for entry in page.entry)
     return found

@@ -22,7 +22,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from service import __version__
 from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
 from service.fhir.sources import UNDECODABLE
-from service.fhir.views import BundleView, CapabilityView
+from service.fhir.views import BundleView, CapabilityView, ResourceCapability
 from service.settings import Settings
 
 Decoded = TypeVar("Decoded")
@@ -171,6 +171,11 @@ class FhirClient:
         if bundle.resource_type != "Bundle":
             raise ServerMisread(f"{where}: the answer is not a Bundle")
         return bundle
+
+    async def offered(self) -> dict[str | None, ResourceCapability]:
+        """What the server says it can do, by kind of resource."""
+        capability = await self.capability()
+        return {resource.type: resource for rest in capability.rest for resource in rest.resource}
 
     async def capability(self) -> CapabilityView:
         """The server's CapabilityStatement, read once."""

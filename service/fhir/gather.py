@@ -50,8 +50,7 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
     Observations are asked for by the codes that `knowledge` lists: a patient may have tens of thousands.
     A kind of resource that the server does not offer, or refuses to show (403), is noted as not read.
     """
-    capability = await client.capability()
-    offered = {resource.type: resource for rest in capability.rest for resource in rest.resource}
+    offered = await client.offered()
     everything = _offers_everything(offered.get("Patient"))
     kinds = (_OBSERVATION,) if everything else _SEARCHED
     searches = {

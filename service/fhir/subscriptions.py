@@ -9,10 +9,25 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from service.core.knowledge import Knowledge
 from service.fhir.client import FhirClient
+from service.fhir.gather import observation_codes
 
-SUBSCRIBED = ("Patient", "Condition", "MedicationStatement", "AllergyIntolerance")
-"""Kinds of resource whose change can change a decision and that name their patient."""
+SUBSCRIBED = (
+    "Patient",
+    "Condition",
+    "MedicationStatement",
+    "MedicationRequest",
+    "MedicationDispense",
+    "AllergyIntolerance",
+    "Observation",
+    "Procedure",
+)
+"""Kinds of resource whose change can change a decision and that name their patient.
+
+MedicationAdministration is none of them: a ward gives medicines all day, and the next other change of the
+record takes them in.
+"""
 
 SECRET_HEADER = "X-Hook-Secret"  # noqa: S105 - the name of a header
 _TELL_OF_DELETIONS = "http://hapifhir.io/fhir/StructureDefinition/subscription-send-delete-messages"
@@ -30,16 +45,22 @@ class Subscribed(NamedTuple):
     status: str
 
 
-async def subscribe(client: FhirClient, endpoint: str, secret: str | None) -> list[Subscribed]:
+async def subscribe(
+    client: FhirClient, endpoint: str, secret: str | None, knowledge: Knowledge
+) -> list[Subscribed]:
     """Create or repair one Subscription a kind of resource, and wait until the server has activated them.
 
-    A Subscription that differs from what it should be, or that the server turned off, is written anew.
+    A Subscription that differs from what it should be, or that the server turned off, is written anew. Kinds
+    that the server does not offer are passed over; of Observations only those that `knowledge` lists matter.
     """
-    return [await _ensure(client, kind, endpoint, secret) for kind in SUBSCRIBED]
+    offered = await client.offered()
+    wanted = [
+        render_subscription(kind, endpoint, secret, knowledge) for kind in SUBSCRIBED if kind in offered
+    ]
+    return [await _ensure(client, subscription) for subscription in wanted]
 
 
-async def _ensure(client: FhirClient, kind: str, endpoint: str, secret: str | None) -> Subscribed:
-    wanted = render_subscription(kind, endpoint, secret)
+async def _ensure(client: FhirClient, wanted: dict[str, Any]) -> Subscribed:
     path = f"Subscription/{wanted['id']}"
     known = await client.find(path)
     if known is not None and known.get("status") == "active" and _same(known, wanted):
@@ -48,8 +69,9 @@ async def _ensure(client: FhirClient, kind: str, endpoint: str, secret: str | No
     return Subscribed(path, "created" if known is None else "repaired", await _settled(client, path))
 
 
-def render_subscription(kind: str, endpoint: str, secret: str | None) -> dict[str, Any]:
+def render_subscription(kind: str, endpoint: str, secret: str | None, knowledge: Knowledge) -> dict[str, Any]:
     """The Subscription to changes of one kind of resource."""
+    codes = f"code={','.join(observation_codes(knowledge))}" if kind == "Observation" else ""
     channel: dict[str, Any] = {
         "type": "rest-hook",
         "endpoint": endpoint,
@@ -63,7 +85,7 @@ def render_subscription(kind: str, endpoint: str, secret: str | None) -> dict[st
         "id": f"trd-careplan-{kind.lower()}",
         "status": "requested",
         "reason": "Review treatment resistance when the record changes",
-        "criteria": f"{kind}?",
+        "criteria": f"{kind}?{codes}",
         "channel": channel,
     }
 

@@ -80,7 +80,7 @@ async def test_a_deleted_resource_is_a_task() -> None:
     async with serving(queue=queue) as site:
         await told(site, STORED, "DELETE", f"{HOOK}/Condition/c-1")
         await told(site, STORED, "DELETE", f"{HOOK}/Patient/ann/_history/4")
-        await told(site, NOTHING, "DELETE", f"{HOOK}/Observation/o-1")
+        await told(site, NOTHING, "DELETE", f"{HOOK}/Encounter/o-1")
         await told(site, NOTHING, "DELETE", f"{HOOK}/CarePlan/p-1")
         assert await hook_counts(site) == {"deleted": 2, "type-not-used": 1, "own-write": 1}
 
@@ -109,7 +109,7 @@ async def test_an_address_without_a_body_is_enough_for_a_patient() -> None:
     async with serving(queue=queue) as site:
         await told(site, STORED, "PUT", f"{HOOK}/Patient/bea")
         await told(site, STORED, "PUT", f"{HOOK}/Condition/c")
-        await told(site, NOTHING, "PUT", f"{HOOK}/Observation/o")
+        await told(site, NOTHING, "PUT", f"{HOOK}/Encounter/o")
 
     assert queue.patients == ["bea"]
     assert [name for name, _ in queue.tasks] == ["sweep"]
@@ -216,7 +216,7 @@ NO_PATIENT: dict[str, tuple[Resource, str]] = {
         "no-patient",
     ),
     "a broken subject": (a_condition("c", subject=CANARY), "unreadable"),
-    "a kind that is not read": ({"resourceType": "Observation", "id": "o"}, "type-not-used"),
+    "a kind that is not read": ({"resourceType": "Encounter", "id": "o"}, "type-not-used"),
     "a Bundle of nothing": (a_bundle([]), ""),
 }
 

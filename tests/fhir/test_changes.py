@@ -8,6 +8,8 @@ import pytest
 from service.errors import ServerRefused
 from service.fhir.changes import patients_changed_since, patients_of_deleted
 from service.fhir.client import FhirClient
+from service.fhir.subscriptions import SUBSCRIBED
+from tests.support import reviewer
 
 KIND = {"Content-Type": "application/fhir+json"}
 
@@ -21,6 +23,15 @@ def about(patient: str, kind: str = "Condition") -> dict[str, Any]:
     return {"resourceType": kind, "id": "x", "subject": {"reference": f"Patient/{patient}"}}
 
 
+async def since(client: FhirClient, instant: str) -> set[str]:
+    return await patients_changed_since(client, instant, reviewer().knowledge)
+
+
+def offering(*kinds: str) -> httpx.Response:
+    rest = [{"mode": "server", "resource": [{"type": kind} for kind in kinds]}]
+    return httpx.Response(200, json={"resourceType": "CapabilityStatement", "rest": rest}, headers=KIND)
+
+
 async def ask(handler: Any, question: Any, argument: str) -> set[str]:
     async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as http:
         client = FhirClient("http://ehr/fhir", http, seconds=5, attempts=1, connections=2)
@@ -32,6 +43,8 @@ async def test_a_sweep_asks_for_every_kind_since_the_instant() -> None:
     asked: list[tuple[str, str]] = []
 
     def server(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/fhir/metadata":
+            return offering(*SUBSCRIBED, "Organization")
         asked.append((request.url.path, request.url.params["_lastUpdated"]))
         match request.url.path:
             case "/fhir/Patient":
@@ -44,9 +57,23 @@ async def test_a_sweep_asks_for_every_kind_since_the_instant() -> None:
             case _:
                 return bundle()
 
-    assert await ask(server, patients_changed_since, "2026-11-23T10:00:00+00:00") == {"a", "b", "c"}
+    assert await ask(server, since, "2026-11-23T10:00:00+00:00") == {"a", "b", "c"}
     assert {since for _, since in asked} == {"ge2026-11-23T10:00:00+00:00"}
-    assert len(asked) == 4
+    assert [path for path, _ in asked] == [f"/fhir/{kind}" for kind in SUBSCRIBED]
+
+
+async def test_a_sweep_passes_over_what_the_server_does_not_offer_and_other_observations() -> None:
+    asked: list[httpx.URL] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/fhir/metadata":
+            return offering("Observation")
+        asked.append(request.url)
+        return bundle()
+
+    assert await ask(server, since, "2026-11-23T10:00:00+00:00") == set()
+    (url,) = asked
+    assert url.params["code"].startswith("http://loinc.org|44249-1,")
 
 
 async def test_a_deleted_resource_is_traced_by_its_history_to_everyone_it_was_about() -> None:

@@ -1,6 +1,7 @@
 """Subscriptions are created, left alone or repaired, and asked for as HAPI understands them."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
@@ -9,14 +10,17 @@ import pytest
 from service.fhir import subscriptions
 from service.fhir.client import FhirClient
 from service.fhir.subscriptions import SUBSCRIBED, render_subscription, subscribe
+from tests.support import reviewer
 
+KNOWLEDGE = reviewer().knowledge
 ENDPOINT = "http://127.0.0.1:9/hooks/fhir"
 
 
 class Server:
     """Keeps Subscriptions and activates each the first time it is read after a write."""
 
-    def __init__(self, settles_as: str = "active") -> None:
+    def __init__(self, settles_as: str = "active", offered: Iterable[str] = SUBSCRIBED) -> None:
+        self.offered = tuple(offered)
         self.held: dict[str, dict[str, Any]] = {}
         self.puts: list[str] = []
         self.settles_as = settles_as
@@ -28,6 +32,11 @@ class Server:
             self.puts.append(path)
             self.held[path] = json.loads(request.content)
             return httpx.Response(201, json=self.held[path], headers=kind)
+        if path == "metadata":
+            rest = [{"mode": "server", "resource": [{"type": kind} for kind in self.offered]}]
+            return httpx.Response(
+                200, json={"resourceType": "CapabilityStatement", "rest": rest}, headers=kind
+            )
         if path not in self.held:
             return httpx.Response(404, json={}, headers=kind)
         if self.held[path]["status"] == "requested":
@@ -37,7 +46,7 @@ class Server:
     async def subscribe(self, secret: str | None = None) -> list[subscriptions.Subscribed]:
         async with httpx.AsyncClient(transport=httpx.MockTransport(self)) as http:
             client = FhirClient("http://ehr/fhir", http, seconds=5, attempts=1, connections=2)
-            return await subscribe(client, ENDPOINT, secret)
+            return await subscribe(client, ENDPOINT, secret, KNOWLEDGE)
 
 
 async def test_one_active_subscription_a_kind_of_resource() -> None:
@@ -48,9 +57,17 @@ async def test_one_active_subscription_a_kind_of_resource() -> None:
     assert [(found.done, found.status) for found in done] == [("created", "active")] * len(SUBSCRIBED)
     for kind in SUBSCRIBED:
         held = server.held[f"Subscription/trd-careplan-{kind.lower()}"]
-        assert held["criteria"] == f"{kind}?"
+        assert held["criteria"].startswith(
+            f"{kind}?code=http://loinc.org|" if kind == "Observation" else kind
+        )
         assert held["channel"]["endpoint"] == ENDPOINT
         assert held["channel"]["header"] == ["X-Hook-Secret: s3cret"]
+
+
+async def test_what_the_server_does_not_offer_is_not_subscribed_to() -> None:
+    server = Server(offered={"Condition", "Patient"})
+    assert len(await server.subscribe()) == 2
+    assert set(server.held) == {"Subscription/trd-careplan-condition", "Subscription/trd-careplan-patient"}
 
 
 async def test_a_second_run_changes_nothing() -> None:
@@ -96,7 +113,7 @@ async def test_a_server_that_does_not_activate_is_reported(monkeypatch: pytest.M
 
 
 def test_deletions_are_asked_for() -> None:
-    channel = render_subscription("Condition", ENDPOINT, None)["channel"]
+    channel = render_subscription("Condition", ENDPOINT, None, KNOWLEDGE)["channel"]
 
     assert channel["extension"][0]["valueBoolean"] is True
     assert "header" not in channel

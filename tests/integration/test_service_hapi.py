@@ -32,7 +32,7 @@ from tests.running import (
     without_settings,
 )
 from tests.servers import load, running_hapi
-from tests.support import Resource, a_condition, run_command
+from tests.support import Resource, a_condition, reviewer, run_command
 
 SECRET = "a-hook-secret"  # noqa: S105 - known to the tests only
 _SEARCH_PAYLOAD = "http://hapifhir.io/fhir/StructureDefinition/subscription-payload-search-criteria"
@@ -75,7 +75,7 @@ async def is_active(server: str, identity: str) -> bool:
 
 def a_subscription(kind: str, service: Service) -> Resource:
     """As `trd-careplan subscribe` makes it, under an id of the test's own."""
-    wanted = render_subscription(kind, f"{service.address}/hooks/fhir", SECRET)
+    wanted = render_subscription(kind, f"{service.address}/hooks/fhir", SECRET, reviewer().knowledge)
     return wanted | {"id": f"test-{uuid.uuid4().hex}"}
 
 
