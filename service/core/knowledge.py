@@ -302,9 +302,12 @@ class Staging:
     thase_rush_ect: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Knowledge:
-    """Everything under `mappings/`, for one criteria set and region."""
+    """Everything under `mappings/`, for one criteria set and region.
+
+    Compared and hashed by identity, so that what follows from it alone can be remembered.
+    """
 
     version: str
     region: str
