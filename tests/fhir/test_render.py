@@ -526,6 +526,16 @@ def test_the_assessment_on_record_has_every_criterion(name: str) -> None:
     required = expected["decision"] == "needs-information"
     assert guidance["status"] == ("data-required" if required else "success")
     assert ("dataRequirement" in guidance) == required
+    assert [one["counts"] for one in _parts(output, "trial")] == [
+        trial["counts"] for trial in expected.get("trial", [])
+    ]
+    assert sorted(one["id"] for one in _parts(output, "safety")) == sorted(expected["safety"])
+
+
+def _parts(output: Resource, name: str) -> list[dict[str, str]]:
+    """The parts of the parameters of that name, as plain values."""
+    found = [parameter["part"] for parameter in output["parameter"] if parameter["name"] == name]
+    return [{p["name"]: p.get("valueCode") or p["valueString"] for p in parts} for parts in found]
 
 
 # --- digests --------------------------------------------------------------------------------------
