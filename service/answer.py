@@ -266,6 +266,14 @@ class DecisionPointOut(_Part):
     text: str
 
 
+class VisitOut(_Part):
+    """What every visit takes."""
+
+    before: list[str]
+    during: list[str]
+    after: list[str]
+
+
 class ScheduleOut(_Part):
     """The dated sessions, and the rule after the last of them."""
 
@@ -274,6 +282,8 @@ class ScheduleOut(_Part):
     sessions: list[SessionOut]
     decision_points: list[DecisionPointOut]
     then: str
+    preparation: list[str] = Field(description="What must be done before the first session")
+    visit: VisitOut
 
 
 class CarePlanOut(_Part):
@@ -517,4 +527,10 @@ def _schedule(decision: Decision) -> ScheduleOut | None:
             DecisionPointOut(code=p.code, date=p.date, text=p.text) for p in schedule.decision_points
         ],
         then=schedule.then,
+        preparation=list(schedule.preparation),
+        visit=VisitOut(
+            before=list(schedule.visit.before),
+            during=list(schedule.visit.during),
+            after=list(schedule.visit.after),
+        ),
     )

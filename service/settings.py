@@ -1,6 +1,7 @@
 """Settings: environment variables with the prefix `TRD_`, also from a `.env` file. Read nowhere else."""
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -37,6 +38,16 @@ class Settings(BaseSettings):
     clinic_days: Annotated[tuple[str, ...], NoDecode] = Field(
         ("mon", "tue", "wed", "thu", "fri"), description="Weekdays on which sessions are given"
     )
+    care_setting: Literal["outpatient", "inpatient"] = Field(
+        "outpatient", description="Where sessions are given; decides which tasks of a REMS apply"
+    )
+    country: str | None = Field(
+        None, description="Country (ISO 3166) whose public holidays close the clinic; by default the region's"
+    )
+    subdivision: str | None = Field(None, description="State or province (ISO 3166-2) of `TRD_COUNTRY`")
+    closed_days: Annotated[tuple[date, ...], NoDecode] = Field(
+        (), description="Further days on which no session is given, as YYYY-MM-DD"
+    )
     lead_days: Annotated[int, Field(ge=0, le=365)] = Field(
         7, description="Days from the assessment to the earliest first session"
     )
@@ -65,6 +76,19 @@ class Settings(BaseSettings):
         if not value or set(value) - set(_WEEKDAYS):
             raise ValueError(f"weekdays of {', '.join(_WEEKDAYS)}, at least one")
         return value
+
+    @field_validator("closed_days", mode="before")
+    @classmethod
+    def _split_closed_days(cls, value: object) -> object:
+        """Read "2026-12-24,2026-12-31"."""
+        if isinstance(value, str):
+            return tuple(day.strip() for day in value.split(",") if day.strip())
+        return value
+
+    @field_validator("country", "subdivision")
+    @classmethod
+    def _in_capitals(cls, value: str | None) -> str | None:
+        return value.strip().upper() or None if value is not None else None
 
     @field_validator("timezone")
     @classmethod

@@ -67,7 +67,8 @@ class Course:
     @property
     def evidence(self) -> tuple[VersionedReference, ...]:
         """The records that it was joined from."""
-        return tuple(sorted({ref for e in self.exposures for ref in e.evidence}, key=str))
+        found = {ref for exposure in self.exposures for ref in exposure.evidence}
+        return tuple(sorted(found, key=str)) if len(found) > 1 else tuple(found)
 
     @property
     def taken(self) -> tuple[Exposure, ...]:
@@ -91,8 +92,26 @@ def join_courses(
             for exposure, span in zip(exposures, possible, strict=True)
             if chain[0] <= span[0] and span[1] <= chain[1]
         )
-        courses.append(_course(members, ingredient, episode, criteria))
+        courses.append(
+            _course(members, ingredient, episode, criteria)
+            if len(members) > 1
+            else _course_of_one(members[0], ingredient, episode, criteria)
+        )
     return tuple(courses)
+
+
+def _course_of_one(
+    exposure: Exposure, ingredient: Ingredient | None, episode: Episode, criteria: Criteria
+) -> Course:
+    """The course of a single exposure: nothing to join, nothing to add up."""
+    low, high = _dose_range(exposure, ingredient, criteria)
+    minimum = criteria.minimum_mg(ingredient) if ingredient else None
+    required = minimum if minimum is not None else math.inf
+    certain = exposure.period.certain if is_shown_taken(exposure, criteria) else None
+    shortest = total_days(within((certain,), episode.certain)) if certain else 0
+    longest = total_days(within((_possible_span(exposure, episode),), episode.possible))
+    adequate = (shortest if low >= required else 0, longest if high >= required else 0)
+    return Course(exposure.period, (exposure,), (shortest, longest), adequate)
 
 
 def _possible_span(exposure: Exposure, episode: Episode) -> Span:

@@ -239,26 +239,62 @@ class Repeat(NamedTuple):
     unit: str
 
 
+class CareSetting(StrEnum):
+    """Where treatment is given; programmes of risk management ask for other things of each."""
+
+    OUTPATIENT = "outpatient"
+    INPATIENT = "inpatient"
+
+
+class Visit(NamedTuple):
+    """What every visit takes: before the session, during it, after it."""
+
+    before: tuple[str, ...]
+    during: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+class SettingTask(NamedTuple):
+    """What is asked of a care setting (`None`: of every), for the `first-session` or `each-session`."""
+
+    setting: CareSetting | None
+    when: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """A dosing protocol of a label. `before` is what must be done before the first session."""
+    """A dosing protocol of a label."""
 
     id: str
     version: str
     title: str
     product: Coding
-    before: str | None
     region: str
     pathway: str
     min_age: int
     max_age: int | None
     phases: tuple[Phase, ...]
     decision_points: tuple[DecisionPoint, ...]
-    tasks: tuple[str, ...]
+    visit: Visit
+    tasks_by_setting: tuple[SettingTask, ...]
     oral_antidepressant: tuple[str, ...]
     """Classes of which the protocol wants one alongside (`any` for every class); empty for none."""
     then: str
     then_repeat: Repeat | None
+
+    def preparation(self, setting: CareSetting) -> tuple[str, ...]:
+        """What must be done before the first session in a care setting."""
+        return self._asked(setting, "first-session")
+
+    def visit_in(self, setting: CareSetting) -> Visit:
+        """What every visit takes in a care setting."""
+        more = self._asked(setting, "each-session")
+        return self.visit._replace(after=(*self.visit.after, *more))
+
+    def _asked(self, setting: CareSetting, when: str) -> tuple[str, ...]:
+        asked = (task for task in self.tasks_by_setting if task.when == when)
+        return tuple(task.text for task in asked if task.setting in {None, setting})
 
 
 class Scale(NamedTuple):
@@ -302,9 +338,12 @@ class Staging:
     thase_rush_ect: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Knowledge:
-    """Everything under `mappings/`, for one criteria set and region."""
+    """Everything under `mappings/`, for one criteria set and region.
+
+    Compared and hashed by identity, so that what follows from it alone can be remembered.
+    """
 
     version: str
     region: str

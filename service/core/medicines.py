@@ -6,6 +6,7 @@ medicine for display, never for a count.
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from service.core.knowledge import Knowledge, MedicineMeaning
 from service.core.records import Concept, Identified, Medicine, Role
@@ -13,8 +14,9 @@ from service.core.records import Concept, Identified, Medicine, Role
 _MILLIGRAMS = re.compile(r"(\d+(?:\.\d+)?)\s*mg\b", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)
 def identify_medicine(concept: Concept, knowledge: Knowledge) -> Medicine:
-    """Say which medicine a concept names.
+    """Say which medicine a concept names. Records name the same products again and again: it is remembered.
 
     Two codes, or a code and its words, that name different medicines are a conflict. A medicine
     without a known code is looked for by name; one that cannot be told at all, or whose words look

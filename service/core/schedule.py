@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 
-from service.core.knowledge import Phase, Protocol
+from service.core.knowledge import CareSetting, Phase, Protocol, Visit
 
 _WEEK = 7
 _LATEST_START_DAYS = 28
@@ -17,11 +17,12 @@ _LATEST_START_DAYS = 28
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When the clinic gives treatment: weekdays (Monday is 0), days it is closed, the lead time in days."""
+    """When and how the clinic treats: weekdays (Monday is 0), days it is closed, lead time, care setting."""
 
     weekdays: frozenset[int]
     closed: frozenset[date]
     lead_days: int
+    setting: CareSetting = CareSetting.OUTPATIENT
 
     def is_open(self, day: date) -> bool:
         """Whether a session can take place on that day."""
@@ -49,12 +50,17 @@ class DatedDecision:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A protocol laid out on the calendar. `then` is the rule after the last dated session."""
+    """A protocol laid out on the calendar. `then` is the rule after the last dated session.
+
+    `preparation` is what must be done before the first session, `visit` what every visit takes.
+    """
 
     protocol: Protocol
     sessions: tuple[Session, ...]
     decision_points: tuple[DatedDecision, ...]
     then: str
+    preparation: tuple[str, ...]
+    visit: Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,14 @@ def _schedule(protocol: Protocol, calendar: Calendar, dates: tuple[date, ...]) -
         DatedDecision(point.code, _first_open(calendar, dates[0], point.after_week * _WEEK), point.text)
         for point in protocol.decision_points
     )
-    return Schedule(protocol, sessions, decisions, protocol.then)
+    return Schedule(
+        protocol,
+        sessions,
+        decisions,
+        protocol.then,
+        protocol.preparation(calendar.setting),
+        protocol.visit_in(calendar.setting),
+    )
 
 
 def _doses(phase: Phase, number: int) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ def summarise(decision: Decision) -> str:
     """One paragraph: alerts first, then the decision, what it rests on, and what is left to a clinician."""
     found = decision.assessment
     alerts = [f"Alert: {alert.text}" for alert in found.alerts]
-    sentences = [*alerts, _headline(decision), *_trial_sentences(found)]
+    sentences = [*alerts, headline(decision), *_trial_sentences(found)]
     if found.warnings:
         sentences.extend(f"Note: {warning.text}." for warning in found.warnings)
     if found.not_screened:
@@ -33,7 +33,8 @@ def summarise(decision: Decision) -> str:
     return " ".join(sentences)
 
 
-def _headline(decision: Decision) -> str:
+def headline(decision: Decision) -> str:
+    """The decision in a sentence or two."""
     found = decision.assessment
     match decision:
         case Propose():

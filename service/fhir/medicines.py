@@ -17,6 +17,7 @@ from service.core.dosing import DoseStep, daily_dose, supplied_dose, units_a_day
 from service.core.exposures import Administration, add_up_days
 from service.core.medicines import identify_medicine
 from service.core.records import (
+    MEDICINE_RECORDS,
     Concept,
     Dose,
     DoseBasis,
@@ -90,7 +91,7 @@ class MedicineReader:
         self._by_address = {
             key: source
             for source in gathered.sources
-            if source.head.resource_type in {"Medication", "Condition"}
+            if source.head.resource_type in {*MEDICINE_RECORDS, "Condition"}
             for key in (f"{source.head.resource_type}/{source.head.id}", source.url)
             if key
         }
@@ -113,14 +114,17 @@ class MedicineReader:
             if view.effective_period is not None
             else Interval(self._elements.date(source, "effectiveDateTime", view.effective_date_time))
         )
-        exposure = self._exposure(source, view, status, Grade.STATED)
-        exposure = replace(
-            exposure,
-            period=period,
-            dose=self._dose(view.dosage, exposure.medicine),
+        medicine = self._identified(view)
+        exposure = Exposure(
+            medicine,
+            period,
+            status,
+            self._dose(view.dosage, medicine),
+            (source.reference,),
             asserted=self._elements.date(source, "dateAsserted", view.date_asserted),
+            indication=self._indication(view),
             stop_reasons=self._stop_reasons(view.status_reason, status),
-            names=_named(*view.based_on, *view.part_of, *view.derived_from),
+            names=self._named(*view.based_on, *view.part_of, *view.derived_from),
         )
         self._exposures.extend(self._phases(source, exposure, view.dosage))
 
@@ -136,7 +140,7 @@ class MedicineReader:
         if view.intent in _NO_ORDER:
             status = ExposureStatus.INTENDED
         reported = view.reported_boolean is True or view.reported_reference is not None
-        exposure = self._exposure(source, view, status, Grade.STATED if reported else Grade.PRESCRIBED)
+        medicine = self._identified(view)
         period = self._prescribed_period(source, view)
         cut_short = status is ExposureStatus.ENDED and not reported
         if cut_short and period.start is not None and period.end is not None:
@@ -144,13 +148,17 @@ class MedicineReader:
             period = Interval(period.start, PartialDate(earliest, period.end.latest))
         authored = self._elements.date(source, "authoredOn", view.authored_on)
         reasons = [view.status_reason] if view.status_reason else []
-        exposure = replace(
-            exposure,
-            period=period,
-            dose=self._dose(view.dosage_instruction, exposure.medicine),
+        exposure = Exposure(
+            medicine,
+            period,
+            status,
+            self._dose(view.dosage_instruction, medicine),
+            (source.reference,),
             asserted=authored if status is ExposureStatus.ACTIVE else None,
+            indication=self._indication(view),
             stop_reasons=self._stop_reasons(reasons, status),
-            names=_named(*view.based_on),
+            grade=Grade.STATED if reported else Grade.PRESCRIBED,
+            names=self._named(*view.based_on),
         )
         self._exposures.extend(self._phases(source, exposure, view.dosage_instruction))
 
@@ -160,23 +168,26 @@ class MedicineReader:
         status = self._status(source, view, _DISPENSE_STATUS)
         if status is None:
             return
-        exposure = self._exposure(source, view, status, Grade.DISPENSED)
+        medicine = self._identified(view)
         handed_over = self._elements.date(source, "whenHandedOver", view.when_handed_over)
         start = handed_over or self._elements.date(source, "whenPrepared", view.when_prepared)
         days = _days(view.days_supply) or self._days_of(view.quantity, view.dosage_instruction)
-        dose = self._dose(view.dosage_instruction, exposure.medicine)
+        dose = self._dose(view.dosage_instruction, medicine)
         if dose.basis is DoseBasis.NOT_DOCUMENTED and days is not None:
-            dose = supplied_dose(read_amount(view.quantity), days, exposure.medicine)
+            dose = supplied_dose(read_amount(view.quantity), days, medicine)
         reason = view.status_reason_codeable_concept
-        self._exposures.append(
-            replace(
-                exposure,
-                period=_supplied(start, days),
-                dose=dose,
-                stop_reasons=self._stop_reasons([reason] if reason else [], status),
-                names=_named(*view.authorizing_prescription, *view.part_of),
-            )
+        dispensed = Exposure(
+            medicine,
+            _supplied(start, days),
+            status,
+            dose,
+            (source.reference,),
+            indication=self._indication(view),
+            stop_reasons=self._stop_reasons([reason] if reason else [], status),
+            grade=Grade.DISPENSED,
+            names=self._named(*view.authorizing_prescription, *view.part_of),
         )
+        self._exposures.append(dispensed)
 
     def take_administration(self, source: Source) -> None:
         """A MedicationAdministration: what was given, and when."""
@@ -184,7 +195,7 @@ class MedicineReader:
         status = self._status(source, view, _ADMINISTRATION_STATUS)
         if status is None:
             return
-        exposure = self._exposure(source, view, status, Grade.ADMINISTERED)
+        medicine = self._identified(view)
         period = self._elements.interval(source, "effectivePeriod", view.effective_period)
         moment = view.effective_date_time or (view.effective_period.start if view.effective_period else None)
         if view.effective_period is None:
@@ -192,13 +203,17 @@ class MedicineReader:
             period = Interval(given, given)
         steps: tuple[DoseStep, ...] = ()
         if view.dosage is not None:
-            once = (1 / exposure.medicine.unit_days,) * 2
+            once = (1 / medicine.unit_days,) * 2
             steps = (DoseStep(read_amount(view.dosage.dose), once, text=view.dosage.text),)
-        exposure = replace(
-            exposure,
-            period=_lasting(period, exposure.medicine.unit_days),
-            dose=daily_dose(steps, exposure.medicine, self._knowledge),
-            names=_named(*([view.request] if view.request else []), *view.part_of),
+        exposure = Exposure(
+            medicine,
+            _lasting(period, medicine.unit_days),
+            status,
+            daily_dose(steps, medicine, self._knowledge),
+            (source.reference,),
+            indication=self._indication(view),
+            grade=Grade.ADMINISTERED,
+            names=self._named(*([view.request] if view.request else []), *view.part_of),
         )
         self._administrations.append(Administration(exposure, moment))
 
@@ -230,17 +245,8 @@ class MedicineReader:
         except KeyError:
             raise UnreadableElement("status") from None
 
-    def _exposure(self, source: Source, view: MedicineView, status: ExposureStatus, grade: Grade) -> Exposure:
-        """What every kind says: which medicine, and what for."""
-        return Exposure(
-            medicine=identify_medicine(self._medicine(view), self._knowledge),
-            period=Interval(),
-            status=status,
-            dose=Dose(DoseBasis.NOT_DOCUMENTED),
-            evidence=(source.reference,),
-            indication=self._indication(view),
-            grade=grade,
-        )
+    def _identified(self, view: MedicineView) -> Medicine:
+        return identify_medicine(self._medicine(view), self._knowledge)
 
     def _dose(self, dosages: list[DosageView], medicine: Medicine) -> Dose:
         return daily_dose(read_steps(dosages), medicine, self._knowledge)
@@ -280,6 +286,19 @@ class MedicineReader:
     def _resolve(self, reference: ReferenceView) -> Source | None:
         target = _address(reference)
         return self._by_address.get(target) or self._by_address.get(_relative(target))
+
+    def _named(self, *references: ReferenceView) -> frozenset[tuple[str, str]]:
+        """The records that references lead to, by type and id."""
+        found = set()
+        for reference in references:
+            address = _address(reference)
+            source = self._by_address.get(address)
+            kind, _, identity = _relative(address).partition("/")
+            if source is not None:
+                found.add((source.reference.type, source.reference.id))
+            elif identity:
+                found.add((kind, identity))
+        return frozenset(found)
 
     def _indication(self, view: MedicineView) -> Indication:
         """Depression if any reason says so; any other recorded reason is another indication."""
@@ -377,12 +396,6 @@ def _supplied(start: PartialDate | None, days: int | None) -> Interval:
 def _lasting(period: Interval, days: int) -> Interval:
     """The period of an administration that lasts some days, such as a weekly capsule."""
     return period if period.start is None or days == 1 else _supplied(period.start, days)
-
-
-def _named(*references: ReferenceView) -> frozenset[tuple[str, str]]:
-    """The records that references lead to, by type and id."""
-    addresses = (_relative(_address(reference)).partition("/") for reference in references)
-    return frozenset((kind, identity) for kind, _, identity in addresses if identity)
 
 
 def _address(reference: ReferenceView) -> str:

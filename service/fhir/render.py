@@ -7,17 +7,20 @@ off, move or miss each, and it stands in the narrative as well, which may be all
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import date
 from html import escape
 from typing import Any
 
 from service import __version__
 from service.core.assessment import Assessment
+from service.core.dates import PartialDate
 from service.core.decision import Decision, NeedsInformation, Propose
 from service.core.findings import ReasonCode
 from service.core.knowledge import Effect, Protocol
 from service.core.records import PlanOfRecord, VersionedReference
-from service.core.schedule import Schedule, Session, Unschedulable
-from service.core.words import summarise
+from service.core.schedule import DatedDecision, Schedule, Session, Unschedulable
+from service.core.trials import Counts
+from service.core.words import headline, spoken, summarise, trial_sentence
 from service.fhir.identity import (
     ASSESSMENT_MODULE,
     CONTENT_DIGEST,
@@ -237,9 +240,8 @@ def _sources(found: Assessment) -> list[VersionedReference]:
 
 def _activities(schedule: Schedule) -> Iterator[Resource]:
     """What to do, in order: before the first session, the sessions, the decisions between, the rule after."""
-    protocol = schedule.protocol
-    if protocol.before is not None:
-        yield _activity("Before the first session", protocol.before)
+    for text in schedule.preparation:
+        yield _activity("Before the first session", f"{text}.")
     total = len(schedule.sessions)
     decisions = sorted(schedule.decision_points, key=lambda point: point.date)
     for session in schedule.sessions:
@@ -249,7 +251,7 @@ def _activities(schedule: Schedule) -> Iterator[Resource]:
         yield _session(session, total, schedule)
     for point in decisions:
         yield _activity(_title(point.code), point.text, event=point.date.isoformat())
-    yield _then(protocol)
+    yield _then(schedule.protocol)
 
 
 def _title(code: str) -> str:
@@ -267,14 +269,16 @@ def _session(session: Session, total: int, schedule: Schedule) -> Resource:
     """One session; a quantity only where a single dose is fixed, never a daily amount."""
     doses = _doses(session)
     condition = _condition_of(session, schedule)
-    tasks = "; ".join(schedule.protocol.tasks)
+    visit = schedule.visit
+    steps = (("Before", visit.before), ("During", visit.during), ("After", visit.after))
+    tasks = " ".join(f"{when}: {'; '.join(texts)}." for when, texts in steps)
     detail: Resource = {
         "kind": "MedicationRequest",
         "code": {"text": f"Esketamine session {session.number} of {total} ({session.phase})"},
         "status": "not-started",
         "scheduledTiming": {"event": [session.date.isoformat()]},
         "productCodeableConcept": _product(schedule.protocol),
-        "description": f"{doses}; the clinician decides the dose.{condition} {tasks}.",
+        "description": f"{doses}; the clinician decides the dose.{condition} {tasks}",
     }
     if len(session.dose_options_mg) == 1:
         detail["quantity"] = {
@@ -344,35 +348,81 @@ def _cautions(found: Assessment) -> list[str]:
 
 
 def _narrative(decision: Propose, schedule: Schedule) -> Resource:
-    """The whole plan as a dated table: it may be all that a reader sees."""
-    rows = [
-        f"<tr><td>{session.number}</td><td>{session.date:%a} {session.date.isoformat()}</td>"
-        f"<td>{escape(session.phase)}</td><td>{escape(_doses(session))}</td></tr>"
-        for session in schedule.sessions
-    ]
-    points = [
-        f"<li>{point.date.isoformat()}: {escape(point.text)}</li>" for point in schedule.decision_points
-    ]
-    tasks = [f"<li>{escape(task)}</li>" for task in schedule.protocol.tasks]
-    notes = [f"<li>{escape(text)}</li>" for text in _cautions(decision.assessment)]
-    before = schedule.protocol.before
+    """The whole plan in plain words: it may be all that a reader sees, in an EHR or on paper.
+
+    https://hl7.org/fhir/R4/narrative.html: text, no links, no styles.
+    """
+    found, visit = decision.assessment, schedule.visit
+    reasons = [trial_sentence(trial, found.as_of) for trial in found.trials if trial.counts is not Counts.NO]
     parts = [
-        f"<p><b>{escape(schedule.protocol.title)}</b></p>",
-        "<p>Proposed by decision support. A clinician decides.</p>",
-        f"<p>{escape(summarise(decision))}</p>",
-        f"<ul>{''.join(notes)}</ul>" if notes else "",
-        f"<p>{escape(before)}</p>" if before else "",
-        "<table><thead><tr><th>Session</th><th>Date</th><th>Phase</th><th>Dose</th></tr></thead><tbody>",
-        *rows,
-        "</tbody></table>",
-        f"<p>Decisions</p><ul>{''.join(points)}</ul>",
-        f"<p>Every session</p><ul>{''.join(tasks)}</ul>",
+        f"<h2>{escape(schedule.protocol.title)}</h2>",
+        "<p><b>Draft, proposed by decision support. A clinician decides; nothing is ordered.</b></p>",
+        *(f"<p><b>Alert: {escape(alert.text)}</b></p>" for alert in found.alerts),
+        f"<p>{escape(_what(schedule))}</p>",
+        _listed("Before the first session", schedule.preparation),
+        "<h3>Sessions</h3>",
+        _sessions_table(schedule),
         f"<p>{escape(schedule.then)}</p>",
+        _listed("Before each visit", visit.before),
+        _listed("During each visit", visit.during),
+        _listed("After each visit", visit.after),
+        f"<h3>Why</h3><p>{escape(headline(decision))}</p>",
+        _listed("", reasons),
+        _listed("To weigh", _cautions(found)[len(found.alerts) :]),
+        f"<p>{escape(_by(found, schedule.protocol))}</p>",
     ]
     return {
         "status": "generated",
         "div": f'<div xmlns="http://www.w3.org/1999/xhtml" lang="en" xml:lang="en">{"".join(parts)}</div>',
     }
+
+
+def _by(found: Assessment, protocol: Protocol) -> str:
+    criteria = found.knowledge.criteria
+    return f"Criteria {criteria.id} {criteria.version}, protocol {protocol.id} {protocol.version}."
+
+
+def _what(schedule: Schedule) -> str:
+    sessions = schedule.sessions
+    return (
+        f"{len(sessions)} sessions of {schedule.protocol.product.display} nasal spray from "
+        f"{_long_day(sessions[0].date)} to {_long_day(sessions[-1].date)}, in a certified setting under "
+        "supervision, never at home."
+    )
+
+
+def _listed(title: str, texts: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    heading = f"<h3>{escape(title)}</h3>" if title else ""
+    return f"{heading}<ul>{items}</ul>" if items else ""
+
+
+def _sessions_table(schedule: Schedule) -> str:
+    """The sessions in order of time, with the decisions between them as rows of their own."""
+    rows = []
+    decisions = sorted(schedule.decision_points, key=lambda point: point.date)
+    for session in schedule.sessions:
+        while decisions and decisions[0].date <= session.date:
+            rows.append(_decision_row(decisions.pop(0)))
+        cells = (str(session.number), _long_day(session.date), session.phase, _doses(session))
+        rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
+    rows += [_decision_row(point) for point in decisions]
+    head = "".join(f"<th>{title}</th>" for title in ("Session", "Date", "Phase", "Dose"))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _decision_row(point: DatedDecision) -> str:
+    return (
+        f"<tr><td></td><td>{escape(_long_day(point.date))}</td>"
+        f'<td colspan="2"><b>{escape(_title(point.code))}.</b> {escape(point.text)}</td></tr>'
+    )
+
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def _long_day(day: date) -> str:
+    return f"{_WEEKDAYS[day.weekday()]} {spoken(PartialDate.on(day))}"
 
 
 def _output(decision: Decision) -> Resource:

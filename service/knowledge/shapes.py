@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.core.knowledge import (
     Band,
+    CareSetting,
     Criteria,
     DecisionPoint,
     InferredFailure,
@@ -16,8 +17,10 @@ from service.core.knowledge import (
     RelatedPairs,
     Repeat,
     Scale,
+    SettingTask,
     Staging,
     UndocumentedDose,
+    Visit,
 )
 from service.core.records import Coding
 
@@ -106,10 +109,21 @@ class DecisionPointFile(Strict):
     source: _Source
 
 
-class TasksFile(Strict):
-    """What every session takes."""
+class VisitFile(Strict):
+    """What every visit takes: before the session, during it, after it."""
 
-    values: Annotated[list[str], Field(min_length=1)]
+    before: Annotated[list[str], Field(min_length=1)]
+    during: Annotated[list[str], Field(min_length=1)]
+    after: Annotated[list[str], Field(min_length=1)]
+    source: _Source
+
+
+class TaskFile(Strict):
+    """What a programme asks of a care setting, before the first session or with each."""
+
+    setting: CareSetting | Literal["any"]
+    when: Literal["first-session", "each-session"]
+    text: str
     source: _Source
 
 
@@ -119,13 +133,6 @@ class ProductFile(Strict):
     system: Literal["rxnorm"]
     code: str
     display: str
-    source: _Source
-
-
-class BeforeFile(Strict):
-    """What must be done before the first session."""
-
-    text: str
     source: _Source
 
 
@@ -161,11 +168,11 @@ class ProtocolFile(Signed):
     min_age: Annotated[int, Field(ge=18)]
     max_age: int | None = None
     product: ProductFile
-    before: BeforeFile | None = None
     oral_antidepressant: OralFile | None = None
     phase: Annotated[list[PhaseFile], Field(min_length=1)]
     decision_point: list[DecisionPointFile]
-    tasks: TasksFile
+    visit: VisitFile
+    task: list[TaskFile] = []
     then: ThenFile
 
 
@@ -273,13 +280,16 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         decision_points=tuple(
             DecisionPoint(point.code, point.after_week, point.text) for point in file.decision_point
         ),
-        tasks=tuple(file.tasks.values),
+        visit=Visit(tuple(file.visit.before), tuple(file.visit.during), tuple(file.visit.after)),
+        tasks_by_setting=tuple(
+            SettingTask(None if task.setting == "any" else task.setting, task.when, task.text)
+            for task in file.task
+        ),
         oral_antidepressant=tuple(file.oral_antidepressant.classes) if file.oral_antidepressant else (),
         then=file.then.text,
         then_repeat=Repeat(**file.then.repeat.model_dump()) if file.then.repeat else None,
         title=file.title,
         product=Coding(file.product.system, file.product.code, file.product.display),
-        before=file.before.text if file.before else None,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from service.core.knowledge import Protocol
+from service.core.knowledge import CareSetting, Protocol
 from service.core.schedule import Calendar, Schedule, Unschedulable, plan_sessions
 from tests.core.builders import AS_OF, EU, US, WEEKDAYS
 
@@ -238,3 +238,28 @@ def test_a_week_later_is_the_same_plan_a_week_later(
     assert isinstance(other, Schedule)
     assert [s.date + shift for s in one.sessions] == [s.date for s in other.sessions]
     assert [p.date + shift for p in one.decision_points] == [p.date for p in other.decision_points]
+
+
+# the care setting ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", ["us-trd", "us-mdsi"])
+def test_the_rems_asks_other_things_of_inpatients(protocol: str) -> None:
+    outpatient = planned(PROTOCOLS[protocol])
+    inpatient = planned(PROTOCOLS[protocol], replace(WEEKDAYS, setting=CareSetting.INPATIENT))
+    assert any("Enrol the patient" in task for task in outpatient.preparation)
+    assert any("within 7 days" in task for task in outpatient.visit.after)
+    assert not any("Enrol the patient" in task for task in inpatient.preparation)
+    assert not any("within 7 days" in task for task in inpatient.visit.after)
+    certified = [task for task in outpatient.preparation if "certified" in task]
+    assert certified
+    assert set(certified) <= set(inpatient.preparation)
+    assert inpatient.sessions == outpatient.sessions
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=lambda protocol: protocol.id)
+def test_every_visit_has_a_before_a_during_and_an_after(protocol: Protocol) -> None:
+    visit = planned(protocol).visit
+    assert any("food" in task for task in visit.before)
+    assert any("observation" in task for task in visit.during)
+    assert any("driving" in task for task in visit.after)

@@ -356,6 +356,15 @@ def test_a_record_names_what_it_is_about(resource: Resource) -> None:
     assert the_exposure(resource).names == {RX}
 
 
+def test_a_link_within_a_bundle_is_followed() -> None:
+    address = "urn:uuid:7d3a0f0e-5a5c-4d0f-9a53-6a2f0f5c1a11"
+    bundle = a_bundle([a_patient(), a_request(id="rx"), a_statement(basedOn=[{"reference": address}])])
+    bundle["entry"][1]["fullUrl"] = address
+    record = reviewer().review(read_bundle(json.dumps(bundle).encode())).record
+    (statement,) = [e for e in record.exposures if e.grade is Grade.STATED]
+    assert statement.names == {RX}
+
+
 def test_one_treatment_told_four_times_counts_once() -> None:
     rx = a_request(id="rx", dispenseRequest={"expectedSupplyDuration": {"value": 180, "unit": "days"}})
     mdd = a_condition("mdd", onsetDateTime="2024-06-01")

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -316,7 +316,7 @@ def test_activities_have_a_detail_and_no_reference(proposal: Propose) -> None:
 
 # --- the narrative --------------------------------------------------------------------------------
 
-TAGS = {"div", "p", "b", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"}
+TAGS = {"div", "h2", "h3", "p", "b", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"}
 LANGUAGE = {"lang", "{http://www.w3.org/XML/1998/namespace}lang"}
 
 
@@ -337,28 +337,32 @@ def test_the_narrative_is_plain_xhtml(resources: tuple[Resource, ...]) -> None:
         assert root.tag == f"{XHTML}div"
         assert {element.tag.removeprefix(XHTML) for element in root.iter()} <= TAGS
         assert set(root.attrib) == LANGUAGE
-        assert all(not element.attrib for element in root.iter() if element is not root)
+        assert all(set(element.attrib) <= {"colspan"} for element in root.iter() if element is not root)
         assert text_of(resource).strip()
 
 
 def test_the_narrative_says_every_date_and_dose(proposal: Propose) -> None:
     schedule = schedule_of(proposal)
     root = narrative_of(plan_of(proposal))
-    rows = [[cell.text for cell in row] for row in root.iterfind(f".//{XHTML}tbody/{XHTML}tr")]
-    assert rows == [
-        [
-            str(s.number),
-            f"{s.date:%a} {s.date.isoformat()}",
-            s.phase,
-            " or ".join(f"{mg} mg" for mg in s.dose_options_mg),
-        ]
+    rows = [["".join(cell.itertext()) for cell in row] for row in root.iterfind(f".//{XHTML}tbody/{XHTML}tr")]
+    assert [row for row in rows if row[0]] == [
+        [str(s.number), long_day(s.date), s.phase, " or ".join(f"{mg} mg" for mg in s.dose_options_mg)]
         for s in schedule.sessions
     ]
+    assert [row[1:] for row in rows if not row[0]] == [
+        [long_day(point.date), f"{point.code.replace('-', ' ').capitalize()}. {point.text}"]
+        for point in schedule.decision_points
+    ]
+    dates = [datetime.strptime(row[1], "%a %d %b %Y").date() for row in rows]  # noqa: DTZ007 - a day
+    assert dates == sorted(dates), "decisions stand between the sessions, in order of time"
     said = text_of(plan_of(proposal))
-    for point in schedule.decision_points:
-        assert f"{point.date.isoformat()}: {point.text}" in said
-    for words in (schedule.then, *schedule.protocol.tasks, schedule.protocol.before or ""):
+    visit = schedule.visit
+    for words in (schedule.then, *schedule.preparation, *visit.before, *visit.during, *visit.after):
         assert words in said
+
+
+def long_day(day: date) -> str:
+    return f"{day:%a} {day.day} {day:%b %Y}"
 
 
 def test_every_caution_stands_in_the_notes_and_the_narrative(proposal: Propose) -> None:
@@ -435,7 +439,8 @@ def test_there_is_one_activity_a_session_on_its_date(proposal: Propose) -> None:
         assert f"session {session.number} of {len(sessions)} ({session.phase})" in detail["code"]["text"]
         for mg in session.dose_options_mg:
             assert f"{mg} mg" in detail["description"]
-        for task in schedule.protocol.tasks:
+        visit = schedule.visit
+        for task in (*visit.before, *visit.during, *visit.after):
             assert task in detail["description"]
 
 
@@ -461,7 +466,9 @@ def test_what_comes_before_and_after(proposal: Propose) -> None:
     details = [activity["detail"] for activity in plan_of(proposal)["activity"]]
     protocol = proposal.protocol
     titles = [detail["code"]["text"] for detail in details]
-    assert (titles[0] == "Before the first session") == (protocol.before is not None)
+    preparation = [d["description"] for d in details if d["code"]["text"] == "Before the first session"]
+    assert preparation == [f"{text}." for text in schedule_of(proposal).preparation]
+    assert bool(preparation) == protocol.id.startswith("us-")
     assert titles.count("Benefit review") == 1
     assert titles[-1] == "After the last dated session"
     assert details[-1]["description"] == protocol.then
