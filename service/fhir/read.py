@@ -332,10 +332,10 @@ class _Reader:
         kind = procedure_kind(concept, self.elements)
         if (kind is None and not gives_esketamine) or self._is_withdrawn(source, view.status):
             return
+        if gives_esketamine:  # first: it is told even where the rest cannot be read
+            self.medicines.take_visit(source, concept)
         if kind is not None:
             self.procedures.append(read_procedure(source, view, kind, self.elements))
-        if gives_esketamine:
-            self.medicines.take_visit(source, concept)
 
     def _is_withdrawn(self, source: Source, status: str | None) -> bool:
         """Whether a resource says that it is not so, or did not take place, which is noted."""
