@@ -387,8 +387,8 @@ def _what(schedule: Schedule) -> str:
     sessions = schedule.sessions
     return (
         f"{len(sessions)} sessions of {schedule.protocol.product.display} nasal spray from "
-        f"{_long_day(sessions[0].date)} to {_long_day(sessions[-1].date)}, in a certified setting under "
-        "supervision, never at home."
+        f"{_long_day(sessions[0].date)} to {_long_day(sessions[-1].date)}, given under supervision in a "
+        "clinical setting, never at home."
     )
 
 
