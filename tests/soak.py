@@ -3,7 +3,7 @@
 Never a plan for anybody who has a contraindication of the region, is or may be under 18, is dead, or has a
 finding that a person must look at; every trace of suicidality is told; the order of a record changes
 nothing; nothing breaks off. And a plan where nothing stands against it, so that caution alone never passes.
-What is right is known from how a patient was made (`random_patients`).
+What is right is known from how a patient was made (`tests.generated`).
 """
 
 import argparse
@@ -27,7 +27,8 @@ from service.errors import NotAssessable
 from service.fhir.files import read_bundle
 from service.knowledge import mappings_directory
 from service.workflow import Review, Reviewer
-from tests.random_patients import Age, Made, Patient, bundle_of, random_patient
+from tests.generated.made import Made
+from tests.generated.patients import Age, Patient, bundle_of, random_patient
 from tests.safety_tables import REGIONS
 from tests.support import Resource, reviewer
 

@@ -12,17 +12,8 @@ from service.core.decision import Propose, ReasonOfDecision
 from service.fhir.files import read_bundle
 from service.workflow import Review
 from tests import soak
-from tests.random_patients import (
-    BOTH,
-    HARMLESS,
-    WITHHOLDS,
-    Age,
-    Made,
-    Meaning,
-    Patient,
-    bundle_of,
-    random_patient,
-)
+from tests.generated.made import BOTH, HARMLESS, WITHHOLDS, Made, Meaning
+from tests.generated.patients import Age, Patient, bundle_of, random_patient
 from tests.soak import SEED, Tally, Verdict, Violation, dice, judge, reviewer_of, run
 from tests.support import ROOT, RXNORM, Resource
 
