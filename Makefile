@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 MUTANTS := .mutants/.installed
 
-.PHONY: test check format docs lock integration demo sandbox bench mutants clean
+.PHONY: test check format docs lock integration demo sandbox bench mutants soak clean
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=... if it has another name" >&2; exit 1; }
@@ -55,6 +55,9 @@ mutants: $(MUTANTS) ## faults in the rules of trials that no test of the core no
 
 bench: $(STAMP) ## the benchmarks (the HAPI one needs JDK 17 and Maven)
 	$(BIN)/python -m benchmarks
+
+soak: $(STAMP) ## the safety property over 100,000 generated patients (PATIENTS=..., SEED=... for others)
+	$(BIN)/python -m tests.soak $(if $(PATIENTS),--patients $(PATIENTS)) $(if $(SEED),--seed $(SEED))
 
 lock: ## resolve the dependencies anew, with hashes and without addresses
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
