@@ -16,6 +16,7 @@ from service.core.records import (
     Identified,
     Measure,
     Observation,
+    PlanStatus,
     Record,
     Role,
     Verification,
@@ -88,7 +89,11 @@ def _of_conditions_and_allergies(
 
 
 def _of_esketamine(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterator[SafetyFinding]:
-    """Any esketamine or ketamine, whether taken, ordered or only planned."""
+    """Any esketamine or ketamine: taken, ordered or planned, or given by a plan of somebody else."""
+    past = {PlanStatus.COMPLETED, PlanStatus.ON_HOLD, PlanStatus.UNKNOWN}
+    plans = [plan.evidence for plan in record.plans if not plan.ours and plan.status in past]
+    if plans:
+        yield from _finding(groups[PRIOR_ESKETAMINE], Effect.REVIEW, Finding.INDETERMINATE, plans)
     given = [e for e in record.exposures if e.medicine.role is Role.ESKETAMINE]
     if given:
         sure = any(e.medicine.identified is Identified.CODED for e in given)

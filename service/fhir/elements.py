@@ -13,6 +13,10 @@ from service.fhir.views import ConceptView, PeriodView
 
 _FAULT_PATH = re.compile(r"`\$\.?([^`]*)`")
 _ICD_CATEGORY = 3
+_E_CATEGORY = 4
+"""ICD-9-CM's external causes have their dot one place later: E950.0."""
+_SNOMED = "http://snomed.info/sct"
+"""Its editions and versions are addresses below it: http://snomed.info/sct/731000124108/version/20260301."""
 
 
 class UnreadableElement(Exception):
@@ -27,6 +31,8 @@ def decode(source: Source, decoder: msgspec.json.Decoder[Any]) -> Any:
     """Decode the view of a resource; raises `UnreadableElement` naming the element at fault."""
     if source.head.modifier_extension:
         raise UnreadableElement("modifierExtension")
+    if source.head.implicit_rules is not None:
+        raise UnreadableElement("implicitRules")
     try:
         return decoder.decode(source.content)
     except msgspec.ValidationError as error:
@@ -66,12 +72,23 @@ class Elements:
 
     def _coding(self, uri: str | None, code: str | None, display: str | None) -> Coding:
         """A coding with the short id of its system; ICD codes with the dot that some systems leave out."""
-        system = self.knowledge.systems.get(uri or "", uri)
+        system = self._system(uri)
         if code is not None and system in self.knowledge.classification_systems:
             code = code.strip().upper()
-            if len(code) > _ICD_CATEGORY and "." not in code:
-                code = f"{code[:_ICD_CATEGORY]}.{code[_ICD_CATEGORY:]}"
+            category = _E_CATEGORY if system == "icd-9-cm" and code.startswith("E") else _ICD_CATEGORY
+            if len(code) > category and "." not in code:
+                code = f"{code[:category]}.{code[category:]}"
         return Coding(system, code, display)
+
+    def _system(self, uri: str | None) -> str | None:
+        """The short id of a code system, whatever edition or version of it the address names."""
+        known = self.knowledge.systems
+        if uri is None or uri in known:
+            return known.get(uri or "")
+        address = uri.strip().partition("|")[0].rstrip("/").replace("https://", "http://", 1)
+        if address.startswith(f"{_SNOMED}/"):
+            address = _SNOMED
+        return known.get(address, uri)
 
     def date(self, source: Source, element: str, text: str | None) -> PartialDate | None:
         """A date, unless it is missing or one that systems fill in when they do not know."""

@@ -28,12 +28,13 @@ from service.core.records import (
     Grade,
     Indication,
     Medicine,
+    Role,
     StopReason,
     Unreadable,
 )
 from service.fhir.dosage import read_amount, read_steps
 from service.fhir.elements import Elements, UnreadableElement, decode
-from service.fhir.sources import Gathered, Source
+from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import (
     AdministrationView,
     ConceptView,
@@ -42,6 +43,7 @@ from service.fhir.views import (
     DispenseView,
     DosageView,
     MedicationView,
+    MedicineOnlyView,
     MedicineView,
     QuantityView,
     ReferenceView,
@@ -67,6 +69,7 @@ class _ReasonView(View):
     code: ConceptView | None = None
 
 
+_MEDICINE = msgspec.json.Decoder(MedicineOnlyView)
 _MEDICATION = msgspec.json.Decoder(MedicationView)
 _REASON = msgspec.json.Decoder(_ReasonView)
 _STATEMENT = msgspec.json.Decoder(StatementView)
@@ -229,6 +232,18 @@ class MedicineReader:
         )
         self._exposures.append(given)
 
+    def take_trace(self, source: Source) -> None:
+        """Esketamine in a record that cannot be read in full: nothing is known but that it is there."""
+        try:
+            view = _MEDICINE.decode(source.content)
+        except UNDECODABLE:
+            return
+        medicine = self._identified(view)
+        if medicine.role is Role.ESKETAMINE:
+            unknown = Dose(DoseBasis.NOT_DOCUMENTED)
+            trace = Exposure(medicine, Interval(), ExposureStatus.UNKNOWN, unknown, (source.reference,))
+            self._exposures.append(trace)
+
     # what they share -----------------------------------------------------------------------------
 
     def _status(
@@ -245,7 +260,7 @@ class MedicineReader:
         except KeyError:
             raise UnreadableElement("status") from None
 
-    def _identified(self, view: MedicineView) -> Medicine:
+    def _identified(self, view: MedicineOnlyView) -> Medicine:
         return identify_medicine(self._medicine(view), self._knowledge)
 
     def _dose(self, dosages: list[DosageView], medicine: Medicine) -> Dose:
@@ -263,7 +278,7 @@ class MedicineReader:
             dose = self._dose([dosage], exposure.medicine)
             yield replace(exposure, period=Interval(period.start, end), dose=dose)
 
-    def _medicine(self, view: MedicineView) -> Concept:
+    def _medicine(self, view: MedicineOnlyView) -> Concept:
         """The medicine by code, contained or by reference; empty where it cannot be resolved."""
         if view.medication_codeable_concept is not None:
             return self._elements.concept(view.medication_codeable_concept)
@@ -282,6 +297,10 @@ class MedicineReader:
             self.unreadable.append(Unreadable(source.reference, fault.element))
             return Concept(text=reference.display)
         return self._elements.concept(medication.code)
+
+    def medication(self, reference: ReferenceView, contained: list[ContainedView]) -> Concept:
+        """The medicine that a reference leads to; empty where it cannot be told."""
+        return self._medicine(MedicineOnlyView(medication_reference=reference, contained=contained))
 
     def _resolve(self, reference: ReferenceView) -> Source | None:
         target = _address(reference)

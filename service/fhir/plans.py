@@ -1,5 +1,6 @@
 """Read CarePlans into plans of record: whose they are, where they stand, whether a person touched them."""
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -18,17 +19,21 @@ from service.fhir.identity import (
     extension_value,
 )
 from service.fhir.sources import Source
-from service.fhir.views import CarePlanView, ConceptView
+from service.fhir.views import CarePlanView, ConceptView, ContainedView, ReferenceView
+
+FindMedicine = Callable[[ReferenceView, list[ContainedView]], Concept]
 
 
-def read_plan(source: Source, view: CarePlanView, knowledge: Knowledge) -> PlanOfRecord | None:
-    """An esketamine plan of record; `None` for a care plan about something else.
+def read_plan(
+    source: Source, view: CarePlanView, knowledge: Knowledge, find: FindMedicine
+) -> PlanOfRecord | None:
+    """An esketamine plan of record; `None` for a care plan about something else. `find` follows references.
 
     A status that FHIR does not know counts as open: somebody may be working with the plan.
     """
     identity = next((i.value for i in view.identifier if i.system == PLAN_IDENTIFIER), None)
     ours = identity is not None
-    if not ours and not _gives_esketamine(view, knowledge):
+    if not ours and not _gives_esketamine(view, knowledge, find):
         return None
     content: dict[str, Any] = msgspec.json.decode(source.content)
     written = extension_value(content, EDIT_DIGEST)
@@ -56,11 +61,12 @@ def _status(status: str | None) -> PlanStatus:
     return known.get(status or "", PlanStatus.UNKNOWN)
 
 
-def _gives_esketamine(view: CarePlanView, knowledge: Knowledge) -> bool:
+def _gives_esketamine(view: CarePlanView, knowledge: Knowledge, find: FindMedicine) -> bool:
     """Whether a plan of somebody else is about esketamine: by the product of an activity, or by its words."""
     details = [activity.detail for activity in view.activity if activity.detail]
     said = [Concept(text=text) for text in (view.title, view.description) if text]
     said += [_concept(c, knowledge) for d in details for c in (d.product_codeable_concept, d.code) if c]
+    said += [find(d.product_reference, view.contained) for d in details if d.product_reference]
     return any(identify_medicine(concept, knowledge).role is Role.ESKETAMINE for concept in said)
 
 

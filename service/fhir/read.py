@@ -12,9 +12,10 @@ from datetime import MAXYEAR
 import msgspec
 
 from service.core.dates import PartialDate, years_after
-from service.core.knowledge import Knowledge
+from service.core.knowledge import Effect, Knowledge
 from service.core.medicines import identify_medicine
 from service.core.records import (
+    MEDICINE_RECORDS,
     Allergy,
     ClinicalStatus,
     Concept,
@@ -174,6 +175,8 @@ class _Reader:
             self._takers.get(kind, _leave)(source)
         except UnreadableElement as fault:
             self.unreadable.append(Unreadable(source.reference, fault.element))
+            if kind in MEDICINE_RECORDS:
+                self.medicines.take_trace(source)
 
     # the patient ---------------------------------------------------------------------------------
 
@@ -263,7 +266,11 @@ class _Reader:
         return self.elements.date(source, "abatementDateTime", view.abatement_date_time)
 
     def _placed(self, diagnosis: Diagnosis, concept: Concept, severity: Concept) -> Diagnosis:
-        """The diagnosis with every domain that the lists put its codes in."""
+        """The diagnosis with every domain that the lists put its codes in.
+
+        Words place what the codes leave open. Beside a code that is known only those are heard that name
+        suicidality or a contraindication: "severe without psychotic features" is no psychosis.
+        """
         knowledge = self.knowledge
         groups = dict.fromkeys(
             group
@@ -278,9 +285,12 @@ class _Reader:
         complete = any(coding.system in knowledge.classification_systems for coding in concept.codings)
         recognised = placed or complete
         text = "" if recognised else " ".join(concept.phrases).lower()
-        if knowledge.suicidality_words.search(text):
+        said = (concept.text or "").lower() if recognised else text
+        if suicidality is None and knowledge.suicidality_words.search(said):
             suicidality = SuicidalityKind.IN_WORDS
-        suggested = dict.fromkeys(group for word, group in knowledge.safety_words.items() if word in text)
+        suggested = dict.fromkeys(group for word, group in knowledge.safety_words.items() if word in said)
+        if recognised:
+            suggested = {g: None for g in suggested if g not in groups and _excludes(g, knowledge)}
         return replace(
             diagnosis,
             depression=depression,
@@ -357,7 +367,7 @@ class _Reader:
         if not self._belongs(source, view.subject, "subject"):
             return
         try:
-            plan = read_plan(source, view, self.knowledge)
+            plan = read_plan(source, view, self.knowledge, self.medicines.medication)
         except UNDECODABLE:  # the digest of a plan takes in more than its view
             raise UnreadableElement("") from None
         self.plans.extend([plan] if plan else [])
@@ -413,6 +423,10 @@ def _leave(_: Source) -> None:
 
 def _key(identifier: IdentifierView) -> tuple[str | None, str | None]:
     return (identifier.system, identifier.value)
+
+
+def _excludes(group: str, knowledge: Knowledge) -> bool:
+    return knowledge.safety_groups[group].effect is Effect.EXCLUDES
 
 
 def _is_known(concept: Concept, knowledge: Knowledge) -> bool:

@@ -54,9 +54,9 @@ def read_observation(source: Source, view: ObservationView, elements: Elements) 
 
 
 def read_traces(source: Source, view: ObservationView, elements: Elements) -> Iterator[Observation]:
-    """What an Observation says of suicidality where its date or status cannot be read: told all the same."""
+    """What an Observation says of suicidality or pregnancy where its date or status cannot be read."""
     for measure, value in _told(view, elements):
-        if measure in elements.knowledge.suicidality_results:
+        if _has_answers(measure, elements):
             yield Observation(measure, value, None, settled=False, evidence=(source.reference,))
 
 

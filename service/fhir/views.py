@@ -92,6 +92,8 @@ class Head(View):
     id: str | None = None
     meta: Meta = msgspec.field(default_factory=Meta)
     modifier_extension: list[msgspec.Raw] = []
+    implicit_rules: str | None = None
+    """A modifier element of every resource: rules that may turn its meaning round."""
 
 
 class ContainedView(View):
@@ -120,17 +122,22 @@ class PatientView(View):
     link: list[LinkView] = []
 
 
-class MedicineView(View):
+class MedicineOnlyView(View):
+    """Which medicine a record is about, whatever else it says."""
+
+    medication_codeable_concept: ConceptView | None = None
+    medication_reference: ReferenceView | None = None
+    contained: list[ContainedView] = []
+
+
+class MedicineView(MedicineOnlyView):
     """What every record of a medicine says: whose, which and what for."""
 
     subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
     status: str | None = None
-    medication_codeable_concept: ConceptView | None = None
-    medication_reference: ReferenceView | None = None
     reason_code: list[ConceptView] = []
     reason_reference: list[ReferenceView] = []
     part_of: list[ReferenceView] = []
-    contained: list[ContainedView] = []
 
 
 class StatementView(MedicineView):
@@ -251,6 +258,7 @@ class EventsView(View):
 class ActivityDetailView(View):
     code: ConceptView | None = None
     product_codeable_concept: ConceptView | None = None
+    product_reference: ReferenceView | None = None
     scheduled_timing: EventsView | None = None
 
 
@@ -266,6 +274,7 @@ class CarePlanView(View):
     title: str | None = None
     description: str | None = None
     activity: list[ActivityView] = []
+    contained: list[ContainedView] = []
 
 
 class SearchView(View):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.core.decision import Decision, Decline, Propose, ReasonOfDecision, wanted_plan
+from service.core.decision import Decision, Decline, NeedsReview, Propose, ReasonOfDecision, wanted_plan
 from service.core.plans import PlanAction, Wanted, dates_to_keep, reconcile
 from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule, Unschedulable
@@ -188,9 +188,19 @@ def test_an_active_plan_means_treatment_is_under_way(ours: bool) -> None:
     assert decision.reason is ReasonOfDecision.IN_TREATMENT
 
 
-@pytest.mark.parametrize("status", [s for s in PlanStatus if s is not ACTIVE])
+PERHAPS_GIVEN = {PlanStatus.COMPLETED, PlanStatus.ON_HOLD, PlanStatus.UNKNOWN}
+
+
+@pytest.mark.parametrize("status", [s for s in PlanStatus if s not in {ACTIVE, *PERHAPS_GIVEN}])
 def test_a_plan_that_is_not_active_is_no_treatment_under_way(status: PlanStatus) -> None:
     assert isinstance(decided(resistant(plans=(plan(status, ours=False),))), Propose)
+
+
+@pytest.mark.parametrize("status", sorted(PERHAPS_GIVEN))
+def test_esketamine_that_the_plan_of_another_may_have_given_is_reviewed(status: PlanStatus) -> None:
+    decision = decided(resistant(plans=(plan(status, ours=False),)))
+    assert isinstance(decision, NeedsReview)
+    assert [finding.id for finding in decision.assessment.safety] == ["prior-esketamine"]
 
 
 @pytest.mark.parametrize("days", [1, 2, 6, 7])

@@ -167,15 +167,7 @@ def unrelated_condition(rng: Random, identity: str) -> Made:
     return Made(_condition(rng, identity, code, _standing(rng), some_time(rng).elements), HARMLESS)
 
 
-def _is_e_code(row: dict[str, str]) -> bool:
-    """Whether it is an E code of ICD-9-CM; `test_soak.py` says what is wrong with them."""
-    return row["system"] == "icd-9-cm" and row["code"].startswith("E")
-
-
-_SUICIDALITY = {
-    kind: [row for row in rows if not _is_e_code(row)]
-    for kind, rows in rows_by("codes/suicidality.csv", "kind").items()
-}
+_SUICIDALITY = rows_by("codes/suicidality.csv", "kind")
 _KINDS = sorted(_SUICIDALITY)
 
 
