@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from service.core.catalogue import Catalogue, Listing
 from service.core.knowledge import (
     CodeList,
     Criteria,
@@ -63,6 +64,7 @@ from service.knowledge.shapes import (
     to_limits,
     to_protocol,
     to_scale,
+    to_sources,
     to_staging,
 )
 
@@ -108,6 +110,8 @@ class _Loader:
         self.uris: dict[str, str] = {}
         self.hierarchical: frozenset[str] = frozenset()
         self.systems: frozenset[str] = frozenset()
+        self.pinned: dict[str, tuple[str, str]] = {}
+        self.rows: dict[str, dict[int, Mapping[str, str]]] = {}
 
     def load(self, criteria_id: str) -> Knowledge | None:
         version = self._check_lock()
@@ -146,7 +150,7 @@ class _Loader:
         interacting_codes, interacting_names = self._interacting(groups)
         scales = self._toml("scales.toml", ScalesFile)
         sets = {file.id: file for file in self._files("criteria", CriteriaFile)}
-        protocols = tuple(to_protocol(file) for file in self._files("protocols", ProtocolFile))
+        protocols = self._files("protocols", ProtocolFile)
         staging = self._toml("staging.toml", StagingFile)
         if self.faults.found or staging is None or scales is None:
             return None
@@ -188,9 +192,17 @@ class _Loader:
             interacting_codes=interacting_codes,
             interacting_names=interacting_names,
             placeholder_dates=placeholders,
-            protocols=protocols,
+            protocols=tuple(map(to_protocol, protocols)),
             staging=to_staging(staging),
+            catalogue=self._catalogue(protocols),
         )
+
+    def _catalogue(self, protocols: list[ProtocolFile]) -> Catalogue:
+        files = {
+            name: Listing(version, day, tuple(self.rows.get(name, {}).values()))
+            for name, (version, day) in self.pinned.items()
+        }
+        return Catalogue(files, {file.id: to_sources(file) for file in protocols})
 
     # lock ----------------------------------------------------------------------------------------
 
@@ -202,6 +214,7 @@ class _Loader:
             return "unlocked"
         try:
             locked = {entry["file"]: entry for entry in read_lock(path)}
+            self.pinned = {n: (str(e["version"]), str(e["date"])) for n, e in locked.items()}
         except (tomllib.TOMLDecodeError, KeyError) as error:
             self.faults.add(LOCK, None, f"cannot be read: {type(error).__name__}")
             return "unlocked"
@@ -236,6 +249,7 @@ class _Loader:
             elif not row["source"]:
                 self.faults.of(row, "has no source")
             else:
+                self.rows.setdefault(name, {})[row.line] = values
                 yield row
 
     def _load_systems(self) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.core.catalogue import ProtocolSources
 from service.core.knowledge import (
     Band,
     CareSetting,
@@ -290,6 +291,22 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         then_repeat=Repeat(**file.then.repeat.model_dump()) if file.then.repeat else None,
         title=file.title,
         product=Coding(file.product.system, file.product.code, file.product.display),
+    )
+
+
+def to_sources(file: ProtocolFile) -> ProtocolSources:
+    """Where the values of a protocol come from."""
+    return ProtocolSources(
+        status=file.status,
+        reviewer=file.reviewer,
+        protocol=file.source,
+        product=file.product.source,
+        oral_antidepressant=file.oral_antidepressant.source if file.oral_antidepressant else None,
+        phases=tuple(phase.source for phase in file.phase),
+        decision_points=tuple(point.source for point in file.decision_point),
+        visit=file.visit.source,
+        tasks=tuple(task.source for task in file.task),
+        then=file.then.source,
     )
 
 
