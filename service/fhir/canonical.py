@@ -80,7 +80,8 @@ def uris_of(knowledge: Knowledge) -> dict[str, str]:
 
 def licences_of(systems: Iterable[str]) -> str:
     """The licence notes of code systems, each once."""
-    return " ".join(_LICENCES[system] for system in dict.fromkeys(systems))
+    unknown = "{}: its licence is to be checked."
+    return " ".join(_LICENCES.get(s, unknown.format(s.upper())) for s in dict.fromkeys(systems))
 
 
 def _narrative(title: str, about: str) -> Resource:

@@ -102,7 +102,7 @@ _MEDICINES = {
     ),
     "augmenting-agents": ("Augmenting agents", "Medicines added to an antidepressant; never a trial."),
     "esketamine": ("Esketamine", "Esketamine by code."),
-    "ketamine": ("Ketamine", "Ketamine by code."),
+    "ketamine": ("Ketamine", "Ketamine, other than esketamine, by code."),
 }
 _MEDICINE_FILES = {
     "codes/antidepressants.csv": ("rxnorm", "atc", "snomed"),
@@ -227,7 +227,8 @@ def _sets_of_medicines(knowledge: Knowledge) -> Iterator[_Set]:
                 found[_part_of(knowledge, code)].append(code)
     listings = tuple(files[file] for file in _MEDICINE_FILES)
     for name, (title, about) in _MEDICINES.items():
-        yield _Set(name, title, about, found[name], listings, [], frozenset())
+        if found[name]:
+            yield _Set(name, title, about, found[name], listings, [], frozenset())
 
 
 def _part_of(knowledge: Knowledge, code: _Code) -> str:
@@ -235,7 +236,7 @@ def _part_of(knowledge: Knowledge, code: _Code) -> str:
     ingredient = knowledge.ingredient(meaning.ingredient)
     match meaning.role:
         case Role.ESKETAMINE:
-            return meaning.ingredient or "esketamine"
+            return "esketamine" if meaning.ingredient == "esketamine" else "ketamine"
         case Role.AUGMENTING:
             return "augmenting-agents"
         case _:
@@ -331,7 +332,7 @@ def _concepts(codes: list[_Code], *, ordinal: bool) -> list[Resource]:
         said = " / ".join(dict.fromkeys(_said_of(one.row) for one in same))
         extension: list[Resource] = [{"url": _COMMENT, "valueString": said}]
         if ordinal:
-            extension.append({"url": _ORDINAL, "valueDecimal": int(_cell(same[0].row, "value"))})
+            extension.append({"url": _ORDINAL, "valueDecimal": float(_cell(same[0].row, "value"))})
         display = next((one.display for one in same if one.display), None)
         concepts.append({"extension": extension, "code": listed} | ({"display": display} if display else {}))
     return concepts

@@ -55,6 +55,7 @@ from service.knowledge.rows import (
     to_ingredient,
 )
 from service.knowledge.shapes import (
+    NAME,
     CriteriaFile,
     ProtocolFile,
     ScalesFile,
@@ -214,8 +215,8 @@ class _Loader:
             return "unlocked"
         try:
             locked = {entry["file"]: entry for entry in read_lock(path)}
-            self.pinned = {n: (str(e["version"]), str(e["date"])) for n, e in locked.items()}
-        except (tomllib.TOMLDecodeError, KeyError) as error:
+            self.pinned = {name: _edition(entry) for name, entry in locked.items()}
+        except (ValueError, KeyError) as error:
             self.faults.add(LOCK, None, f"cannot be read: {type(error).__name__}")
             return "unlocked"
         present = {p.relative_to(self.directory).as_posix(): p for p in lists_in(self.directory)}
@@ -457,6 +458,8 @@ class _Loader:
         return groups
 
     def _safety_group(self, row: Row) -> SafetyGroup:
+        if not re.match(NAME, row["id"]):
+            raise ValueError("an id has letters, digits, hyphens and dots, 31 at most")
         effect = row[self.region]
         days = row.optional("within_days")
         return SafetyGroup(
@@ -520,6 +523,11 @@ class _Loader:
             if read is not None:
                 found.append(read)
         return found
+
+
+def _edition(entry: Mapping[str, str]) -> tuple[str, str]:
+    """Version and day of a list; raises `KeyError` or `ValueError` where the lock does not say."""
+    return str(entry["version"]), date.fromisoformat(str(entry["date"])).isoformat()
 
 
 def _chosen_criteria(sets: Mapping[str, CriteriaFile], criteria_id: str) -> Criteria:

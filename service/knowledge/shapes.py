@@ -35,6 +35,9 @@ class Strict(BaseModel):
 
 
 _Source = Annotated[str, Field(min_length=1)]
+NAME = r"^[A-Za-z0-9\-.]{1,31}$"
+"""What becomes part of an id in FHIR; two of these and a hyphen are as long as an id may be."""
+_Name = Annotated[str, Field(pattern=NAME)]
 
 
 class Sourced(Strict, Generic[T]):
@@ -75,7 +78,7 @@ class Parameters(Strict):
 class Signed(Strict):
     """What every criteria set and protocol says of itself."""
 
-    id: str
+    id: _Name
     version: str
     status: Literal["draft", "active", "retired"]
     title: str
@@ -92,7 +95,7 @@ class CriteriaFile(Signed):
 class PhaseFile(Strict):
     """A phase of a protocol: weeks (first, last), rhythm and dose options in mg."""
 
-    name: str
+    name: _Name
     weeks: tuple[int, int]
     sessions_a_week: Annotated[int, Field(ge=1, le=7)]
     min_days_between: Annotated[int, Field(ge=1)]

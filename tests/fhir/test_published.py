@@ -12,6 +12,7 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from service.core.knowledge import Protocol
 from service.core.schedule import Schedule, plan_sessions
+from service.fhir.canonical import licences_of
 from service.fhir.definitions import PUBLISHED_KINDS
 from service.fhir.identity import BASE, PLAN_DEFINITION
 from service.fhir.published import publish, transaction
@@ -296,6 +297,11 @@ def test_licences_are_noted() -> None:
         used = {include["system"] for include in resource["compose"]["include"]}
         for system, note in notes.items():
             assert URIS[system] not in used or note in resource["copyright"]
+
+
+def test_the_licence_of_every_code_system_is_known() -> None:
+    assert "to be checked" not in licences_of(URIS)
+    assert licences_of(["icd-11", "icd-11"]) == "ICD-11: its licence is to be checked."
 
 
 def test_the_version_of_a_set_is_that_of_its_lists() -> None:
