@@ -7,12 +7,13 @@ from aiohttp import web
 
 from service import __version__
 from service.fhir.client import FhirClient
+from service.fhir.published import publish
 from service.logs import Event, log_info
 from service.metrics import Metrics
 from service.settings import Settings
-from service.triggers import health, operation, rest_hook
+from service.triggers import health, operation, published, rest_hook
 from service.triggers.exchange import observe, render_errors
-from service.triggers.ports import CLIENT, DOORS, METRICS, QUEUE, REVIEWER, SETTINGS, Queue
+from service.triggers.ports import CLIENT, DOORS, METRICS, PUBLISHED, QUEUE, REVIEWER, SETTINGS, Queue
 from service.triggers.trust import check_trust, guard
 from service.workflow import Reviewer
 
@@ -38,12 +39,13 @@ def build_app(
     app[SETTINGS] = settings
     app[REVIEWER] = reviewer
     app[CLIENT] = client
+    app[PUBLISHED] = publish(reviewer.knowledge)
     app[QUEUE] = queue
     app[METRICS] = metrics or Metrics()
     app[health.PROBE] = health.ServerProbe(client)
     app[DOORS] = {
         app.router.add_route(route.method, route.path, route.handler): route.door
-        for route in (*operation.ROUTES, *rest_hook.ROUTES, *health.ROUTES)
+        for route in (*operation.ROUTES, *published.ROUTES, *rest_hook.ROUTES, *health.ROUTES)
     }
     app.cleanup_ctx.append(_life)
     return app

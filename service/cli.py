@@ -309,6 +309,27 @@ def demo(
     asyncio.run(run_demo(Console(), settings, fhir=address, keep=keep))
 
 
+@app.command("publish")
+def publish_command(
+    *,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a file a definition.")] = None,
+    to_server: Annotated[bool, typer.Option("--to-server", help="Load them into the FHIR server.")] = False,
+) -> None:
+    """Give the clinical lists as FHIR definitions: a transaction Bundle, files, or on the FHIR server."""
+    from service.publishing import print_bundle, publish_to_server, write_files
+
+    if out is not None and to_server:
+        raise typer.BadParameter("not together with --to-server", param_hint="--out")
+    settings = load_settings()
+    knowledge = load_knowledge(_directory(None), criteria=settings.criteria, region=settings.region)
+    if to_server:
+        asyncio.run(publish_to_server(settings, knowledge))
+    elif out is not None:
+        write_files(knowledge, out)
+    else:
+        print_bundle(knowledge)
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the answer that `assess --json` gives."""

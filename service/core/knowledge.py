@@ -11,6 +11,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
+from service.core.catalogue import Catalogue
 from service.core.records import (
     Coding,
     Concept,
@@ -388,6 +389,8 @@ class Knowledge:
     placeholder_dates: frozenset[date]
     protocols: tuple[Protocol, ...]
     staging: Staging
+    catalogue: Catalogue
+    """The same lists row by row, with their sources; for publishing, not for deciding."""
 
     def ingredient(self, name: str | None) -> Ingredient | None:
         """The ingredient of that name."""

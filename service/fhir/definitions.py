@@ -9,7 +9,19 @@ from service.settings import Settings
 ASSESS = "assess-treatment-resistance"
 PROPOSE = "propose-care-plan"
 
-_RELEASED = "2026-10-05"
+PUBLISHED_KINDS = (
+    "CodeSystem",
+    "ValueSet",
+    "ConceptMap",
+    "OperationDefinition",
+    "ActivityDefinition",
+    "PlanDefinition",
+)
+"""What is served to be read, in an order in which none names one that comes later."""
+SEARCHED_BY = {"url": "uri", "version": "token"}
+"""By what it can be searched, with the kinds of these parameters."""
+
+_RELEASED = "2026-11-23"
 """Day on which these definitions last changed."""
 _TITLE = "trd-careplan"
 _ABOUT = (
@@ -47,11 +59,19 @@ def capability_statement(base: str) -> Resource:
                 "security": {"description": "Operations ask for a bearer token wherever one is set."},
                 "resource": [
                     {"type": "Patient", "operation": [assess, propose]},
-                    {"type": "OperationDefinition", "interaction": [{"code": "read"}]},
+                    *map(_published, PUBLISHED_KINDS),
                 ],
                 "operation": [assess],
             }
         ],
+    }
+
+
+def _published(kind: str) -> Resource:
+    return {
+        "type": kind,
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": [{"name": name, "type": of} for name, of in SEARCHED_BY.items()],
     }
 
 
@@ -98,6 +118,8 @@ def _definition(code: str, name: str, title: str) -> Resource:
         "name": name,
         "title": title,
         "status": "active",
+        "experimental": False,
+        "publisher": _TITLE,
         "kind": "operation",
         "date": _RELEASED,
         "code": code,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fhir.resources.R4B import get_fhir_model_class
 from fhir.resources.R4B.careplan import CarePlan
 from fhir.resources.R4B.device import Device
 from fhir.resources.R4B.guidanceresponse import GuidanceResponse
@@ -20,5 +21,8 @@ def validated(resource: dict[str, Any]) -> dict[str, Any]:
 
     Raises pydantic's `ValidationError`, which is a fault of this service.
     """
-    _MODELS[resource["resourceType"]].model_validate(resource)
+    kind = resource["resourceType"]
+    # What is only published is imported when it is: every review would wait for it otherwise.
+    model: Any = _MODELS.get(kind) or get_fhir_model_class(kind)
+    model.model_validate(resource)
     return resource

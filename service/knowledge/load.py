@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from service.core.catalogue import Catalogue, Listing
 from service.core.knowledge import (
     CodeList,
     Criteria,
@@ -54,6 +55,7 @@ from service.knowledge.rows import (
     to_ingredient,
 )
 from service.knowledge.shapes import (
+    NAME,
     CriteriaFile,
     ProtocolFile,
     ScalesFile,
@@ -63,6 +65,7 @@ from service.knowledge.shapes import (
     to_limits,
     to_protocol,
     to_scale,
+    to_sources,
     to_staging,
 )
 
@@ -108,6 +111,8 @@ class _Loader:
         self.uris: dict[str, str] = {}
         self.hierarchical: frozenset[str] = frozenset()
         self.systems: frozenset[str] = frozenset()
+        self.pinned: dict[str, tuple[str, str]] = {}
+        self.rows: dict[str, dict[int, Mapping[str, str]]] = {}
 
     def load(self, criteria_id: str) -> Knowledge | None:
         version = self._check_lock()
@@ -146,7 +151,7 @@ class _Loader:
         interacting_codes, interacting_names = self._interacting(groups)
         scales = self._toml("scales.toml", ScalesFile)
         sets = {file.id: file for file in self._files("criteria", CriteriaFile)}
-        protocols = tuple(to_protocol(file) for file in self._files("protocols", ProtocolFile))
+        protocols = self._files("protocols", ProtocolFile)
         staging = self._toml("staging.toml", StagingFile)
         if self.faults.found or staging is None or scales is None:
             return None
@@ -188,9 +193,17 @@ class _Loader:
             interacting_codes=interacting_codes,
             interacting_names=interacting_names,
             placeholder_dates=placeholders,
-            protocols=protocols,
+            protocols=tuple(map(to_protocol, protocols)),
             staging=to_staging(staging),
+            catalogue=self._catalogue(protocols),
         )
+
+    def _catalogue(self, protocols: list[ProtocolFile]) -> Catalogue:
+        files = {
+            name: Listing(version, day, tuple(self.rows.get(name, {}).values()))
+            for name, (version, day) in self.pinned.items()
+        }
+        return Catalogue(files, {file.id: to_sources(file) for file in protocols})
 
     # lock ----------------------------------------------------------------------------------------
 
@@ -202,7 +215,8 @@ class _Loader:
             return "unlocked"
         try:
             locked = {entry["file"]: entry for entry in read_lock(path)}
-        except (tomllib.TOMLDecodeError, KeyError) as error:
+            self.pinned = {name: _edition(entry) for name, entry in locked.items()}
+        except (ValueError, KeyError) as error:
             self.faults.add(LOCK, None, f"cannot be read: {type(error).__name__}")
             return "unlocked"
         present = {p.relative_to(self.directory).as_posix(): p for p in lists_in(self.directory)}
@@ -236,6 +250,7 @@ class _Loader:
             elif not row["source"]:
                 self.faults.of(row, "has no source")
             else:
+                self.rows.setdefault(name, {})[row.line] = values
                 yield row
 
     def _load_systems(self) -> None:
@@ -443,6 +458,8 @@ class _Loader:
         return groups
 
     def _safety_group(self, row: Row) -> SafetyGroup:
+        if not re.match(NAME, row["id"]):
+            raise ValueError("an id has letters, digits, hyphens and dots, 31 at most")
         effect = row[self.region]
         days = row.optional("within_days")
         return SafetyGroup(
@@ -506,6 +523,11 @@ class _Loader:
             if read is not None:
                 found.append(read)
         return found
+
+
+def _edition(entry: Mapping[str, str]) -> tuple[str, str]:
+    """Version and day of a list; raises `KeyError` or `ValueError` where the lock does not say."""
+    return str(entry["version"]), date.fromisoformat(str(entry["date"])).isoformat()
 
 
 def _chosen_criteria(sets: Mapping[str, CriteriaFile], criteria_id: str) -> Criteria:

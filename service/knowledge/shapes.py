@@ -4,6 +4,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.core.catalogue import ProtocolSources
 from service.core.knowledge import (
     Band,
     CareSetting,
@@ -34,6 +35,9 @@ class Strict(BaseModel):
 
 
 _Source = Annotated[str, Field(min_length=1)]
+NAME = r"^[A-Za-z0-9\-.]{1,31}$"
+"""What becomes part of an id in FHIR; two of these and a hyphen are as long as an id may be."""
+_Name = Annotated[str, Field(pattern=NAME)]
 
 
 class Sourced(Strict, Generic[T]):
@@ -74,7 +78,7 @@ class Parameters(Strict):
 class Signed(Strict):
     """What every criteria set and protocol says of itself."""
 
-    id: str
+    id: _Name
     version: str
     status: Literal["draft", "active", "retired"]
     title: str
@@ -91,7 +95,7 @@ class CriteriaFile(Signed):
 class PhaseFile(Strict):
     """A phase of a protocol: weeks (first, last), rhythm and dose options in mg."""
 
-    name: str
+    name: _Name
     weeks: tuple[int, int]
     sessions_a_week: Annotated[int, Field(ge=1, le=7)]
     min_days_between: Annotated[int, Field(ge=1)]
@@ -290,6 +294,22 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         then_repeat=Repeat(**file.then.repeat.model_dump()) if file.then.repeat else None,
         title=file.title,
         product=Coding(file.product.system, file.product.code, file.product.display),
+    )
+
+
+def to_sources(file: ProtocolFile) -> ProtocolSources:
+    """Where the values of a protocol come from."""
+    return ProtocolSources(
+        status=file.status,
+        reviewer=file.reviewer,
+        protocol=file.source,
+        product=file.product.source,
+        oral_antidepressant=file.oral_antidepressant.source if file.oral_antidepressant else None,
+        phases=tuple(phase.source for phase in file.phase),
+        decision_points=tuple(point.source for point in file.decision_point),
+        visit=file.visit.source,
+        tasks=tuple(task.source for task in file.task),
+        then=file.then.source,
     )
 
 

@@ -10,13 +10,7 @@ from aiohttp import web
 from service import clock
 from service.answer import AssessmentAnswer
 from service.errors import NotAssessable, NotFhir, NotJson
-from service.fhir.definitions import (
-    ASSESS,
-    PROPOSE,
-    capability_statement,
-    fhir_base,
-    operation_definitions,
-)
+from service.fhir.definitions import ASSESS, PROPOSE, capability_statement, fhir_base
 from service.fhir.files import read_bundle
 from service.triggers.exchange import fhir_response, refuse_other_formats
 from service.triggers.parameters import Question, read_question, to_parameters
@@ -68,15 +62,6 @@ async def metadata(request: web.Request) -> web.Response:
     return fhir_response(capability_statement(fhir_base(request.app[SETTINGS])))
 
 
-async def definition(request: web.Request) -> web.Response:
-    """An OperationDefinition of this service."""
-    refuse_other_formats(request)
-    found = operation_definitions().get(request.match_info["id"])
-    if found is None:
-        raise web.HTTPNotFound
-    return fhir_response(found)
-
-
 _PATIENT = f"/fhir/Patient/{{id:{FHIR_ID}}}"
 ROUTES = (
     Route(Door.ASSESS, "GET", f"{_PATIENT}/${ASSESS}", assess),
@@ -85,7 +70,6 @@ ROUTES = (
     Route(Door.ASSESS_BUNDLE, "POST", f"/fhir/${ASSESS}", assess_bundle),
     Route(Door.PROPOSE, "POST", f"{_PATIENT}/${PROPOSE}", propose),
     Route(Door.METADATA, "GET", "/fhir/metadata", metadata),
-    Route(Door.DEFINITION, "GET", f"/fhir/OperationDefinition/{{id:{FHIR_ID}}}", definition),
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from aiohttp import web
 
 from service.fhir.client import FhirClient
+from service.fhir.published import Published
 from service.metrics import Metrics
 from service.settings import Settings
 from service.workflow import Reviewer
@@ -38,7 +39,7 @@ class Door(StrEnum):
     ASSESS_BUNDLE = "assess-bundle"
     PROPOSE = "propose"
     METADATA = "metadata"
-    DEFINITION = "operation-definition"
+    DEFINITION = "definition"
     REST_HOOK = "rest-hook"
     LIVE = "health-live"
     READY = "health-ready"
@@ -64,6 +65,7 @@ FHIR_ID = r"[A-Za-z0-9.\-]{0,63}[A-Za-z0-9\-]"
 SETTINGS = web.AppKey("settings", Settings)
 REVIEWER = web.AppKey("reviewer", Reviewer)
 CLIENT = web.AppKey("client", FhirClient)
+PUBLISHED = web.AppKey("published", Published)
 QUEUE: web.AppKey[Queue] = web.AppKey("queue")
 METRICS = web.AppKey("metrics", Metrics)
 DOORS = web.AppKey("doors", dict[web.AbstractRoute, Door])

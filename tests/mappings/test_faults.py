@@ -274,6 +274,12 @@ ROWS = [
         "invalid literal for int() with base 10: 'soon'",
         id="days that are no number",
     ),
+    pytest.param(
+        "safety/groups.csv",
+        ("my group", "odd", "review", "review", "review", "", "4", "4.3", "test"),
+        "an id has letters, digits, hyphens and dots",
+        id="a group whose id could not be published",
+    ),
 ]
 
 
@@ -447,6 +453,9 @@ TOML = [
     pytest.param("protocols/us-trd.toml", 'region = "us"', 'region = "mars"', "region", id="unknown region"),
     pytest.param("protocols/us-trd.toml", "min_age = 18", "min_age = 12", "min_age", id="for minors"),
     pytest.param(
+        "protocols/us-trd.toml", '"induction"', '"first phase"', "phase.0.name", id="name of a phase"
+    ),
+    pytest.param(
         "protocols/us-trd.toml",
         'code = "benefit-review"',
         'code = "party"',
@@ -537,6 +546,8 @@ def test_without_a_lock_nothing_loads(lists: Path) -> None:
     [
         pytest.param("[[list", id="not TOML"),
         pytest.param('[[list]]\nsha256 = "x"\n', id="an entry without a file"),
+        pytest.param('[[list]]\nfile = "x"\ndate = "2026-11-23"\n', id="an entry without a version"),
+        pytest.param('[[list]]\nfile = "x"\nversion = "1"\ndate = "soon"\n', id="a date that is none"),
     ],
 )
 def test_a_lock_that_cannot_be_read(lists: Path, text: str) -> None:

@@ -1,0 +1,77 @@
+"""The definitions on a real HAPI FHIR server: valid, loaded, found, and not written twice.
+
+With `HAPI_URL` set, that server is used.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from service.fhir.definitions import PUBLISHED_KINDS
+from service.fhir.deliver import Standing, compare, deliver
+from service.fhir.identity import PLAN_DEFINITION
+from service.fhir.published import publish, transaction
+from tests.contract_write import ask, found_by
+from tests.servers import running_hapi
+from tests.support import Resource, client_at, reviewer
+
+KNOWLEDGE = reviewer().knowledge
+ALL = publish(KNOWLEDGE).resources
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_hapi() as base:
+        yield base
+
+
+async def versions_on(server: str) -> Counter[str]:
+    """How often each definition of ours was written."""
+    found: list[Resource] = []
+    for kind in PUBLISHED_KINDS:
+        ids = ",".join(r["id"] for r in ALL if r["resourceType"] == kind)
+        found += await found_by(server, f"{kind}?_id={ids}&_elements=url&_count=200")
+    return Counter({f"{r['resourceType']}/{r['id']}": int(r["meta"]["versionId"]) for r in found})
+
+
+async def test_all_are_loaded_and_a_second_load_writes_nothing(server: str) -> None:
+    async with client_at(server) as client:
+        await deliver(client, await compare(client, ALL))
+        once = await versions_on(server)
+        again = await compare(client, ALL)
+        await deliver(client, again)
+
+    assert {one.standing for one in again} == {Standing.SAME}
+    assert once == await versions_on(server)
+    assert set(once) == {f"{r['resourceType']}/{r['id']}" for r in ALL}
+
+
+async def test_the_transaction_is_taken_and_changes_nothing_that_is_there(server: str) -> None:
+    async with client_at(server) as client:
+        await deliver(client, await compare(client, ALL))
+    before = await versions_on(server)
+
+    answer = await ask(server, "", method="POST", body=transaction(publish(KNOWLEDGE)))
+
+    assert answer.status_code == 200, answer.text
+    assert await versions_on(server) == before
+
+
+async def test_what_a_care_plan_instantiates_is_found(server: str) -> None:
+    async with client_at(server) as client:
+        await deliver(client, await compare(client, ALL))
+    for protocol in KNOWLEDGE.protocols:
+        query = f"PlanDefinition?url={PLAN_DEFINITION}/{protocol.id}"
+        for search in (query, f"{query}&version={protocol.version}"):
+            (found,) = await found_by(server, search)
+            assert found["id"] == protocol.id
+        assert await found_by(server, f"{query}&version=0") == []
+
+
+@pytest.mark.parametrize("kind", PUBLISHED_KINDS)
+async def test_the_validator_finds_no_fault(server: str, kind: str) -> None:
+    for resource in publish(KNOWLEDGE).of_kind(kind):
+        outcome = (await ask(server, f"{kind}/$validate", method="POST", body=resource)).json()
+        assert outcome["resourceType"] == "OperationOutcome"
+        assert [i for i in outcome["issue"] if i["severity"] in {"error", "fatal"}] == [], resource["id"]
