@@ -40,7 +40,13 @@ def expected_of(name: str) -> dict[str, Any]:
 
 TWO_FAILURES = "two-documented-failures-propose-treatment"
 OTHERWISE_TOMORROW = {
+    "a-myocardial-infarction-seven-weeks-ago-is-a-caution-in-the-eu",
+    "a-myocardial-infarction-three-weeks-ago-excludes-in-the-eu",
+    "a-myocardial-infarction-three-weeks-ago-is-a-caution-in-the-us",
     "a-patient-who-turns-eighteen-tomorrow-is-a-minor-whatever-else-is-wrong",
+    "a-remission-score-of-sixty-days-ago-contradicts-the-problem-list",
+    "a-thyroid-hormone-is-a-caution-in-the-eu",
+    "one-high-score-on-a-running-medicine-is-enough",
     "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
 }
 """Cases that are about this very day."""
