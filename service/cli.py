@@ -22,6 +22,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from service import clock
 from service.answer import AssessmentAnswer, answer_schema
+from service.cause import Cause
 from service.errors import InputError, MappingsError, NotFhir, NotJson, ServerMisread, SettingsError, TrdError
 from service.fhir.client import open_client
 from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
@@ -174,7 +175,7 @@ def propose(
 
 async def _propose_on_server(settings: Settings, reviewer: Reviewer, source: str) -> Proposal:
     async with open_client(settings) as client:
-        return await reviewer.propose(client, source.removeprefix("Patient/"))
+        return await reviewer.propose(client, source.removeprefix("Patient/"), cause=Cause.COMMAND)
 
 
 @app.command()

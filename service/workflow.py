@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from service import clock
 from service.answer import AssessmentAnswer, CarePlanOut, to_answer
+from service.cause import Cause
 from service.clinic import clinic_calendar
 from service.core.decision import Decision, decide
 from service.core.knowledge import Knowledge
@@ -17,6 +18,7 @@ from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.gather import gather
 from service.fhir.read import read_record
+from service.fhir.render import Occasion
 from service.fhir.sources import Gathered
 from service.fhir.write import Intent, find_unlisted_plan, intend, write_back
 from service.knowledge import load_knowledge, mappings_directory
@@ -94,24 +96,26 @@ class Reviewer:
             review = self.review(found)
         raise ServerMisread("CarePlans that no search lists keep turning up by id")
 
-    async def propose(self, client: FhirClient, patient_id: str) -> Proposal:
-        """Review a patient and write the outcome back, unless `TRD_WRITE` is off.
+    async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
+        """Review a patient and write the outcome back, unless the settings hold it back.
 
+        `cause` is told where something is written, and never decides whether.
         Safe to repeat: a second run on an unchanged record writes nothing. A lost race is decided again on
         what is then on record. Raises `InputError` where the record cannot be assessed and `ServerError`
         where the server failed; both may be tried again later.
         """
         # Not every server refuses the second of two who create one id; within this process there is none.
         async with _turn_of(client, patient_id):
-            return await self._propose(client, patient_id)
+            return await self._propose(client, patient_id, cause)
 
-    async def _propose(self, client: FhirClient, patient_id: str) -> Proposal:
+    async def _propose(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         for attempt in range(1, _TRIES + 1):
             review = await self.review_patient(client, patient_id)
             if self.settings.write == "off":
                 return Proposal(review, review.answer, ())
             try:
-                written = await write_back(client, review.decision, review.intent, clock.now_iso())
+                occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar)
+                written = await write_back(client, review.decision, review.intent, occasion)
             except ServerRefused as refused:
                 if refused.status not in _CONFLICTS or attempt == _TRIES:
                     raise

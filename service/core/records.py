@@ -415,6 +415,8 @@ class Record:
     """Kinds of resource that were not looked at, so that nothing can be said of them."""
     refused: tuple[str, ...] = field(default=())
     """Those of them that there may be more of: the server holds them and does not show them."""
+    read: tuple[VersionedReference, ...] = ()
+    """Every version that was read and could bear on a conclusion, also by saying nothing of what is asked."""
 
 
 MEDICINE_RECORDS = frozenset(

@@ -13,6 +13,8 @@ PLAN_DEFINITION = f"{BASE}/PlanDefinition"
 ASSESSMENT_MODULE = f"{BASE}/OperationDefinition/assess-treatment-resistance"
 EDIT_DIGEST = f"{BASE}/StructureDefinition/edit-digest"
 CONTENT_DIGEST = f"{BASE}/StructureDefinition/content-digest"
+MADE_WITH = f"{BASE}/StructureDefinition/made-with"
+CAUSES = f"{BASE}/CodeSystem/cause"
 DEVICE_ID = "trd-careplan"
 
 _ID_LENGTH = 40

@@ -21,6 +21,7 @@ from service.fhir.client import FhirClient
 from service.fhir.identity import CONTENT_DIGEST, DEVICE_ID, content_digest, extension_value, plan_identity
 from service.fhir.r4b import validated
 from service.fhir.render import (
+    Occasion,
     Resource,
     guidance_id,
     render_device,
@@ -120,7 +121,7 @@ async def find_unlisted_plan(client: FhirClient, intent: Intent, gathered: Gathe
 
 
 async def write_back(
-    client: FhirClient, decision: Decision, intent: Intent, recorded: str
+    client: FhirClient, decision: Decision, intent: Intent, occasion: Occasion
 ) -> tuple[VersionedReference, ...]:
     """Write what changed, in one transaction; returns the versions written, none when nothing changed.
 
@@ -136,7 +137,7 @@ async def write_back(
         return ()
     targets = [_next_version(resource, version) for resource, version in entries]
     device = await _missing_device(client)
-    provenance = render_provenance(decision, targets, recorded)
+    provenance = render_provenance(decision, targets, occasion)
     everything = [*((d, None) for d in device), *entries, (provenance, None)]
     body = {
         "resourceType": "Bundle",

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from service import clock
 from service.answer import AssessmentAnswer
+from service.cause import Cause
 from service.errors import NotAssessable, NotFhir, NotJson
 from service.fhir.definitions import (
     ASSESS,
@@ -55,7 +56,7 @@ async def propose(request: web.Request) -> web.Response:
     started = time.monotonic()
     with _record_of_server():
         proposal = await _reviewer(request, question.as_of).propose(
-            request.app[CLIENT], request.match_info["id"]
+            request.app[CLIENT], request.match_info["id"], cause=Cause.OPERATION
         )
     _tell(request, proposal.answer, time.monotonic() - started)
     request[TOLD] |= {"written": len(proposal.written)}

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from service import __version__
+from service.cause import Cause
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.identity import PLAN_IDENTIFIER
 from service.fhir.render import guidance_id
@@ -133,6 +134,14 @@ async def test_what_is_written_refers_to_each_other(server: FhirDouble) -> None:
         "Patient/ann/_history/1",
     ]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", provenance["recorded"])
+
+
+async def test_the_cause_is_told_and_decides_nothing(server: FhirDouble) -> None:
+    await reviewer().propose(client_of(server), "ann", cause=Cause.SWEEP)
+    assert server.only("Provenance")["reason"][0]["coding"][0]["code"] == "sweep"
+
+    for cause in Cause:
+        assert (await reviewer().propose(client_of(server), "ann", cause=cause)).written == ()
 
 
 async def test_ids_say_nothing_of_the_patient(server: FhirDouble) -> None:
