@@ -48,6 +48,9 @@ class Work:
         answer = proposal.answer
         seconds = time.monotonic() - started
         self.metrics.count_decision(answer.decision.value, answer.reason.value, seconds)
+        held = {} if proposal.held is None else {"held": proposal.held.value}
+        if proposal.held is not None:
+            self.metrics.count_held(proposal.held.value)
         log_info(
             Event.REVIEWED,
             decision=answer.decision.value,
@@ -55,6 +58,7 @@ class Work:
             care_plan=answer.care_plan.action.value,
             written=len(proposal.written),
             seconds=round(seconds, 3),
+            **held,
         )
 
     async def sweep(self, since: str, _: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import date
+from enum import StrEnum
 from http import HTTPStatus
 from weakref import WeakValueDictionary
 
@@ -46,16 +47,31 @@ class Review:
         return to_answer(self.decision, out)
 
 
+class Held(StrEnum):
+    """Why the settings let nothing be written, whatever the decision."""
+
+    WRITE_OFF = "write-off"
+    NOT_ALLOWED = "patient-not-allowed"
+
+
+_HELD = {
+    Held.WRITE_OFF: "not written: TRD_WRITE is off",
+    Held.NOT_ALLOWED: "not written: the patient is not among TRD_PATIENTS_ALLOWED",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A review and what was done with it; `answer.care_plan` says what was written, or would be.
 
-    `written` are the versions of every resource written, empty when nothing changed.
+    `written` are the versions of every resource written, empty when nothing changed. `held` is why the
+    settings let nothing be written.
     """
 
     review: Review
     answer: AssessmentAnswer
     written: tuple[VersionedReference, ...]
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,12 @@ class Reviewer:
             review = self.review(found)
         raise ServerMisread("CarePlans that no search lists keep turning up by id")
 
+    def held(self, patient_id: str) -> Held | None:
+        """Why nothing may be written for a patient; `None` where it may."""
+        if self.settings.write == "off":
+            return Held.WRITE_OFF
+        return None if self.settings.allows(patient_id) else Held.NOT_ALLOWED
+
     async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
         """Review a patient and write the outcome back, unless the settings hold it back.
 
@@ -111,8 +133,9 @@ class Reviewer:
     async def _propose(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         for attempt in range(1, _TRIES + 1):
             review = await self.review_patient(client, patient_id)
-            if self.settings.write == "off":
-                return Proposal(review, review.answer, ())
+            held = self.held(patient_id)
+            if held is not None:
+                return Proposal(review, _held_back(review, held), (), held)
             try:
                 occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar)
                 written = await write_back(client, review.decision, review.intent, occasion)
@@ -130,6 +153,13 @@ _turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary
 def _turn_of(client: FhirClient, patient_id: str) -> asyncio.Lock:
     """The lock by which one patient is written to once at a time; it goes when nobody holds it."""
     return _turns.setdefault((client.base, patient_id), asyncio.Lock())
+
+
+def _held_back(review: Review, held: Held) -> AssessmentAnswer:
+    """The answer, which says that its outcome was not written."""
+    answer = review.answer
+    why = f"{answer.care_plan.why} ({_HELD[held]})"
+    return answer.model_copy(update={"care_plan": answer.care_plan.model_copy(update={"why": why})})
 
 
 def _after_writing(review: Review) -> AssessmentAnswer:

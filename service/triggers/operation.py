@@ -60,6 +60,9 @@ async def propose(request: web.Request) -> web.Response:
         )
     _tell(request, proposal.answer, time.monotonic() - started)
     request[TOLD] |= {"written": len(proposal.written)}
+    if proposal.held is not None:
+        request.app[METRICS].count_held(proposal.held.value)
+        request[TOLD] |= {"held": proposal.held.value}
     return fhir_response(to_parameters(proposal.answer, proposal.written))
 
 

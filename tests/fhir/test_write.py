@@ -386,7 +386,24 @@ async def test_shadow_mode_posts_nothing_and_says_what_it_would(server: FhirDoub
     assert done.written == ()
     assert done.answer.decision == "propose"
     assert (done.answer.care_plan.action, done.answer.care_plan.reference) == ("create", None)
+    assert done.answer.care_plan.why.endswith("(not written: TRD_WRITE is off)")
+    assert done.held == "write-off"
     assert (await propose(server, by=shadow)).answer == done.answer
+
+
+async def test_of_other_patients_than_those_allowed_nothing_is_written(server: FhirDouble) -> None:
+    one_other = replace(reviewer(), settings=settings(patients_allowed="bob"))
+    done = await propose(server, by=one_other)
+
+    assert (server.posted, done.written, done.held) == ([], (), "patient-not-allowed")
+    assert (done.answer.decision, done.answer.care_plan.action) == ("propose", "create")
+    assert "not among TRD_PATIENTS_ALLOWED" in done.answer.care_plan.why
+    assert done.review.answer.care_plan.why in done.answer.care_plan.why
+
+    both = replace(reviewer(), settings=settings(patients_allowed="bob,ann"))
+    done = await propose(server, by=both)
+    assert len(server.posted) == 1
+    assert (done.held, done.answer.care_plan.action) == (None, "create")
 
 
 NO_SIGN: dict[str, list[Resource]] = {
