@@ -8,11 +8,12 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -24,7 +25,7 @@ from service import clock
 from service.answer import AssessmentAnswer, answer_schema
 from service.cause import Cause
 from service.errors import InputError, MappingsError, NotFhir, NotJson, ServerMisread, SettingsError, TrdError
-from service.fhir.client import open_client
+from service.fhir.client import FhirClient, open_client
 from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.fhir.subscriptions import Subscribed, subscribe
 from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
@@ -50,6 +51,7 @@ Source = Annotated[
         help="A Bundle or NDJSON file, `-` for standard input, or `Patient/<id>` of the configured server."
     ),
 ]
+PatientArgument = Annotated[str, typer.Argument(help="`Patient/<id>` of the configured server.")]
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="DATE", help="The day the answer speaks of (default: today).")
 ]
@@ -155,7 +157,7 @@ def _print(answer: AssessmentAnswer, *, as_json: bool) -> None:
 
 @app.command()
 def propose(
-    patient: Annotated[str, typer.Argument(help="`Patient/<id>` of the configured server.")],
+    patient: PatientArgument,
     *,
     as_of: AsOf = None,
     criteria: CriteriaId = None,
@@ -164,18 +166,50 @@ def propose(
     """Assess a patient and write the outcome back to the FHIR server (unless `TRD_WRITE` is off)."""
     settings = load_settings(criteria=criteria)
     reviewer = Reviewer.prepare(settings, _day(as_of, settings))
-    if not _PATIENT.fullmatch(patient):
-        raise typer.BadParameter("not of the form Patient/<id>", param_hint="PATIENT")
-    proposal = asyncio.run(_propose_on_server(settings, reviewer, patient))
+    proposal = asyncio.run(_propose_on_server(settings, reviewer, _patient_id(patient)))
     _print(proposal.answer, as_json=as_json)
     if not as_json:
         written = ", ".join(map(str, proposal.written)) or "nothing"
         Console().print(f"Care plan: {proposal.answer.care_plan.why}. Written: {written}")
 
 
-async def _propose_on_server(settings: Settings, reviewer: Reviewer, source: str) -> Proposal:
+async def _propose_on_server(settings: Settings, reviewer: Reviewer, patient_id: str) -> Proposal:
     async with open_client(settings) as client:
-        return await reviewer.propose(client, source.removeprefix("Patient/"), cause=Cause.COMMAND)
+        return await reviewer.propose(client, patient_id, cause=Cause.COMMAND)
+
+
+@app.command("diff")
+def show_changes(
+    patient: PatientArgument,
+    *,
+    as_of: AsOf = None,
+    criteria: CriteriaId = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what a review would change on the plan of record, before it does it. Reads only."""
+    from service.commands.diff import preview, print_preview
+
+    settings = load_settings(criteria=criteria)
+    reviewer = Reviewer.prepare(settings, _day(as_of, settings))
+    found = asyncio.run(_with_client(settings, partial(preview, reviewer, patient_id=_patient_id(patient))))
+    if as_json:
+        sys.stdout.write(found.model_dump_json() + "\n")
+    else:
+        print_preview(Console(), found)
+
+
+Found = TypeVar("Found")
+
+
+async def _with_client(settings: Settings, ask: Callable[[FhirClient], Awaitable[Found]]) -> Found:
+    async with open_client(settings) as client:
+        return await ask(client)
+
+
+def _patient_id(patient: str) -> str:
+    if not _PATIENT.fullmatch(patient):
+        raise typer.BadParameter("not of the form Patient/<id>", param_hint="PATIENT")
+    return patient.removeprefix("Patient/")
 
 
 @app.command()

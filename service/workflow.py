@@ -7,6 +7,8 @@ from enum import StrEnum
 from http import HTTPStatus
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from service import clock
 from service.answer import AssessmentAnswer, CarePlanOut, to_answer
 from service.cause import Cause
@@ -19,7 +21,7 @@ from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.gather import gather
 from service.fhir.read import read_record
-from service.fhir.render import Occasion
+from service.fhir.render import Occasion, Resource
 from service.fhir.sources import Gathered
 from service.fhir.write import Intent, find_unlisted_plan, intend, write_back
 from service.knowledge import load_knowledge, mappings_directory
@@ -37,6 +39,14 @@ class Review:
     record: Record
     decision: Decision
     intent: Intent
+
+    @property
+    def plan_before(self) -> Resource | None:
+        """The plan of record that the decision concerns, as the server gave it."""
+        known = self.intent.before
+        source = next((s for s in self.gathered.sources if known and s.reference == known.evidence), None)
+        content: Resource | None = msgspec.json.decode(source.content) if source else None
+        return content
 
     @property
     def answer(self) -> AssessmentAnswer:
