@@ -43,7 +43,9 @@ mappings_app = typer.Typer(help="The clinical lists under `mappings/`.", no_args
 app.add_typer(mappings_app, name="mappings")
 
 _PATIENT = re.compile(r"Patient/([A-Za-z0-9.\-]{1,64})")
+_CARE_PLAN = re.compile(r"CarePlan/[A-Za-z0-9.\-]{1,64}(/_history/[A-Za-z0-9.\-]{1,64})?")
 _UNEXPECTED = 1
+_DIFFERENT = 1
 
 Source = Annotated[
     str,
@@ -196,6 +198,27 @@ def show_changes(
         sys.stdout.write(found.model_dump_json() + "\n")
     else:
         print_preview(Console(), found)
+
+
+@app.command("replay")
+def decide_again(
+    plan: Annotated[str, typer.Argument(help="`CarePlan/<id>`, or `CarePlan/<id>/_history/<version>`.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Decide again on the versions that a plan was decided on. Exits 0 if the same comes of it, else 1."""
+    from service.commands.replay import print_replay, replay
+
+    if not _CARE_PLAN.fullmatch(plan):
+        raise typer.BadParameter("not of the form CarePlan/<id>[/_history/<version>]", param_hint="PLAN")
+    settings = load_settings()
+    found = asyncio.run(_with_client(settings, partial(replay, settings, reference=plan)))
+    if as_json:
+        sys.stdout.write(found.model_dump_json() + "\n")
+    else:
+        print_replay(Console(), found)
+    if not found.same:
+        raise typer.Exit(_DIFFERENT)
 
 
 Found = TypeVar("Found")
