@@ -369,7 +369,8 @@ class PlanOfRecord:
     """An esketamine plan on record.
 
     `ours` when this service wrote it, under the identity `identity`; `edited` when somebody changed it
-    since. `content` is the digest of what was written. `protocol` is its id and version.
+    since. `content` is the digest of what was written. `protocol` is its id and version. `withdrawn` is set
+    on a plan that was withdrawn by hand: the grounds of its proposal, as a digest.
     """
 
     evidence: VersionedReference
@@ -380,6 +381,7 @@ class PlanOfRecord:
     content: str | None = None
     protocol: tuple[str, str] | None = None
     sessions: tuple[date, ...] = ()
+    withdrawn: str | None = None
 
     @property
     def is_untouched_draft(self) -> bool:

@@ -14,6 +14,7 @@ from service.fhir.identity import (
     EDIT_DIGEST,
     PLAN_DEFINITION,
     PLAN_IDENTIFIER,
+    WITHDRAWN,
     edit_digest,
     extension_value,
 )
@@ -41,6 +42,7 @@ def read_plan(source: Source, view: CarePlanView, knowledge: Knowledge) -> PlanO
         content=extension_value(content, CONTENT_DIGEST),
         protocol=_protocol(view.instantiates_canonical),
         sessions=_sessions(view),
+        withdrawn=extension_value(content, WITHDRAWN),
     )
 
 

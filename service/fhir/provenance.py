@@ -4,7 +4,7 @@ Servers may take the version out of a reference they store; its display keeps it
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -56,7 +56,7 @@ class Origin:
 
     `as_of` is the day decided upon, `recorded` the instant of writing, `sources` the versions read,
     `criteria` the id and version of the criteria set, `clinic` its calendar in words, `decision` the reason
-    code.
+    code, `grounds` the digest of what a proposal rests on.
     """
 
     reference: str
@@ -71,6 +71,7 @@ class Origin:
     region: str | None
     clinic: str | None
     decision: str | None
+    grounds: str | None
     not_read: tuple[str, ...]
     refused: tuple[str, ...]
 
@@ -86,8 +87,8 @@ async def origins_of(client: FhirClient, reference: str) -> list[Origin]:
 
 
 async def all_origins(client: FhirClient) -> list[Origin]:
-    """The origins of everything that this service wrote, the earliest first."""
-    return await _search(client, {"agent": _DEVICE})
+    """The origins of everything that this service wrote, the earliest first, without their sources."""
+    return [replace(origin, sources=()) for origin in await _search(client, {"agent": _DEVICE})]
 
 
 def origin_of(origins: Iterable[Origin], version: str) -> Origin | None:
@@ -132,6 +133,7 @@ def _read(content: bytes) -> Origin | None:
         region=said.get("region"),
         clinic=said.get("clinic"),
         decision=said.get("decision"),
+        grounds=said.get("grounds"),
         not_read=_all(parts, "not-read"),
         refused=_all(parts, "refused"),
     )

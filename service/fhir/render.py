@@ -15,7 +15,7 @@ from service import __version__
 from service.cause import Cause
 from service.core.assessment import Assessment
 from service.core.dates import PartialDate
-from service.core.decision import Decision, NeedsInformation, Propose
+from service.core.decision import Decision, NeedsInformation, Propose, grounds_of
 from service.core.findings import ReasonCode
 from service.core.knowledge import Effect, Protocol
 from service.core.records import PlanOfRecord, Record, VersionedReference
@@ -32,9 +32,11 @@ from service.fhir.identity import (
     PLAN_DEFINITION,
     PLAN_IDENTIFIER,
     VERSION_IDENTIFIER,
+    WITHDRAWN,
     content_digest,
     derived_id,
     edit_digest,
+    grounds_digest,
 )
 
 Resource = dict[str, Any]
@@ -152,6 +154,12 @@ def guidance_id(patient_id: str) -> str:
     return derived_id("GuidanceResponse", patient_id)
 
 
+_AGENT = {
+    "type": {"coding": [{"system": _PARTICIPANT, "code": "assembler"}]},
+    "who": {"reference": f"Device/{DEVICE_ID}"},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Occasion:
     """When something is written, what brought it about, and what it was decided from.
@@ -182,6 +190,8 @@ def render_provenance(
         "clinic": in_words(occasion.calendar),
         "decision": decision.reason.value,
     }
+    if grounds := grounds_of(decision):
+        made_with["grounds"] = grounds_digest(grounds)
     parts = [*made_with.items(), *(("not-read", kind) for kind in record.not_read)]
     parts += [("refused", kind) for kind in record.refused]
     return {
@@ -201,13 +211,37 @@ def render_provenance(
             "text": f"Assessed by criteria {found.knowledge.criteria.id} {found.knowledge.criteria.version}, "
             f"knowledge {found.knowledge.version}"
         },
-        "agent": [
+        "agent": [_AGENT],
+        "entity": [{"role": "source", "what": _source(ref)} for ref in _sources(found, record)],
+    }
+
+
+def render_withdrawn(plan: Resource, reason: str, grounds: str) -> Resource:
+    """A draft of ours, revoked by hand. `grounds` keep the same proposal from being made again."""
+    mark = {"url": WITHDRAWN, "valueString": grounds}
+    marked = {**plan, "extension": [*plan.get("extension", []), mark]}
+    return render_revoked(marked, f"Withdrawn by hand: {reason}")
+
+
+def render_withdrawal(
+    plan: VersionedReference, target: VersionedReference, reason: str, recorded: str
+) -> Resource:
+    """The Provenance of a withdrawn plan: which version was withdrawn, when and why."""
+    return {
+        "resourceType": "Provenance",
+        "id": derived_id("Provenance", str(target)),
+        "extension": [
             {
-                "type": {"coding": [{"system": _PARTICIPANT, "code": "assembler"}]},
-                "who": {"reference": f"Device/{DEVICE_ID}"},
+                "url": MADE_WITH,
+                "extension": [{"url": "software", "valueString": __version__}],
             }
         ],
-        "entity": [{"role": "source", "what": _source(ref)} for ref in _sources(found, record)],
+        "target": [_versioned(str(target))],
+        "recorded": recorded,
+        "reason": [{**_cause(Cause.WITHDRAWAL), "text": reason}],
+        "activity": {"text": "Withdrawn by hand"},
+        "agent": [_AGENT],
+        "entity": [{"role": "revision", "what": _source(plan)}],
     }
 
 
