@@ -23,6 +23,7 @@ from service.fhir.identity import (
     extension_value,
 )
 from service.fhir.provenance import Origin, all_origins
+from service.fhir.render import guidance_id
 from service.fhir.sources import tells_of_error
 from service.fhir.views import BundleView
 
@@ -106,6 +107,10 @@ class _Origins:
                 self.by_version[target] = origin
                 self.latest[target.partition("/_history/")[0]] = origin
 
+    @property
+    def assessments(self) -> list[str]:
+        return sorted(name for name in self.latest if name.startswith("GuidanceResponse/"))
+
     def of(self, version: str) -> Origin | None:
         return self.by_version.get(version) or self.latest.get(version.partition("/_history/")[0])
 
@@ -113,21 +118,40 @@ class _Origins:
 async def find_written(client: FhirClient, wanted: Wanted, timezone: str) -> AsyncIterator[Listed]:
     """Everything asked for, page by page: the plans, then the assessments."""
     origins = _Origins(await all_origins(client))
-    whose = {} if wanted.patient is None else {"patient": wanted.patient}
-    searches = (
-        ("CarePlan", {"identifier": f"{PLAN_IDENTIFIER}|", **whose}, _is_plan),
-        ("GuidanceResponse", whose, _is_assessment),
-    )
-    offered = await client.offered()
-    for kind, params, is_ours in searches:
-        if kind not in offered:
-            continue
-        async for page in client.pages(kind, {**params, "_count": _PAGE_SIZE}):
-            for content in _contents(page, kind):
-                if is_ours(content):
-                    listed = _listed(content, origins, timezone)
-                    if wanted.includes(listed.written):
-                        yield listed
+    for contents in (_plans(client, wanted), _assessments(client, wanted, origins)):
+        async for content in contents:
+            listed = _listed(content, origins, timezone)
+            if wanted.includes(listed.written):
+                yield listed
+
+
+async def _plans(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
+    """Our plans, by the system of their identifier; whatever else a server shows is left out."""
+    params = {"identifier": f"{PLAN_IDENTIFIER}|", "_count": _PAGE_SIZE}
+    if wanted.patient is not None:
+        params["patient"] = wanted.patient
+    async for page in client.pages("CarePlan", params):
+        for content in _contents(page, "CarePlan"):
+            if any(one.get("system") == PLAN_IDENTIFIER for one in content.get("identifier", [])):
+                yield content
+
+
+async def _assessments(client: FhirClient, wanted: Wanted, origins: _Origins) -> AsyncIterator[Resource]:
+    """Our assessments: a patient's by its id; all by a search, or by the Provenance where there is none.
+
+    R4 cannot search a GuidanceResponse by its module or performer, and not every server by its patient.
+    """
+    if wanted.patient is None and "GuidanceResponse" in await client.offered():
+        async for page in client.pages("GuidanceResponse", {"_count": _PAGE_SIZE}):
+            for content in _contents(page, "GuidanceResponse"):
+                if content.get("moduleUri") == ASSESSMENT_MODULE:
+                    yield content
+        return
+    named = [f"GuidanceResponse/{guidance_id(wanted.patient)}"] if wanted.patient else origins.assessments
+    for reference in named:
+        found = await client.find(reference)
+        if found is not None:
+            yield found
 
 
 def _contents(page: BundleView, kind: str) -> Iterator[Resource]:
@@ -138,14 +162,6 @@ def _contents(page: BundleView, kind: str) -> Iterator[Resource]:
             yield content
         elif content.get("resourceType") == "OperationOutcome" and tells_of_error(entry.resource):
             raise ServerMisread(f"GET {kind}: it came with an error of the server")
-
-
-def _is_plan(content: Resource) -> bool:
-    return any(identifier.get("system") == PLAN_IDENTIFIER for identifier in content.get("identifier", []))
-
-
-def _is_assessment(content: Resource) -> bool:
-    return content.get("moduleUri") == ASSESSMENT_MODULE
 
 
 def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:

@@ -133,6 +133,20 @@ async def test_what_others_wrote_is_none_of_it(server: FhirDouble) -> None:
     assert kinds(await found(everything)) == sorted(EVERYTHING)
 
 
+async def test_where_assessments_cannot_be_searched_provenance_leads_to_them(server: FhirDouble) -> None:
+    def less(request: httpx.Request) -> httpx.Response:
+        assert not request.url.path.endswith("/GuidanceResponse")
+        answer = server(request)
+        if request.url.path.endswith("/metadata"):
+            kinds = [k for k in answer.json()["rest"][0]["resource"] if k["type"] != "GuidanceResponse"]
+            return fhir_response({"resourceType": "CapabilityStatement", "rest": [{"resource": kinds}]})
+        return answer
+
+    assert kinds(await found(less)) == sorted(EVERYTHING)
+    server.delete(GUIDANCE)
+    assert kinds(await found(less)) == sorted([EVERYTHING[0], EVERYTHING[2]])
+
+
 async def test_an_edited_plan_says_so_and_keeps_what_we_last_wrote(server: FhirDouble) -> None:
     server.change(plan_reference(server), note=[{"text": "Ask her first"}])
     (plan,) = [one for one in await found(server) if one.kind == "plan"]
