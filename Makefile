@@ -2,8 +2,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
+MUTANTS := .mutants/.installed
 
-.PHONY: test check format docs lock integration demo sandbox bench clean
+.PHONY: test check format docs lock integration demo sandbox bench mutants soak clean
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=... if it has another name" >&2; exit 1; }
@@ -31,6 +32,7 @@ format: $(STAMP) ## lay out the code
 docs: $(STAMP) ## write the generated documents anew
 	$(BIN)/trd-careplan schema > docs/assessment.schema.json
 	$(BIN)/python -m tests.docs.cases_page > docs/cases.md
+	$(BIN)/python -m tests.docs.plan_pages
 
 integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and Maven)
 	$(BIN)/pytest tests/integration
@@ -41,12 +43,25 @@ demo: $(STAMP) ## from notification to CarePlan on an embedded FHIR server (FHIR
 sandbox: $(STAMP) ## a HAPI FHIR server on loopback with the fixture patients (SERVER=sekmet needs no Java)
 	$(BIN)/python -m tests.servers $(or $(SERVER),hapi) $(or $(PORT),8090)
 
+$(MUTANTS): requirements/dev.txt
+	$(PYTHON) -m venv .mutants
+	.mutants/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	.mutants/bin/pip install --quiet --disable-pip-version-check mutmut==3.8.1
+	touch $@
+
+mutants: $(MUTANTS) ## faults in the rules of trials that no test of the core notices (ONLY="service.core.adequacy*" for a part)
+	PATH="$(CURDIR)/.mutants/bin:$$PATH" CI=1 .mutants/bin/mutmut run --max-children 2 $(if $(ONLY),"$(ONLY)")
+	.mutants/bin/mutmut results
+
 bench: $(STAMP) ## the benchmarks (the HAPI one needs JDK 17 and Maven)
 	$(BIN)/python -m benchmarks
+
+soak: $(STAMP) ## the safety property over 100,000 generated patients (PATIENTS=..., SEED=... for others)
+	$(BIN)/python -m tests.soak $(if $(PATIENTS),--patients $(PATIENTS)) $(if $(SEED),--seed $(SEED))
 
 lock: ## resolve the dependencies anew, with hashes and without addresses
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev pyproject.toml -c requirements/runtime.txt -o requirements/dev.txt
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage build dist
+	rm -rf .venv .mutants mutants .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage build dist

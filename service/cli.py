@@ -31,7 +31,7 @@ from service.fhir.subscriptions import Subscribed, subscribe
 from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
 from service.report import print_report, print_stages
 from service.settings import Settings, load_settings
-from service.workflow import Proposal, Review, Reviewer
+from service.workflow import Proposal, Review, Reviewer, plan_to_show
 
 if TYPE_CHECKING:
     from service.commands.withdraw import Withdrawal
@@ -125,13 +125,16 @@ def _with_progress(records: list[NamedRecord]) -> Iterator[NamedRecord]:
 @app.command()
 def explain(source: Source, *, as_of: AsOf = None, criteria: CriteriaId = None) -> None:
     """Print every stage of an assessment: gathered, read, trials, findings, decision."""
+    print_stages(Console(), _reviewed(source, as_of=as_of, criteria=criteria))
+
+
+def _reviewed(source: str, *, as_of: str | None, criteria: str | None) -> Review:
+    """The review of one patient, from the server or from a file."""
     settings = load_settings(criteria=criteria)
     reviewer = Reviewer.prepare(settings, _day(as_of, settings))
     if _PATIENT.fullmatch(source):
-        review = asyncio.run(_review_on_server(settings, reviewer, source))
-    else:
-        review = reviewer.review(read_bundle(_read(source)))
-    print_stages(Console(), review)
+        return asyncio.run(_review_on_server(settings, reviewer, source))
+    return reviewer.review(read_bundle(_read(source)))
 
 
 async def _review_on_server(settings: Settings, reviewer: Reviewer, source: str) -> Review:
@@ -161,6 +164,32 @@ def _print(answer: AssessmentAnswer, *, as_json: bool) -> None:
         sys.stdout.write(answer.model_dump_json() + "\n")
     else:
         print_report(Console(), answer)
+
+
+@app.command()
+def plan(
+    source: Source,
+    *,
+    as_of: AsOf = None,
+    criteria: CriteriaId = None,
+    ics: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the dates as iCalendar.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that prints.")] = None,
+) -> None:
+    """Show the esketamine plan of record as a calendar, or the one that would be proposed."""
+    from service.plan_calendar import print_plan, to_ics, to_page
+
+    review = _reviewed(source, as_of=as_of, criteria=criteria)
+    found = plan_to_show(review)
+    if found is None:
+        typer.echo(f"No esketamine plan: {review.answer.care_plan.why}.")
+        return
+    agenda, where = found
+    if ics is not None:
+        ics.write_bytes(to_ics(agenda, clock.now()))
+    if html is not None:
+        html.write_text(to_page(agenda, where), encoding="utf-8")
+    if ics is None and html is None:
+        print_plan(Console(), agenda, where)
 
 
 @app.command()

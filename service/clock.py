@@ -9,6 +9,11 @@ def today(timezone: str) -> date:
     return datetime.now(ZoneInfo(timezone)).date()
 
 
+def now() -> datetime:
+    """This instant, in UTC."""
+    return datetime.now(UTC)
+
+
 def now_iso() -> str:
     """This instant as FHIR writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return now().isoformat(timespec="milliseconds")

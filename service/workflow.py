@@ -15,9 +15,10 @@ from service.cause import Cause
 from service.clinic import clinic_calendar
 from service.core.decision import Decision, decide
 from service.core.knowledge import Knowledge
-from service.core.records import Record, VersionedReference
+from service.core.records import OPEN_PLAN, PlanStatus, Record, VersionedReference
 from service.core.schedule import Calendar
 from service.errors import ServerMisread, ServerRefused
+from service.fhir.agenda import Agenda, read_agenda
 from service.fhir.client import FhirClient
 from service.fhir.gather import gather
 from service.fhir.read import read_record
@@ -155,6 +156,20 @@ class Reviewer:
             else:
                 return Proposal(review, _after_writing(review), written)
         raise AssertionError  # pragma: no cover - the last try returns or raises
+
+
+def plan_to_show(review: Review) -> tuple[Agenda, str] | None:
+    """The esketamine plan that stands on record and where, else the one that would be proposed.
+
+    An open plan comes first, then the latest that ended. `None` where there is none at all.
+    """
+    standing = [plan for plan in review.record.plans if plan.status is not PlanStatus.DELETED]
+    if standing:
+        chosen = max(standing, key=lambda plan: (plan.status in OPEN_PLAN, plan.sessions, plan.evidence))
+        return read_agenda(review.gathered.content_of(chosen.evidence)), f"{chosen.evidence} on record"
+    if review.intent.plan is not None:
+        return read_agenda(review.intent.plan), "not on record, would be proposed"
+    return None
 
 
 _turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()

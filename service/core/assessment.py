@@ -110,7 +110,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     failed = count_failed(trials, criteria)
     suicidality = assess_suicidality(record, knowledge, as_of)
     pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality)
-    safety = assess_safety(record, exposures, knowledge, as_of)
+    safety = assess_safety(record, settled, knowledge, as_of)
     age = _age(record.person, as_of)
     return Assessment(
         patient=record.person.evidence,

@@ -153,5 +153,5 @@ def years_after(day: date, years: int) -> date:
 
 
 def days_before(day: date, days: int) -> date:
-    """The day that lies some days earlier."""
-    return day - days * _DAY
+    """The day that lies some days earlier; the first day there is where that would be before it."""
+    return day - min(days, day.toordinal() - 1) * _DAY

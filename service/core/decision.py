@@ -125,7 +125,10 @@ def _propose(
 def _takes_one_of(classes: tuple[str, ...], trials: tuple[Trial, ...]) -> bool:
     """Whether an antidepressant of one of the classes is taken now; no class asked for is no question."""
     return not classes or any(
-        trial.ongoing and trial.ingredient is not None and {trial.ingredient.drug_class, "any"} & set(classes)
+        trial.ongoing
+        and trial.ingredient is not None
+        and trial.ingredient.not_a_trial is None
+        and {trial.ingredient.drug_class, "any"} & set(classes)
         for trial in trials
     )
 

@@ -121,7 +121,10 @@ def _current(
     if unreadable:
         text = "a condition on record could not be read"
         doubts = (*doubts, Reason(ReasonCode.UNREADABLE_CONDITIONS, text, unreadable))
-    if not record.diagnoses and not unreadable:
+    if "Condition" in record.refused:
+        text = "the server does not show the conditions on record"
+        doubts = (*doubts, Reason(ReasonCode.HIDDEN_CONDITIONS, text))
+    elif not record.diagnoses and not unreadable:
         text = "no condition at all is on record"
         doubts = (Reason(ReasonCode.NO_CONDITIONS, text),)
     if doubts:

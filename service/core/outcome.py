@@ -64,7 +64,7 @@ def grade_outcome(
     augmented it: a refill starts nothing new.
     """
     evidence = course.evidence
-    measured = _measured(course, scores, episode, criteria)
+    measured = trajectory(course.interval, scores, criteria)
     last = _last_exposures(course)
     documented = {_documented_outcome(e.stop_reasons, evidence) for e in last if e.stop_reasons}
     if documented:
@@ -99,17 +99,6 @@ def _inferred(course: Course, others: tuple[Course, ...], episode: Episode, crit
     return _unknown(Reason(ReasonCode.NO_OUTCOME, "no reason for its end is recorded", evidence))
 
 
-def _measured(
-    course: Course, scores: tuple[Score, ...], episode: Episode, criteria: Criteria
-) -> Trajectory | None:
-    """What the scores say of a course; of one still taken only while the last of them is recent."""
-    if course.interval.ongoing:
-        since = days_before(episode.as_of, criteria.score_days)
-        if not any(score.when.earliest >= since for score in scores):
-            return None
-    return trajectory(course.interval, scores, criteria)
-
-
 def _outcome_of(said: Trajectory) -> Outcome:
     match said.course:
         case Said.RESPONDED:
@@ -120,6 +109,8 @@ def _outcome_of(said: Trajectory) -> Outcome:
             return Outcome(OutcomeFinding.FAILED, Basis.DOCUMENTED, (reason,))
         case Said.PARTIAL:
             return _unknown(Reason(ReasonCode.SCORE_SHOWS_PARTIAL_RESPONSE, said.text, said.evidence))
+        case Said.UNDECIDED:
+            return _unknown(Reason(ReasonCode.SCORE_DISAGREES, said.text, said.evidence))
         case _:
             assert_never(said.course)
 

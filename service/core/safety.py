@@ -50,7 +50,8 @@ def assess_safety(
 ) -> tuple[SafetyFinding, ...]:
     """Every safety group found, one finding each, the strongest effect first.
 
-    `exposures` are those of the record with their ends settled: a medicine interacts while it is taken.
+    `exposures` are those of the record with their ends settled, none folded into another: a medicine
+    interacts while it is taken, and a running prescription shows that as well as the fill that it led to.
     """
     groups = knowledge.safety_groups
     return merge_findings(
@@ -113,7 +114,7 @@ def _of_medicines(
 
 
 def _of_results(record: Record, knowledge: Knowledge, as_of: date) -> Iterator[SafetyFinding]:
-    """A latest blood pressure that is high, and a recorded pregnancy."""
+    """A latest blood pressure that is high, and a recorded pregnancy that may not be over yet."""
     groups, limits = knowledge.safety_groups, knowledge.limits
     for measure, limit in ((Measure.SYSTOLIC, limits.systolic), (Measure.DIASTOLIC, limits.diastolic)):
         for result in _latest(record, measure, as_of):
@@ -122,31 +123,38 @@ def _of_results(record: Record, knowledge: Knowledge, as_of: date) -> Iterator[S
     since = days_before(as_of, limits.pregnancy_days)
     for result in _latest(record, Measure.PREGNANCY_STATUS, as_of):
         recent = result.when is None or result.when.latest >= since
-        if recent and (result.value is None or result.value > 0):
-            yield from _of_result(groups[PREGNANCY], result)
+        if recent and result.value != 0:
+            yield from _of_result(groups[PREGNANCY], result, since)
 
 
 def _latest(record: Record, measure: Measure, as_of: date) -> tuple[Observation, ...]:
-    """The results that may be the last of their kind; one without a date may always be."""
+    """The results that may be the last of their kind; one without a date may always be.
+
+    Only a final result with a value outdates another.
+    """
     found = [r for r in record.observations if r.measure is measure]
     found = [r for r in found if r.when is None or r.when.earliest <= as_of]
-    dates = [r.when for r in found if r.when is not None]
+    dates = [r.when for r in found if r.when is not None and r.settled and r.value is not None]
     return tuple(r for r in found if r.when is None or not any(d.earliest > r.when.latest for d in dates))
 
 
-def _of_result(group: SafetyGroup, result: Observation) -> Iterator[SafetyFinding]:
-    sure = result.settled and result.value is not None and result.when is not None
+def _of_result(group: SafetyGroup, result: Observation, since: date = date.min) -> Iterator[SafetyFinding]:
+    dated = result.when is not None and result.when.earliest >= since
+    sure = dated and result.settled and result.value is not None and result.value > 0
     if group.effect is not None:
         finding = Finding.MET if sure else Finding.INDETERMINATE
         yield from _finding(group, group.effect, finding, result.evidence)
 
 
 def _of_unreadable(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterator[SafetyFinding]:
+    """What cannot be read, or what the server withholds: the patient stands for records nobody can name."""
     unreadable = [
         u.evidence
         for u in record.unreadable
         if u.evidence.type in _SAFETY_RECORDS or u.element == "resourceType"
     ]
+    if _SAFETY_RECORDS.intersection(record.refused):
+        unreadable.append(record.person.evidence)
     if unreadable:
         yield from _finding(groups[UNREADABLE], Effect.REVIEW, Finding.INDETERMINATE, unreadable)
 

@@ -4,7 +4,7 @@ A score speaks for the present for as long as the criteria set says. Results aft
 without a date, preliminary or outside their scale say nothing.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -66,7 +66,7 @@ def current_symptoms(scores: tuple[Score, ...], criteria: Criteria, as_of: date)
     """
     since = days_before(as_of, criteria.score_days)
     recent = [score for score in scores if score.when.latest >= since]
-    last = [s for s in recent if not any(other.when.earliest > s.when.latest for other in recent)]
+    last = [score for score in recent if not _is_followed(score, recent)]
     telling = [score for score in last if score.symptomatic or score.in_remission]
     certain = all(score.when.earliest >= since for score in telling)
     remitted = tuple(score for score in telling if score.in_remission)
@@ -77,11 +77,12 @@ def current_symptoms(scores: tuple[Score, ...], criteria: Criteria, as_of: date)
 
 
 class Course(StrEnum):
-    """What scores say of a treatment."""
+    """What scores say of a treatment; `UNDECIDED` is said by scores that contradict one another."""
 
     RESPONDED = "responded"
     FAILED = "failed"
     PARTIAL = "partial"
+    UNDECIDED = "undecided"
 
 
 class Trajectory(NamedTuple):
@@ -97,30 +98,61 @@ def trajectory(interval: Interval, scores: tuple[Score, ...], criteria: Criteria
 
     The last score of a scale, taken on the treatment and no sooner than the minimum weeks after its start,
     is set against the last one before the start. A score in remission is a response, whatever it was
-    before; without one from before, a symptomatic score is a failure and any other says nothing. Scales
-    that disagree say nothing.
+    before; without one from before, a symptomatic score is a failure and any other says nothing. A
+    treatment that goes on is judged by a recent score only, and failed only while that is symptomatic.
+    Where scales disagree, or dates leave open which score was the last on it, a failure is not told, and
+    one that may have been a response is undecided.
     """
-    start, end = interval.start, interval.end
-    if start is None or end is None or not scores:
+    scales = dict.fromkeys(score.scale for score in scores)
+    read = [_readings(interval, [s for s in scores if s.scale is scale], criteria) for scale in scales]
+    telling = [said for readings in read if any(readings) for said in readings]
+    told = [said for said in telling if said is not None]
+    courses = {said.course for said in told}
+    if len(courses) == 1 and len(told) == len(telling):
+        return told[-1]
+    if courses <= {Course.FAILED}:
         return None
-    window = days_before(start.earliest, criteria.score_days)
-    found = []
-    for scale in dict.fromkeys(score.scale for score in scores):
-        on_it = [s for s in scores if s.scale is scale and s.when.latest <= end.earliest]
-        on_it = [s for s in on_it if _minimum_passed(s, start, criteria)]
-        before = [s for s in scores if s.scale is scale and s.when.latest <= start.earliest]
-        before = [s for s in before if s.when.earliest >= window and s.value > 0]
-        said = _compared(before[-1] if before else None, on_it[-1], criteria) if on_it else None
-        if said is not None:
-            found.append(said)
-    return found[0] if len({said.course for said in found}) == 1 else None
+    text = "the symptom scores, or their dates, leave open what came of it"
+    evidence = tuple(dict.fromkeys(ref for said in told for ref in said.evidence))
+    return Trajectory(Course.UNDECIDED, text, evidence)
 
 
-def _compared(before: Score | None, after: Score, criteria: Criteria) -> Trajectory | None:
-    """What a score on a treatment says, beside the one from before where there is one."""
+def _readings(interval: Interval, scores: list[Score], criteria: Criteria) -> list[Trajectory | None]:
+    """What one scale says, by every reading of its dates that is possible."""
+    start, end = interval.start, interval.end
+    if start is None or end is None:
+        return []
+    minimum = timedelta(days=criteria.minimum_days - 1)
+    recently = days_before(end.earliest, criteria.score_days) if interval.ongoing else date.min
+    enough = PartialDate(max(start.earliest + minimum, recently), max(start.latest + minimum, recently))
+    window = PartialDate(*(days_before(day, criteria.score_days) for day in (start.earliest, start.latest)))
+    return [
+        _compared(interval, before, after, criteria) if after is not None else None
+        for before in _last_between(window, start, scores)
+        for after in _last_between(enough, end, scores)
+    ]
+
+
+def _last_between(first: PartialDate, last: PartialDate, scores: list[Score]) -> list[Score | None]:
+    """The scores that may be the last between two days; `None` where there may be none."""
+    sure = [s for s in scores if s.when.earliest >= first.latest and s.when.latest <= last.earliest]
+    perhaps = [s for s in scores if s.when.latest >= first.earliest and s.when.earliest <= last.latest]
+    found = [score for score in perhaps if not _is_followed(score, sure)]
+    return [*found] if sure else [None, *found]
+
+
+def _is_followed(score: Score, others: list[Score]) -> bool:
+    """Whether one of the others was certainly taken later."""
+    return any(other.when.earliest > score.when.latest for other in others)
+
+
+def _compared(
+    interval: Interval, before: Score | None, after: Score, criteria: Criteria
+) -> Trajectory | None:
+    """What a score on a treatment says, beside the one from before where there is one to compare with."""
     if after.in_remission:
         return Trajectory(Course.RESPONDED, f"{after} on it: remission", after.evidence)
-    if before is None:
+    if before is None or before.value <= 0:
         text = f"{after} on it after the minimum time"
         return Trajectory(Course.FAILED, text, after.evidence) if after.symptomatic else None
     fall = (before.value - after.value) / before.value
@@ -128,11 +160,8 @@ def _compared(before: Score | None, after: Score, criteria: Criteria) -> Traject
     evidence = (*before.evidence, *after.evidence)
     if fall >= criteria.response_fall:
         return Trajectory(Course.RESPONDED, f"{text}: a response", evidence)
-    if fall < criteria.failure_fall:
-        return Trajectory(Course.FAILED, f"{text}: no response", evidence)
-    return Trajectory(Course.PARTIAL, f"{text}: a partial response", evidence)
-
-
-def _minimum_passed(score: Score, start: PartialDate, criteria: Criteria) -> bool:
-    """Whether a score was certainly taken when the minimum time had passed."""
-    return (score.when.earliest - start.latest).days + 1 >= criteria.minimum_days
+    if fall >= criteria.failure_fall:
+        return Trajectory(Course.PARTIAL, f"{text}: a partial response", evidence)
+    if interval.ongoing and not after.symptomatic:
+        return Trajectory(Course.PARTIAL, f"{text}: below the range of symptoms", evidence)
+    return Trajectory(Course.FAILED, f"{text}: no response", evidence)

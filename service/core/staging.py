@@ -67,7 +67,8 @@ def _ect(record: Record, episode: Episode) -> Range:
     courses = [p for p in record.procedures if p.kind is ProcedureKind.ECT and _may_be_in(p, episode)]
     if any(p.done and p.period.start and p.period.start.earliest >= episode.start.latest for p in courses):
         return Range(1, 1)
-    return Range(0, 1, unknown) if courses or "Procedure" in record.not_read else Range(0, 0)
+    unread = {*record.not_read, *(u.evidence.type for u in record.unreadable)}
+    return Range(0, 1, unknown) if courses or "Procedure" in unread else Range(0, 0)
 
 
 def _may_be_in(procedure: Procedure, episode: Episode) -> bool:

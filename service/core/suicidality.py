@@ -20,6 +20,7 @@ SUICIDALITY = "suicidality"
 SUICIDALITY_HISTORY = "suicidality-history"
 
 _TELLING_RECORDS = frozenset({"Condition", "Observation"})
+_YES = 1
 _NEEDED = "whether suicidal ideation or behaviour is present now"
 
 
@@ -51,11 +52,11 @@ def assess_suicidality(record: Record, knowledge: Knowledge, as_of: date) -> Ans
     graded += [_grade_result(r, k, criteria, as_of) for r, k in positive_results(record, knowledge, as_of)]
     current = [reason for finding, reason, _ in graded if finding is Finding.MET]
     open_ = [reason for finding, reason, _ in graded if finding is Finding.INDETERMINATE]
-    unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type == "Condition")
+    unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type in _TELLING_RECORDS)
     if current:
         return Answer(Finding.MET, tuple(current))
     if unreadable:
-        text = "a condition on record could not be read"
+        text = "a record that may tell of it could not be read"
         open_.append(Reason(ReasonCode.UNREADABLE_CONDITIONS, text, unreadable))
     hidden = [kind for kind in record.refused if kind in _TELLING_RECORDS]
     if hidden:
@@ -76,7 +77,7 @@ def positive_results(
         (result, kind)
         for result in record.observations
         if (kind := knowledge.suicidality_results.get(result.measure)) is not None
-        and (result.value is None or result.value > 0)
+        and result.value != 0
         and (result.when is None or result.when.earliest <= as_of)
     )
 
@@ -86,10 +87,11 @@ def _grade_result(result: Observation, kind: SuicidalityKind, criteria: Criteria
     evidence = result.evidence
     what = result.measure.value.upper()
     since = days_before(as_of, criteria.suicidality_days)
+    recent = result.when is not None and since <= result.when.earliest and result.when.latest <= as_of
     if kind is SuicidalityKind.HISTORY or (result.when is not None and result.when.latest < since):
         text = f"{what} speaks of a time before the last {criteria.suicidality_days} days"
         return _Graded(Finding.NOT_MET, Reason(ReasonCode.NO_SUICIDALITY, text, evidence), evidence)
-    if result.value is None or not result.settled or result.when is None or result.when.earliest < since:
+    if not recent or not result.settled or not _says_yes(result.value, kind):
         text = f"{what} is on record, but not its final result of the last {criteria.suicidality_days} days"
         reason = Reason(ReasonCode.SUICIDALITY_NOT_CURRENT, text, evidence)
         return _Graded(Finding.INDETERMINATE, reason, evidence)
@@ -98,6 +100,13 @@ def _grade_result(result: Observation, kind: SuicidalityKind, criteria: Criteria
         return _Graded(Finding.MET, Reason(ReasonCode.CURRENT_SUICIDALITY, text, evidence), evidence)
     text = f"{what} was positive, which does not show intent or recent behaviour"
     return _Graded(Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_PASSIVE, text, evidence), evidence)
+
+
+def _says_yes(value: float | None, kind: SuicidalityKind) -> bool:
+    """Whether a value is a positive answer: yes is 1; only an item of passive thoughts has further grades."""
+    if value is None or kind is not SuicidalityKind.PASSIVE:
+        return value == _YES
+    return value > 0
 
 
 _NEVER_CERTAIN = {

@@ -46,6 +46,7 @@ from service.fhir.results import (
     procedure_kind,
     read_observation,
     read_procedure,
+    read_traces,
 )
 from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
 from service.fhir.views import (
@@ -342,8 +343,13 @@ class _Reader:
         if not bears and not view.subject.reference:
             return
         ours = self._belongs(source, view.subject, "subject")
-        if ours and bears and not self._is_withdrawn(source, view.status):
+        if not ours or not bears or self._is_withdrawn(source, view.status):
+            return
+        try:
             self.observations.extend(read_observation(source, view, self.elements))
+        except UnreadableElement:
+            self.observations.extend(read_traces(source, view, self.elements))
+            raise
 
     def _take_procedure(self, source: Source) -> None:
         view = decode_procedure(source)
@@ -354,10 +360,10 @@ class _Reader:
         kind = procedure_kind(concept, self.elements)
         if (kind is None and not gives_esketamine) or self._is_withdrawn(source, view.status):
             return
+        if gives_esketamine:  # first: it is told even where the rest cannot be read
+            self.medicines.take_visit(source, concept)
         if kind is not None:
             self.procedures.append(read_procedure(source, view, kind, self.elements))
-        if gives_esketamine:
-            self.medicines.take_visit(source, concept)
 
     def _is_withdrawn(self, source: Source, status: str | None) -> bool:
         """Whether a resource says that it is not so, or did not take place, which is noted."""

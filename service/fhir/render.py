@@ -19,8 +19,9 @@ from service.core.decision import Decision, NeedsInformation, Propose, grounds_o
 from service.core.findings import ReasonCode
 from service.core.knowledge import Effect, Protocol
 from service.core.records import PlanOfRecord, Record, VersionedReference
+from service.core.safety import SafetyFinding
 from service.core.schedule import Calendar, DatedDecision, Schedule, Session, Unschedulable
-from service.core.trials import Counts
+from service.core.trials import Counts, Trial
 from service.core.words import headline, spoken, summarise, trial_sentence
 from service.fhir.identity import (
     ASSESSMENT_MODULE,
@@ -481,8 +482,8 @@ def _what(schedule: Schedule) -> str:
     sessions = schedule.sessions
     return (
         f"{len(sessions)} sessions of {schedule.protocol.product.display} nasal spray from "
-        f"{_long_day(sessions[0].date)} to {_long_day(sessions[-1].date)}, in a certified setting under "
-        "supervision, never at home."
+        f"{_long_day(sessions[0].date)} to {_long_day(sessions[-1].date)}, given under supervision in a "
+        "clinical setting, never at home."
     )
 
 
@@ -537,8 +538,36 @@ def _output(decision: Decision) -> Resource:
         }
         for pathway in found.pathways
     ]
+    parameters += [_trial(trial, found.as_of) for trial in found.trials]
+    parameters += [_safety(finding) for finding in found.safety]
+    parameters += [{"name": "alert", "valueString": alert.text} for alert in found.alerts]
     parameters += [
         {"name": "missing", "valueString": f"{missing.what} (decides {missing.would_decide})"}
         for missing in found.missing
     ]
     return {"resourceType": "Parameters", "id": "output", "parameter": parameters}
+
+
+def _trial(trial: Trial, as_of: date) -> Resource:
+    return {
+        "name": "trial",
+        "part": [
+            {"name": "medicine", "valueString": trial.name},
+            {"name": "adequacy", "valueCode": trial.adequacy.finding.value},
+            {"name": "outcome", "valueCode": trial.outcome.finding.value},
+            {"name": "counts", "valueCode": trial.counts.value},
+            {"name": "in-words", "valueString": trial_sentence(trial, as_of)},
+        ],
+    }
+
+
+def _safety(finding: SafetyFinding) -> Resource:
+    return {
+        "name": "safety",
+        "part": [
+            {"name": "id", "valueCode": finding.id},
+            {"name": "effect", "valueCode": finding.effect.value},
+            {"name": "finding", "valueCode": finding.finding.value},
+            {"name": "label-section", "valueString": finding.section},
+        ],
+    }

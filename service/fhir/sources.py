@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -63,6 +63,12 @@ class Gathered:
     """Those of the kinds not read that the server holds and does not show."""
     deleted_plans: tuple[str, ...] = ()
     """Ids of care plans of ours that the server says were deleted."""
+
+    def content_of(self, reference: VersionedReference) -> dict[str, Any]:
+        """The content of a resource that was gathered and read."""
+        source = next(source for source in self.sources if source.reference == reference)
+        content: dict[str, Any] = msgspec.json.decode(source.content)
+        return content
 
     def with_resource(self, content: bytes) -> "Gathered":
         """The same record with one resource more."""

@@ -24,9 +24,7 @@ def is_closed(day: str, **settings: object) -> bool:
         pytest.param({"country": "DE"}, "2026-10-03", "2026-11-01", id="Germany"),
         pytest.param({"country": "de", "subdivision": "by"}, "2026-11-01", "2026-11-26", id="Bavaria"),
         pytest.param({"country": "US", "subdivision": "CA"}, "2027-03-31", "2026-12-26", id="California"),
-        pytest.param(
-            {"closed_days": "2026-12-24, 2026-12-31"}, "2026-12-31", "2026-12-30", id="closing days"
-        ),
+        pytest.param({"closed_days": "2026-12-24,2026-12-31"}, "2026-12-31", "2026-12-30", id="closed"),
         pytest.param({}, "2028-07-04", "2028-07-05", id="a plan may reach into the second next year"),
     ],
 )

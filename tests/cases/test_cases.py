@@ -37,6 +37,8 @@ def test_case(case: Path) -> None:
     assert {p["id"]: p["finding"] for p in answer["pathways"]} == expected["pathways"]
     assert criteria == expected["criteria"]
     assert answer["failed_trials"] == answer["failed_trials"] | expected["failed_trials"]
+    for scale, score in expected.get("staging", {}).items():
+        assert answer["staging"][scale] == answer["staging"][scale] | score
     assert [_trial(trial) for trial in answer["trials"]] == [
         _trial(found) | wanted for found, wanted in zip(answer["trials"], _wanted(expected), strict=True)
     ]

@@ -132,6 +132,11 @@ def test_days_before() -> None:
     assert days_before(date(2024, 3, 1), 1) == date(2024, 2, 29)
 
 
+@pytest.mark.parametrize("days", [31, 32, 100_000])
+def test_nothing_is_before_the_first_day_there_is(days: int) -> None:
+    assert days_before(date(1, 2, 1), days) == date.min
+
+
 # spans against a set of days -------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from service.answer import answer_schema
 from service.knowledge import load_knowledge, mappings_directory
 from service.settings import Settings
 from tests.docs.cases_page import cases_page
+from tests.docs.plan_pages import FOLDER, plan_pages
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -31,6 +32,11 @@ def test_the_schema_is_fresh() -> None:
 
 def test_the_cases_page_is_fresh() -> None:
     assert (ROOT / "docs" / "cases.md").read_text(encoding="utf-8") == cases_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize(("name", "content"), plan_pages().items())
+def test_the_plan_of_every_protocol_is_fresh(name: str, content: str) -> None:
+    assert (FOLDER / name).read_text(encoding="utf-8") == content, "run `make docs`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

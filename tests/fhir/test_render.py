@@ -508,6 +508,23 @@ def test_it_is_a_draft_proposal_about_the_depression(proposal: Propose) -> None:
     )
 
 
+US_CORE_CATEGORY = ("http://hl7.org/fhir/us/core/CodeSystem/careplan-category", "assess-plan")
+
+
+def test_it_is_a_us_core_care_plan(proposal: Propose) -> None:
+    """https://hl7.org/fhir/us/core/STU7/StructureDefinition-us-core-careplan.html: what must be present.
+
+    The profile is in no package that can be had here, so its rules are written out.
+    """
+    plan = plan_of(proposal)
+    assert plan["text"]["status"] in {"generated", "additional"}
+    assert plan["text"]["div"]
+    assert (plan["status"], plan["intent"]) == ("draft", "proposal")
+    codes = [(c["system"], c["code"]) for one in plan["category"] for c in one.get("coding", [])]
+    assert codes.count(US_CORE_CATEGORY) == 1
+    assert plan["subject"]["reference"].startswith("Patient/")
+
+
 # --- the assessment on record ---------------------------------------------------------------------
 
 
@@ -523,6 +540,16 @@ def test_the_assessment_on_record_has_every_criterion(name: str) -> None:
     required = expected["decision"] == "needs-information"
     assert guidance["status"] == ("data-required" if required else "success")
     assert ("dataRequirement" in guidance) == required
+    assert [one["counts"] for one in _parts(output, "trial")] == [
+        trial["counts"] for trial in expected.get("trial", [])
+    ]
+    assert sorted(one["id"] for one in _parts(output, "safety")) == sorted(expected["safety"])
+
+
+def _parts(output: Resource, name: str) -> list[dict[str, str]]:
+    """The parts of the parameters of that name, as plain values."""
+    found = [parameter["part"] for parameter in output["parameter"] if parameter["name"] == name]
+    return [{p["name"]: p.get("valueCode") or p["valueString"] for p in parts} for parts in found]
 
 
 # --- digests --------------------------------------------------------------------------------------
