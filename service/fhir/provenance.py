@@ -3,6 +3,7 @@
 Servers may take the version out of a reference they store; its display keeps it (docs/decisions/0013).
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from service.fhir.sources import UNDECODABLE
 from service.fhir.views import ConceptView, ReferenceView, View
 
 _PAGE_SIZE = "200"
+_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9.\-]{1,64}(/_history/[A-Za-z0-9.\-]{1,64})?")
 _DEVICE = f"Device/{DEVICE_ID}"
 
 
@@ -157,9 +159,11 @@ def _cause(reasons: list[ConceptView]) -> str | None:
 
 
 def _source(entity: _Entity) -> str | None:
+    """The version that an entity names; what is no such name leads nowhere, and not to another address."""
     identifier = entity.what.identifier if entity.what else None
-    ours = identifier is not None and identifier.system == VERSION_IDENTIFIER
-    return identifier.value if ours and identifier is not None and entity.role == "source" else None
+    if entity.role != "source" or identifier is None or identifier.system != VERSION_IDENTIFIER:
+        return None
+    return identifier.value if _NAME.fullmatch(identifier.value or "") else "a source without a proper name"
 
 
 def _all(parts: list[_Part], name: str) -> tuple[str, ...]:

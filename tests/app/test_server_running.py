@@ -33,6 +33,7 @@ from tests.app.serving import (
     serving,
     unreachable,
 )
+from tests.fhir.double import FhirDouble
 from tests.support import (
     PretendServer,
     Resource,
@@ -42,6 +43,7 @@ from tests.support import (
     case_bundle,
     client_of,
     fhir_response,
+    resources_of,
     reviewer,
     settings,
 )
@@ -219,6 +221,14 @@ async def test_what_is_held_back_is_told_and_counted_without_the_patient(lines: 
     assert request["held"] == reviewed["held"] == "patient-not-allowed"
     assert (request["written"], reviewed["written"]) == (0, 0)
     assert "propose-two" not in lines.getvalue()
+
+
+@pytest.mark.parametrize(("told", "kept"), [("rest-hook", "rest-hook"), ("a later door", "other")])
+async def test_what_caused_a_job_stands_in_the_provenance(told: str, kept: str) -> None:
+    server = FhirDouble(resources_of(CASE))
+    await Work(reviewer(), client_of(server), Metrics()).review("propose-two", told)
+    (reason,) = server.only("Provenance")["reason"]
+    assert reason["coding"][0]["code"] == kept
 
 
 # --- logs -----------------------------------------------------------------------------------------

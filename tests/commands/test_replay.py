@@ -240,10 +240,19 @@ async def test_versions_are_found_where_a_server_keeps_them_in_the_display_only(
     assert (await replayed(server)).same
 
 
-async def test_sources_without_a_version_are_gone(server: FhirDouble) -> None:
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("Condition/depression", "Condition/depression"),
+        ("http://elsewhere.test/Condition/depression/_history/1", "a source without a proper name"),
+        ("../admin/_history/1", "a source without a proper name"),
+    ],
+)
+async def test_only_versions_on_this_server_are_read(server: FhirDouble, name: str, gone: str) -> None:
     provenance = stored(server, f"Provenance/{server.only('Provenance')['id']}")
-    provenance["entity"][0]["what"]["identifier"]["value"] = "Condition/depression"
-    assert (await replayed(server)).gone == ["Condition/depression"]
+    provenance["entity"][0]["what"]["identifier"]["value"] = name
+    assert (await replayed(server)).gone == [gone]
+    assert not any("elsewhere" in path or "admin" in path for path in server.paths)
 
 
 async def test_a_server_that_fails_is_a_fault(server: FhirDouble) -> None:
