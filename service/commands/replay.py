@@ -7,16 +7,15 @@ that day can be read again. Nothing is written.
 import asyncio
 from collections.abc import Iterator
 from datetime import date
-from typing import Any
 
 import msgspec
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 from rich.console import Console
 from rich.markup import escape
 
 from service import __version__
 from service.cause import Cause
-from service.commands.diff import PlanChanges, compare_plans, print_changes
+from service.commands.compare import Part, PlanChanges, Resource, compare_plans, print_changes
 from service.errors import InputError, SettingsError
 from service.fhir.client import FhirClient
 from service.fhir.identity import CONTENT_DIGEST, extension_value
@@ -26,14 +25,8 @@ from service.fhir.sources import Gathered, Source, take_resource
 from service.settings import Settings
 from service.workflow import Review, Reviewer
 
-Resource = dict[str, Any]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Decided(_Part):
+class Decided(Part):
     """A decision, and with what it was reached."""
 
     decision: str | None
@@ -43,7 +36,7 @@ class Decided(_Part):
     clinic: str | None
 
 
-class Replay(_Part):
+class Replay(Part):
     """What deciding again gave. `why` is what differs or why it cannot be done, empty where it is the same.
 
     `gone` are versions that the server no longer has. `changes` sets the plan then against the plan now.
@@ -56,7 +49,7 @@ class Replay(_Part):
     same: bool = False
     why: list[str]
     read: int = 0
-    gone: list[str] = []
+    gone: list[str] = Field(default_factory=list)
     then: Decided | None = None
     now: Decided | None = None
     changes: PlanChanges | None = None

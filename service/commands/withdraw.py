@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service import clock
@@ -107,5 +108,5 @@ def print_withdrawals(console: Console, rows: Iterable[Withdrawal]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         colour = "yellow" if row.outcome is Outcome.WITHDRAWN else "dim"
-        table.add_row(row.plan, row.patient, row.outcome.value, row.why, style=colour)
+        table.add_row(row.plan, row.patient, row.outcome.value, escape(row.why), style=colour)
     console.print(table)

@@ -3,15 +3,15 @@
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
 from service.answer import DecisionName
+from service.commands.compare import Part, Resource
 from service.core.decision import ReasonOfDecision
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
@@ -27,8 +27,6 @@ from service.fhir.render import guidance_id
 from service.fhir.sources import tells_of_error
 from service.fhir.views import BundleView
 
-Resource = dict[str, Any]
-
 _PAGE_SIZE = "100"
 _DECISION_OF = {
     ReasonOfDecision.TRD: DecisionName.PROPOSE,
@@ -39,14 +37,12 @@ _DECISION_OF = {
 """Any other reason is one to decline."""
 
 
-class Written(BaseModel):
+class Written(Part):
     """One resource that this service wrote, as it stands, and how its last version of ours came about.
 
     `edited` when a person changed it since. `day` is when we last wrote it, at the site. What is not on
     record is `null`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     resource: str
     kind: Literal["plan", "assessment"]

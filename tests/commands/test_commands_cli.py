@@ -131,7 +131,7 @@ def test_withdraw_lists_first_and_asks(server: FhirDouble, run: Run) -> None:
     assert (declined.code, len(server.posted)) == (0, 1)
     assert f"{reference}/_history/1" in declined.out
 
-    agreed = run("withdraw", "--reason", "wrong dose list", answer="y")
+    agreed = run("withdraw", "--reason", "wrong dose list [/x]", answer="y")
     assert agreed.code == 0
     assert agreed.out.endswith("1 of 1 withdrawn\n")
     assert server.read(reference)["status"] == "revoked"

@@ -8,7 +8,8 @@ from datetime import date, timedelta
 import pytest
 from rich.console import Console
 
-from service.commands.diff import Change, PlanChanges, Preview, compare_plans, preview, print_preview
+from service.commands.compare import Change, PlanChanges, compare_plans
+from service.commands.diff import Preview, preview, print_preview
 from service.workflow import Reviewer
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import (
