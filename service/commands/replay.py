@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Iterator
 from datetime import date
 
-import msgspec
 from pydantic import Field
 from rich.console import Console
 from rich.markup import escape
@@ -16,7 +15,7 @@ from rich.markup import escape
 from service import __version__
 from service.cause import Cause
 from service.commands.compare import Part, PlanChanges, Resource, compare_plans, print_changes
-from service.errors import InputError, SettingsError
+from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
 from service.fhir.identity import CONTENT_DIGEST, extension_value
 from service.fhir.provenance import Origin, origin_of, origins_of
@@ -60,8 +59,7 @@ async def replay(settings: Settings, client: FhirClient, reference: str) -> Repl
 
     Raises `ServerError` where the server failed; a version that it no longer has is part of the answer.
     """
-    content = await client.get_if_there(reference)
-    plan: Resource = msgspec.json.decode(content) if content is not None else {}
+    plan = await client.find(reference) or {}
     version = plan.get("meta", {}).get("versionId")
     if not plan or version is None:
         return Replay(plan=reference, why=["the server has no such version of a plan"])
@@ -139,7 +137,10 @@ async def _read_again(client: FhirClient, name: str) -> Source | None:
     content = await client.get_if_there(name)
     if content is None:
         return None
-    return take_resource(content, f"{client.base}/{name.partition('/_history/')[0]}")
+    try:
+        return take_resource(content, f"{client.base}/{name.partition('/_history/')[0]}")
+    except (NotJson, NotFhir):
+        raise ServerMisread(f"GET {name}: the answer is not a FHIR resource") from None
 
 
 def _compared(told: Replay, plan: Resource, review: Review, reviewer: Reviewer) -> Replay:

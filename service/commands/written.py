@@ -24,8 +24,8 @@ from service.fhir.identity import (
 )
 from service.fhir.provenance import Origin, all_origins
 from service.fhir.render import guidance_id
-from service.fhir.sources import tells_of_error
-from service.fhir.views import BundleView
+from service.fhir.sources import UNDECODABLE, tells_of_error
+from service.fhir.views import BundleView, IdentifierView, View
 
 _PAGE_SIZE = "100"
 _DECISION_OF = {
@@ -35,6 +35,22 @@ _DECISION_OF = {
     ReasonOfDecision.MISSING_INFORMATION: DecisionName.NEEDS_INFORMATION,
 }
 """Any other reason is one to decline."""
+
+
+class _Owned(View):
+    """By what a resource shows that it is ours."""
+
+    resource_type: str | None = None
+    identifier: list[IdentifierView] = msgspec.field(default_factory=list)
+    module_uri: str | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        named = any(identifier.system == PLAN_IDENTIFIER for identifier in self.identifier)
+        return named or self.module_uri == ASSESSMENT_MODULE
+
+
+_OURS = msgspec.json.Decoder(_Owned)
 
 
 class Written(Part):
@@ -127,9 +143,8 @@ async def _plans(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
     if wanted.patient is not None:
         params["patient"] = wanted.patient
     async for page in client.pages("CarePlan", params):
-        for content in _contents(page, "CarePlan"):
-            if any(one.get("system") == PLAN_IDENTIFIER for one in content.get("identifier", [])):
-                yield content
+        for content in _ours(page, "CarePlan"):
+            yield content
 
 
 async def _assessments(client: FhirClient, wanted: Wanted, origins: _Origins) -> AsyncIterator[Resource]:
@@ -139,9 +154,8 @@ async def _assessments(client: FhirClient, wanted: Wanted, origins: _Origins) ->
     """
     if wanted.patient is None and "GuidanceResponse" in await client.offered():
         async for page in client.pages("GuidanceResponse", {"_count": _PAGE_SIZE}):
-            for content in _contents(page, "GuidanceResponse"):
-                if content.get("moduleUri") == ASSESSMENT_MODULE:
-                    yield content
+            for content in _ours(page, "GuidanceResponse"):
+                yield content
         return
     named = [f"GuidanceResponse/{guidance_id(wanted.patient)}"] if wanted.patient else origins.assessments
     for reference in named:
@@ -150,13 +164,16 @@ async def _assessments(client: FhirClient, wanted: Wanted, origins: _Origins) ->
             yield found
 
 
-def _contents(page: BundleView, kind: str) -> Iterator[Resource]:
-    """The resources of a page; an error among them means that the list would not be complete."""
+def _ours(page: BundleView, kind: str) -> Iterator[Resource]:
+    """Our resources of a page; an error among them means that the list would not be complete."""
     for entry in page.entry:
-        content: Resource = msgspec.json.decode(bytes(entry.resource) or b"{}")
-        if content.get("resourceType") == kind:
-            yield content
-        elif content.get("resourceType") == "OperationOutcome" and tells_of_error(entry.resource):
+        try:
+            view = _OURS.decode(entry.resource)
+        except UNDECODABLE:
+            continue
+        if view.resource_type == kind and view.is_ours:
+            yield msgspec.json.decode(entry.resource)
+        elif view.resource_type == "OperationOutcome" and tells_of_error(entry.resource):
             raise ServerMisread(f"GET {kind}: it came with an error of the server")
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from service.commands.replay import Replay, print_replay, replay
-from service.errors import ServerRefused
+from service.errors import ServerMisread, ServerRefused
 from service.fhir.identity import MADE_WITH
 from tests.contract_write import PROPOSED
 from tests.fhir.double import FhirDouble
@@ -25,6 +25,7 @@ from tests.support import (
     case_bundle,
     case_reviewer,
     client_of,
+    fhir_response,
     patient_id_of,
     resources_of,
     settings,
@@ -261,6 +262,16 @@ async def test_a_server_that_fails_is_a_fault(server: FhirDouble) -> None:
 
     with pytest.raises(ServerRefused):
         await replay(settings(), client_of(refusing), plan_reference(server))
+
+
+async def test_a_version_that_is_no_fhir_is_a_fault_of_the_server(server: FhirDouble) -> None:
+    def broken(request: httpx.Request) -> httpx.Response:
+        if "/_history/" in request.url.path and "Medication" in request.url.path:
+            return fhir_response(b"[]")
+        return server(request)
+
+    with pytest.raises(ServerMisread, match="GET MedicationStatement/"):
+        await replay(settings(), client_of(broken), plan_reference(server))
 
 
 async def test_a_server_without_provenance_has_nothing_to_go_by(server: FhirDouble) -> None:

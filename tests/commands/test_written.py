@@ -125,6 +125,7 @@ async def test_what_others_wrote_is_none_of_it(server: FhirDouble) -> None:
     server.put(a_plan_of_somebody_else())
     other = {"resourceType": "GuidanceResponse", "id": "g", "moduleUri": "http://x/y", "status": "success"}
     server.put(other)
+    server.put({"resourceType": "GuidanceResponse", "id": "odd", "moduleUri": ["one", "two"]})
 
     def everything(request: httpx.Request) -> httpx.Response:
         """A server that overlooks what is asked for."""
