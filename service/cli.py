@@ -8,11 +8,12 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -21,15 +22,20 @@ from rich.table import Table
 from stamina.instrumentation import set_on_retry_hooks
 
 from service import clock
-from service.answer import AssessmentAnswer, answer_schema
+from service.answer import AssessmentAnswer, DecisionName, answer_schema
+from service.cause import Cause
 from service.errors import InputError, MappingsError, NotFhir, NotJson, ServerMisread, SettingsError, TrdError
-from service.fhir.client import open_client
+from service.fhir.client import FhirClient, open_client
 from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.fhir.subscriptions import Subscribed, subscribe
 from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
 from service.report import print_report, print_stages
 from service.settings import Settings, load_settings
 from service.workflow import Proposal, Review, Reviewer, plan_to_show
+
+if TYPE_CHECKING:
+    from service.commands.withdraw import Withdrawal
+    from service.commands.written import Listed, Wanted
 
 app = typer.Typer(
     help="Assess treatment resistance of depression from a FHIR record. It supports; a clinician decides.",
@@ -41,7 +47,9 @@ mappings_app = typer.Typer(help="The clinical lists under `mappings/`.", no_args
 app.add_typer(mappings_app, name="mappings")
 
 _PATIENT = re.compile(r"Patient/([A-Za-z0-9.\-]{1,64})")
+_CARE_PLAN = re.compile(r"CarePlan/[A-Za-z0-9.\-]{1,64}(/_history/[A-Za-z0-9.\-]{1,64})?")
 _UNEXPECTED = 1
+_DIFFERENT = 1
 
 Source = Annotated[
     str,
@@ -49,6 +57,7 @@ Source = Annotated[
         help="A Bundle or NDJSON file, `-` for standard input, or `Patient/<id>` of the configured server."
     ),
 ]
+PatientArgument = Annotated[str, typer.Argument(help="`Patient/<id>` of the configured server.")]
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="DATE", help="The day the answer speaks of (default: today).")
 ]
@@ -58,12 +67,14 @@ CriteriaId = Annotated[
 
 
 def _day(text: str | None, settings: Settings) -> date:
-    if text is None:
-        return clock.today(settings.timezone)
+    return _parse_day(text, "--as-of") or clock.today(settings.timezone)
+
+
+def _parse_day(text: str | None, option: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        return None if text is None else date.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter("not a date of the form YYYY-MM-DD", param_hint="--as-of") from None
+        raise typer.BadParameter("not a date of the form YYYY-MM-DD", param_hint=option) from None
 
 
 @app.command()
@@ -183,7 +194,7 @@ def plan(
 
 @app.command()
 def propose(
-    patient: Annotated[str, typer.Argument(help="`Patient/<id>` of the configured server.")],
+    patient: PatientArgument,
     *,
     as_of: AsOf = None,
     criteria: CriteriaId = None,
@@ -192,18 +203,189 @@ def propose(
     """Assess a patient and write the outcome back to the FHIR server (unless `TRD_WRITE` is off)."""
     settings = load_settings(criteria=criteria)
     reviewer = Reviewer.prepare(settings, _day(as_of, settings))
-    if not _PATIENT.fullmatch(patient):
-        raise typer.BadParameter("not of the form Patient/<id>", param_hint="PATIENT")
-    proposal = asyncio.run(_propose_on_server(settings, reviewer, patient))
+    proposal = asyncio.run(_propose_on_server(settings, reviewer, _patient_id(patient)))
     _print(proposal.answer, as_json=as_json)
     if not as_json:
         written = ", ".join(map(str, proposal.written)) or "nothing"
         Console().print(f"Care plan: {proposal.answer.care_plan.why}. Written: {written}")
 
 
-async def _propose_on_server(settings: Settings, reviewer: Reviewer, source: str) -> Proposal:
+async def _propose_on_server(settings: Settings, reviewer: Reviewer, patient_id: str) -> Proposal:
     async with open_client(settings) as client:
-        return await reviewer.propose(client, source.removeprefix("Patient/"))
+        return await reviewer.propose(client, patient_id, cause=Cause.COMMAND)
+
+
+@app.command("diff")
+def show_changes(
+    patient: PatientArgument,
+    *,
+    as_of: AsOf = None,
+    criteria: CriteriaId = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what a review would change on the plan of record, before it does it. Reads only."""
+    from service.commands.diff import preview, print_preview
+
+    settings = load_settings(criteria=criteria)
+    reviewer = Reviewer.prepare(settings, _day(as_of, settings))
+    found = asyncio.run(_with_client(settings, partial(preview, reviewer, patient_id=_patient_id(patient))))
+    if as_json:
+        sys.stdout.write(found.model_dump_json() + "\n")
+    else:
+        print_preview(Console(), found)
+
+
+@app.command("replay")
+def decide_again(
+    plan: Annotated[str, typer.Argument(help="`CarePlan/<id>`, or `CarePlan/<id>/_history/<version>`.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Decide again on the versions that a plan was decided on. Exits 0 if the same comes of it, else 1."""
+    from service.commands.replay import print_replay, replay
+
+    if not _CARE_PLAN.fullmatch(plan):
+        raise typer.BadParameter("not of the form CarePlan/<id>[/_history/<version>]", param_hint="PLAN")
+    settings = load_settings()
+    found = asyncio.run(_with_client(settings, partial(replay, settings, reference=plan)))
+    if as_json:
+        sys.stdout.write(found.model_dump_json() + "\n")
+    else:
+        print_replay(Console(), found)
+    if not found.same:
+        raise typer.Exit(_DIFFERENT)
+
+
+ById = Annotated[str | None, typer.Option("--patient", metavar="ID", help="Only this patient's.")]
+ByDecision = Annotated[
+    str | None,
+    typer.Option("--decision", metavar="D", help="Only of this decision, or this reason of one."),
+]
+ByVersion = Annotated[
+    str | None,
+    typer.Option("--version", metavar="V", help="Only by this version of knowledge, software or criteria."),
+]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="DAY", help="Only written on that day or later.")
+]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="DAY", help="Only written on that day or earlier.")
+]
+
+
+@app.command("written")
+def list_written(  # noqa: PLR0913 - each is an option of the command
+    *,
+    patient: ById = None,
+    decision: ByDecision = None,
+    version: ByVersion = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a resource.")] = False,
+) -> None:
+    """List what this service wrote on the FHIR server: plans and assessments, as they stand."""
+    from service.commands.written import print_written
+
+    settings = load_settings()
+    wanted = _wanted(patient, decision, version, since, until)
+    found = asyncio.run(_with_client(settings, partial(_all_written, wanted=wanted, settings=settings)))
+    if not as_json:
+        print_written(Console(), [listed.written for listed in found])
+        return
+    for listed in found:
+        sys.stdout.write(listed.written.model_dump_json() + "\n")
+
+
+def _wanted(
+    patient: str | None, decision: str | None, version: str | None, since: str | None, until: str | None
+) -> "Wanted":
+    from service.commands.written import Wanted
+    from service.core.decision import ReasonOfDecision
+
+    if patient is not None and not _PATIENT.fullmatch(f"Patient/{patient.removeprefix('Patient/')}"):
+        raise typer.BadParameter("not the id of a patient", param_hint="--patient")
+    known = [*(name.value for name in DecisionName), *(reason.value for reason in ReasonOfDecision)]
+    if decision is not None and decision not in known:
+        raise typer.BadParameter(f"one of {', '.join(known)}", param_hint="--decision")
+    return Wanted(
+        patient.removeprefix("Patient/") if patient else None,
+        decision,
+        version,
+        _parse_day(since, "--since"),
+        _parse_day(until, "--until"),
+    )
+
+
+async def _all_written(client: FhirClient, *, wanted: "Wanted", settings: Settings) -> "list[Listed]":
+    from service.commands.written import find_written
+
+    return [listed async for listed in find_written(client, wanted, settings.timezone)]
+
+
+@app.command("withdraw")
+def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
+    *,
+    patient: ById = None,
+    decision: ByDecision = None,
+    version: ByVersion = None,
+    since: Since = None,
+    until: Until = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; it stands on the plan.")
+    ] = "no reason given",
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+) -> None:
+    """Revoke what is still an unedited draft of this service; anything else is left, and it is said why."""
+    from service.commands.withdraw import Outcome, Withdrawal, print_withdrawals, sort_out
+
+    settings = load_settings()
+    if settings.write == "off":
+        raise SettingsError("TRD_WRITE: is off, so that nothing can be withdrawn")
+    wanted = _wanted(patient, decision, version, since, until)
+    asked = partial(_all_written, wanted=wanted, settings=settings)
+    drafts, left = sort_out(asyncio.run(_with_client(settings, asked)))
+    planned = [Withdrawal(d.written.resource, d.written.patient, Outcome.WITHDRAWN, reason) for d in drafts]
+    print_withdrawals(Console(), [*planned, *left])
+    if not drafts:
+        typer.echo("nothing to withdraw")
+        return
+    if not yes:
+        _confirm(f"Withdraw {len(drafts)} drafts?")
+    done = asyncio.run(_with_client(settings, partial(_withdraw, drafts=drafts, reason=reason)))
+    typer.echo(f"{sum(one.outcome is Outcome.WITHDRAWN for one in done)} of {len(drafts)} withdrawn")
+
+
+async def _withdraw(client: FhirClient, *, drafts: "list[Listed]", reason: str) -> "list[Withdrawal]":
+    """Withdraw, saying at once what becomes of each: what follows may fail."""
+    from service.commands.withdraw import withdraw
+
+    done = []
+    async for one in withdraw(client, drafts, reason):
+        typer.echo(f"{one.plan}: {one.outcome.value} ({one.why})")
+        done.append(one)
+    return done
+
+
+def _confirm(question: str) -> None:
+    """Ask before something is done; without somebody at a terminal, `--yes` has to say it."""
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("nobody is there to be asked; say --yes", param_hint="--yes")
+    if not typer.confirm(question):
+        raise typer.Exit(0)
+
+
+Found = TypeVar("Found")
+
+
+async def _with_client(settings: Settings, ask: Callable[[FhirClient], Awaitable[Found]]) -> Found:
+    async with open_client(settings) as client:
+        return await ask(client)
+
+
+def _patient_id(patient: str) -> str:
+    if not _PATIENT.fullmatch(patient):
+        raise typer.BadParameter("not of the form Patient/<id>", param_hint="PATIENT")
+    return patient.removeprefix("Patient/")
 
 
 @app.command()

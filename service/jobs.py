@@ -29,13 +29,15 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.cause import Cause
 from service.errors import InputError, QueueError, ServerError, SetupError, TrdError
 from service.queue_database import APPLICATION, QUEUE, WORKFLOW, open_database, open_jobs, waiting_keys
 
 DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
 
-Handler = Callable[[str], Awaitable[None]]
+Handler = Callable[[str, str], Awaitable[None]]
+"""Does a job, given its reference and what caused it."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -167,7 +169,7 @@ class Jobs:
         found = await self._ask(self._find, job_id)
         if found is None or found.state is not State.FAILED:
             raise InputError("no failed job has this id")
-        await self._accept([_task(found.kind, found.reference, "retry")])
+        await self._accept([_task(found.kind, found.reference, Cause.RETRY)])
         await self._ask(self._client.delete_workflow, job_id)
 
     async def counts(self) -> dict[str, int]:
@@ -259,9 +261,10 @@ class Jobs:
 class JobQueue(Jobs):
     """The queue with the workers of this process; a process has at most one.
 
-    `review` reviews one patient by id. It and the `tasks` by name run in the caller's event loop and must
-    bear being run twice: a job interrupted by the end of a process is done again. `ServerError`, and what
-    nobody foresaw, is tried again after a while; any other `TrdError` fails at once.
+    `review` reviews one patient by id. It and the `tasks` by name are told the cause as well; they run in
+    the caller's event loop and must bear being run twice: a job interrupted by the end of a process is done
+    again. `ServerError`, and what nobody foresaw, is tried again after a while; any other `TrdError` fails
+    at once.
     """
 
     _at_work: ClassVar["JobQueue | None"] = None
@@ -351,7 +354,7 @@ class JobQueue(Jobs):
         try:
             async with self._slots:
                 self._begin(task)
-                await handler(task.reference)
+                await handler(task.reference, task.cause)
         except Exception as error:  # noqa: BLE001 - whatever it is, DBOS must not store it
             return _failure(error)
         self._done += 1

@@ -41,6 +41,7 @@ class Field(StrEnum):
     REASON = "reason"
     CARE_PLAN = "care_plan"
     WRITTEN = "written"
+    HELD = "held"
     ADDRESS = "address"
     ERROR = "error"
     PLACE = "place"

@@ -41,6 +41,9 @@ class Metrics:
         self._hook_events = Counter(
             "trd_hook_events", "Notifications received, entry by entry.", ("kind",), registry=self.registry
         )
+        self._held = Counter(
+            "trd_reviews_held", "Reviews of which nothing could be written.", ("why",), registry=self.registry
+        )
         self._queue = Gauge("trd_queue_jobs", "Jobs in the queue.", ("state",), registry=self.registry)
         for kind in HookEvent:
             self._hook_events.labels(kind.value)
@@ -53,6 +56,10 @@ class Metrics:
         """Count a review that reached a decision, and how long it took."""
         self._decisions.labels(decision, reason).inc()
         self._reviews.observe(seconds)
+
+    def count_held(self, why: str) -> None:
+        """Count a review of which the settings let nothing be written."""
+        self._held.labels(why).inc()
 
     def count_hook_event(self, kind: HookEvent, times: int = 1) -> None:
         """Count one thing that a notification told."""

@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from service import clock
 from service.app import build_app, listening
+from service.cause import Cause
 from service.errors import InputError, ServerRefused
 from service.fhir.changes import patients_changed_since, patients_of_deleted
 from service.fhir.client import FhirClient, open_client
@@ -30,12 +31,14 @@ class Work:
     metrics: Metrics
     queue: Jobs | None = None
 
-    async def review(self, patient_id: str) -> None:
+    async def review(self, patient_id: str, cause: str) -> None:
         """Review a patient as of today and write the outcome back. A deleted patient needs no review."""
         started = time.monotonic()
         today = clock.today(self.reviewer.settings.timezone)
         try:
-            proposal = await self.reviewer.on(today).propose(self.client, patient_id)
+            proposal = await self.reviewer.on(today).propose(
+                self.client, patient_id, cause=Cause.named(cause)
+            )
         except ServerRefused as refused:
             if refused.status == HTTPStatus.GONE:
                 return
@@ -45,6 +48,9 @@ class Work:
         answer = proposal.answer
         seconds = time.monotonic() - started
         self.metrics.count_decision(answer.decision.value, answer.reason.value, seconds)
+        held = {} if proposal.held is None else {"held": proposal.held.value}
+        if proposal.held is not None:
+            self.metrics.count_held(proposal.held.value)
         log_info(
             Event.REVIEWED,
             decision=answer.decision.value,
@@ -52,17 +58,20 @@ class Work:
             care_plan=answer.care_plan.action.value,
             written=len(proposal.written),
             seconds=round(seconds, 3),
+            **held,
         )
 
-    async def sweep(self, since: str) -> None:
+    async def sweep(self, since: str, _: str) -> None:
         """Have every patient reviewed whose record changed since an instant."""
-        await self._accept(await patients_changed_since(self.client, since, self.reviewer.knowledge), "sweep")
+        await self._accept(
+            await patients_changed_since(self.client, since, self.reviewer.knowledge), Cause.SWEEP
+        )
 
-    async def find_deleted(self, reference: str) -> None:
+    async def find_deleted(self, reference: str, _: str) -> None:
         """Have the patient reviewed whom a deleted resource was about."""
-        await self._accept(await patients_of_deleted(self.client, reference), "deleted")
+        await self._accept(await patients_of_deleted(self.client, reference), Cause.DELETED)
 
-    async def _accept(self, patient_ids: set[str], cause: str) -> None:
+    async def _accept(self, patient_ids: set[str], cause: Cause) -> None:
         if self.queue is not None and patient_ids:
             await self.queue.accept(sorted(patient_ids), cause)
 

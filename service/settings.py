@@ -1,6 +1,7 @@
 """Settings: environment variables with the prefix `TRD_`, also from a `.env` file. Read nowhere else."""
 
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from service.errors import SettingsError
 
 PREFIX = "TRD_"
 ENV_FILE = ".env"
+_FHIR_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -58,6 +60,12 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="Port the service listens on")
     database_url: str | None = Field(None, description="Database of the queue; an SQLite file by default")
     write: Literal["on", "off"] = Field("on", description="`off` is shadow mode: nothing is written")
+    patients_allowed: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        repr=False,
+        description="While going live, the only patients written for: ids separated by commas, or a file "
+        "with one a line",
+    )
     hook_secret: SecretStr | None = Field(None, description="Secret that subscriptions must present")
     api_token: SecretStr | None = Field(None, description="Bearer token that operations ask for")
     public_url: AnyHttpUrl | None = Field(None, description="Address under which others reach the service")
@@ -85,6 +93,20 @@ class Settings(BaseSettings):
             return tuple(day.strip() for day in value.split(",") if day.strip())
         return value
 
+    @field_validator("patients_allowed", mode="before")
+    @classmethod
+    def _read_patients(cls, value: object) -> object:
+        """Read "17,18", or a file with an id a line, where `#` begins a remark. `Patient/17` is 17."""
+        if not isinstance(value, str):
+            return value
+        if not value.strip():
+            return frozenset()
+        names = _lines_of(Path(value.strip())) if Path(value.strip()).is_file() else value.split(",")
+        found = frozenset(name.strip().removeprefix("Patient/") for name in names if name.strip())
+        if not found or not all(map(_FHIR_ID.fullmatch, found)):
+            raise ValueError("neither ids of patients, separated by commas, nor a file with one a line")
+        return found
+
     @field_validator("country", "subdivision")
     @classmethod
     def _in_capitals(cls, value: str | None) -> str | None:
@@ -99,10 +121,21 @@ class Settings(BaseSettings):
             raise ValueError("not a time zone of the IANA database") from None
         return value
 
+    def allows(self, patient_id: str) -> bool:
+        """Whether the list of patients, if there is one, lets this patient be written for."""
+        return not self.patients_allowed or patient_id in self.patients_allowed
+
     @property
     def weekdays(self) -> frozenset[int]:
         """Clinic days as numbers, Monday is 0."""
         return frozenset(_WEEKDAYS.index(day) for day in self.clinic_days)
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return [line.partition("#")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("the file cannot be read") from None
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -3,11 +3,15 @@
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import date
+from enum import StrEnum
 from http import HTTPStatus
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from service import clock
 from service.answer import AssessmentAnswer, CarePlanOut, to_answer
+from service.cause import Cause
 from service.clinic import clinic_calendar
 from service.core.decision import Decision, decide
 from service.core.knowledge import Knowledge
@@ -18,6 +22,7 @@ from service.fhir.agenda import Agenda, read_agenda
 from service.fhir.client import FhirClient
 from service.fhir.gather import gather
 from service.fhir.read import read_record
+from service.fhir.render import Occasion, Resource
 from service.fhir.sources import Gathered
 from service.fhir.write import Intent, find_unlisted_plan, intend, write_back
 from service.knowledge import load_knowledge, mappings_directory
@@ -37,6 +42,14 @@ class Review:
     intent: Intent
 
     @property
+    def plan_before(self) -> Resource | None:
+        """The plan of record that the decision concerns, as the server gave it."""
+        known = self.intent.before
+        source = next((s for s in self.gathered.sources if known and s.reference == known.evidence), None)
+        content: Resource | None = msgspec.json.decode(source.content) if source else None
+        return content
+
+    @property
     def answer(self) -> AssessmentAnswer:
         """The answer of the contract; the care plan part says what would be written."""
         known = self.intent.before
@@ -45,16 +58,31 @@ class Review:
         return to_answer(self.decision, out)
 
 
+class Held(StrEnum):
+    """Why the settings let nothing be written, whatever the decision."""
+
+    WRITE_OFF = "write-off"
+    NOT_ALLOWED = "patient-not-allowed"
+
+
+_HELD = {
+    Held.WRITE_OFF: "not written: TRD_WRITE is off",
+    Held.NOT_ALLOWED: "not written: the patient is not among TRD_PATIENTS_ALLOWED",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A review and what was done with it; `answer.care_plan` says what was written, or would be.
 
-    `written` are the versions of every resource written, empty when nothing changed.
+    `written` are the versions of every resource written, empty when nothing changed. `held` is why the
+    settings let nothing be written.
     """
 
     review: Review
     answer: AssessmentAnswer
     written: tuple[VersionedReference, ...]
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +123,33 @@ class Reviewer:
             review = self.review(found)
         raise ServerMisread("CarePlans that no search lists keep turning up by id")
 
-    async def propose(self, client: FhirClient, patient_id: str) -> Proposal:
-        """Review a patient and write the outcome back, unless `TRD_WRITE` is off.
+    def held(self, patient_id: str) -> Held | None:
+        """Why nothing may be written for a patient; `None` where it may."""
+        if self.settings.write == "off":
+            return Held.WRITE_OFF
+        return None if self.settings.allows(patient_id) else Held.NOT_ALLOWED
 
+    async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
+        """Review a patient and write the outcome back, unless the settings hold it back.
+
+        `cause` is told where something is written, and never decides whether.
         Safe to repeat: a second run on an unchanged record writes nothing. A lost race is decided again on
         what is then on record. Raises `InputError` where the record cannot be assessed and `ServerError`
         where the server failed; both may be tried again later.
         """
         # Not every server refuses the second of two who create one id; within this process there is none.
         async with _turn_of(client, patient_id):
-            return await self._propose(client, patient_id)
+            return await self._propose(client, patient_id, cause)
 
-    async def _propose(self, client: FhirClient, patient_id: str) -> Proposal:
+    async def _propose(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         for attempt in range(1, _TRIES + 1):
             review = await self.review_patient(client, patient_id)
-            if self.settings.write == "off":
-                return Proposal(review, review.answer, ())
+            held = self.held(patient_id)
+            if held is not None:
+                return Proposal(review, _held_back(review, held), (), held)
             try:
-                written = await write_back(client, review.decision, review.intent, clock.now_iso())
+                occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar)
+                written = await write_back(client, review.decision, review.intent, occasion)
             except ServerRefused as refused:
                 if refused.status not in _CONFLICTS or attempt == _TRIES:
                     raise
@@ -141,6 +178,13 @@ _turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary
 def _turn_of(client: FhirClient, patient_id: str) -> asyncio.Lock:
     """The lock by which one patient is written to once at a time; it goes when nobody holds it."""
     return _turns.setdefault((client.base, patient_id), asyncio.Lock())
+
+
+def _held_back(review: Review, held: Held) -> AssessmentAnswer:
+    """The answer, which says that its outcome was not written."""
+    answer = review.answer
+    why = f"{answer.care_plan.why} ({_HELD[held]})"
+    return answer.model_copy(update={"care_plan": answer.care_plan.model_copy(update={"why": why})})
 
 
 def _after_writing(review: Review) -> AssessmentAnswer:

@@ -149,6 +149,25 @@ def _choose_protocol(knowledge: Knowledge, pathway: str, age: tuple[int, int] | 
     )
 
 
+def grounds_of(decision: Decision) -> tuple[str, ...]:
+    """What a proposal rests on: conclusions and the versions they were drawn by; no dates, no records.
+
+    A proposal on the same grounds is the same proposal, whenever it is made. Empty for other decisions.
+    """
+    if not isinstance(decision, Propose):
+        return ()
+    found, protocol = decision.assessment, decision.protocol
+    criteria = found.knowledge.criteria
+    return (
+        decision.reason.value,
+        f"{protocol.id} {protocol.version}",
+        f"{criteria.id} {criteria.version}",
+        *sorted(f"trial {trial.name} {trial.counts.value}" for trial in found.trials),
+        *sorted(f"safety {one.id} {one.effect.value} {one.finding.value}" for one in found.safety),
+        *sorted(f"alert {alert.code}" for alert in found.alerts),
+    )
+
+
 def wanted_plan(decision: Decision) -> Wanted:
     """What a decision asks of the care plan."""
     match decision:

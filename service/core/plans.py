@@ -40,9 +40,14 @@ class Wanted(StrEnum):
     UNDECIDED = "undecided"
 
 
-def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord]) -> Reconciliation:
+UNKNOWN_GROUNDS = "unknown"
+"""The grounds of a withdrawn plan of which nothing tells what it rested on."""
+
+
+def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None = None) -> Reconciliation:
     """Set what the decision asks for against the plans on record.
 
+    `grounds` is what the proposal rests on: one that was withdrawn by hand is not made again on the same.
     Never two open plans; never a change to what a person touched, activated, deleted or revoked.
     """
     known = sorted(plans, key=lambda plan: (plan.evidence.type, plan.evidence.id))
@@ -57,7 +62,7 @@ def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord]) -> Reconciliation:
         return Reconciliation(PlanAction.LEAVE, "several drafts of this service are open", drafts[0])
     if drafts:
         return _with_draft(wanted, drafts[0], _latest_revoked(known))
-    return _without_open_plan(wanted, [plan for plan in known if plan.ours])
+    return _without_open_plan(wanted, [plan for plan in known if plan.ours], grounds)
 
 
 def _with_draft(wanted: Wanted, draft: PlanOfRecord, replaces: PlanOfRecord | None) -> Reconciliation:
@@ -74,13 +79,17 @@ def _with_draft(wanted: Wanted, draft: PlanOfRecord, replaces: PlanOfRecord | No
             assert_never(wanted)
 
 
-def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord]) -> Reconciliation:
-    """No open plan: propose one, unless a person ended ours."""
+def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord], grounds: str | None) -> Reconciliation:
+    """No open plan: propose one, unless a person ended ours, or it was withdrawn and nothing is new."""
     if wanted is not Wanted.PLAN:
         return Reconciliation(PlanAction.NONE, "no plan is proposed")
     ended = [plan for plan in ours if not _revoked_by_us(plan)]
     if ended:
         return Reconciliation(PlanAction.LEAVE, _why_left(ended[0]), ended[0])
+    withdrawn = [plan for plan in ours if plan.withdrawn in {grounds, UNKNOWN_GROUNDS} - {None}]
+    if withdrawn:
+        why = "the proposal was withdrawn, and the record supports no other"
+        return Reconciliation(PlanAction.LEAVE, why, withdrawn[0])
     if ours:
         why = "the record supports a plan again"
         return Reconciliation(PlanAction.CREATE, why, replaces=_latest_revoked(ours))

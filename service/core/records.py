@@ -369,7 +369,8 @@ class PlanOfRecord:
     """An esketamine plan on record.
 
     `ours` when this service wrote it, under the identity `identity`; `edited` when somebody changed it
-    since. `content` is the digest of what was written. `protocol` is its id and version.
+    since. `content` is the digest of what was written. `protocol` is its id and version. `withdrawn` is set
+    on a plan that was withdrawn by hand: the grounds of its proposal, as a digest.
     """
 
     evidence: VersionedReference
@@ -380,6 +381,7 @@ class PlanOfRecord:
     content: str | None = None
     protocol: tuple[str, str] | None = None
     sessions: tuple[date, ...] = ()
+    withdrawn: str | None = None
 
     @property
     def is_untouched_draft(self) -> bool:
@@ -415,6 +417,8 @@ class Record:
     """Kinds of resource that were not looked at, so that nothing can be said of them."""
     refused: tuple[str, ...] = field(default=())
     """Those of them that there may be more of: the server holds them and does not show them."""
+    read: tuple[VersionedReference, ...] = ()
+    """Every version that was read and could bear on a conclusion, also by saying nothing of what is asked."""
 
 
 MEDICINE_RECORDS = frozenset(

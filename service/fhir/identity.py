@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 BASE = "https://trd-careplan.example/fhir"
@@ -13,6 +14,9 @@ PLAN_DEFINITION = f"{BASE}/PlanDefinition"
 ASSESSMENT_MODULE = f"{BASE}/OperationDefinition/assess-treatment-resistance"
 EDIT_DIGEST = f"{BASE}/StructureDefinition/edit-digest"
 CONTENT_DIGEST = f"{BASE}/StructureDefinition/content-digest"
+MADE_WITH = f"{BASE}/StructureDefinition/made-with"
+WITHDRAWN = f"{BASE}/StructureDefinition/withdrawn"
+CAUSES = f"{BASE}/CodeSystem/cause"
 DEVICE_ID = "trd-careplan"
 
 _ID_LENGTH = 40
@@ -48,6 +52,11 @@ def plan_identity(patient_id: str, anchor_id: str, pathway: str, generation: int
 def edit_digest(plan: dict[str, Any]) -> str:
     """A digest of the part of a care plan that a person could change."""
     return _sha256(_canonical({key: plan[key] for key in _PERSONS_PART if key in plan}))
+
+
+def grounds_digest(parts: Iterable[str]) -> str:
+    """A digest of what a proposal rests on."""
+    return _sha256(_canonical(list(parts)))[:_ID_LENGTH]
 
 
 def content_digest(resource: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ from service.core.records import (
     Role,
     StopReason,
     Unreadable,
+    VersionedReference,
 )
 from service.fhir.dosage import read_amount, read_steps
 from service.fhir.elements import Elements, UnreadableElement, decode
@@ -103,6 +104,12 @@ class MedicineReader:
     def exposures(self) -> tuple[Exposure, ...]:
         """Every exposure read, with the administrations of a day added up."""
         return (*self._exposures, *add_up_days(self._administrations))
+
+    @property
+    def medications(self) -> tuple[VersionedReference, ...]:
+        """The Medications that records of this patient refer to, or may."""
+        sources = {source.reference: None for source in self._by_address.values()}
+        return tuple(reference for reference in sources if reference.type == "Medication")
 
     # the four kinds ------------------------------------------------------------------------------
 

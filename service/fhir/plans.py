@@ -15,6 +15,7 @@ from service.fhir.identity import (
     EDIT_DIGEST,
     PLAN_DEFINITION,
     PLAN_IDENTIFIER,
+    WITHDRAWN,
     edit_digest,
     extension_value,
 )
@@ -46,6 +47,7 @@ def read_plan(
         content=extension_value(content, CONTENT_DIGEST),
         protocol=_protocol(view.instantiates_canonical),
         sessions=_sessions(view),
+        withdrawn=extension_value(content, WITHDRAWN),
     )
 
 

@@ -33,6 +33,7 @@ from service.core.records import (
     SuicidalityKind,
     Unreadable,
     Verification,
+    VersionedReference,
 )
 from service.errors import NotAssessable, NotFhir
 from service.fhir.elements import Elements, UnreadableElement, decode, status_code
@@ -127,6 +128,7 @@ class _Reader:
         self.observations: list[Observation] = []
         self.procedures: list[Procedure] = []
         self.plans: list[PlanOfRecord] = []
+        self.ours: list[VersionedReference] = []
         self.excluded: list[Excluded] = []
         self.unreadable: list[Unreadable] = []
         self._patient = patient
@@ -150,7 +152,7 @@ class _Reader:
             raise NotFhir(message) from None
 
     def record(self) -> Record:
-        return Record(
+        record = Record(
             person=self.person,
             exposures=self.medicines.exposures,
             diagnoses=tuple(self.diagnoses),
@@ -164,6 +166,24 @@ class _Reader:
             not_read=tuple(sorted(self.gathered.not_read)),
             refused=tuple(sorted(self.gathered.refused)),
         )
+        return replace(record, read=self._read(record))
+
+    def _read(self, record: Record) -> tuple[VersionedReference, ...]:
+        """Every version read of this patient: that nothing is found rests on all of them.
+
+        Not the observations and procedures that no list here knows: a patient may have thousands.
+        """
+        found = {
+            record.person.evidence,
+            *self.ours,
+            *self.medicines.medications,
+            *(reference for one in record.observations for reference in one.evidence),
+            *(reference for one in record.procedures for reference in one.evidence),
+            *(one.evidence for one in record.excluded),
+            *(one.evidence for one in record.unreadable),
+        }
+        named = (reference for reference in found if reference.type in READ_TYPES)
+        return tuple(sorted(named, key=str))
 
     def take(self, source: Source) -> None:
         """Read one resource, if it is of a kind that is read."""
@@ -208,6 +228,8 @@ class _Reader:
         if not ours and (not self.gathered.compartment or self._may_be_ours(subject)):
             message = f"{source.reference}: {element} is not {self._patient.reference}"
             raise NotAssessable(message)
+        if ours and source.head.resource_type not in _TOLD_BY_CODE:
+            self.ours.append(source.reference)
         return ours
 
     def _is_ours(self, subject: ReferenceView) -> bool | None:
@@ -411,6 +433,8 @@ class _Reader:
         return PartialDate(years_after(born.earliest, years), years_after(born.latest, years + 1))
 
 
+_TOLD_BY_CODE = frozenset({"Observation", "Procedure"})
+"""Kinds of which only those of a listed code bear on anything."""
 _A_KIND = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _A_PATIENT = re.compile(r"Patient/[A-Za-z0-9.-]{1,64}(?=$|/_history/)")
 _OLDEST = 150

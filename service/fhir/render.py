@@ -6,33 +6,38 @@ off, move or miss each, and it stands in the narrative as well, which may be all
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from html import escape
 from typing import Any
 
 from service import __version__
+from service.cause import Cause
 from service.core.assessment import Assessment
 from service.core.dates import PartialDate
-from service.core.decision import Decision, NeedsInformation, Propose
+from service.core.decision import Decision, NeedsInformation, Propose, grounds_of
 from service.core.findings import ReasonCode
 from service.core.knowledge import Effect, Protocol
-from service.core.records import PlanOfRecord, VersionedReference
+from service.core.records import PlanOfRecord, Record, VersionedReference
 from service.core.safety import SafetyFinding
-from service.core.schedule import DatedDecision, Schedule, Session, Unschedulable
+from service.core.schedule import Calendar, DatedDecision, Schedule, Session, Unschedulable
 from service.core.trials import Counts, Trial
 from service.core.words import headline, spoken, summarise, trial_sentence
 from service.fhir.identity import (
     ASSESSMENT_MODULE,
+    CAUSES,
     CONTENT_DIGEST,
     DEVICE_ID,
     EDIT_DIGEST,
+    MADE_WITH,
     PLAN_DEFINITION,
     PLAN_IDENTIFIER,
     VERSION_IDENTIFIER,
+    WITHDRAWN,
     content_digest,
     derived_id,
     edit_digest,
+    grounds_digest,
 )
 
 Resource = dict[str, Any]
@@ -150,28 +155,118 @@ def guidance_id(patient_id: str) -> str:
     return derived_id("GuidanceResponse", patient_id)
 
 
-def render_provenance(decision: Decision, targets: Iterable[VersionedReference], recorded: str) -> Resource:
-    """What was written from which versions, by what. `recorded` is the instant of writing."""
-    found = decision.assessment
+_AGENT = {
+    "type": {"coding": [{"system": _PARTICIPANT, "code": "assembler"}]},
+    "who": {"reference": f"Device/{DEVICE_ID}"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When something is written, what brought it about, and what it was decided from.
+
+    `recorded` is the instant of writing. None of it decides whether anything is written.
+    """
+
+    recorded: str
+    cause: Cause
+    record: Record
+    calendar: Calendar
+
+
+def render_provenance(
+    decision: Decision, targets: Iterable[VersionedReference], occasion: Occasion
+) -> Resource:
+    """What was written from which versions, by what, when, and what brought it about.
+
+    It answers for a version of a plan all that is needed to decide the same again.
+    """
+    found, record = decision.assessment, occasion.record
     written = [str(target) for target in targets]
+    made_with = {
+        "software": __version__,
+        "knowledge": found.knowledge.version,
+        "criteria": f"{found.knowledge.criteria.id}|{found.knowledge.criteria.version}",
+        "region": found.knowledge.region,
+        "clinic": in_words(occasion.calendar),
+        "decision": decision.reason.value,
+    }
+    if grounds := grounds_of(decision):
+        made_with["grounds"] = grounds_digest(grounds)
+    parts = [*made_with.items(), *(("not-read", kind) for kind in record.not_read)]
+    parts += [("refused", kind) for kind in record.refused]
     return {
         "resourceType": "Provenance",
         "id": derived_id("Provenance", *written),
+        "extension": [
+            {
+                "url": MADE_WITH,
+                "extension": [{"url": name, "valueString": value} for name, value in parts],
+            }
+        ],
         "target": [_versioned(reference) for reference in written],
         "occurredDateTime": found.as_of.isoformat(),
-        "recorded": recorded,
+        "recorded": occasion.recorded,
+        "reason": [_cause(occasion.cause)],
         "activity": {
             "text": f"Assessed by criteria {found.knowledge.criteria.id} {found.knowledge.criteria.version}, "
             f"knowledge {found.knowledge.version}"
         },
-        "agent": [
+        "agent": [_AGENT],
+        "entity": [{"role": "source", "what": _source(ref)} for ref in _sources(found, record)],
+    }
+
+
+def render_withdrawn(plan: Resource, reason: str, grounds: str) -> Resource:
+    """A draft of ours, revoked by hand. `grounds` keep the same proposal from being made again."""
+    mark = {"url": WITHDRAWN, "valueString": grounds}
+    marked = {**plan, "extension": [*plan.get("extension", []), mark]}
+    return render_revoked(marked, f"Withdrawn by hand: {reason}")
+
+
+def render_withdrawal(
+    plan: VersionedReference, target: VersionedReference, reason: str, recorded: str
+) -> Resource:
+    """The Provenance of a withdrawn plan: which version was withdrawn, when and why."""
+    return {
+        "resourceType": "Provenance",
+        "id": derived_id("Provenance", str(target)),
+        "extension": [
             {
-                "type": {"coding": [{"system": _PARTICIPANT, "code": "assembler"}]},
-                "who": {"reference": f"Device/{DEVICE_ID}"},
+                "url": MADE_WITH,
+                "extension": [{"url": "software", "valueString": __version__}],
             }
         ],
-        "entity": [{"role": "source", "what": _source(ref)} for ref in _sources(found)],
+        "target": [_versioned(str(target))],
+        "recorded": recorded,
+        "reason": [{**_cause(Cause.WITHDRAWAL), "text": reason}],
+        "activity": {"text": "Withdrawn by hand"},
+        "agent": [_AGENT],
+        "entity": [{"role": "revision", "what": _source(plan)}],
     }
+
+
+def in_words(calendar: Calendar) -> str:
+    """All of a clinic's calendar that dates depend on, short enough to be written down with them."""
+    weekdays = ",".join(_WEEKDAYS[day].lower() for day in sorted(calendar.weekdays))
+    closed = derived_id(*(day.isoformat() for day in sorted(calendar.closed)))[:12]
+    return f"{weekdays}; lead {calendar.lead_days} days; {calendar.setting.value}; closing days {closed}"
+
+
+_CAUSES = {
+    Cause.OPERATION: "An operation was asked for",
+    Cause.REST_HOOK: "The FHIR server told of a change",
+    Cause.SWEEP: "A sweep found a change",
+    Cause.DELETED: "The FHIR server told of a deletion",
+    Cause.RETRY: "A failed review was put back by hand",
+    Cause.COMMAND: "A command was given",
+    Cause.WITHDRAWAL: "It was withdrawn by hand",
+    Cause.OTHER: "Not stated",
+}
+
+
+def _cause(cause: Cause) -> Resource:
+    return {"coding": [{"system": CAUSES, "code": cause.value}], "text": _CAUSES[cause]}
 
 
 def _source(ref: VersionedReference) -> Resource:
@@ -224,9 +319,9 @@ def _signed(plan: Resource) -> Resource:
     return {**unsigned, "extension": [*others, *signatures]}
 
 
-def _sources(found: Assessment) -> list[VersionedReference]:
-    """Every version that a conclusion rests on, and the patient."""
-    refs = {found.patient, *found.anchors}
+def _sources(found: Assessment, record: Record) -> list[VersionedReference]:
+    """Every version that was read, as what is not found rests on all of them, and all that is cited."""
+    refs = {found.patient, *found.anchors, *record.read}
     refs.update(ref for trial in found.trials for ref in trial.evidence)
     refs.update(ref for finding in found.safety for ref in finding.evidence)
     refs.update(ref for alert in found.alerts for ref in alert.evidence)

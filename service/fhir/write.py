@@ -4,6 +4,7 @@ The same decision on the same record writes the same ids, so that repeating is h
 already there is not written again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -11,16 +12,24 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from service.core.decision import Decision, Propose, wanted_plan
+from service.core.decision import Decision, Propose, grounds_of, wanted_plan
 from service.core.plans import PlanAction, Reconciliation, reconcile
 from service.core.records import PlanOfRecord, PlanStatus, VersionedReference
 from service.core.schedule import Schedule
 from service.core.words import summarise
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
-from service.fhir.identity import CONTENT_DIGEST, DEVICE_ID, content_digest, extension_value, plan_identity
+from service.fhir.identity import (
+    CONTENT_DIGEST,
+    DEVICE_ID,
+    content_digest,
+    extension_value,
+    grounds_digest,
+    plan_identity,
+)
 from service.fhir.r4b import validated
 from service.fhir.render import (
+    Occasion,
     Resource,
     guidance_id,
     render_device,
@@ -61,7 +70,7 @@ class Intent:
 
 def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gathered) -> Intent:
     """Set a decision against the plans on record."""
-    found = reconcile(wanted_plan(decision), plans)
+    found = reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision)))
     match found.action:
         case PlanAction.CREATE | PlanAction.UPDATE:
             return _intend_plan(decision, found, plans, gathered)
@@ -120,7 +129,7 @@ async def find_unlisted_plan(client: FhirClient, intent: Intent, gathered: Gathe
 
 
 async def write_back(
-    client: FhirClient, decision: Decision, intent: Intent, recorded: str
+    client: FhirClient, decision: Decision, intent: Intent, occasion: Occasion
 ) -> tuple[VersionedReference, ...]:
     """Write what changed, in one transaction; returns the versions written, none when nothing changed.
 
@@ -134,9 +143,21 @@ async def write_back(
         entries.append(guidance)
     if not entries:
         return ()
+    return await write_all(client, entries, lambda targets: render_provenance(decision, targets, occasion))
+
+
+async def write_all(
+    client: FhirClient,
+    entries: list[tuple[Resource, str | None]],
+    provenance_of: Callable[[list[VersionedReference]], Resource],
+) -> tuple[VersionedReference, ...]:
+    """Write resources, each over the version given, with their Provenance, in one transaction.
+
+    Raises as `write_back` does.
+    """
     targets = [_next_version(resource, version) for resource, version in entries]
     device = await _missing_device(client)
-    provenance = render_provenance(decision, targets, recorded)
+    provenance = provenance_of(targets)
     everything = [*((d, None) for d in device), *entries, (provenance, None)]
     body = {
         "resourceType": "Bundle",

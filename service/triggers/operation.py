@@ -9,6 +9,7 @@ from aiohttp import web
 
 from service import clock
 from service.answer import AssessmentAnswer
+from service.cause import Cause
 from service.errors import NotAssessable, NotFhir, NotJson
 from service.fhir.definitions import ASSESS, PROPOSE, capability_statement, fhir_base
 from service.fhir.files import read_bundle
@@ -49,10 +50,13 @@ async def propose(request: web.Request) -> web.Response:
     started = time.monotonic()
     with _record_of_server():
         proposal = await _reviewer(request, question.as_of).propose(
-            request.app[CLIENT], request.match_info["id"]
+            request.app[CLIENT], request.match_info["id"], cause=Cause.OPERATION
         )
     _tell(request, proposal.answer, time.monotonic() - started)
     request[TOLD] |= {"written": len(proposal.written)}
+    if proposal.held is not None:
+        request.app[METRICS].count_held(proposal.held.value)
+        request[TOLD] |= {"held": proposal.held.value}
     return fhir_response(to_parameters(proposal.answer, proposal.written))
 
 

@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from service import clock
+from service.cause import Cause
 from service.errors import NotFhir, NotJson
 from service.fhir.identity import BASE
 from service.fhir.outcome import to_bundle_response, to_information_outcome
@@ -38,7 +39,6 @@ _SWEEP_MARGIN = timedelta(minutes=10)
 and clocks differ."""
 _STORE_SECONDS = 10.0
 _RETRY_AFTER = "5"
-_CAUSE = "rest-hook"
 _REFERENCE = re.compile(rf"(?:^|/)([A-Z][A-Za-z]{{1,63}})/({FHIR_ID})(?:/_history/[^/]+)?")
 
 
@@ -253,7 +253,7 @@ async def _store(request: web.Request, notice: Notice) -> web.Response:
 async def _enqueue(request: web.Request, notice: Notice) -> None:
     queue = request.app[QUEUE]
     if notice.patients:
-        await queue.accept(tuple(notice.patients), _CAUSE)
+        await queue.accept(tuple(notice.patients), Cause.REST_HOOK)
     for reference in notice.deleted:
         await queue.accept_task("deleted", reference)
     if notice.sweep:

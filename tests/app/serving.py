@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from service.app import build_app
+from service.cause import Cause
 from service.core.records import VersionedReference
 from service.fhir.client import FhirClient
 from service.triggers.ports import Task
@@ -69,7 +70,8 @@ class PretendQueue:
 class PretendReviewer(Reviewer):
     """Reviews as the real one does; what it would write is only told."""
 
-    async def propose(self, client: FhirClient, patient_id: str) -> Proposal:
+    async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
+        assert cause is Cause.OPERATION
         review = await self.review_patient(client, patient_id)
         return Proposal(review, review.answer, WRITTEN)
 

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -19,17 +20,20 @@ from service.errors import MappingsError, TrdError
 from service.fhir.outcome import failure_of
 from service.logs import Event, configure_logs, log_error, log_info, place_of
 from service.metrics import Metrics
+from service.server import Work
 from service.triggers import health, operation
 from tests.app.serving import (
     CANARY,
     PretendQueue,
     Site,
+    fhir_of,
     issue_of,
     on_server,
     pretending,
     serving,
     unreachable,
 )
+from tests.fhir.double import FhirDouble
 from tests.support import (
     PretendServer,
     Resource,
@@ -39,6 +43,7 @@ from tests.support import (
     case_bundle,
     client_of,
     fhir_response,
+    resources_of,
     reviewer,
     settings,
 )
@@ -199,6 +204,31 @@ async def test_metrics_handed_in_are_the_ones_shown() -> None:
         assert await metric_lines(site, "trd_decisions_total") == [
             'trd_decisions_total{decision="decline",reason="minor"} 1.0'
         ]
+
+
+async def test_what_is_held_back_is_told_and_counted_without_the_patient(lines: Lines) -> None:
+    by = replace(reviewer(), settings=settings(patients_allowed="somebody-else"))
+    held = 'trd_reviews_held_total{why="patient-not-allowed"} 1.0'
+    async with serving(on_server(CASE), by=by) as site:
+        answer = await fhir_of(await site.post(PROPOSE))
+        assert await metric_lines(site, "trd_reviews_held_total") == [held]
+    shared = Metrics()
+    await Work(by, client_of(on_server(CASE)), shared).review("propose-two", "sweep")
+
+    assert held in shared.exposition().decode()
+    assert "not among TRD_PATIENTS_ALLOWED" in json.dumps(answer)
+    (request,), (reviewed,) = lines.of(Event.REQUEST)[:1], lines.of(Event.REVIEWED)
+    assert request["held"] == reviewed["held"] == "patient-not-allowed"
+    assert (request["written"], reviewed["written"]) == (0, 0)
+    assert "propose-two" not in lines.getvalue()
+
+
+@pytest.mark.parametrize(("told", "kept"), [("rest-hook", "rest-hook"), ("a later door", "other")])
+async def test_what_caused_a_job_stands_in_the_provenance(told: str, kept: str) -> None:
+    server = FhirDouble(resources_of(CASE))
+    await Work(reviewer(), client_of(server), Metrics()).review("propose-two", told)
+    (reason,) = server.only("Provenance")["reason"]
+    assert reason["coding"][0]["code"] == kept
 
 
 # --- logs -----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ BAD = {
     "TRD_CLINIC_DAYS": ("mon,someday", "TRD_CLINIC_DAYS: "),
     "TRD_FHIR_BASE_URL": ("not-an-address", "TRD_FHIR_BASE_URL: "),
     "TRD_WRITE": ("maybe", "TRD_WRITE: "),
+    "TRD_PATIENTS_ALLOWED": ("17,Anna Canary", "TRD_PATIENTS_ALLOWED: "),
 }
 
 
@@ -54,3 +55,38 @@ def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRD_API_TOKEN", "do-not-show")
 
     assert "do-not-show" not in repr(load_settings())
+
+
+@pytest.mark.parametrize("given", ["17, Patient/b-2", "patients.txt"], ids=["a list", "a file"])
+def test_patients_that_may_be_written_for(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "patients.txt").write_text("17  # the first\n\nPatient/b-2\n", encoding="utf-8")
+    monkeypatch.setenv("TRD_PATIENTS_ALLOWED", given)
+
+    found = load_settings()
+
+    assert found.patients_allowed == {"17", "b-2"}
+    assert (found.allows("17"), found.allows("18")) == (True, False)
+    assert "b-2" not in repr(found)
+
+
+@pytest.mark.parametrize("given", [None, "", " "])
+def test_without_a_list_of_patients_everyone_is_written_for(
+    given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if given is not None:
+        monkeypatch.setenv("TRD_PATIENTS_ALLOWED", given)
+
+    assert load_settings().allows("anyone")
+
+
+@pytest.mark.parametrize("content", [b"", b"# nobody yet\n", b"\xff\xfe", b"Anna Canary\n"])
+def test_a_file_of_patients_that_names_none_is_refused(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "patients.txt").write_bytes(content)
+    monkeypatch.setenv("TRD_PATIENTS_ALLOWED", "patients.txt")
+
+    with pytest.raises(SettingsError, match="TRD_PATIENTS_ALLOWED"):
+        load_settings()

@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
-from service.core.decision import Decision, Decline, NeedsReview, Propose, ReasonOfDecision, wanted_plan
-from service.core.plans import PlanAction, Wanted, dates_to_keep, reconcile
+from service.core.decision import (
+    Decision,
+    Decline,
+    NeedsReview,
+    Propose,
+    ReasonOfDecision,
+    grounds_of,
+    wanted_plan,
+)
+from service.core.plans import UNKNOWN_GROUNDS, PlanAction, Wanted, dates_to_keep, reconcile
 from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule, Unschedulable
 from tests.core.builders import AS_OF, US, acute, assessed, decided, depression, record, ref, resistant
@@ -165,6 +173,37 @@ def test_a_draft_keeps_what_it_replaces() -> None:
     assert (created.action, updated.action) == (PlanAction.CREATE, PlanAction.UPDATE)
     assert created.replaces == updated.replaces is not None
     assert reconcile(Wanted.PLAN, [draft]).replaces is None
+
+
+# --- withdrawn by hand ----------------------------------------------------------------------------
+
+GROUNDS = "what it rests on"
+
+
+@pytest.mark.parametrize(
+    ("withdrawn", "action"),
+    [
+        pytest.param(GROUNDS, "leave", id="on the same grounds"),
+        pytest.param(UNKNOWN_GROUNDS, "leave", id="on grounds that nobody knows"),
+        pytest.param("other grounds", "create", id="on other grounds"),
+        pytest.param(None, "create", id="revoked by a review"),
+    ],
+)
+def test_a_withdrawn_proposal_is_made_again_on_other_grounds_only(withdrawn: str | None, action: str) -> None:
+    later = replace(plan(REVOKED, identity="later"), withdrawn="yet other grounds")
+    plans = [replace(plan(REVOKED), withdrawn=withdrawn), later]
+    assert reconcile(Wanted.PLAN, plans, GROUNDS).action == action
+    assert reconcile(Wanted.NO_PLAN, plans, GROUNDS).action == "none"
+    assert reconcile(Wanted.UNDECIDED, plans, GROUNDS).action == "none"
+
+
+def test_the_grounds_are_conclusions_without_days_and_records() -> None:
+    first = grounds_of(decided(resistant()))
+    assert first == grounds_of(decided(resistant(), as_of=AS_OF + timedelta(days=20)))
+    assert first == grounds_of(decided(resistant(plans=(plan(REVOKED),))))
+    assert not any("2026" in part for part in first)
+    assert first != grounds_of(decided(acute()))
+    assert grounds_of(decided(record())) == ()
 
 
 # --- plans in the decision ------------------------------------------------------------------------

@@ -28,6 +28,7 @@ class FhirDouble:
         self.unlisted: set[str] = set()
         self.name_version: Callable[[int], str] = str
         self.answer: Callable[[Resource], httpx.Response] | None = None
+        self.page = 1000
         for resource in resources:
             self.put(resource)
 
@@ -77,11 +78,23 @@ class FhirDouble:
             return fhir_response(_capability())
         if path.endswith("/$everything"):
             return self._everything(path.split("/")[1])
-        if path == "Observation":
-            return fhir_response(a_bundle(self.of_type("Observation"), kind="searchset"))
+        if "/" not in path:
+            found = [r for r in self.of_type(path) if _is_found(r, request.url.params)]
+            return self._page(found, request)
         return self._stored(path)
 
+    def _page(self, found: list[Resource], request: httpx.Request) -> httpx.Response:
+        """A page of what was found; the next one comes by its offset."""
+        first = int(request.url.params.get("_offset", 0))
+        following = request.url.copy_set_param("_offset", first + self.page)
+        link = [{"relation": "next", "url": str(following)}] if first + self.page < len(found) else []
+        return fhir_response(a_bundle(found[first : first + self.page], kind="searchset", link=link))
+
     def _stored(self, path: str) -> httpx.Response:
+        path, _, version = path.partition("/_history/")
+        if version:
+            held = [r for r in self.versions.get(path, []) if r and r["meta"]["versionId"] == version]
+            return fhir_response(held[0]) if held else httpx.Response(HTTPStatus.NOT_FOUND)
         history = self.versions.get(path)
         if history is None:
             return httpx.Response(HTTPStatus.NOT_FOUND)
@@ -130,7 +143,22 @@ def _is_of(resource: Resource, patient: str) -> bool:
     return _reference(resource) == f"Patient/{patient}" or owner.get("reference") == f"Patient/{patient}"
 
 
+def _is_found(resource: Resource, params: httpx.QueryParams) -> bool:
+    """Whether a search shows a resource; parameters that are not known here show everything."""
+    system = params.get("identifier", "").rstrip("|")
+    named = {identifier.get("system") for identifier in resource.get("identifier", [])}
+    targets = {target["reference"].partition("/_history/")[0] for target in resource.get("target", [])}
+    agents = {agent["who"]["reference"] for agent in resource.get("agent", [])}
+    owner = resource.get("subject", {}).get("reference", "").removeprefix("Patient/")
+    return (
+        system in {"", *named}
+        and params.get("target") in {None, *targets}
+        and params.get("agent") in {None, *agents}
+        and (resource["resourceType"] == "Observation" or params.get("patient") in {None, owner})
+    )
+
+
 def _capability() -> Resource:
-    kinds: list[Resource] = [{"type": kind} for kind in READ_TYPES]
+    kinds: list[Resource] = [{"type": kind} for kind in (*READ_TYPES, "GuidanceResponse", "Provenance")]
     kinds[0]["operation"] = [{"name": "everything"}]
     return {"resourceType": "CapabilityStatement", "rest": [{"mode": "server", "resource": kinds}]}

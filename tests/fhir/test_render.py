@@ -14,6 +14,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from service import __version__
+from service.cause import Cause
 from service.core.decision import Propose
 from service.core.knowledge import Effect
 from service.core.plans import PlanAction
@@ -21,6 +23,7 @@ from service.core.records import PlanOfRecord, PlanStatus, VersionedReference
 from service.core.schedule import Schedule
 from service.fhir.files import read_bundle
 from service.fhir.identity import (
+    CAUSES,
     CONTENT_DIGEST,
     EDIT_DIGEST,
     content_digest,
@@ -28,7 +31,9 @@ from service.fhir.identity import (
     extension_value,
 )
 from service.fhir.r4b import validated
+from service.fhir.read import READ_TYPES
 from service.fhir.render import (
+    Occasion,
     render_device,
     render_guidance,
     render_plan,
@@ -45,6 +50,7 @@ from tests.support import (
     a_patient,
     a_statement,
     case_bundle,
+    case_bytes,
     case_names,
     case_reviewer,
     resources_of,
@@ -100,8 +106,12 @@ ALERTED = FIRST._replace(name="an-old-note-of-suicidal-thoughts-alerts-and-decid
 
 
 @cache
+def review_of(key: Key) -> Review:
+    return reviewed(born(case_bundle(key.name), BORN[key.age]), region=key.region)
+
+
 def proposal_of(key: Key) -> Propose:
-    decision = reviewed(born(case_bundle(key.name), BORN[key.age]), region=key.region).decision
+    decision = review_of(key).decision
     assert isinstance(decision, Propose)
     return decision
 
@@ -115,9 +125,13 @@ def plan_of(decision: Propose, identity: str = "identity") -> Resource:
     return render_plan(decision, schedule_of(decision), identity, None)
 
 
-RECORDED = "2026-11-23T10:00:00.000+00:00"
 TARGET = VersionedReference("CarePlan", "plan", "1")
 OLD = PlanOfRecord(VersionedReference("CarePlan", "old", "2"), PlanStatus.REVOKED, ours=True, edited=False)
+
+
+def occasion_of(review: Review) -> Occasion:
+    calendar = reviewer().calendar
+    return Occasion("2026-11-23T10:00:00.000+00:00", Cause.REST_HOOK, review.record, calendar)
 
 
 @cache
@@ -131,7 +145,7 @@ def rendered(key: Key) -> tuple[Resource, ...]:
         render_revoked(plan, "the draft is no longer supported"),
         render_guidance(decision, plan["id"]),
         render_guidance(decision, None, "the draft was edited by a person"),
-        render_provenance(decision, [TARGET], RECORDED),
+        render_provenance(decision, [TARGET], occasion_of(review_of(key))),
         render_device(),
     )
 
@@ -144,7 +158,7 @@ def assessments_on_record() -> tuple[Resource, ...]:
         for name in case_names()
     ]
     guidances = [render_guidance(review.decision, None) for review in reviews]
-    provenances = [render_provenance(review.decision, [TARGET], RECORDED) for review in reviews]
+    provenances = [render_provenance(r.decision, [TARGET], occasion_of(r)) for r in reviews]
     return (*guidances, *provenances)
 
 
@@ -708,3 +722,85 @@ def test_what_a_person_changes_is_an_edit(plan: Resource, what: str) -> None:
     A_PERSON[what](plan)
     assert edit_digest(plan) != before
     assert validated(plan)
+
+
+# --- where it comes from --------------------------------------------------------------------------
+
+
+def provenance_of(name: str, **changes: Any) -> Resource:
+    review = case_reviewer(name).review(read_bundle(case_bytes(name)))
+    occasion = replace(occasion_of(review), **changes)
+    return render_provenance(review.decision, [TARGET], occasion)
+
+
+def made_with(provenance: Resource) -> dict[str, str]:
+    (extension,) = provenance["extension"]
+    return {part["url"]: part["valueString"] for part in extension["extension"]}
+
+
+def test_provenance_says_with_what_a_plan_was_made() -> None:
+    found = made_with(provenance_of(FIRST.name))
+    knowledge = reviewer().knowledge
+    assert found | {"clinic": ""} == {
+        "software": __version__,
+        "knowledge": knowledge.version,
+        "criteria": "seed|1.0.0",
+        "region": "us",
+        "clinic": "",
+        "decision": "trd",
+    }
+    assert found["clinic"].startswith("mon,tue,wed,thu,fri; lead 7 days; outpatient; closing days ")
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_provenance_says_what_brought_it_about_and_nothing_else_depends_on_that(cause: Cause) -> None:
+    provenance = provenance_of(FIRST.name, cause=cause)
+    (reason,) = provenance["reason"]
+    assert reason["coding"] == [{"system": CAUSES, "code": cause.value}]
+    assert reason["text"]
+    other = provenance_of(FIRST.name, cause=Cause.OTHER)
+    assert {k: v for k, v in provenance.items() if k != "reason"} == {
+        k: v for k, v in other.items() if k != "reason"
+    }
+
+
+def test_an_unknown_name_of_a_cause_is_told_as_not_stated() -> None:
+    assert Cause.named("rest-hook") is Cause.REST_HOOK
+    assert Cause.named("a door of a later version") is Cause.OTHER
+
+
+@pytest.mark.parametrize("name", case_names())
+def test_every_record_that_was_read_is_named_as_a_source(name: str) -> None:
+    """Also those that say nothing, are set aside or cannot be read: what is not found rests on them."""
+    named = {entity["what"]["display"] for entity in provenance_of(name)["entity"]}
+    gathered = read_bundle(case_bytes(name))
+    there = {str(source.reference) for source in gathered.sources if source.head.resource_type in READ_TYPES}
+    bears = {s for s in there if not s.startswith(("Observation/", "Procedure/"))}
+    assert bears <= named <= there
+
+
+def test_what_was_not_looked_at_is_said() -> None:
+    review = reviewer().review(
+        replace(
+            read_bundle(case_bytes(FIRST.name)), not_read=("Observation", "Procedure"), refused=("Procedure",)
+        )
+    )
+    provenance = render_provenance(review.decision, [TARGET], occasion_of(review))
+    parts = provenance["extension"][0]["extension"][-3:]
+    assert [(part["url"], part["valueString"]) for part in parts] == [
+        ("not-read", "Observation"),
+        ("not-read", "Procedure"),
+        ("refused", "Procedure"),
+    ]
+
+
+def test_the_provenance_of_thirty_records_is_small() -> None:
+    record = [
+        a_patient(),
+        *(a_condition(f"c{n}") for n in range(14)),
+        *(a_statement(f"m{n}") for n in range(15)),
+    ]
+    review = reviewed(a_bundle(record))
+    provenance = render_provenance(review.decision, [TARGET], occasion_of(review))
+    assert len(provenance["entity"]) == 30
+    assert len(json.dumps(provenance)) < 10_000

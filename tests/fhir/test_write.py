@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from service import __version__
+from service.cause import Cause
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.identity import PLAN_IDENTIFIER
 from service.fhir.render import guidance_id
@@ -133,6 +134,14 @@ async def test_what_is_written_refers_to_each_other(server: FhirDouble) -> None:
         "Patient/ann/_history/1",
     ]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", provenance["recorded"])
+
+
+async def test_the_cause_is_told_and_decides_nothing(server: FhirDouble) -> None:
+    await reviewer().propose(client_of(server), "ann", cause=Cause.SWEEP)
+    assert server.only("Provenance")["reason"][0]["coding"][0]["code"] == "sweep"
+
+    for cause in Cause:
+        assert (await reviewer().propose(client_of(server), "ann", cause=cause)).written == ()
 
 
 async def test_ids_say_nothing_of_the_patient(server: FhirDouble) -> None:
@@ -377,7 +386,24 @@ async def test_shadow_mode_posts_nothing_and_says_what_it_would(server: FhirDoub
     assert done.written == ()
     assert done.answer.decision == "propose"
     assert (done.answer.care_plan.action, done.answer.care_plan.reference) == ("create", None)
+    assert done.answer.care_plan.why.endswith("(not written: TRD_WRITE is off)")
+    assert done.held == "write-off"
     assert (await propose(server, by=shadow)).answer == done.answer
+
+
+async def test_of_other_patients_than_those_allowed_nothing_is_written(server: FhirDouble) -> None:
+    one_other = replace(reviewer(), settings=settings(patients_allowed="bob"))
+    done = await propose(server, by=one_other)
+
+    assert (server.posted, done.written, done.held) == ([], (), "patient-not-allowed")
+    assert (done.answer.decision, done.answer.care_plan.action) == ("propose", "create")
+    assert "not among TRD_PATIENTS_ALLOWED" in done.answer.care_plan.why
+    assert done.review.answer.care_plan.why in done.answer.care_plan.why
+
+    both = replace(reviewer(), settings=settings(patients_allowed="bob,ann"))
+    done = await propose(server, by=both)
+    assert len(server.posted) == 1
+    assert (done.held, done.answer.care_plan.action) == (None, "create")
 
 
 NO_SIGN: dict[str, list[Resource]] = {

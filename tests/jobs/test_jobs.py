@@ -31,7 +31,7 @@ class Reviews:
         self.gate = asyncio.Event()
         self._now: list[str] = []
 
-    async def __call__(self, patient_id: str) -> None:
+    async def __call__(self, patient_id: str, _: str) -> None:
         assert patient_id not in self._now, "two reviews of one patient at a time"
         self.begun.append(patient_id)
         self._now.append(patient_id)
@@ -106,7 +106,7 @@ async def test_a_job_is_tried_again_then_kept_as_failed_then_retried(database: s
     working = asyncio.Event()
     tries: list[float] = []
 
-    async def review(_: str) -> None:
+    async def review(_: str, __: str) -> None:
         tries.append(time.monotonic())
         if not working.is_set():
             raise ServerUnreachable("no answer in 30 s")
@@ -135,7 +135,7 @@ def test_waits_grow_up_to_a_limit() -> None:
 
 
 async def test_a_record_that_cannot_be_used_fails_at_once(database: str) -> None:
-    async def review(_: str) -> None:
+    async def review(_: str, __: str) -> None:
         raise NotAssessable("Patient/1 is merged into Patient/2")
 
     async with JobQueue(database, review, pace=FAST) as queue:
@@ -150,7 +150,7 @@ async def test_the_text_of_a_foreign_error_is_stored_and_logged_nowhere(
 ) -> None:
     record: dict[str, str] = {}
 
-    async def review(_: str) -> None:
+    async def review(_: str, __: str) -> None:
         try:
             record[CANARY]
         except KeyError as error:
@@ -183,11 +183,11 @@ async def test_only_references_are_accepted(sqlite_database: str, bad: str) -> N
 
 
 async def test_tasks_go_to_the_handler_of_their_name(database: str) -> None:
-    seen: list[tuple[str, str]] = []
+    seen: list[tuple[str, str, str]] = []
 
-    def handler(name: str) -> Callable[[str], Awaitable[None]]:
-        async def handle(reference: str) -> None:
-            seen.append((name, reference))
+    def handler(name: str) -> Callable[[str, str], Awaitable[None]]:
+        async def handle(reference: str, cause: str) -> None:
+            seen.append((name, reference, cause))
 
         return handle
 
@@ -199,7 +199,11 @@ async def test_tasks_go_to_the_handler_of_their_name(database: str) -> None:
         await queue.accept(["7"], "test")
         await until_idle(queue)
         assert (await only_job(queue, State.FAILED)).reason == "nothing here handles this kind"
-    expected = [("deleted", "Condition/7"), ("patient", "7"), ("sweep", "2026-11-23T10:00:00.000+13:00")]
+    expected = [
+        ("deleted", "Condition/7", "task"),
+        ("patient", "7", "test"),
+        ("sweep", "2026-11-23T10:00:00.000+13:00", "task"),
+    ]
     assert sorted(seen) == expected
 
 
@@ -348,7 +352,7 @@ async def test_a_new_try_is_stored_even_when_the_database_fails_once(
             raise failures.pop()
         store(queue, tasks, delay)
 
-    async def review(_: str) -> None:
+    async def review(_: str, __: str) -> None:
         raise ServerUnreachable("no answer")
 
     monkeypatch.setattr(Jobs, "_store", fail_once)

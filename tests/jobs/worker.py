@@ -18,7 +18,7 @@ async def work(url: str, output: Path, lease: float, seconds: float) -> None:
         with output.open("a", encoding="utf-8") as lines:
             lines.write(f"{what} {patient_id} {os.getpid()} {time.monotonic()}\n")
 
-    async def review(patient_id: str) -> None:
+    async def review(patient_id: str, _: str) -> None:
         note("start", patient_id)
         await asyncio.sleep(seconds)
         note("end", patient_id)

@@ -1,0 +1,126 @@
+"""What a review would change on the plan of record, field by field, before it does it. Reads only."""
+
+from datetime import date
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from service import __version__
+from service.answer import DecisionName
+from service.commands.compare import (
+    Part,
+    PlanChanges,
+    Resource,
+    compare_plans,
+    print_changes,
+    protocol_of,
+    table_of,
+)
+from service.core.decision import ReasonOfDecision
+from service.core.plans import PlanAction
+from service.fhir.client import FhirClient
+from service.fhir.provenance import Origin, origin_of, origins_of
+from service.workflow import Held, Review, Reviewer
+
+
+class Versions(Part):
+    """By what a plan was made; `null` where that is not on record."""
+
+    protocol: str | None
+    criteria: str | None
+    knowledge: str | None
+    software: str | None
+
+
+class Preview(Part):
+    """What a review would do to the plan of record, and why.
+
+    `held` says why the settings would let nothing be written. `before` is the version of record it is about.
+    `changes` is `null` where the plan stays as it is.
+    """
+
+    patient: str
+    as_of: date
+    decision: DecisionName
+    reason: ReasonOfDecision
+    action: PlanAction
+    why: str
+    held: Held | None
+    before: str | None
+    versions_before: Versions | None
+    versions_after: Versions
+    changes: PlanChanges | None
+
+
+async def preview(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Preview:
+    """Review a patient, and set what would be written against what is on record. Writes nothing."""
+    review = await reviewer.review_patient(client, patient_id)
+    answer, intent = review.answer, review.intent
+    before = review.plan_before
+    origin = None
+    if intent.before is not None:
+        origins = await origins_of(client, f"CarePlan/{intent.before.evidence.id}")
+        origin = origin_of(origins, str(intent.before.evidence)) or next(reversed(origins), None)
+    return Preview(
+        patient=answer.patient,
+        as_of=answer.as_of,
+        decision=answer.decision,
+        reason=answer.reason,
+        action=intent.action,
+        why=intent.why,
+        held=reviewer.held(patient_id),
+        before=str(intent.before.evidence) if intent.before else None,
+        versions_before=_versions_of(before, origin) if before else None,
+        versions_after=_versions_now(review, before),
+        changes=compare_plans(before, intent.plan) if intent.plan else None,
+    )
+
+
+def _versions_of(plan: Resource, origin: Origin | None) -> Versions:
+    return Versions(
+        protocol=protocol_of(plan),
+        criteria=" ".join(origin.criteria) if origin and origin.criteria else None,
+        knowledge=origin.knowledge if origin else None,
+        software=origin.software if origin else None,
+    )
+
+
+def _versions_now(review: Review, before: Resource | None) -> Versions:
+    knowledge = review.decision.assessment.knowledge
+    return Versions(
+        protocol=protocol_of(review.intent.plan or before or {}),
+        criteria=f"{knowledge.criteria.id} {knowledge.criteria.version}",
+        knowledge=knowledge.version,
+        software=__version__,
+    )
+
+
+# --- for a terminal -------------------------------------------------------------------------------
+
+
+def print_preview(console: Console, found: Preview) -> None:
+    """Print what a review would change for a reader."""
+    head = f"[bold]{found.action.value.upper()}[/]   {found.patient}   as of {found.as_of}   "
+    head += f"decision {found.decision.value} ({found.reason.value})"
+    lines = [head, "", escape(found.why)]
+    if found.held is not None:
+        lines.append(f"[yellow]Nothing would be written: {found.held.value}[/]")
+    if found.before is not None:
+        lines.append(f"[dim]on record: {found.before}[/]")
+    console.print(Panel("\n".join(lines)))
+    console.print(_versions_table(found))
+    if found.changes is None:
+        console.print("The plan of record stays as it is.")
+    else:
+        print_changes(console, found.changes)
+
+
+def _versions_table(found: Preview) -> Table:
+    table = table_of("", "on record", "now")
+    before = found.versions_before
+    for name in Versions.model_fields:
+        old, new = getattr(before, name, None), getattr(found.versions_after, name)
+        table.add_row(name, old or "-", new or "-", style="" if old == new else "yellow")
+    return table

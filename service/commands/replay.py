@@ -1,0 +1,203 @@
+"""Decide again on the very versions that a plan was decided on, and say whether the same comes of it.
+
+What was read is named by the Provenance of the plan's version; servers keep old versions, so the record of
+that day can be read again. Nothing is written.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import date
+
+from pydantic import Field
+from rich.console import Console
+from rich.markup import escape
+
+from service import __version__
+from service.cause import Cause
+from service.commands.compare import Part, PlanChanges, Resource, compare_plans, print_changes
+from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
+from service.fhir.client import FhirClient
+from service.fhir.identity import CONTENT_DIGEST, extension_value
+from service.fhir.provenance import Origin, origin_of, origins_of
+from service.fhir.render import in_words
+from service.fhir.sources import Gathered, Source, take_resource
+from service.settings import Settings
+from service.workflow import Review, Reviewer
+
+
+class Decided(Part):
+    """A decision, and with what it was reached."""
+
+    decision: str | None
+    knowledge: str | None
+    criteria: str | None
+    software: str | None
+    clinic: str | None
+
+
+class Replay(Part):
+    """What deciding again gave. `why` is what differs or why it cannot be done, empty where it is the same.
+
+    `gone` are versions that the server no longer has. `changes` sets the plan then against the plan now.
+    """
+
+    plan: str
+    provenance: str | None = None
+    as_of: date | None = None
+    cause: str | None = None
+    same: bool = False
+    why: list[str]
+    read: int = 0
+    gone: list[str] = Field(default_factory=list)
+    then: Decided | None = None
+    now: Decided | None = None
+    changes: PlanChanges | None = None
+
+
+async def replay(settings: Settings, client: FhirClient, reference: str) -> Replay:
+    """Decide again on what one version of a CarePlan of ours was decided on; the current one by default.
+
+    Raises `ServerError` where the server failed; a version that it no longer has is part of the answer.
+    """
+    plan = await client.find(reference) or {}
+    version = plan.get("meta", {}).get("versionId")
+    if not plan or version is None:
+        return Replay(plan=reference, why=["the server has no such version of a plan"])
+    unversioned = f"CarePlan/{plan['id']}"
+    name = f"{unversioned}/_history/{version}"
+    origin = origin_of(await origins_of(client, unversioned), name)
+    if origin is None:
+        return Replay(
+            plan=name, why=["this version is named by no Provenance of this service, so it is not its own"]
+        )
+    told = Replay(
+        plan=name, provenance=origin.reference, cause=origin.cause, why=[], read=len(origin.sources)
+    )
+    if origin.cause == Cause.WITHDRAWAL:
+        return _but(told, "it was withdrawn by hand: no decision stands behind this version")
+    if origin.as_of is None or origin.criteria is None or origin.knowledge is None:
+        return _but(told, "its Provenance does not say with what it was decided")
+    return await _decide_again(settings, client, plan, origin, told)
+
+
+def _but(told: Replay, why: str) -> Replay:
+    return told.model_copy(update={"why": [*told.why, why]})
+
+
+async def _decide_again(
+    settings: Settings, client: FhirClient, plan: Resource, origin: Origin, told: Replay
+) -> Replay:
+    then = _then(origin)
+    as_of = date.fromisoformat((origin.as_of or "")[:10])
+    told = told.model_copy(update={"as_of": as_of, "then": then})
+    try:
+        reviewer = _reviewer(settings, origin, as_of)
+    except SettingsError:
+        return _but(told, f"today's lists have no criteria set {then.criteria}")
+    found = await asyncio.gather(*(_read_again(client, name) for name in origin.sources))
+    gone = [name for name, source in zip(origin.sources, found, strict=True) if source is None]
+    if gone:
+        told = told.model_copy(update={"gone": gone})
+        return _but(told, f"the server no longer has {len(gone)} of {len(found)} versions that were read")
+    gathered = Gathered(
+        tuple(source for source in found if source is not None),
+        str(plan["subject"]["reference"]).rpartition("/")[2],
+        client.base,
+        not_read=origin.not_read,
+        refused=origin.refused,
+    )
+    try:
+        review = reviewer.review(gathered)
+    except InputError as error:
+        return _but(told, f"what was read can no longer be assessed: {error}")
+    return _compared(told, plan, review, reviewer)
+
+
+def _then(origin: Origin) -> Decided:
+    return Decided(
+        decision=origin.decision,
+        knowledge=origin.knowledge,
+        criteria=" ".join(origin.criteria or ()),
+        software=origin.software,
+        clinic=origin.clinic,
+    )
+
+
+def _reviewer(settings: Settings, origin: Origin, as_of: date) -> Reviewer:
+    """Today's knowledge, with the criteria set and region of that day."""
+    criteria = origin.criteria[0] if origin.criteria else settings.criteria
+    chosen = {"criteria": criteria, "region": origin.region or settings.region}
+    return Reviewer.prepare(settings.model_copy(update=chosen), as_of)
+
+
+async def _read_again(client: FhirClient, name: str) -> Source | None:
+    """One version, as it was; `None` where the server no longer has it, or none was named."""
+    if "/_history/" not in name:
+        return None
+    content = await client.get_if_there(name)
+    if content is None:
+        return None
+    try:
+        return take_resource(content, f"{client.base}/{name.partition('/_history/')[0]}")
+    except (NotJson, NotFhir):
+        raise ServerMisread(f"GET {name}: the answer is not a FHIR resource") from None
+
+
+def _compared(told: Replay, plan: Resource, review: Review, reviewer: Reviewer) -> Replay:
+    knowledge = reviewer.knowledge
+    now = Decided(
+        decision=review.decision.reason.value,
+        knowledge=knowledge.version,
+        criteria=f"{knowledge.criteria.id} {knowledge.criteria.version}",
+        software=__version__,
+        clinic=in_words(reviewer.calendar),
+    )
+    written = review.intent.plan
+    same_plan = written is not None and (
+        extension_value(written, CONTENT_DIGEST) == extension_value(plan, CONTENT_DIGEST)
+    )
+    why = list(_differences(told.then or now, now))
+    if not same_plan and written is None:
+        why.append(f"no plan would be written: {review.intent.why}")
+    elif not same_plan:
+        why += ["the plan says something else", *_circumstances(told.then or now, now)]
+    changes = compare_plans(plan, written) if written is not None and not same_plan else None
+    return told.model_copy(update={"now": now, "same": not why, "why": why, "changes": changes})
+
+
+def _differences(then: Decided, now: Decided) -> Iterator[str]:
+    """What makes it another decision, or one that cannot be told to be the same."""
+    for name in ("knowledge", "criteria", "decision"):
+        old, new = getattr(then, name), getattr(now, name)
+        if old != new:
+            yield f"the {name} differs: {old} then, {new} now"
+
+
+def _circumstances(then: Decided, now: Decided) -> Iterator[str]:
+    """What else differs, and may be why a plan of the same decision says something else."""
+    for name in ("software", "clinic"):
+        old, new = getattr(then, name), getattr(now, name)
+        if old != new:
+            yield f"the {name} differs: {old} then, {new} now"
+
+
+# --- for a terminal -------------------------------------------------------------------------------
+
+
+def print_replay(console: Console, found: Replay) -> None:
+    """Print what deciding again gave, for a reader."""
+    head = "[green]same decision[/]" if found.same else "[yellow]not the same, or not to be decided again[/]"
+    console.print(f"{found.plan}: {head}")
+    if found.then is not None:
+        then = found.then
+        console.print(
+            f"decided as of {found.as_of} on {found.read} versions ({found.cause}): {then.decision}; "
+            f"criteria {then.criteria}, knowledge {then.knowledge}, software {then.software}",
+            style="dim",
+        )
+    for why in found.why:
+        console.print(f"- {escape(why)}")
+    for name in found.gone:
+        console.print(f"  {escape(name)}")
+    if found.changes is not None:
+        print_changes(console, found.changes, ("then", "now"))

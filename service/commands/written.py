@@ -1,0 +1,251 @@
+"""What this service wrote on the FHIR server: its plans and assessments, as they stand. Reads only."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from service.answer import DecisionName
+from service.commands.compare import Part, Resource
+from service.core.decision import ReasonOfDecision
+from service.errors import ServerMisread
+from service.fhir.client import FhirClient
+from service.fhir.identity import (
+    ASSESSMENT_MODULE,
+    EDIT_DIGEST,
+    PLAN_IDENTIFIER,
+    edit_digest,
+    extension_value,
+)
+from service.fhir.provenance import Origin, all_origins
+from service.fhir.render import guidance_id
+from service.fhir.sources import UNDECODABLE, tells_of_error
+from service.fhir.views import BundleView, IdentifierView, View
+
+_PAGE_SIZE = "100"
+_DECISION_OF = {
+    ReasonOfDecision.TRD: DecisionName.PROPOSE,
+    ReasonOfDecision.ACUTE_SUICIDALITY: DecisionName.PROPOSE,
+    ReasonOfDecision.SAFETY_REVIEW: DecisionName.NEEDS_REVIEW,
+    ReasonOfDecision.MISSING_INFORMATION: DecisionName.NEEDS_INFORMATION,
+}
+"""Any other reason is one to decline."""
+
+
+class _Owned(View):
+    """By what a resource shows that it is ours."""
+
+    resource_type: str | None = None
+    identifier: list[IdentifierView] = msgspec.field(default_factory=list)
+    module_uri: str | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        named = any(identifier.system == PLAN_IDENTIFIER for identifier in self.identifier)
+        return named or self.module_uri == ASSESSMENT_MODULE
+
+
+_OURS = msgspec.json.Decoder(_Owned)
+
+
+class Written(Part):
+    """One resource that this service wrote, as it stands, and how its last version of ours came about.
+
+    `edited` when a person changed it since. `day` is when we last wrote it, at the site. What is not on
+    record is `null`.
+    """
+
+    resource: str
+    kind: Literal["plan", "assessment"]
+    patient: str
+    status: str | None
+    edited: bool
+    day: date | None
+    decision: DecisionName | None
+    reason: ReasonOfDecision | None
+    criteria: str | None
+    knowledge: str | None
+    software: str | None
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of what was written is asked for; `None` asks for all.
+
+    `decision` is the decision or its reason; `version` that of the knowledge or the software, or the id and
+    version of the criteria set; `since` and `until` are days at the site, both included.
+    """
+
+    patient: str | None = None
+    decision: str | None = None
+    version: str | None = None
+    since: date | None = None
+    until: date | None = None
+
+    def includes(self, one: Written) -> bool:
+        """Whether a resource is asked for."""
+        return (
+            self.patient in {None, one.patient.removeprefix("Patient/")}
+            and self.decision in {None, one.decision, one.reason}
+            and self.version in {None, one.knowledge, one.software, one.criteria}
+            and (self.since is None or (one.day is not None and one.day >= self.since))
+            and (self.until is None or (one.day is not None and one.day <= self.until))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A resource of ours with what is known of it; `origin` is where its last version of ours comes from."""
+
+    written: Written
+    content: Resource
+    origin: Origin | None
+
+
+class _Origins:
+    """The origins of everything of ours, by version and by resource."""
+
+    def __init__(self, origins: Iterable[Origin]) -> None:
+        self.by_version: dict[str, Origin] = {}
+        self.latest: dict[str, Origin] = {}
+        for origin in origins:
+            for target in origin.targets:
+                self.by_version[target] = origin
+                self.latest[target.partition("/_history/")[0]] = origin
+
+    @property
+    def assessments(self) -> list[str]:
+        return sorted(name for name in self.latest if name.startswith("GuidanceResponse/"))
+
+    def of(self, version: str) -> Origin | None:
+        return self.by_version.get(version) or self.latest.get(version.partition("/_history/")[0])
+
+
+async def find_written(client: FhirClient, wanted: Wanted, timezone: str) -> AsyncIterator[Listed]:
+    """Everything asked for, page by page: the plans, then the assessments."""
+    origins = _Origins(await all_origins(client))
+    for contents in (_plans(client, wanted), _assessments(client, wanted, origins)):
+        async for content in contents:
+            listed = _listed(content, origins, timezone)
+            if wanted.includes(listed.written):
+                yield listed
+
+
+async def _plans(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
+    """Our plans, by the system of their identifier; whatever else a server shows is left out."""
+    params = {"identifier": f"{PLAN_IDENTIFIER}|", "_count": _PAGE_SIZE}
+    if wanted.patient is not None:
+        params["patient"] = wanted.patient
+    async for page in client.pages("CarePlan", params):
+        for content in _ours(page, "CarePlan"):
+            yield content
+
+
+async def _assessments(client: FhirClient, wanted: Wanted, origins: _Origins) -> AsyncIterator[Resource]:
+    """Our assessments: a patient's by its id; all by a search, or by the Provenance where there is none.
+
+    R4 cannot search a GuidanceResponse by its module or performer, and not every server by its patient.
+    """
+    if wanted.patient is None and "GuidanceResponse" in await client.offered():
+        async for page in client.pages("GuidanceResponse", {"_count": _PAGE_SIZE}):
+            for content in _ours(page, "GuidanceResponse"):
+                yield content
+        return
+    named = [f"GuidanceResponse/{guidance_id(wanted.patient)}"] if wanted.patient else origins.assessments
+    for reference in named:
+        found = await client.find(reference)
+        if found is not None:
+            yield found
+
+
+def _ours(page: BundleView, kind: str) -> Iterator[Resource]:
+    """Our resources of a page; an error among them means that the list would not be complete."""
+    for entry in page.entry:
+        try:
+            view = _OURS.decode(entry.resource)
+        except UNDECODABLE:
+            continue
+        if view.resource_type == kind and view.is_ours:
+            yield msgspec.json.decode(entry.resource)
+        elif view.resource_type == "OperationOutcome" and tells_of_error(entry.resource):
+            raise ServerMisread(f"GET {kind}: it came with an error of the server")
+
+
+def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:
+    is_plan = content["resourceType"] == "CarePlan"
+    meta = content.get("meta", {})
+    name = f"{content['resourceType']}/{content['id']}"
+    if meta.get("versionId"):
+        name += f"/_history/{meta['versionId']}"
+    origin = origins.of(name)
+    output = {} if is_plan else _output(content)
+    reason = _reason((origin.decision if origin else None) or output.get("decision-reason"))
+    written = Written(
+        resource=name,
+        kind="plan" if is_plan else "assessment",
+        patient=str(content.get("subject", {}).get("reference", "")),
+        status=content.get("status"),
+        edited=is_plan and extension_value(content, EDIT_DIGEST) != edit_digest(content),
+        day=_day((origin.recorded if origin else None) or meta.get("lastUpdated"), timezone),
+        decision=None if reason is None else _DECISION_OF.get(reason, DecisionName.DECLINE),
+        reason=reason,
+        criteria=" ".join(origin.criteria) if origin and origin.criteria else None,
+        knowledge=(origin.knowledge if origin else None) or output.get("knowledge-version"),
+        software=origin.software if origin else None,
+        cause=origin.cause if origin else None,
+    )
+    return Listed(written, content, origin)
+
+
+def _output(guidance: Resource) -> dict[str, str]:
+    """What an assessment says of itself in its output parameters."""
+    return {
+        parameter["name"]: str(parameter.get("valueCode") or parameter.get("valueString"))
+        for contained in guidance.get("contained", [])
+        for parameter in contained.get("parameter", [])
+        if "valueCode" in parameter or "valueString" in parameter
+    }
+
+
+def _reason(code: str | None) -> ReasonOfDecision | None:
+    return ReasonOfDecision(code) if code in set(ReasonOfDecision) else None
+
+
+def _day(instant: str | None, timezone: str) -> date | None:
+    """The day of an instant at the site."""
+    try:
+        return datetime.fromisoformat(instant or "").astimezone(ZoneInfo(timezone)).date()
+    except ValueError:
+        return None
+
+
+def print_written(console: Console, found: Iterable[Written]) -> None:
+    """Print what was written as a table, the last day first."""
+    rows = sorted(found, key=lambda one: (one.day or date.min, one.resource), reverse=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in (
+        "day",
+        "resource",
+        "patient",
+        "status",
+        "decision",
+        "criteria",
+        "knowledge",
+        "software",
+        "by",
+    ):
+        table.add_column(heading, overflow="fold")
+    for one in rows:
+        decision = "-" if one.decision is None else f"{one.decision.value} ({one.reason})"
+        status = f"{one.status}{', edited' if one.edited else ''}"
+        versions = (one.criteria or "-", one.knowledge or "-", one.software or "-", one.cause or "-")
+        table.add_row(str(one.day or "-"), one.resource, one.patient, status, decision, *versions)
+    console.print(table)
+    plans = sum(one.kind == "plan" for one in rows)
+    console.print(f"{plans} plans, {len(rows) - plans} assessments", style="dim")

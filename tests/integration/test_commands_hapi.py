@@ -1,0 +1,33 @@
+"""The commands over plans, on a real HAPI FHIR server.
+
+With `HAPI_URL` set, that server is used; every test loads records of its own.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract_commands import CommandsContract, command, planned
+from tests.contract_write import ask, found_by, read
+from tests.servers import running_hapi
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_hapi() as base:
+        yield base
+
+
+class TestCommandsOnHapi(CommandsContract):
+    """Everything of the contract."""
+
+
+async def test_the_validator_finds_no_fault_in_what_a_withdrawal_writes(server: str) -> None:
+    patient, plan = await planned(server)
+    command(server, "withdraw", "--patient", patient, "--reason", "wrong <dose> list", "--yes")
+    written = [await read(server, plan), *await found_by(server, f"Provenance?target={plan}")]
+    assert len(written) == 3
+    for resource in written:
+        answer = await ask(server, f"{resource['resourceType']}/$validate", method="POST", body=resource)
+        faults = [issue for issue in answer.json()["issue"] if issue["severity"] in {"error", "fatal"}]
+        assert faults == []
