@@ -1,11 +1,17 @@
 """The records of the tests as a server of R5 holds them: the opposite of `service.fhir.r5_records`.
 
 Only what the fixtures say is translated. What is written to a server is translated by the service itself.
+The functions that take a server do nothing where that is one of R4.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 
-from service.fhir.r5_plans import plan_in_r5
+import httpx
+
+from service.fhir.r5_plans import plan_in_r4, plan_in_r5
+from service.fhir.release import Release, release_of
+from tests.servers import load as put_all
 from tests.support import Resource
 
 _ADHERENCE = "http://hl7.org/fhir/CodeSystem/medication-statement-adherence"
@@ -29,6 +35,34 @@ def bundle_in_r5(bundle: Resource) -> Resource:
     """A Bundle with every resource in R5."""
     entries = [entry | {"resource": in_r5(entry["resource"])} for entry in bundle["entry"]]
     return bundle | {"entry": entries}
+
+
+@cache
+def release_at(server: str) -> Release:
+    """The release that a server says it speaks."""
+    statement = httpx.get(f"{server}/metadata", trust_env=False, timeout=60).raise_for_status().json()
+    return release_of(statement["fhirVersion"])
+
+
+def load(server: str, bundle_or_resources: Resource | Iterable[Resource]) -> None:
+    """Load R4 resources on a server, in its release."""
+    if release_at(server) is Release.R4:
+        put_all(server, bundle_or_resources)
+    elif isinstance(bundle_or_resources, dict):
+        put_all(server, bundle_in_r5(bundle_or_resources))
+    else:
+        put_all(server, [in_r5(resource) for resource in bundle_or_resources])
+
+
+def as_sent(server: str, resource: Resource) -> Resource:
+    """An R4 resource in the release of a server."""
+    return resource if release_at(server) is Release.R4 else in_r5(resource)
+
+
+def as_read(server: str, resource: Resource) -> Resource:
+    """A resource of a server in R4, where the service writes it."""
+    translate = _BACK.get(resource["resourceType"])
+    return resource if translate is None or release_at(server) is Release.R4 else translate(dict(resource))
 
 
 def _statement(statement: Resource) -> Resource:
@@ -97,6 +131,25 @@ _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "Procedure": _procedure,
     "AllergyIntolerance": _allergy,
     "CarePlan": plan_in_r5,
+}
+
+
+def _guidance_in_r4(guidance: Resource) -> Resource:
+    if "result" in guidance:
+        (guidance["result"],) = guidance["result"]
+    return guidance
+
+
+def _device_in_r4(device: Resource) -> Resource:
+    (device["type"],) = device["type"]
+    device["deviceName"] = [{"name": n["value"], "type": n["type"]} for n in device.pop("name")]
+    return device
+
+
+_BACK: dict[str, Callable[[Resource], Resource]] = {
+    "CarePlan": plan_in_r4,
+    "GuidanceResponse": _guidance_in_r4,
+    "Device": _device_in_r4,
 }
 
 

@@ -61,9 +61,7 @@ def test_any_other_version_is_refused_by_name(version: str) -> None:
 
 @pytest.mark.parametrize("version", [None, "", "R5", "Mrs. Miller", "5.0; x"])
 def test_what_is_no_version_is_not_repeated(version: str | None) -> None:
-    with pytest.raises(
-        ServerUnsupported, match=r"^GET metadata: the server does not say its FHIR version;"
-    ):
+    with pytest.raises(ServerUnsupported, match=r"^GET metadata: the server does not say its FHIR version;"):
         release_of(version)
 
 
