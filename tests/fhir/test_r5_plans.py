@@ -421,6 +421,13 @@ def test_an_activity_by_reference_stays_one() -> None:
     assert "contained" not in plan_in_r5(plan)
 
 
+@pytest.mark.parametrize("activity", [["x"], "x", [{"plannedActivityReference": "x"}], [{}]])
+def test_an_activity_that_is_none_is_left_to_the_reader(activity: object) -> None:
+    read = plan_in_r4(plan_in_r5(plan_of()) | {"activity": activity})
+    assert "detail" not in json.dumps(read["activity"])
+    assert read["contained"]
+
+
 def test_a_plan_without_activities_stays_one() -> None:
     plan = {k: v for k, v in plan_of().items() if k not in {"activity", "addresses"}}
     assert plan_in_r4(plan_in_r5(plan)) == plan
