@@ -40,7 +40,7 @@ integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and 
 demo: $(STAMP) ## from notification to CarePlan on an embedded FHIR server (FHIR=http://... uses yours, KEEP=1 stays up)
 	$(BIN)/trd-careplan demo $(if $(FHIR),--fhir $(FHIR)) $(if $(KEEP),--keep)
 
-sandbox: $(STAMP) ## a HAPI FHIR server on loopback with the fixture patients (SERVER=sekmet needs no Java)
+sandbox: $(STAMP) ## a HAPI FHIR server on loopback with the fixture patients (SERVER=hapi-r5: FHIR R5; sekmet: no Java)
 	$(BIN)/python -m tests.servers $(or $(SERVER),hapi) $(or $(PORT),8090)
 
 $(MUTANTS): requirements/dev.txt

@@ -8,7 +8,8 @@
     ├── ServerError           the FHIR server failed us                            exit 4
     │   ├── ServerUnreachable no answer, or none in time
     │   ├── ServerRefused     an answer with an error status
-    │   └── ServerMisread     an answer that is not what FHIR promises
+    │   ├── ServerMisread     an answer that is not what FHIR promises
+    │   └── ServerUnsupported it speaks a release of FHIR that this service does not
     ├── QueueError            the queue's database failed; nothing was accepted     exit 4
     └── SetupError            the service itself is not set up right               exit 2
         ├── SettingsError     a setting is unknown or has a bad value
@@ -65,6 +66,10 @@ class ServerRefused(ServerError):
 
 class ServerMisread(ServerError):
     """The FHIR server's answer is not what FHIR promises."""
+
+
+class ServerUnsupported(ServerError):
+    """The FHIR server speaks a release of FHIR, or a dialect of it, that this service does not."""
 
 
 class QueueError(TrdError):

@@ -19,7 +19,7 @@ from service.core.words import spoken
 from service.fhir.identity import CONTENT_DIGEST, content_digest, edit_digest, extension_value
 from service.fhir.render import guidance_id, shows_depression
 from service.workflow import Proposal, Reviewer
-from tests.servers import load
+from tests.in_r5 import as_read, as_sent, load
 from tests.support import (
     CASES,
     Resource,
@@ -99,12 +99,11 @@ async def ask(server: str, path: str, *, method: str = "GET", body: Resource | N
 async def read(server: str, reference: str) -> Resource:
     answer = await ask(server, reference)
     assert answer.status_code == 200, answer.text
-    found: Resource = answer.json()
-    return found
+    return as_read(server, answer.json())
 
 
 async def found_by(server: str, search: str) -> list[Resource]:
-    return [entry["resource"] for entry in (await read(server, search)).get("entry", [])]
+    return [as_read(server, entry["resource"]) for entry in (await read(server, search)).get("entry", [])]
 
 
 async def versions(server: str, reference: str) -> list[str]:
@@ -116,7 +115,7 @@ async def versions(server: str, reference: str) -> list[str]:
 async def change(server: str, reference: str, **elements: object) -> None:
     """A person changes elements of a resource."""
     changed = await read(server, reference) | elements
-    answer = await ask(server, reference, method="PUT", body=changed)
+    answer = await ask(server, reference, method="PUT", body=as_sent(server, changed))
     assert answer.is_success, answer.text
 
 

@@ -259,7 +259,11 @@ class PretendServer:
                 kind["operation"] = [{"name": "everything"}]
             if kind["type"] == "MedicationStatement" and self.includes:
                 kind["searchInclude"] = ["*", "MedicationStatement:medication"]
-        return {"resourceType": "CapabilityStatement", "rest": [{"mode": "server", "resource": kinds}]}
+        return {
+            "resourceType": "CapabilityStatement",
+            "fhirVersion": "4.0.1",
+            "rest": [{"mode": "server", "resource": kinds}],
+        }
 
     def _read(self, kind: str, identity: str) -> httpx.Response:
         for resource in self.resources:

@@ -45,6 +45,8 @@ def is_ended(diagnosis: Diagnosis, as_of: date) -> Finding:
             return Finding.MET
         case ClinicalStatus.ACTIVE:
             return Finding.INDETERMINATE if maybe_abated else Finding.NOT_MET
+        case ClinicalStatus.UNKNOWN:
+            return Finding.MET if abated else Finding.INDETERMINATE
         case ClinicalStatus.NOT_STATED:
             if abated:
                 return Finding.MET
@@ -191,8 +193,15 @@ def _doubt(diagnosis: Diagnosis, as_of: date) -> Reason | None:
         return Reason(ReasonCode.UNSPECIFIED_DEPRESSION, text, evidence)
     if diagnosis.verification is Verification.UNPROVEN:
         return Reason(ReasonCode.UNPROVEN_MDD, "the major depression is not confirmed", evidence)
-    text = "the record says both that the depression is active and that it has ended"
-    return Reason(ReasonCode.STATUS_CONTRADICTORY, text, evidence)
+    if diagnosis.clinical_status is ClinicalStatus.UNKNOWN:
+        code, text = (
+            ReasonCode.STATUS_UNKNOWN,
+            "whether the depression is still present is recorded as unknown",
+        )
+    else:
+        code = ReasonCode.STATUS_CONTRADICTORY
+        text = "the record says both that the depression is active and that it has ended"
+    return Reason(code, text, evidence)
 
 
 def _in_remission(diagnosis: Diagnosis) -> bool:

@@ -173,11 +173,15 @@ class Exposure:
 
 
 class ClinicalStatus(StrEnum):
-    """Whether a condition is present; relapse and recurrence are `ACTIVE`."""
+    """Whether a condition is present; relapse and recurrence are `ACTIVE`.
+
+    `UNKNOWN` is a record that says that it is not known, `NOT_STATED` one that says nothing.
+    """
 
     ACTIVE = "active"
     REMISSION = "remission"
     ENDED = "ended"
+    UNKNOWN = "unknown"
     NOT_STATED = "not-stated"
 
 

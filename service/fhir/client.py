@@ -21,6 +21,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
 from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.fhir.release import Release, release_of
 from service.fhir.sources import UNDECODABLE
 from service.fhir.views import BundleView, CapabilityView, ResourceCapability
 from service.settings import Settings
@@ -176,6 +177,10 @@ class FhirClient:
         """What the server says it can do, by kind of resource."""
         capability = await self.capability()
         return {resource.type: resource for rest in capability.rest for resource in rest.resource}
+
+    async def release(self) -> Release:
+        """The release of FHIR that the server speaks; raises `ServerUnsupported` for one that we do not."""
+        return release_of((await self.capability()).fhir_version)
 
     async def capability(self) -> CapabilityView:
         """The server's CapabilityStatement, read once."""

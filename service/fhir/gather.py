@@ -15,6 +15,7 @@ from service.core.knowledge import Knowledge
 from service.core.records import MEDICINE_RECORDS, VersionedReference
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
+from service.fhir.r5_records import in_r4
 from service.fhir.read import READ_TYPES
 from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource, tells_of_error
 from service.fhir.views import (
@@ -50,6 +51,7 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
     Observations are asked for by the codes that `knowledge` lists: a patient may have tens of thousands.
     A kind of resource that the server does not offer, or refuses to show (403), is noted as not read.
     """
+    release = await client.release()
     offered = await client.offered()
     everything = _offers_everything(offered.get("Patient"))
     kinds = (_OBSERVATION,) if everything else _SEARCHED
@@ -61,7 +63,7 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
         first, *(_unless_forbidden(client, kind, params) for kind, params in searches.items())
     )
     refused = [kind for kind, sources in zip(searches, found[1:], strict=True) if sources is None]
-    sources = [source for some in found if some is not None for source in some]
+    sources = [in_r4(release, source) for some in found if some is not None for source in some]
     sources += await _missing_medications(client, sources)
     not_offered = [kind for kind in _SEARCHED if kind not in offered]
     return Gathered(

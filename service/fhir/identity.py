@@ -64,6 +64,11 @@ def content_digest(resource: dict[str, Any]) -> str:
     return _sha256(_canonical({k: v for k, v in resource.items() if k not in _WRITTEN_ANEW}))
 
 
+def same_content(one: Any, other: Any) -> bool:
+    """Whether two values say the same, however a server may have put them."""
+    return _canonical(one) == _canonical(other)
+
+
 def extension_value(resource: dict[str, Any], url: str) -> str | None:
     """The text of an extension of ours, if the resource carries it."""
     extensions = resource.get("extension")

@@ -14,6 +14,7 @@ from service.errors import (
     ServerError,
     ServerRefused,
     ServerUnreachable,
+    ServerUnsupported,
     TrdError,
 )
 
@@ -72,6 +73,7 @@ _BY_KIND: tuple[tuple[type[TrdError], int, IssueType], ...] = (
     (NotFhir, HTTPStatus.BAD_REQUEST, IssueType.INVALID),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY, IssueType.PROCESSING),
     (ServerUnreachable, HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT),
+    (ServerUnsupported, HTTPStatus.BAD_GATEWAY, IssueType.NOT_SUPPORTED),
     (ServerError, HTTPStatus.BAD_GATEWAY, IssueType.TRANSIENT),
 )
 """The first row whose kind fits; anything else is unexpected while a request is answered."""

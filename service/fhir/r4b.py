@@ -1,4 +1,4 @@
-"""The only import of `fhir.resources`: everything written passes through its R4 models."""
+"""Everything written to a server of R4 passes through the R4 models of `fhir.resources`; see `r5`."""
 
 from typing import Any
 

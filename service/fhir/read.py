@@ -467,6 +467,8 @@ def _clinical_status(status: ConceptView | None) -> ClinicalStatus:
             return ClinicalStatus.REMISSION
         case "inactive" | "resolved":
             return ClinicalStatus.ENDED
+        case "unknown":  # a code of R5, where the element is required
+            return ClinicalStatus.UNKNOWN
         case _:
             raise UnreadableElement("clinicalStatus")
 

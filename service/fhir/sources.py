@@ -70,9 +70,9 @@ class Gathered:
         content: dict[str, Any] = msgspec.json.decode(source.content)
         return content
 
-    def with_resource(self, content: bytes) -> "Gathered":
+    def with_source(self, source: Source) -> "Gathered":
         """The same record with one resource more."""
-        return replace(self, sources=(*self.sources, take_resource(content)))
+        return replace(self, sources=(*self.sources, source))
 
     def with_deleted_plan(self, plan_id: str) -> "Gathered":
         """The same record, knowing that a care plan of ours was deleted."""

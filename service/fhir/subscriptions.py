@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from service.core.knowledge import Knowledge
+from service.errors import ServerUnsupported
 from service.fhir.client import FhirClient
 from service.fhir.gather import observation_codes
+from service.fhir.release import Release
 
 SUBSCRIBED = (
     "Patient",
@@ -52,7 +54,12 @@ async def subscribe(
 
     A Subscription that differs from what it should be, or that the server turned off, is written anew. Kinds
     that the server does not offer are passed over; of Observations only those that `knowledge` lists matter.
+    Raises `ServerUnsupported` for a server of R5, whose Subscriptions go by topics.
     """
+    if await client.release() is not Release.R4:
+        raise ServerUnsupported(
+            "Subscription: a server of R5 notifies by topics; only those of R4 are set up"
+        )
     offered = await client.offered()
     wanted = [
         render_subscription(kind, endpoint, secret, knowledge) for kind in SUBSCRIBED if kind in offered

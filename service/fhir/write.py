@@ -28,6 +28,8 @@ from service.fhir.identity import (
     plan_identity,
 )
 from service.fhir.r4b import validated
+from service.fhir.r5_records import in_r4
+from service.fhir.release import Release
 from service.fhir.render import (
     Occasion,
     Resource,
@@ -39,7 +41,7 @@ from service.fhir.render import (
     render_revoked,
     shows_depression,
 )
-from service.fhir.sources import UNDECODABLE, Gathered
+from service.fhir.sources import UNDECODABLE, Gathered, take_resource
 from service.fhir.views import TransactionResponseView
 
 _RESPONSE = msgspec.json.Decoder(TransactionResponseView)
@@ -117,7 +119,8 @@ async def find_unlisted_plan(client: FhirClient, intent: Intent, gathered: Gathe
         return None
     path = f"CarePlan/{intent.plan_id}"
     try:
-        return gathered.with_resource(await client.get(path))
+        source = take_resource(await client.get(path))
+        return gathered.with_source(in_r4(await client.release(), source))
     except (NotJson, NotFhir):
         raise ServerMisread(f"GET {path}: the answer is not a FHIR resource") from None
     except ServerRefused as refused:
@@ -159,13 +162,23 @@ async def write_all(
     device = await _missing_device(client)
     provenance = provenance_of(targets)
     everything = [*((d, None) for d in device), *entries, (provenance, None)]
+    release = await client.release()
     body = {
         "resourceType": "Bundle",
         "type": "transaction",
-        "entry": [_entry(validated(resource), version) for resource, version in everything],
+        "entry": [_entry(_accepted(resource, release), version) for resource, version in everything],
     }
     answer = await client.post("", msgspec.json.encode(body))
     return _written(answer, [resource for resource, _ in everything])
+
+
+def _accepted(resource: Resource, release: Release) -> Resource:
+    """The resource in the release of the server, its structure accepted by the models of that release."""
+    if release is Release.R4:
+        return validated(resource)
+    from service.fhir.r5 import validated_r5  # noqa: PLC0415 - for a server of R5 only
+
+    return validated_r5(resource)
 
 
 async def _changed_guidance(

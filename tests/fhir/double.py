@@ -16,10 +16,12 @@ class FhirDouble:
 
     `refusals` are statuses that the next transactions are refused with; `meanwhile` happens once, after the
     record was read and before a transaction is taken, as when somebody else is faster; `unlisted` are
-    references that `$everything` does not show yet; `name_version` says how versions are called.
+    references that `$everything` does not show yet; `name_version` says how versions are called;
+    `fhir_version` is the release that it says it speaks.
     """
 
-    def __init__(self, resources: Iterable[Resource]) -> None:
+    def __init__(self, resources: Iterable[Resource], fhir_version: str | None = "4.0.1") -> None:
+        self.fhir_version = fhir_version
         self.versions: dict[str, list[Resource | None]] = {}
         self.posted: list[Resource] = []
         self.paths: list[str] = []
@@ -75,7 +77,7 @@ class FhirDouble:
             return self._take(json.loads(request.content))
         self.paths.append(path)
         if path == "metadata":
-            return fhir_response(_capability())
+            return fhir_response(_capability(self.fhir_version))
         if path.endswith("/$everything"):
             return self._everything(path.split("/")[1])
         if "/" not in path:
@@ -158,7 +160,11 @@ def _is_found(resource: Resource, params: httpx.QueryParams) -> bool:
     )
 
 
-def _capability() -> Resource:
+def _capability(fhir_version: str | None) -> Resource:
     kinds: list[Resource] = [{"type": kind} for kind in (*READ_TYPES, "GuidanceResponse", "Provenance")]
     kinds[0]["operation"] = [{"name": "everything"}]
-    return {"resourceType": "CapabilityStatement", "rest": [{"mode": "server", "resource": kinds}]}
+    return {
+        "resourceType": "CapabilityStatement",
+        "fhirVersion": fhir_version,
+        "rest": [{"mode": "server", "resource": kinds}],
+    }

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.errors import ServerUnsupported
 from service.fhir import subscriptions
 from service.fhir.client import FhirClient
 from service.fhir.subscriptions import SUBSCRIBED, render_subscription, subscribe
@@ -19,8 +20,11 @@ ENDPOINT = "http://127.0.0.1:9/hooks/fhir"
 class Server:
     """Keeps Subscriptions and activates each the first time it is read after a write."""
 
-    def __init__(self, settles_as: str = "active", offered: Iterable[str] = SUBSCRIBED) -> None:
+    def __init__(
+        self, settles_as: str = "active", offered: Iterable[str] = SUBSCRIBED, fhir_version: str = "4.0.1"
+    ) -> None:
         self.offered = tuple(offered)
+        self.fhir_version = fhir_version
         self.held: dict[str, dict[str, Any]] = {}
         self.puts: list[str] = []
         self.settles_as = settles_as
@@ -34,9 +38,12 @@ class Server:
             return httpx.Response(201, json=self.held[path], headers=kind)
         if path == "metadata":
             rest = [{"mode": "server", "resource": [{"type": kind} for kind in self.offered]}]
-            return httpx.Response(
-                200, json={"resourceType": "CapabilityStatement", "rest": rest}, headers=kind
-            )
+            statement = {
+                "resourceType": "CapabilityStatement",
+                "fhirVersion": self.fhir_version,
+                "rest": rest,
+            }
+            return httpx.Response(200, json=statement, headers=kind)
         if path not in self.held:
             return httpx.Response(404, json={}, headers=kind)
         if self.held[path]["status"] == "requested":
@@ -62,6 +69,13 @@ async def test_one_active_subscription_a_kind_of_resource() -> None:
         )
         assert held["channel"]["endpoint"] == ENDPOINT
         assert held["channel"]["header"] == ["X-Hook-Secret: s3cret"]
+
+
+async def test_a_server_that_notifies_by_topics_is_left_alone() -> None:
+    server = Server(fhir_version="5.0.0")
+    with pytest.raises(ServerUnsupported, match="topics"):
+        await server.subscribe()
+    assert server.puts == []
 
 
 async def test_what_the_server_does_not_offer_is_not_subscribed_to() -> None:

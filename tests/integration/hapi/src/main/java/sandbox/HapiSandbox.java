@@ -11,6 +11,7 @@ import ca.uhn.fhir.jpa.api.dao.IFhirSystemDao;
 import ca.uhn.fhir.jpa.batch2.JpaBatch2Config;
 import ca.uhn.fhir.jpa.config.HibernatePropertiesProvider;
 import ca.uhn.fhir.jpa.config.r4.JpaR4Config;
+import ca.uhn.fhir.jpa.config.r5.JpaR5Config;
 import ca.uhn.fhir.jpa.config.util.HapiEntityManagerFactoryUtil;
 import ca.uhn.fhir.jpa.config.util.ResourceCountCacheUtil;
 import ca.uhn.fhir.jpa.dao.FulltextSearchSvcImpl;
@@ -47,16 +48,21 @@ import org.springframework.boot.SpringBootConfiguration;
 import org.springframework.boot.autoconfigure.ImportAutoConfiguration;
 import org.springframework.boot.autoconfigure.web.servlet.ServletWebServerFactoryAutoConfiguration;
 import org.springframework.boot.web.servlet.ServletRegistrationBean;
+import org.springframework.context.EnvironmentAware;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Import;
+import org.springframework.context.annotation.ImportSelector;
 import org.springframework.context.annotation.Primary;
 import org.springframework.core.env.Environment;
+import org.springframework.core.type.AnnotationMetadata;
 import org.springframework.orm.jpa.JpaTransactionManager;
 import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 
 /**
- * A real HAPI FHIR R4 server for the integration tests: JPA storage, paging, transactions,
+ * A real HAPI FHIR server for the integration tests: JPA storage, paging, transactions,
  * {@code $everything}, {@code $validate}, {@code $export} and rest-hook subscriptions.
+ *
+ * <p>The property {@code sandbox.fhir-release} says which FHIR it speaks: {@code r4} (default) or {@code r5}.
  *
  * <p>The database is H2 in memory, so every start is an empty server. The properties {@code
  * sandbox.jdbc-url}, {@code sandbox.jdbc-user} and {@code sandbox.jdbc-password} choose PostgreSQL.
@@ -64,7 +70,7 @@ import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 @SpringBootConfiguration
 @ImportAutoConfiguration(ServletWebServerFactoryAutoConfiguration.class)
 @Import({
-    JpaR4Config.class,
+    HapiSandbox.Release.class,
     ThreadPoolFactoryConfig.class,
     SubscriptionSubmitterConfig.class,
     SubscriptionProcessorConfig.class,
@@ -76,6 +82,27 @@ public class HapiSandbox {
 
   public static void main(String[] args) {
     SpringApplication.run(HapiSandbox.class, args);
+  }
+
+  /** The JPA configuration of the release asked for; HAPI has one for each. */
+  static class Release implements ImportSelector, EnvironmentAware {
+
+    private Environment env;
+
+    @Override
+    public void setEnvironment(Environment environment) {
+      env = environment;
+    }
+
+    @Override
+    public String[] selectImports(AnnotationMetadata importing) {
+      String release = env.getProperty("sandbox.fhir-release", "r4");
+      return switch (release) {
+        case "r4" -> new String[] {JpaR4Config.class.getName()};
+        case "r5" -> new String[] {JpaR5Config.class.getName()};
+        default -> throw new IllegalArgumentException("sandbox.fhir-release: r4 or r5, not " + release);
+      };
+    }
   }
 
   @Bean

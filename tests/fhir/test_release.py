@@ -1,0 +1,210 @@
+"""The release of FHIR that a server speaks is what it says, and chooses how it is read and written to."""
+
+import json
+import sys
+from copy import deepcopy
+from datetime import timedelta
+
+import pytest
+
+from service.core.plans import PlanAction
+from service.core.records import PlanStatus
+from service.errors import ServerUnsupported
+from service.fhir.gather import gather
+from service.fhir.outcome import IssueType, failure_of
+from service.fhir.r5_plans import plan_in_r4
+from service.fhir.release import Release, release_of
+from service.fhir.render import guidance_id
+from service.workflow import Proposal
+from tests.fhir.double import FhirDouble
+from tests.in_r5 import in_r5
+from tests.support import (
+    AS_OF,
+    Resource,
+    a_condition,
+    case_answer,
+    case_bundle,
+    case_names,
+    case_reviewer,
+    client_of,
+    patient_id_of,
+    resources_of,
+    reviewer,
+)
+
+TWO_FAILURES = "two-documented-failures-propose-treatment"
+PATIENT = "propose-two"
+GUIDANCE = f"GuidanceResponse/{guidance_id(PATIENT)}"
+
+# --- the choice -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [
+        ("4.0.1", Release.R4),
+        ("4.0", Release.R4),
+        ("4.3.0", Release.R4),
+        ("5.0.0", Release.R5),
+        ("5.0.0-ballot", Release.R5),
+    ],
+)
+def test_the_release_is_chosen_by_the_version(version: str, release: Release) -> None:
+    assert release_of(version) is release
+
+
+@pytest.mark.parametrize("version", ["3.0.2", "1.0.2", "4.1.0", "4.6.0", "6.0.0", "50.0.0", "5"])
+def test_any_other_version_is_refused_by_name(version: str) -> None:
+    with pytest.raises(ServerUnsupported, match=rf"FHIR {version};.* 4\.0, 4\.3 and 5\.0"):
+        release_of(version)
+
+
+@pytest.mark.parametrize("version", [None, "", "R5", "Mrs. Miller", "5.0; x"])
+def test_what_is_no_version_is_not_repeated(version: str | None) -> None:
+    with pytest.raises(ServerUnsupported, match=r"^GET metadata: the server does not say its FHIR version;"):
+        release_of(version)
+
+
+@pytest.mark.parametrize("version", ["3.0.2", None])
+async def test_a_server_of_another_release_is_not_read(version: str | None) -> None:
+    server = FhirDouble(resources_of(case_bundle(TWO_FAILURES)), version)
+    with pytest.raises(ServerUnsupported) as caught:
+        await gather(client_of(server), PATIENT, reviewer().knowledge)
+    assert server.paths == ["metadata"]
+    assert failure_of(caught.value)[:2] == (502, IssueType.NOT_SUPPORTED)
+
+
+async def test_a_server_of_r4b_is_one_of_r4() -> None:
+    r4, r4b = (FhirDouble(resources_of(case_bundle(TWO_FAILURES)), v) for v in ("4.0.1", "4.3.0"))
+    await propose(r4)
+    await propose(r4b)
+    assert bodies(r4) == bodies(r4b)
+
+
+def bodies(server: FhirDouble) -> list[Resource]:
+    entries = [entry["resource"] for bundle in server.posted for entry in bundle["entry"]]
+    return [{k: v for k, v in resource.items() if k != "recorded"} for resource in entries]
+
+
+async def test_nothing_of_r5_is_loaded_for_a_server_of_r4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "service.fhir.r5", raising=False)
+    await propose(FhirDouble(resources_of(case_bundle(TWO_FAILURES))))
+    assert "service.fhir.r5" not in sys.modules
+
+
+# --- reading and writing --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server() -> FhirDouble:
+    return a_server_of_r5(TWO_FAILURES)
+
+
+def a_server_of_r5(name: str) -> FhirDouble:
+    return FhirDouble((in_r5(r) for r in resources_of(case_bundle(name))), "5.0.0")
+
+
+async def propose(server: FhirDouble, *, days: int = 0) -> Proposal:
+    return await reviewer().on(AS_OF + timedelta(days=days)).propose(client_of(server), PATIENT)
+
+
+@pytest.mark.parametrize("name", case_names())
+async def test_a_case_in_r5_is_answered_as_in_r4(name: str) -> None:
+    client = client_of(a_server_of_r5(name))
+    review = await case_reviewer(name).review_patient(client, patient_id_of(case_bundle(name)))
+    answer, expected = (json.loads(text) for text in (review.answer.model_dump_json(), case_answer(name)))
+    # a server gives each resource a first version; the files have versions of their own
+    assert unversioned(answer) == unversioned(expected)
+
+
+def unversioned(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: unversioned(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [unversioned(part) for part in value]
+    return value.partition("/_history/")[0] if isinstance(value, str) else value
+
+
+async def test_what_is_written_is_r5(server: FhirDouble) -> None:
+    done = await propose(server)
+
+    assert [reference.type for reference in done.written] == [
+        "Device",
+        "CarePlan",
+        "GuidanceResponse",
+        "Provenance",
+    ]
+    plan, guidance, device = (server.only(kind) for kind in ("CarePlan", "GuidanceResponse", "Device"))
+    assert all("detail" not in activity for activity in plan["activity"])
+    assert plan["custodian"] == {"reference": "Device/trd-careplan"}
+    assert "author" not in plan
+    assert guidance["result"] == [{"reference": f"CarePlan/{plan['id']}"}]
+    assert device["name"] == [{"value": "trd-careplan", "type": "user-friendly-name"}]
+    assert device["type"] == [{"text": "Clinical decision support software"}]
+    assert "deviceName" not in device
+
+
+async def test_a_second_run_writes_nothing(server: FhirDouble) -> None:
+    await propose(server)
+    again = await propose(server, days=2)
+    assert again.written == ()
+    assert again.answer.care_plan.action == PlanAction.NONE
+    assert len(server.posted) == 1
+
+
+async def test_a_plan_that_no_search_lists_is_found_by_its_id(server: FhirDouble) -> None:
+    await propose(server)
+    server.unlisted.add(f"CarePlan/{server.only('CarePlan')['id']}")
+    again = await propose(server)
+    assert again.written == ()
+    (plan,) = again.review.record.plans
+    assert plan.is_untouched_draft
+    assert len(plan.sessions) == 12
+
+
+async def test_a_changed_record_updates_revokes_and_proposes_anew(server: FhirDouble) -> None:
+    await propose(server)
+    old = server.only("CarePlan")["id"]
+    code = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I71.40"}]}
+    server.put(a_condition("aneurysm", PATIENT, code=code))
+
+    revoked = await propose(server)
+
+    assert revoked.answer.care_plan.action == PlanAction.REVOKE
+    plan = server.read(f"CarePlan/{old}")
+    assert plan["status"] == "revoked"
+    assert len(plan["contained"]) == len(plan["activity"])
+    assert "result" not in server.read(GUIDANCE)
+    assert (await propose(server, days=2)).written == ()
+    (on_record,) = (await propose(server, days=2)).review.record.plans
+    assert (on_record.status, on_record.edited) == (PlanStatus.REVOKED, False)
+
+    server.delete("Condition/aneurysm")
+    renewed = await propose(server)
+    assert renewed.answer.care_plan.action == PlanAction.CREATE
+    (new,) = (p for p in server.of_type("CarePlan") if p["id"] != old)
+    assert new["replaces"] == [{"reference": f"CarePlan/{old}"}]
+
+
+async def test_an_edit_in_r5_stands(server: FhirDouble) -> None:
+    await propose(server)
+    (plan,) = server.of_type("CarePlan")
+    contained = deepcopy(plan["contained"])
+    session = next(one for one in contained if one["resourceType"] == "MedicationRequest")
+    session["dosageInstruction"][0]["timing"] = {"event": ["2026-12-01"]}
+    server.change(f"CarePlan/{plan['id']}", contained=contained)
+
+    done = await propose(server)
+
+    assert done.answer.care_plan.action == PlanAction.LEAVE
+    (on_record,) = done.review.record.plans
+    assert on_record.edited
+    assert on_record.sessions[0].isoformat() == "2026-12-01"
+    assert "CarePlan" not in {reference.type for reference in done.written}
+
+
+async def test_the_plan_in_r5_is_the_plan_in_r4(server: FhirDouble) -> None:
+    r4 = FhirDouble(resources_of(case_bundle(TWO_FAILURES)))
+    await propose(server)
+    await propose(r4)
+    assert plan_in_r4(server.only("CarePlan")) == r4.only("CarePlan")
