@@ -45,7 +45,7 @@ UNTOLD = "request"
 
 
 def render_in_r5(resource: Resource) -> Resource:
-    """A resource that this service renders in R4, as R5 has it. Provenance is the same in both."""
+    """A resource that this service renders in R4, as R5 has it."""
     translate = _RENDERED.get(resource["resourceType"])
     return resource if translate is None else translate(resource)
 
@@ -133,7 +133,15 @@ def _device_in_r5(given: Resource) -> Resource:
     }
 
 
+def _provenance_in_r5(given: Resource) -> Resource:
+    """Why something was done is what authorised it: https://hl7.org/fhir/R5/provenance.html."""
+    provenance = dict(given)
+    reasons = provenance.pop("reason", [])
+    return provenance | ({"authorization": [{"concept": reason} for reason in reasons]} if reasons else {})
+
+
 _RENDERED: dict[str, Callable[[Resource], Resource]] = {
+    "Provenance": _provenance_in_r5,
     "CarePlan": plan_in_r5,
     "GuidanceResponse": _guidance_in_r5,
     "Device": _device_in_r5,

@@ -16,6 +16,7 @@ from fhir.resources.medicationrequest import MedicationRequest
 from fhir.resources.servicerequest import ServiceRequest
 from pydantic import ValidationError
 
+from service.cause import Cause
 from service.core.plans import PlanAction
 from service.core.records import PlanOfRecord
 from service.fhir.files import read_bundle
@@ -23,11 +24,13 @@ from service.fhir.identity import edit_digest
 from service.fhir.r5 import validated_r5
 from service.fhir.r5_plans import UNTOLD, plan_in_r4, plan_in_r5, render_in_r5
 from service.fhir.render import (
+    Occasion,
     render_device,
     render_guidance,
     render_provenance,
     render_revoked,
 )
+from service.workflow import Review
 from tests.support import (
     RXNORM,
     Resource,
@@ -37,6 +40,7 @@ from tests.support import (
     case_review,
     case_reviewer,
     resources_of,
+    reviewer,
 )
 
 SPEC = Path(__file__).resolve().parents[2] / "fixtures" / "spec" / "R5"
@@ -177,6 +181,10 @@ def test_what_r5_calls_otherwise() -> None:
     assert not {"author", "detail"} & written.keys()
 
 
+def occasion(review: Review) -> Occasion:
+    return Occasion("2026-11-23T10:00:00Z", Cause.REST_HOOK, review.record, reviewer().calendar)
+
+
 @pytest.mark.parametrize("name", case_names())
 def test_what_is_written_fits_the_models_of_r5(name: str) -> None:
     review = case_review(name)
@@ -185,7 +193,7 @@ def test_what_is_written_fits_the_models_of_r5(name: str) -> None:
     for resource in (
         *([review.intent.plan] if review.intent.plan else []),
         render_guidance(review.decision, plan_id),
-        render_provenance(review.decision, [target], "2026-11-23T10:00:00Z"),
+        render_provenance(review.decision, [target], occasion(review)),
         render_device(),
     ):
         assert validated_r5(resource) == render_in_r5(resource)

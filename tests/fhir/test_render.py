@@ -748,6 +748,7 @@ def test_provenance_says_with_what_a_plan_was_made() -> None:
         "region": "us",
         "clinic": "",
         "decision": "trd",
+        "grounds": found["grounds"],
     }
     assert found["clinic"].startswith("mon,tue,wed,thu,fri; lead 7 days; outpatient; closing days ")
 
