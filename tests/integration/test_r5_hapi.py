@@ -13,6 +13,7 @@ import pytest
 from service.core.records import PlanStatus
 from service.fhir.release import Release
 from service.fhir.views import CapabilityView
+from tests.contract_commands import CommandsContract
 from tests.contract_write import TWO_FAILURES, WriteContract, ask, load_case, propose, versions
 from tests.in_r5 import in_r5, load
 from tests.servers import running_hapi
@@ -129,6 +130,10 @@ class TestWritingOnHapiR5(WriteContract):
     @pytest.mark.parametrize("name", PLANNED)
     async def test_a_plan_read_back_is_not_taken_as_edited(self, server: str, name: str) -> None:
         await super().test_a_plan_read_back_is_not_taken_as_edited(server, name)
+
+
+class TestCommandsOnHapiR5(CommandsContract):
+    """The commands over plans."""
 
 
 async def stored(server: str, reference: str) -> Resource:
