@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 
 from service.core.knowledge import Knowledge
-from service.errors import ServerMisread, SettingsError
+from service.errors import ServerMisread, ServerUnsupported, SettingsError
 from service.fhir.canonical import Resource
 from service.fhir.client import open_client
 from service.fhir.deliver import TO_WRITE, Compared, Standing, compare, deliver
 from service.fhir.published import publish, transaction
 from service.fhir.r4b import validated
+from service.fhir.release import Release
 from service.settings import Settings
 
 
@@ -43,6 +44,8 @@ async def publish_to_server(settings: Settings, knowledge: Knowledge) -> None:
     placed, after all the others have been.
     """
     async with open_client(settings) as client:
+        if await client.release() is not Release.R4:
+            raise ServerUnsupported("the definitions are those of R4; a server of R5 has others")
         compared = await compare(client, publish(knowledge).resources)
         if settings.write == "on":
             await deliver(client, compared)

@@ -13,7 +13,7 @@ from service.commands.withdraw import Outcome, sort_out, withdraw
 from service.commands.written import Listed, Wanted, find_written
 from service.fhir.render import guidance_id
 from tests.contract_write import TWO_FAILURES, ask, change, found_by, load_case, propose, read, versions
-from tests.servers import load
+from tests.in_r5 import load
 from tests.support import RXNORM, Resource, a_condition, a_statement, client_at, run_command
 
 _VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"

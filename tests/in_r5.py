@@ -9,7 +9,9 @@ from functools import cache
 
 import httpx
 
-from service.fhir.r5_plans import plan_in_r4, plan_in_r5
+from service.fhir.r5_plans import plan_in_r5
+from service.fhir.r5_records import resource_in_r4
+from service.fhir.r5_written import WRITTEN_IN_R4
 from service.fhir.release import Release, release_of
 from tests.servers import load as put_all
 from tests.support import Resource
@@ -61,8 +63,8 @@ def as_sent(server: str, resource: Resource) -> Resource:
 
 def as_read(server: str, resource: Resource) -> Resource:
     """A resource of a server in R4, where the service writes it."""
-    translate = _BACK.get(resource["resourceType"])
-    return resource if translate is None or release_at(server) is Release.R4 else translate(dict(resource))
+    ours = resource["resourceType"] in WRITTEN_IN_R4
+    return resource_in_r4(release_at(server), resource) if ours else resource
 
 
 def _statement(statement: Resource) -> Resource:
@@ -131,25 +133,6 @@ _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "Procedure": _procedure,
     "AllergyIntolerance": _allergy,
     "CarePlan": plan_in_r5,
-}
-
-
-def _guidance_in_r4(guidance: Resource) -> Resource:
-    if "result" in guidance:
-        (guidance["result"],) = guidance["result"]
-    return guidance
-
-
-def _device_in_r4(device: Resource) -> Resource:
-    (device["type"],) = device["type"]
-    device["deviceName"] = [{"name": n["value"], "type": n["type"]} for n in device.pop("name")]
-    return device
-
-
-_BACK: dict[str, Callable[[Resource], Resource]] = {
-    "CarePlan": plan_in_r4,
-    "GuidanceResponse": _guidance_in_r4,
-    "Device": _device_in_r4,
 }
 
 

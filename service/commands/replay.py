@@ -19,6 +19,7 @@ from service.errors import InputError, NotFhir, NotJson, ServerMisread, Settings
 from service.fhir.client import FhirClient
 from service.fhir.identity import CONTENT_DIGEST, extension_value
 from service.fhir.provenance import Origin, origin_of, origins_of
+from service.fhir.r5_records import in_r4
 from service.fhir.render import in_words
 from service.fhir.sources import Gathered, Source, take_resource
 from service.settings import Settings
@@ -138,7 +139,8 @@ async def _read_again(client: FhirClient, name: str) -> Source | None:
     if content is None:
         return None
     try:
-        return take_resource(content, f"{client.base}/{name.partition('/_history/')[0]}")
+        source = take_resource(content, f"{client.base}/{name.partition('/_history/')[0]}")
+        return in_r4(await client.release(), source)
     except (NotJson, NotFhir):
         raise ServerMisread(f"GET {name}: the answer is not a FHIR resource") from None
 

@@ -23,6 +23,7 @@ from service.fhir.identity import (
     extension_value,
 )
 from service.fhir.provenance import Origin, all_origins
+from service.fhir.r5_records import resource_in_r4
 from service.fhir.render import guidance_id
 from service.fhir.sources import UNDECODABLE, tells_of_error
 from service.fhir.views import BundleView, IdentifierView, View
@@ -142,9 +143,10 @@ async def _plans(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
     params = {"identifier": f"{PLAN_IDENTIFIER}|", "_count": _PAGE_SIZE}
     if wanted.patient is not None:
         params["patient"] = wanted.patient
+    release = await client.release()
     async for page in client.pages("CarePlan", params):
         for content in _ours(page, "CarePlan"):
-            yield content
+            yield resource_in_r4(release, content)
 
 
 async def _assessments(client: FhirClient, wanted: Wanted, origins: _Origins) -> AsyncIterator[Resource]:

@@ -21,6 +21,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
 from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.fhir.r5_records import resource_in_r4
 from service.fhir.release import Release, release_of
 from service.fhir.sources import UNDECODABLE
 from service.fhir.views import BundleView, CapabilityView, ResourceCapability
@@ -87,9 +88,11 @@ class FhirClient:
             raise
 
     async def find(self, path: str) -> dict[str, Any] | None:
-        """A resource as JSON, or `None` where there is none; for resources of our own."""
+        """A resource as R4 JSON, or `None` where there is none; for resources of our own."""
         body = await self.get_if_there(path)
-        return None if body is None else _decoded(_OBJECT, body, f"GET {path}")
+        if body is None:
+            return None
+        return resource_in_r4(await self.release(), _decoded(_OBJECT, body, f"GET {path}"))
 
     async def post(self, path: str, content: bytes) -> bytes:
         """The body of the answer to a POST, which is sent once: what it did is to be read, not assumed.

@@ -10,7 +10,7 @@ from fhir.resources.device import Device
 from fhir.resources.guidanceresponse import GuidanceResponse
 from fhir.resources.provenance import Provenance
 
-from service.fhir.r5_plans import render_in_r5
+from service.fhir.r5_written import render_in_r5
 
 _MODELS: dict[str, Any] = {
     "CarePlan": CarePlan,

@@ -5,7 +5,6 @@ medicine and a ServiceRequest for all else, to which `plannedActivityReference` 
 nobody touched is the R4 plan that was written, and whatever a person changes shows.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from service.fhir.identity import same_content
@@ -42,12 +41,6 @@ UNTOLD = "request"
 
 
 # --- R4 to R5 -------------------------------------------------------------------------------------
-
-
-def render_in_r5(resource: Resource) -> Resource:
-    """A resource that this service renders in R4, as R5 has it."""
-    translate = _RENDERED.get(resource["resourceType"])
-    return resource if translate is None else translate(resource)
 
 
 def plan_in_r5(given: Resource) -> Resource:
@@ -118,34 +111,6 @@ def _of_service(detail: Resource) -> Resource:
         "occurrencePeriod": detail.get("scheduledPeriod"),
         "note": None if said is None else [{"text": said}],
     }
-
-
-def _guidance_in_r5(given: Resource) -> Resource:
-    return given | {"result": [given["result"]]} if "result" in given else given
-
-
-def _device_in_r5(given: Resource) -> Resource:
-    device = dict(given)
-    names = device.pop("deviceName")
-    return device | {
-        "name": [{"value": name["name"], "type": name["type"]} for name in names],
-        "type": [device["type"]],
-    }
-
-
-def _provenance_in_r5(given: Resource) -> Resource:
-    """Why something was done is what authorised it: https://hl7.org/fhir/R5/provenance.html."""
-    provenance = dict(given)
-    reasons = provenance.pop("reason", [])
-    return provenance | ({"authorization": [{"concept": reason} for reason in reasons]} if reasons else {})
-
-
-_RENDERED: dict[str, Callable[[Resource], Resource]] = {
-    "Provenance": _provenance_in_r5,
-    "CarePlan": plan_in_r5,
-    "GuidanceResponse": _guidance_in_r5,
-    "Device": _device_in_r5,
-}
 
 
 # --- R5 to R4 -------------------------------------------------------------------------------------

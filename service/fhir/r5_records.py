@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from service.fhir.r5_elements import Resource, part, parts, rename, split, split_all, text
-from service.fhir.r5_plans import plan_in_r4
+from service.fhir.r5_written import WRITTEN_IN_R4
 from service.fhir.release import Release
 from service.fhir.sources import UNDECODABLE, Source
 
@@ -38,7 +38,7 @@ _ADHERENCE = {
 
 def in_r4(release: Release, source: Source) -> Source:
     """The resource as R4 has it; as it came where it is R4 or the releases agree."""
-    translate = None if release is Release.R4 else _TRANSLATORS.get(source.head.resource_type)
+    translate = None if release is Release.R4 else _TRANSLATORS.get(source.head.resource_type or "")
     if translate is None:
         return source
     try:
@@ -46,6 +46,12 @@ def in_r4(release: Release, source: Source) -> Source:
         return replace(source, content=msgspec.json.encode(translate(resource)))
     except UNDECODABLE:
         return source
+
+
+def resource_in_r4(release: Release, resource: Resource) -> Resource:
+    """The same for a resource that is decoded already."""
+    translate = None if release is Release.R4 else _TRANSLATORS.get(text(resource.get("resourceType")))
+    return resource if translate is None else translate(dict(resource))
 
 
 # --- medicines ------------------------------------------------------------------------------------
@@ -137,13 +143,13 @@ def _procedure(given: Resource) -> Resource:
     return procedure
 
 
-_TRANSLATORS: dict[str | None, Callable[[Resource], Resource]] = {
+_TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "MedicationStatement": _statement,
     "MedicationRequest": _request,
     "MedicationDispense": _dispense,
     "MedicationAdministration": _administration,
     "Procedure": _procedure,
-    "CarePlan": plan_in_r4,
+    **WRITTEN_IN_R4,
 }
 
 

@@ -280,7 +280,11 @@ async def test_a_server_without_provenance_has_nothing_to_go_by(server: FhirDoub
         answer = server(request)
         if request.url.path.endswith("/metadata"):
             kinds = [k for k in answer.json()["rest"][0]["resource"] if k["type"] != "Provenance"]
-            capability = {"resourceType": "CapabilityStatement", "rest": [{"resource": kinds}]}
+            capability = {
+                "resourceType": "CapabilityStatement",
+                "fhirVersion": "4.0.1",
+                "rest": [{"resource": kinds}],
+            }
             return httpx.Response(200, json=capability, headers={"Content-Type": "application/fhir+json"})
         return answer
 

@@ -140,7 +140,9 @@ async def test_where_assessments_cannot_be_searched_provenance_leads_to_them(ser
         answer = server(request)
         if request.url.path.endswith("/metadata"):
             kinds = [k for k in answer.json()["rest"][0]["resource"] if k["type"] != "GuidanceResponse"]
-            return fhir_response({"resourceType": "CapabilityStatement", "rest": [{"resource": kinds}]})
+            return fhir_response(
+                {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{"resource": kinds}]}
+            )
         return answer
 
     assert kinds(await found(less)) == sorted(EVERYTHING)

@@ -37,7 +37,9 @@ class Server:
         kind, _, identity = path.partition("/")
         if path == "metadata":
             rest = [{"mode": "server", "resource": [{"type": kind} for kind in self.offered]}]
-            return fhir_response({"resourceType": "CapabilityStatement", "rest": rest})
+            return fhir_response(
+                {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": rest}
+            )
         if request.method == "PUT":
             return self._put(path, json.loads(request.content))
         if not identity:

@@ -22,13 +22,16 @@ from service.core.records import PlanOfRecord
 from service.fhir.files import read_bundle
 from service.fhir.identity import edit_digest
 from service.fhir.r5 import validated_r5
-from service.fhir.r5_plans import UNTOLD, plan_in_r4, plan_in_r5, render_in_r5
+from service.fhir.r5_plans import UNTOLD, plan_in_r4, plan_in_r5
+from service.fhir.r5_records import resource_in_r4
+from service.fhir.release import Release
 from service.fhir.render import (
     Occasion,
     render_device,
     render_guidance,
     render_provenance,
     render_revoked,
+    render_withdrawal,
 )
 from service.workflow import Review
 from tests.support import (
@@ -194,14 +197,17 @@ def test_what_is_written_fits_the_models_of_r5(name: str) -> None:
         *([review.intent.plan] if review.intent.plan else []),
         render_guidance(review.decision, plan_id),
         render_provenance(review.decision, [target], occasion(review)),
+        render_withdrawal(target, target, "She moved away", occasion(review).recorded),
         render_device(),
     ):
-        assert validated_r5(resource) == render_in_r5(resource)
+        written = validated_r5(resource)
+        assert resource_in_r4(Release.R5, written) == resource
+        assert resource_in_r4(Release.R4, written) is written
 
 
 def test_a_guidance_without_a_plan_has_no_result() -> None:
     guidance = render_guidance(case_review(TWO_FAILURES).decision, None)
-    assert render_in_r5(guidance) == guidance
+    assert validated_r5(guidance) == guidance
 
 
 def test_what_does_not_fit_is_not_written() -> None:

@@ -2,14 +2,21 @@
 
 import json
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from copy import deepcopy
 from datetime import timedelta
 
 import pytest
 
+from service import publishing
+from service.commands.replay import replay
+from service.commands.withdraw import Outcome, sort_out, withdraw
+from service.commands.written import Wanted, find_written
 from service.core.plans import PlanAction
 from service.core.records import PlanStatus
 from service.errors import ServerUnsupported
+from service.fhir.client import FhirClient
 from service.fhir.gather import gather
 from service.fhir.outcome import IssueType, failure_of
 from service.fhir.r5_plans import plan_in_r4
@@ -30,6 +37,7 @@ from tests.support import (
     patient_id_of,
     resources_of,
     reviewer,
+    settings,
 )
 
 TWO_FAILURES = "two-documented-failures-propose-treatment"
@@ -201,6 +209,42 @@ async def test_an_edit_in_r5_stands(server: FhirDouble) -> None:
     assert on_record.edited
     assert on_record.sessions[0].isoformat() == "2026-12-01"
     assert "CarePlan" not in {reference.type for reference in done.written}
+
+
+async def test_the_commands_over_plans_know_r5(server: FhirDouble) -> None:
+    await propose(server)
+    client, plan = client_of(server), f"CarePlan/{server.only('CarePlan')['id']}"
+
+    again = await replay(settings(), client, plan)
+    assert (again.same, again.why, again.gone) == (True, [], [])
+    assert again.cause == "other"
+
+    found = [one async for one in find_written(client, Wanted(patient=PATIENT), "UTC")]
+    assert [(one.written.kind, one.written.edited) for one in found] == [
+        ("plan", False),
+        ("assessment", False),
+    ]
+    assert [one.written.cause for one in found] == ["other"] * 2
+    drafts, left = sort_out(found)
+    done = [one async for one in withdraw(client, drafts, "She moved away")]
+    assert ([one.outcome for one in done], left) == ([Outcome.WITHDRAWN], [])
+    assert server.read(plan)["status"] == "revoked"
+    assert server.of_type("Provenance")[-1]["authorization"][0]["concept"]["text"] == "She moved away"
+    (withdrawn,) = (await propose(server)).review.record.plans
+    assert not withdrawn.edited
+
+
+async def test_definitions_of_r4_are_not_loaded_into_a_server_of_r5(
+    server: FhirDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def opened(_: object) -> AsyncIterator[FhirClient]:
+        yield client_of(server)
+
+    monkeypatch.setattr(publishing, "open_client", opened)
+    with pytest.raises(ServerUnsupported, match="definitions"):
+        await publishing.publish_to_server(settings(), reviewer().knowledge)
+    assert server.posted == []
 
 
 async def test_the_plan_in_r5_is_the_plan_in_r4(server: FhirDouble) -> None:
