@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ["TZ"] = "Pacific/Auckland"  # far from UTC, so that a naive use of the local day shows
 
@@ -23,3 +24,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if reporter is not None and skipped and os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
         reporter.write_line(f"CI skips nothing, but {len(skipped)} tests were skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
