@@ -6,8 +6,8 @@ WORKDIR /build
 COPY requirements/runtime.txt docker/build.txt ./
 # Only wheels: nothing is compiled, so the same pins give the same image. The environment gets no pip of its own.
 RUN python -m venv --without-pip /opt/trd-careplan \
-    && python -m pip --python /opt/trd-careplan/bin/python install --require-hashes --only-binary :all: -r runtime.txt \
-    && python -m pip install --require-hashes --only-binary :all: -r build.txt
+    && python -m pip --python /opt/trd-careplan/bin/python install --no-deps --require-hashes --only-binary :all: -r runtime.txt \
+    && python -m pip install --no-deps --require-hashes --only-binary :all: -r build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY mappings mappings

@@ -6,10 +6,11 @@ MUTANTS := .mutants/.installed
 
 .PHONY: test check format docs lock integration demo sandbox bench mutants soak clean
 
+# The lock is complete: with --no-deps pip takes it as it is, and no newer release of an extra can get in its way.
 $(STAMP): requirements/dev.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=... if it has another name" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -22,6 +23,7 @@ check: $(STAMP) ## the static gates, the lists, and the coverage of the last `ma
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(BIN)/pip check --quiet --disable-pip-version-check
 	$(BIN)/trd-careplan mappings check
 	$(BIN)/coverage report --skip-covered --fail-under=95
 
@@ -45,7 +47,7 @@ sandbox: $(STAMP) ## a HAPI FHIR server on loopback with the fixture patients (S
 
 $(MUTANTS): requirements/dev.txt
 	$(PYTHON) -m venv .mutants
-	.mutants/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	.mutants/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	.mutants/bin/pip install --quiet --disable-pip-version-check mutmut==3.8.1
 	touch $@
 
