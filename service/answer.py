@@ -3,6 +3,7 @@
 Fields may be added, never renamed. Keys are always present; lists may be empty.
 """
 
+from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
 from typing import Any, Literal, assert_never
@@ -17,12 +18,13 @@ from service.core.findings import Answer as CoreAnswer
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge
 from service.core.outcome import Basis, OutcomeFinding
-from service.core.plans import PlanAction
+from service.core.plans import PlanAction, WriteTier
 from service.core.records import ExclusionReason, Grade, Measure, ProcedureKind, VersionedReference
 from service.core.safety import SafetyFinding
 from service.core.schedule import Schedule
 from service.core.scores import Score
 from service.core.staging import Range
+from service.core.tasks import TaskReason, WantedTask
 from service.core.trials import Counts, Trial
 from service.core.words import summarise
 
@@ -287,11 +289,22 @@ class ScheduleOut(_Part):
 
 
 class CarePlanOut(_Part):
-    """What is (or would be) done with the CarePlan."""
+    """What is (or would be) done with the CarePlan.
+
+    `tier` is how the FHIR server was written to, or would be; `null` where a record is only assessed.
+    """
 
     action: PlanAction
     reference: str | None
     why: str
+    tier: WriteTier | None = None
+
+
+class TaskOut(_Part):
+    """What a person is (or would be) asked to look at."""
+
+    reason: TaskReason
+    text: str
 
 
 class EpisodeOut(_Part):
@@ -331,6 +344,7 @@ class AssessmentAnswer(_Part):
     summary: str
     schedule: ScheduleOut | None
     care_plan: CarePlanOut
+    tasks: list[TaskOut] = Field(description="At most one a reason")
 
 
 def answer_schema(knowledge: Knowledge) -> dict[str, Any]:
@@ -341,8 +355,8 @@ def answer_schema(knowledge: Knowledge) -> dict[str, Any]:
     return schema
 
 
-def to_answer(decision: Decision, care_plan: CarePlanOut) -> AssessmentAnswer:
-    """Put a decision, and what becomes of the care plan, into the shape of the contract."""
+def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[WantedTask]) -> AssessmentAnswer:
+    """Put a decision and what comes of it into the shape of the contract."""
     found = decision.assessment
     criteria = found.knowledge.criteria
     unreadable = [
@@ -382,6 +396,7 @@ def to_answer(decision: Decision, care_plan: CarePlanOut) -> AssessmentAnswer:
         summary=summarise(decision),
         schedule=_schedule(decision),
         care_plan=care_plan,
+        tasks=[TaskOut(reason=task.reason, text=task.text) for task in tasks],
     )
 
 

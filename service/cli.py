@@ -31,7 +31,7 @@ from service.fhir.subscriptions import Subscribed, subscribe
 from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
 from service.report import print_report, print_stages
 from service.settings import Settings, load_settings
-from service.workflow import Proposal, Review, Reviewer, plan_to_show
+from service.workflow import Proposal, Review, Reviewer, check_task_owner, plan_to_show
 
 if TYPE_CHECKING:
     from service.commands.withdraw import Withdrawal
@@ -212,6 +212,7 @@ def propose(
 
 async def _propose_on_server(settings: Settings, reviewer: Reviewer, patient_id: str) -> Proposal:
     async with open_client(settings) as client:
+        await check_task_owner(client, settings)
         return await reviewer.propose(client, patient_id, cause=Cause.COMMAND)
 
 
@@ -283,7 +284,7 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     until: Until = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a resource.")] = False,
 ) -> None:
-    """List what this service wrote on the FHIR server: plans and assessments, as they stand."""
+    """List what this service wrote on the FHIR server: plans, assessments and Tasks, as they stand."""
     from service.commands.written import print_written
 
     settings = load_settings()

@@ -42,6 +42,7 @@ class Field(StrEnum):
     CARE_PLAN = "care_plan"
     WRITTEN = "written"
     HELD = "held"
+    TIER = "tier"
     ADDRESS = "address"
     ERROR = "error"
     PLACE = "place"

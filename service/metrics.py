@@ -44,6 +44,12 @@ class Metrics:
         self._held = Counter(
             "trd_reviews_held", "Reviews of which nothing could be written.", ("why",), registry=self.registry
         )
+        self._written = Counter(
+            "trd_reviews_written",
+            "Reviews whose outcome was written back, or stood there already, by the way it is written.",
+            ("tier",),
+            registry=self.registry,
+        )
         self._queue = Gauge("trd_queue_jobs", "Jobs in the queue.", ("state",), registry=self.registry)
         for kind in HookEvent:
             self._hook_events.labels(kind.value)
@@ -57,9 +63,12 @@ class Metrics:
         self._decisions.labels(decision, reason).inc()
         self._reviews.observe(seconds)
 
-    def count_held(self, why: str) -> None:
-        """Count a review of which the settings let nothing be written."""
-        self._held.labels(why).inc()
+    def count_outcome(self, held: StrEnum | None, tier: StrEnum | None) -> None:
+        """Count a review whose outcome stands on the server, by how it is written there; or why not."""
+        if held is not None:
+            self._held.labels(held.value).inc()
+        elif tier is not None:
+            self._written.labels(tier.value).inc()
 
     def count_hook_event(self, kind: HookEvent, times: int = 1) -> None:
         """Count one thing that a notification told."""

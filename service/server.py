@@ -19,7 +19,7 @@ from service.logs import Event, configure_logs, log_info
 from service.metrics import Metrics
 from service.settings import Settings
 from service.triggers.trust import check_trust
-from service.workflow import Reviewer
+from service.workflow import Reviewer, check_task_owner
 
 
 @dataclass(slots=True)
@@ -48,17 +48,14 @@ class Work:
         answer = proposal.answer
         seconds = time.monotonic() - started
         self.metrics.count_decision(answer.decision.value, answer.reason.value, seconds)
-        held = {} if proposal.held is None else {"held": proposal.held.value}
-        if proposal.held is not None:
-            self.metrics.count_held(proposal.held.value)
+        self.metrics.count_outcome(proposal.held, answer.care_plan.tier)
         log_info(
             Event.REVIEWED,
             decision=answer.decision.value,
             reason=answer.reason.value,
             care_plan=answer.care_plan.action.value,
-            written=len(proposal.written),
             seconds=round(seconds, 3),
-            **held,
+            **proposal.told,
         )
 
     async def sweep(self, since: str, _: str) -> None:
@@ -86,6 +83,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
     reviewer = Reviewer.prepare(settings, clock.today(settings.timezone))
     metrics = Metrics()
     async with open_client(settings) as client:
+        await check_task_owner(client, settings)
         work = Work(reviewer, client, metrics)
         tasks = {"sweep": work.sweep, "deleted": work.find_deleted}
         async with JobQueue(settings.database_url, work.review, tasks=tasks) as queue:

@@ -16,6 +16,7 @@ from service.errors import SettingsError
 PREFIX = "TRD_"
 ENV_FILE = ".env"
 _FHIR_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
+_OWNER = re.compile(r"(Practitioner|PractitionerRole|Organization|CareTeam)/[A-Za-z0-9.\-]{1,64}")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -66,6 +67,10 @@ class Settings(BaseSettings):
         description="While going live, the only patients written for: ids separated by commas, or a file "
         "with one a line",
     )
+    task_owner: str | None = Field(
+        None,
+        description="Whom Tasks for a person are for, as `Practitioner/<id>`, `CareTeam/<id>` or the like",
+    )
     hook_secret: SecretStr | None = Field(None, description="Secret that subscriptions must present")
     api_token: SecretStr | None = Field(None, description="Bearer token that operations ask for")
     public_url: AnyHttpUrl | None = Field(None, description="Address under which others reach the service")
@@ -111,6 +116,17 @@ class Settings(BaseSettings):
     @classmethod
     def _in_capitals(cls, value: str | None) -> str | None:
         return value.strip().upper() or None if value is not None else None
+
+    @field_validator("task_owner")
+    @classmethod
+    def _known_owner(cls, value: str | None) -> str | None:
+        if value is None or not value.strip():
+            return None
+        if not _OWNER.fullmatch(value.strip()):
+            raise ValueError(
+                "not Practitioner/<id>, PractitionerRole/<id>, Organization/<id> or CareTeam/<id>"
+            )
+        return value.strip()
 
     @field_validator("timezone")
     @classmethod

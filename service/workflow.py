@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from http import HTTPStatus
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -15,20 +14,22 @@ from service.cause import Cause
 from service.clinic import clinic_calendar
 from service.core.decision import Decision, decide
 from service.core.knowledge import Knowledge
+from service.core.plans import PlanAction, WriteTier
 from service.core.records import OPEN_PLAN, PlanStatus, Record, VersionedReference
 from service.core.schedule import Calendar
-from service.errors import ServerMisread, ServerRefused
+from service.errors import ServerError, ServerMisread, ServerRefused, SettingsError
 from service.fhir.agenda import Agenda, read_agenda
 from service.fhir.client import FhirClient
 from service.fhir.gather import gather
 from service.fhir.read import read_record
 from service.fhir.render import Occasion, Resource
+from service.fhir.send import CONFLICTS
 from service.fhir.sources import Gathered
-from service.fhir.write import Intent, find_unlisted_plan, intend, write_back
+from service.fhir.standing import find_assessment
+from service.fhir.write import Intent, Outcome, find_unlisted_plan, intend, write_back
 from service.knowledge import load_knowledge, mappings_directory
 from service.settings import Settings
 
-_CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 _TRIES = 5
 
 
@@ -55,19 +56,21 @@ class Review:
         known = self.intent.before
         reference = f"CarePlan/{known.evidence.id}" if known else None
         out = CarePlanOut(action=self.intent.action, reference=reference, why=self.intent.why)
-        return to_answer(self.decision, out)
+        return to_answer(self.decision, out, self.intent.tasks)
 
 
 class Held(StrEnum):
-    """Why the settings let nothing be written, whatever the decision."""
+    """Why nothing can be written, whatever the decision: the settings, or what the FHIR server takes."""
 
     WRITE_OFF = "write-off"
     NOT_ALLOWED = "patient-not-allowed"
+    NOT_TAKEN = "care-plan-not-taken"
 
 
 _HELD = {
     Held.WRITE_OFF: "not written: TRD_WRITE is off",
     Held.NOT_ALLOWED: "not written: the patient is not among TRD_PATIENTS_ALLOWED",
+    Held.NOT_TAKEN: "not written: the FHIR server takes no CarePlan",
 }
 
 
@@ -75,14 +78,20 @@ _HELD = {
 class Proposal:
     """A review and what was done with it; `answer.care_plan` says what was written, or would be.
 
-    `written` are the versions of every resource written, empty when nothing changed. `held` is why the
-    settings let nothing be written.
+    `written` are the versions of every resource written, empty when nothing changed. `held` is why nothing
+    could be written.
     """
 
     review: Review
     answer: AssessmentAnswer
     written: tuple[VersionedReference, ...]
     held: Held | None = None
+
+    @property
+    def told(self) -> dict[str, object]:
+        """What the log says of it."""
+        said = {"tier": self.answer.care_plan.tier, "held": self.held}
+        return {"written": len(self.written), **{name: one.value for name, one in said.items() if one}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +125,32 @@ class Reviewer:
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
         review = self.review(await gather(client, patient_id, self.knowledge))
+        if review.intent.action is not PlanAction.CREATE:
+            return review
+        return await self._with_unlisted_plans(client, review, await find_assessment(client, patient_id))
+
+    async def _with_unlisted_plans(
+        self, client: FhirClient, review: Review, assessment: Resource | None
+    ) -> Review:
+        """The review on the record together with plans that are known by their id alone."""
         for _ in range(_TRIES):
-            found = await find_unlisted_plan(client, review.intent, review.gathered)
+            found = await find_unlisted_plan(client, review.intent, review.gathered, assessment)
             if found is None:
                 return review
             review = self.review(found)
         raise ServerMisread("CarePlans that no search lists keep turning up by id")
 
-    def held(self, patient_id: str) -> Held | None:
-        """Why nothing may be written for a patient; `None` where it may."""
+    async def held(self, client: FhirClient, patient_id: str) -> Held | None:
+        """Why nothing can be written for a patient; `None` where it can."""
         if self.settings.write == "off":
             return Held.WRITE_OFF
-        return None if self.settings.allows(patient_id) else Held.NOT_ALLOWED
+        if not self.settings.allows(patient_id):
+            return Held.NOT_ALLOWED
+        taken = (await client.target()).tier is not WriteTier.RETURN_ONLY
+        return None if taken else Held.NOT_TAKEN
 
     async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
-        """Review a patient and write the outcome back, unless the settings hold it back.
+        """Review a patient and write the outcome back, unless something holds it back.
 
         `cause` is told where something is written, and never decides whether.
         Safe to repeat: a second run on an unchanged record writes nothing. A lost race is decided again on
@@ -139,23 +159,51 @@ class Reviewer:
         """
         # Not every server refuses the second of two who create one id; within this process there is none.
         async with _turn_of(client, patient_id):
-            return await self._propose(client, patient_id, cause)
+            done = await self._propose(client, patient_id, cause)
+            created = done.review.intent.action is PlanAction.CREATE and done.written
+            if not created or (await client.target()).loses_no_race:
+                return done
+            # Somebody else may have created one of another identity: then one of the two is revoked.
+            again = await self._propose(client, patient_id, cause)
+            return replace(again, written=(*done.written, *again.written)) if again.written else done
 
     async def _propose(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         for attempt in range(1, _TRIES + 1):
-            review = await self.review_patient(client, patient_id)
-            held = self.held(patient_id)
+            held = await self.held(client, patient_id)
             if held is not None:
-                return Proposal(review, _held_back(review, held), (), held)
+                review = await self.review_patient(client, patient_id)
+                return Proposal(review, await _held_back(client, review, held), (), held)
             try:
-                occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar)
-                written = await write_back(client, review.decision, review.intent, occasion)
+                return await self._review_and_write(client, patient_id, cause)
             except ServerRefused as refused:
-                if refused.status not in _CONFLICTS or attempt == _TRIES:
+                if refused.status not in CONFLICTS or attempt == _TRIES:
                     raise
-            else:
-                return Proposal(review, _after_writing(review), written)
         raise AssertionError  # pragma: no cover - the last try returns or raises
+
+    async def _review_and_write(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
+        """One try. The assessment on record is read first: who writes another after that is noticed."""
+        assessment = await find_assessment(client, patient_id)
+        gathered = await gather(client, patient_id, self.knowledge)
+        review = await self._with_unlisted_plans(client, self.review(gathered), assessment)
+        owner = self.settings.task_owner
+        occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar, owner)
+        written = await write_back(client, Outcome(review.decision, review.intent, assessment), occasion)
+        return Proposal(review, await _after_writing(client, review, written), written)
+
+
+async def check_task_owner(client: FhirClient, settings: Settings) -> None:
+    """Make sure that Tasks can be addressed; a server that is away now may be there when one is written.
+
+    Raises `SettingsError` where the server has nobody under `TRD_TASK_OWNER`: it could refuse every Task.
+    """
+    if settings.task_owner is None:
+        return
+    try:
+        known = await client.get_if_there(settings.task_owner)
+    except ServerError:
+        return
+    if known is None:
+        raise SettingsError("TRD_TASK_OWNER: the FHIR server has no such resource")
 
 
 def plan_to_show(review: Review) -> tuple[Agenda, str] | None:
@@ -180,18 +228,23 @@ def _turn_of(client: FhirClient, patient_id: str) -> asyncio.Lock:
     return _turns.setdefault((client.base, patient_id), asyncio.Lock())
 
 
-def _held_back(review: Review, held: Held) -> AssessmentAnswer:
+async def _held_back(client: FhirClient, review: Review, held: Held) -> AssessmentAnswer:
     """The answer, which says that its outcome was not written."""
     answer = review.answer
     why = f"{answer.care_plan.why} ({_HELD[held]})"
-    return answer.model_copy(update={"care_plan": answer.care_plan.model_copy(update={"why": why})})
+    return await _with_care_plan(client, answer, why=why)
 
 
-def _after_writing(review: Review) -> AssessmentAnswer:
-    """The answer, with the reference of the plan that now stands."""
-    answer = review.answer
+async def _after_writing(
+    client: FhirClient, review: Review, written: tuple[VersionedReference, ...]
+) -> AssessmentAnswer:
+    """The answer, with the reference of the plan that now stands: under the id that the server gave it."""
     plan_id = review.intent.plan_id
-    reference = f"CarePlan/{plan_id}" if plan_id else None
-    return answer.model_copy(
-        update={"care_plan": answer.care_plan.model_copy(update={"reference": reference})}
-    )
+    if review.intent.plan is not None:
+        plan_id = next((reference.id for reference in written if reference.type == "CarePlan"), plan_id)
+    return await _with_care_plan(client, review.answer, reference=f"CarePlan/{plan_id}" if plan_id else None)
+
+
+async def _with_care_plan(client: FhirClient, answer: AssessmentAnswer, **update: object) -> AssessmentAnswer:
+    update["tier"] = (await client.target()).tier
+    return answer.model_copy(update={"care_plan": answer.care_plan.model_copy(update=update)})

@@ -50,7 +50,22 @@ OTHERWISE_TOMORROW = {
     "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
 }
 """Cases that are about this very day."""
+FEW = [
+    TWO_FAILURES,
+    "a-deceased-patient-is-declined",
+    "a-phq-9-item-9-alerts-and-leaves-acute-suicidality-open",
+    "a-recorded-pregnancy-status-needs-review",
+    "an-active-esketamine-plan-is-left-alone",
+    "an-adjustment-disorder-is-not-major-depression",
+    "an-allergy-to-ketamine-excludes",
+    "no-medicine-on-record-is-missing-information",
+    "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
+    "when-both-pathways-are-met-the-treatment-resistance-protocol-is-proposed",
+]
+"""Cases of each decision, and of each pathway."""
 PROPOSED = [name for name in case_names() if expected_of(name)["decision"] == "propose"]
+_BESIDE = {"Device", "Task"}
+"""What is written beside the outcome itself, where there is a need for it."""
 PARALLEL = 20
 _SECONDS = 90
 """HAPI's first validation loads its terminology, which takes half a minute."""
@@ -90,10 +105,14 @@ async def propose(server: str, patient: str, *, days: int = 0, by: Reviewer | No
 # --- what stands on the server --------------------------------------------------------------------
 
 
-async def ask(server: str, path: str, *, method: str = "GET", body: Resource | None = None) -> httpx.Response:
+async def ask(
+    server: str, path: str, *, method: str = "GET", body: Resource | None = None, **conditions: str
+) -> httpx.Response:
+    """The answer to a request; `conditions` are headers, as `if_match`."""
     headers = {"Cache-Control": "no-cache", "Content-Type": "application/fhir+json"}
+    headers |= {name.replace("_", "-"): value for name, value in conditions.items()}
     async with httpx.AsyncClient(trust_env=False, timeout=_SECONDS) as http:
-        return await http.request(method, f"{server}/{path}", json=body, headers=headers)
+        return await http.request(method, f"{server}/{path}".rstrip("/"), json=body, headers=headers)
 
 
 async def read(server: str, reference: str) -> Resource:
@@ -128,9 +147,25 @@ async def written_of(server: str, patient: str, done: Proposal) -> list[Resource
     return resources
 
 
+async def guidance_of(server: str, patient: str) -> Resource:
+    """The assessment on record of a patient: under the id that we give it, else the one that is found."""
+    ours = f"GuidanceResponse/{guidance_id(patient)}"
+    if (await ask(server, ours)).is_success:
+        return await read(server, ours)
+    (guidance,) = await found_by(server, f"GuidanceResponse?patient={patient}")
+    return guidance
+
+
+async def writers_of(server: str, resources: list[Resource]) -> set[str]:
+    """The names of the Devices that are said to have written resources."""
+    agents = {agent["who"]["reference"] for one in resources for agent in one.get("agent", [])}
+    return {(await read(server, agent))["deviceName"][0]["name"] for agent in agents}
+
+
 def session_dates(plan: Resource) -> list[str]:
+    """The days of the sessions, in order of time; a server may keep activities in another order."""
     timings = [a["detail"].get("scheduledTiming", {}) for a in plan["activity"] if "kind" in a["detail"]]
-    return [event for timing in timings for event in timing["event"]]
+    return sorted(event for timing in timings for event in timing["event"])
 
 
 # --- edits of a person ----------------------------------------------------------------------------
@@ -182,7 +217,7 @@ class WriteContract:
         done = await propose(server, patient, by=by)
 
         resources = await written_of(server, patient, done)
-        kinds = [resource["resourceType"] for resource in resources if resource["resourceType"] != "Device"]
+        kinds = [one["resourceType"] for one in resources if one["resourceType"] not in _BESIDE]
         decision = done.answer.decision.value
         assert kinds == [
             *(["CarePlan"] if decision == "propose" else []),
@@ -192,7 +227,7 @@ class WriteContract:
                 else []
             ),
         ]
-        assert (await read(server, "Device/trd-careplan"))["deviceName"][0]["name"] == "trd-careplan"
+        assert await writers_of(server, resources) == ({"trd-careplan"} if "Provenance" in kinds else set())
         later = 0 if name in OTHERWISE_TOMORROW else 2
         again = await propose(server, patient, by=by, days=later)
         assert again.written == ()
@@ -212,7 +247,7 @@ class WriteContract:
         assert plan.content == extension_value(done.review.intent.plan, CONTENT_DIGEST)
         stored = await read(server, f"CarePlan/{plan.evidence.id}")
         assert edit_digest(stored) == edit_digest(done.review.intent.plan)
-        assert [day.isoformat() for day in plan.sessions] == session_dates(stored)
+        assert sorted(day.isoformat() for day in plan.sessions) == session_dates(stored)
 
     async def test_the_plan_stands_there_with_its_dates(self, server: str) -> None:
         patient = load_case(server, TWO_FAILURES)
@@ -224,7 +259,7 @@ class WriteContract:
         assert len(session_dates(plan)) == 12
         days = [PartialDate.parse(day) for day in session_dates(plan)]
         assert all(spoken(day) in plan["text"]["div"] for day in days)
-        guidance = await read(server, f"GuidanceResponse/{guidance_id(patient)}")
+        guidance = await guidance_of(server, patient)
         assert guidance["result"]["reference"] == f"CarePlan/{plan['id']}"
 
     @pytest.mark.parametrize("edit", EDITS)
@@ -261,7 +296,7 @@ class WriteContract:
         load(server, [without_status | {"verificationStatus": refuted}])
         new = (await propose(server, patient)).answer.care_plan.reference
         assert new is not None
-        assert (await read(server, new))["replaces"] == [{"reference": old}]
+        assert [one["reference"] for one in (await read(server, new))["replaces"]] == [old]
         assert (await propose(server, patient, days=2)).written == ()
         assert await versions(server, old) == ["1", "2"]
         assert await versions(server, new) == ["1"]
@@ -274,7 +309,8 @@ class WriteContract:
 
         (plan,) = await found_by(server, f"CarePlan?patient={patient}")
         assert {one.answer.care_plan.reference for one in done} == {f"CarePlan/{plan['id']}"}
-        for reference in (f"CarePlan/{plan['id']}", f"GuidanceResponse/{guidance_id(patient)}"):
+        guidance = await guidance_of(server, patient)
+        for reference in (f"CarePlan/{plan['id']}", f"GuidanceResponse/{guidance['id']}"):
             history = await found_by(server, f"{reference}/_history?_count=50")
             assert len({content_digest(version) for version in history}) == 1
             if self.refuses_a_lost_race:
@@ -293,6 +329,18 @@ class WriteContract:
         assert len(set(plans)) == PARALLEL
         for plan in plans:
             assert await versions(server, plan or "") == ["1"]
+
+
+class WriteContractOfFewCases(WriteContract):
+    """The contract over fewer cases, for one more way in which a server is written to."""
+
+    @pytest.mark.parametrize("name", FEW)
+    async def test_a_case_is_written_once(self, server: str, name: str) -> None:
+        await super().test_a_case_is_written_once(server, name)
+
+    @pytest.mark.parametrize("name", [name for name in FEW if name in PROPOSED])
+    async def test_a_plan_read_back_is_not_taken_as_edited(self, server: str, name: str) -> None:
+        await super().test_a_plan_read_back_is_not_taken_as_edited(server, name)
 
 
 _VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"

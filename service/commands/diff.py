@@ -19,9 +19,12 @@ from service.commands.compare import (
     table_of,
 )
 from service.core.decision import ReasonOfDecision
-from service.core.plans import PlanAction
+from service.core.plans import PlanAction, WriteTier
+from service.core.tasks import TaskAction, TaskStep
 from service.fhir.client import FhirClient
 from service.fhir.provenance import Origin, origin_of, origins_of
+from service.fhir.standing import find_assessment
+from service.fhir.write import Outcome, find_changes
 from service.workflow import Held, Review, Reviewer
 
 
@@ -34,11 +37,20 @@ class Versions(Part):
     software: str | None
 
 
+class TaskChange(Part):
+    """What would become of a Task; `task` is `null` for a new one."""
+
+    action: TaskAction
+    reason: str
+    text: str | None
+    task: str | None
+
+
 class Preview(Part):
     """What a review would do to the plan of record, and why.
 
-    `held` says why the settings would let nothing be written. `before` is the version of record it is about.
-    `changes` is `null` where the plan stays as it is.
+    `held` says why nothing would be written, `tier` how it would be. `before` is the version of record it is
+    about. `changes` is `null` where the plan stays as it is; `revoked` are further drafts that would go.
     """
 
     patient: str
@@ -48,15 +60,20 @@ class Preview(Part):
     action: PlanAction
     why: str
     held: Held | None
+    tier: WriteTier
     before: str | None
     versions_before: Versions | None
     versions_after: Versions
     changes: PlanChanges | None
+    revoked: list[str]
+    tasks: list[TaskChange]
 
 
 async def preview(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Preview:
     """Review a patient, and set what would be written against what is on record. Writes nothing."""
+    assessment = await find_assessment(client, patient_id)
     review = await reviewer.review_patient(client, patient_id)
+    steps = (await find_changes(client, Outcome(review.decision, review.intent, assessment))).steps
     answer, intent = review.answer, review.intent
     before = review.plan_before
     origin = None
@@ -70,11 +87,24 @@ async def preview(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Pr
         reason=answer.reason,
         action=intent.action,
         why=intent.why,
-        held=reviewer.held(patient_id),
+        held=await reviewer.held(client, patient_id),
+        tier=(await client.target()).tier,
         before=str(intent.before.evidence) if intent.before else None,
         versions_before=_versions_of(before, origin) if before else None,
         versions_after=_versions_now(review, before),
         changes=compare_plans(before, intent.plan) if intent.plan else None,
+        revoked=[write.reference for write in intent.revoked],
+        tasks=[_task(step) for step in steps],
+    )
+
+
+def _task(step: TaskStep) -> TaskChange:
+    reason = step.wanted.reason.value if step.wanted else step.task.reason if step.task else ""
+    return TaskChange(
+        action=step.action,
+        reason=reason,
+        text=step.wanted.text if step.wanted else None,
+        task=str(step.task.evidence) if step.task else None,
     )
 
 
@@ -115,6 +145,10 @@ def print_preview(console: Console, found: Preview) -> None:
         console.print("The plan of record stays as it is.")
     else:
         print_changes(console, found.changes)
+    for reference in found.revoked:
+        console.print(f"[red]revoked as well: {reference}[/]")
+    for task in found.tasks:
+        console.print(f"[yellow]Task {task.action.value} ({task.reason})[/] {escape(task.text or '')}")
 
 
 def _versions_table(found: Preview) -> Table:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from enum import StrEnum
-from http import HTTPStatus
 from typing import NamedTuple
 
 from rich.console import Console
@@ -17,9 +16,7 @@ from service.errors import ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.provenance import Origin
 from service.fhir.render import render_withdrawal, render_withdrawn
-from service.fhir.write import write_all
-
-_CHANGED = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+from service.fhir.send import CONFLICTS, Write, store
 
 
 class Outcome(StrEnum):
@@ -77,7 +74,7 @@ async def withdraw(client: FhirClient, drafts: Sequence[Listed], reason: str) ->
         try:
             await _withdraw(client, listed, reason)
         except ServerRefused as refused:
-            if refused.status not in _CHANGED:
+            if refused.status not in CONFLICTS:
                 raise
             yield Withdrawal(name, patient, Outcome.LEFT, "somebody changed it meanwhile")
         else:
@@ -88,9 +85,9 @@ async def _withdraw(client: FhirClient, listed: Listed, reason: str) -> None:
     plan = VersionedReference("CarePlan", listed.content["id"], listed.content["meta"]["versionId"])
     revoked = render_withdrawn(listed.content, reason, _grounds(listed.origin, str(plan)))
     recorded = clock.now_iso()
-    await write_all(
+    await store(
         client,
-        [(revoked, plan.version)],
+        [Write.over(plan.version, revoked)],
         lambda targets: render_withdrawal(plan, targets[0], reason, recorded),
     )
 

@@ -1,5 +1,6 @@
-"""What this service wrote on the FHIR server: its plans and assessments, as they stand. Reads only."""
+"""What this service wrote on the FHIR server: plans, assessments and Tasks, as they stand. Reads only."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -24,8 +25,9 @@ from service.fhir.identity import (
 )
 from service.fhir.provenance import Origin, all_origins
 from service.fhir.r5_records import resource_in_r4
-from service.fhir.render import guidance_id
 from service.fhir.sources import UNDECODABLE, tells_of_error
+from service.fhir.standing import find_assessment
+from service.fhir.tasks import find_tasks
 from service.fhir.views import BundleView, IdentifierView, View
 
 _PAGE_SIZE = "100"
@@ -54,6 +56,10 @@ class _Owned(View):
 _OURS = msgspec.json.Decoder(_Owned)
 
 
+Kind = Literal["plan", "assessment", "task"]
+_KINDS: dict[str, Kind] = {"CarePlan": "plan", "GuidanceResponse": "assessment", "Task": "task"}
+
+
 class Written(Part):
     """One resource that this service wrote, as it stands, and how its last version of ours came about.
 
@@ -62,7 +68,7 @@ class Written(Part):
     """
 
     resource: str
-    kind: Literal["plan", "assessment"]
+    kind: Kind
     patient: str
     status: str | None
     edited: bool
@@ -120,18 +126,14 @@ class _Origins:
                 self.by_version[target] = origin
                 self.latest[target.partition("/_history/")[0]] = origin
 
-    @property
-    def assessments(self) -> list[str]:
-        return sorted(name for name in self.latest if name.startswith("GuidanceResponse/"))
-
     def of(self, version: str) -> Origin | None:
         return self.by_version.get(version) or self.latest.get(version.partition("/_history/")[0])
 
 
 async def find_written(client: FhirClient, wanted: Wanted, timezone: str) -> AsyncIterator[Listed]:
-    """Everything asked for, page by page: the plans, then the assessments."""
+    """Everything asked for, page by page: the plans, then the assessments, then the Tasks."""
     origins = _Origins(await all_origins(client))
-    for contents in (_plans(client, wanted), _assessments(client, wanted, origins)):
+    for contents in (_plans(client, wanted), _assessments(client, wanted), _tasks(client, wanted)):
         async for content in contents:
             listed = _listed(content, origins, timezone)
             if wanted.includes(listed.written):
@@ -149,21 +151,24 @@ async def _plans(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
             yield resource_in_r4(release, content)
 
 
-async def _assessments(client: FhirClient, wanted: Wanted, origins: _Origins) -> AsyncIterator[Resource]:
-    """Our assessments: a patient's by its id; all by a search, or by the Provenance where there is none.
+async def _assessments(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
+    """Our assessments: a patient's by its id, else all by a search that shows those of others as well.
 
     R4 cannot search a GuidanceResponse by its module or performer, and not every server by its patient.
     """
-    if wanted.patient is None and "GuidanceResponse" in await client.offered():
+    if wanted.patient is not None:
+        found = await find_assessment(client, wanted.patient)
+        if found is not None:
+            yield found
+    elif "GuidanceResponse" in (await client.target()).takes:
         async for page in client.pages("GuidanceResponse", {"_count": _PAGE_SIZE}):
             for content in _ours(page, "GuidanceResponse"):
                 yield content
-        return
-    named = [f"GuidanceResponse/{guidance_id(wanted.patient)}"] if wanted.patient else origins.assessments
-    for reference in named:
-        found = await client.find(reference)
-        if found is not None:
-            yield found
+
+
+async def _tasks(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
+    for task in await find_tasks(client, wanted.patient):
+        yield task
 
 
 def _ours(page: BundleView, kind: str) -> Iterator[Resource]:
@@ -180,20 +185,20 @@ def _ours(page: BundleView, kind: str) -> Iterator[Resource]:
 
 
 def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:
-    is_plan = content["resourceType"] == "CarePlan"
+    kind = _KINDS[content["resourceType"]]
     meta = content.get("meta", {})
     name = f"{content['resourceType']}/{content['id']}"
     if meta.get("versionId"):
         name += f"/_history/{meta['versionId']}"
     origin = origins.of(name)
-    output = {} if is_plan else _output(content)
+    output = _output(content) if kind == "assessment" else {}
     reason = _reason((origin.decision if origin else None) or output.get("decision-reason"))
     written = Written(
         resource=name,
-        kind="plan" if is_plan else "assessment",
-        patient=str(content.get("subject", {}).get("reference", "")),
+        kind=kind,
+        patient=str((content.get("subject") or content.get("for") or {}).get("reference", "")),
         status=content.get("status"),
-        edited=is_plan and extension_value(content, EDIT_DIGEST) != edit_digest(content),
+        edited=kind != "assessment" and extension_value(content, EDIT_DIGEST) != edit_digest(content),
         day=_day((origin.recorded if origin else None) or meta.get("lastUpdated"), timezone),
         decision=None if reason is None else _DECISION_OF.get(reason, DecisionName.DECLINE),
         reason=reason,
@@ -249,5 +254,6 @@ def print_written(console: Console, found: Iterable[Written]) -> None:
         versions = (one.criteria or "-", one.knowledge or "-", one.software or "-", one.cause or "-")
         table.add_row(str(one.day or "-"), one.resource, one.patient, status, decision, *versions)
     console.print(table)
-    plans = sum(one.kind == "plan" for one in rows)
-    console.print(f"{plans} plans, {len(rows) - plans} assessments", style="dim")
+    numbers = Counter(one.kind for one in rows)
+    told = ", ".join(f"{numbers[kind]} {kind}s" for kind in _KINDS.values())
+    console.print(told, style="dim")

@@ -22,14 +22,26 @@ class PlanAction(StrEnum):
     LEAVE = "leave"
 
 
+class WriteTier(StrEnum):
+    """How a FHIR server lets an outcome be written: all at once, one after the other, or not at all."""
+
+    TRANSACTION = "transaction"
+    SINGLE_REQUESTS = "single-requests"
+    RETURN_ONLY = "return-only"
+
+
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What to do, with which plan, and why. `replaces` is a plan that we revoked earlier."""
+    """What to do, with which plan, and why. `replaces` is a plan that we revoked earlier.
+
+    `superfluous` are further drafts of ours, to be revoked with it: never two open plans.
+    """
 
     action: PlanAction
     why: str
     plan: PlanOfRecord | None = None
     replaces: PlanOfRecord | None = None
+    superfluous: tuple[PlanOfRecord, ...] = ()
 
 
 class Wanted(StrEnum):
@@ -54,27 +66,40 @@ def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None
     open_plans = [plan for plan in known if plan.status in OPEN_PLAN]
     drafts = [plan for plan in open_plans if plan.is_untouched_draft]
     if wanted is Wanted.NO_PLAN and drafts:
-        return _with_draft(wanted, drafts[0], None)
+        return _with_drafts(wanted, drafts, None)
     if len(open_plans) > len(drafts):
         plan = next(plan for plan in open_plans if not plan.is_untouched_draft)
         return Reconciliation(PlanAction.LEAVE, _why_left(plan), plan)
-    if len(drafts) > 1:
-        return Reconciliation(PlanAction.LEAVE, "several drafts of this service are open", drafts[0])
+    if len({plan.identity for plan in drafts}) < len(drafts):
+        why = "somebody made a copy of the draft; a person decides which of them stays"
+        return Reconciliation(PlanAction.LEAVE, why, drafts[0])
     if drafts:
-        return _with_draft(wanted, drafts[0], _latest_revoked(known))
+        return _with_drafts(wanted, drafts, _latest_revoked(known))
     return _without_open_plan(wanted, [plan for plan in known if plan.ours], grounds)
 
 
-def _with_draft(wanted: Wanted, draft: PlanOfRecord, replaces: PlanOfRecord | None) -> Reconciliation:
+def open_after(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> list[PlanOfRecord]:
+    """The plans that were open before and stay so when a reconciliation is carried out, in a stable order."""
+    ended = {plan.evidence for plan in found.superfluous}
+    if found.action is PlanAction.REVOKE and found.plan is not None:
+        ended.add(found.plan.evidence)
+    left = (plan for plan in plans if plan.status in OPEN_PLAN and plan.evidence not in ended)
+    return sorted(left, key=lambda plan: plan.evidence.id)
+
+
+def _with_drafts(wanted: Wanted, drafts: list[PlanOfRecord], replaces: PlanOfRecord | None) -> Reconciliation:
+    """Drafts that nobody touched: the first is the one meant, and any other came of a lost race."""
+    draft, others = drafts[0], tuple(drafts[1:])
     match wanted:
         case Wanted.PLAN:
             why = "the draft no longer says what the record says"
-            return Reconciliation(PlanAction.UPDATE, why, draft, replaces)
+            return Reconciliation(PlanAction.UPDATE, why, draft, replaces, others)
         case Wanted.NO_PLAN:
-            return Reconciliation(PlanAction.REVOKE, "the draft is no longer supported by the record", draft)
+            why = "the draft is no longer supported by the record"
+            return Reconciliation(PlanAction.REVOKE, why, draft, superfluous=others)
         case Wanted.UNDECIDED:
             why = "the record no longer decides; the draft is left for a clinician"
-            return Reconciliation(PlanAction.LEAVE, why, draft)
+            return Reconciliation(PlanAction.LEAVE, why, draft, superfluous=others)
         case _:
             assert_never(wanted)
 
@@ -83,7 +108,7 @@ def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord], grounds: str | 
     """No open plan: propose one, unless a person ended ours, or it was withdrawn and nothing is new."""
     if wanted is not Wanted.PLAN:
         return Reconciliation(PlanAction.NONE, "no plan is proposed")
-    ended = [plan for plan in ours if not _revoked_by_us(plan)]
+    ended = [plan for plan in ours if not revoked_by_us(plan)]
     if ended:
         return Reconciliation(PlanAction.LEAVE, _why_left(ended[0]), ended[0])
     withdrawn = [plan for plan in ours if plan.withdrawn in {grounds, UNKNOWN_GROUNDS} - {None}]
@@ -98,11 +123,12 @@ def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord], grounds: str | 
 
 def _latest_revoked(plans: list[PlanOfRecord]) -> PlanOfRecord | None:
     """The plan that a new one replaces; the same one each time, so that a draft keeps what it says."""
-    return next((plan for plan in reversed(plans) if plan.ours and _revoked_by_us(plan)), None)
+    return next((plan for plan in reversed(plans) if revoked_by_us(plan)), None)
 
 
-def _revoked_by_us(plan: PlanOfRecord) -> bool:
-    return plan.status is PlanStatus.REVOKED and not plan.edited
+def revoked_by_us(plan: PlanOfRecord) -> bool:
+    """Whether this service revoked a plan; one that a person revoked carries an edit."""
+    return plan.ours and plan.status is PlanStatus.REVOKED and not plan.edited
 
 
 def _why_left(plan: PlanOfRecord) -> str:

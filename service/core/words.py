@@ -1,5 +1,6 @@
 """The assessment in plain words."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import assert_never
 
@@ -49,10 +50,10 @@ def headline(decision: Decision) -> str:
         case NeedsReview():
             why = [f.title for f in found.safety if f.effect is Effect.REVIEW]
             why = why or [warning.text for warning in found.warnings]
-            return f"A clinician must review the record before any plan is proposed: {_list(why)}."
+            return f"A clinician must review the record before any plan is proposed: {listed(why)}."
         case NeedsInformation():
             what = list(dict.fromkeys(missing.what for missing in found.missing))
-            return f"The record does not decide the question. Missing: {_list(what)}."
+            return f"The record does not decide the question. Missing: {listed(what)}."
         case _:
             assert_never(decision)
 
@@ -70,7 +71,7 @@ def _why_declined(decision: Decline) -> str:
     if decision.reason in _WHY_DECLINED:
         return _WHY_DECLINED[decision.reason]
     if decision.reason is ReasonOfDecision.CONTRAINDICATED:
-        return _list([f"{f.title} (label section {f.section})" for f in found.safety if _excludes(f.effect)])
+        return listed([f"{f.title} (label section {f.section})" for f in found.safety if _excludes(f.effect)])
     reasons = [
         reason.text
         for pathway in found.pathways
@@ -78,7 +79,7 @@ def _why_declined(decision: Decline) -> str:
         if criterion.answer.finding is Finding.NOT_MET
         for reason in criterion.answer.reasons
     ]
-    return _list(list(dict.fromkeys(reasons)))
+    return listed(list(dict.fromkeys(reasons)))
 
 
 def _excludes(effect: Effect) -> bool:
@@ -200,5 +201,7 @@ def _day(day: date) -> str:
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
-def _list(items: list[str]) -> str:
+def listed(items: Iterable[str]) -> str:
+    """Items in one line."""
+    items = list(items)
     return "; ".join(items) if items else "nothing named"

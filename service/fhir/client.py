@@ -6,11 +6,11 @@ Any other fault is a `ServerError` that names the request and never repeats what
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,10 +21,12 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
 from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.fhir.identity import identifiers_of
 from service.fhir.r5_records import resource_in_r4
 from service.fhir.release import Release, release_of
 from service.fhir.sources import UNDECODABLE
-from service.fhir.views import BundleView, CapabilityView, ResourceCapability
+from service.fhir.target import Target, read_target, unlisted_kinds
+from service.fhir.views import BundleView, CapabilityView, Head, ResourceCapability
 from service.settings import Settings
 
 Decoded = TypeVar("Decoded")
@@ -43,6 +45,26 @@ _MOST_PAGES = 1000
 _BUNDLE = msgspec.json.Decoder(BundleView)
 _CAPABILITY = msgspec.json.Decoder(CapabilityView)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
+_HEAD = msgspec.json.Decoder(Head)
+
+
+class Answer(NamedTuple):
+    """An answer of the server. The body may be empty where a resource was written."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+
+class Stored(NamedTuple):
+    """What the server says of a resource that it stored; `None` for what it does not say.
+
+    `created` is whether it was not there before.
+    """
+
+    id: str | None
+    version: str | None
+    created: bool
 
 
 class _Overloaded(Exception):
@@ -69,6 +91,7 @@ class FhirClient:
         self._attempts = attempts
         self._turns = asyncio.Semaphore(connections)
         self._capability: CapabilityView | None = None
+        self._target: Target | None = None
 
     async def get(self, path: str, params: dict[str, str] | None = None) -> bytes:
         """The body of one answer. `path` is relative to the base, or an absolute address on its origin.
@@ -76,7 +99,7 @@ class FhirClient:
         Raises `ServerUnreachable`, `ServerRefused` (with the status) or `ServerMisread`.
         """
         url = path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
-        return await self._retried("GET", url, params, None, attempts=self._attempts)
+        return (await self._retried("GET", url, params=params, attempts=self._attempts)).body
 
     async def get_if_there(self, path: str) -> bytes | None:
         """The body of one answer, or `None` where there is no such resource, or no longer."""
@@ -94,28 +117,68 @@ class FhirClient:
             return None
         return resource_in_r4(await self.release(), _decoded(_OBJECT, body, f"GET {path}"))
 
+    async def find_by(self, kind: str, system: str, value: str) -> dict[str, Any] | None:
+        """The first resource of a kind with an identifier, as R4 JSON; `None` where there is none."""
+        async for page in self.pages(kind, {"identifier": f"{system}|{value}"}):
+            for entry in page.entry:
+                found = _decoded(_OBJECT, bytes(entry.resource), f"GET {kind}")
+                # A server that does not know the parameter shows every resource of the kind.
+                if found.get("resourceType") == kind and value in identifiers_of(found, system):
+                    return resource_in_r4(await self.release(), found)
+        return None
+
     async def post(self, path: str, content: bytes) -> bytes:
         """The body of the answer to a POST, which is sent once: what it did is to be read, not assumed.
 
         Raises as `get` does.
         """
-        return await self._retried("POST", f"{self.base}/{path}".rstrip("/"), None, content, attempts=1)
+        url = f"{self.base}/{path}".rstrip("/")
+        return (await self._retried("POST", url, content=content, attempts=1)).body
 
-    async def put(self, path: str, content: bytes) -> bytes:
-        """The body of the answer to a PUT, which may be sent again. Raises as `get` does."""
-        return await self._retried("PUT", f"{self.base}/{path}", None, content, attempts=self._attempts)
+    async def create(self, kind: str, content: bytes, *, unless: str | None = None) -> Stored:
+        """Have the server store a new resource under an id of its own, sent once.
 
-    async def _retried(
-        self, method: str, url: str, params: dict[str, str] | None, content: bytes | None, *, attempts: int
-    ) -> bytes:
+        Nothing is stored where a search by the parameters `unless` finds one: then that one is told. Raises
+        as `get` does.
+        """
+        condition = {} if unless is None else {"If-None-Exist": unless}
+        answer = await self._retried(
+            "POST", f"{self.base}/{kind}", content=content, headers=condition, attempts=1
+        )
+        return _stored(answer, kind)
+
+    async def put(self, path: str, content: bytes, *, only_over: str | None = None) -> Stored:
+        """Have the server store a resource under its id, which may be sent again. Raises as `get` does.
+
+        With `only_over`, only in place of that version; what is then refused has status 409 or 412.
+        """
+        condition = {} if only_over is None else {"If-Match": f'W/"{only_over}"'}
+        answer = await self._retried(
+            "PUT", f"{self.base}/{path}", content=content, headers=condition, attempts=self._attempts
+        )
+        return _stored(answer, path.partition("/")[0])
+
+    async def _retried(  # noqa: PLR0913 - the parts of a request
+        self,
+        method: str,
+        url: str,
+        *,
+        params: dict[str, str] | None = None,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        attempts: int,
+    ) -> Answer:
         request = f"{method} {urlsplit(url).path}"
+        sent = self._http.build_request(
+            method, url, params=params, content=content, headers=_headers(content, headers)
+        )
         retries = stamina.retry_context(
             on=_how_long, attempts=attempts, timeout=None, wait_max=_LONGEST_WAIT / 12
         )
         try:
             async for attempt in retries:
                 with attempt:
-                    return await self._send(method, url, params, content, request)
+                    return await self._send(sent, request)
         except _Overloaded as error:
             raise ServerRefused(f"{request}: the server answered {error.status}", error.status) from None
         except TimeoutError:
@@ -127,30 +190,30 @@ class FhirClient:
             raise ServerMisread(f"{request}: the answer is not proper HTTP") from None
         raise AssertionError  # pragma: no cover - stamina either returns or raises
 
-    async def _send(
-        self, method: str, url: str, params: dict[str, str] | None, content: bytes | None, request: str
-    ) -> bytes:
-        headers = _HEADERS if content is None else _HEADERS | {"Content-Type": "application/fhir+json"}
-        async with (
-            self._turns,
-            asyncio.timeout(self._seconds),
-            self._http.stream(method, url, params=params, content=content, headers=headers) as response,
-        ):
-            if response.status_code in _TRY_AGAIN:
-                raise _Overloaded(response.status_code, _retry_after(response.headers.get("Retry-After")))
-            if response.status_code not in _DONE[method]:
-                raise ServerRefused(
-                    f"{request}: the server answered {response.status_code}", response.status_code
-                )
-            kind = response.headers.get("Content-Type", "").partition(";")[0]
-            if "json" not in kind:
-                raise ServerMisread(f"{request}: the answer is {kind or 'of no stated type'}, not FHIR JSON")
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > _LARGEST_ANSWER:
-                    raise ServerMisread(f"{request}: the answer is larger than {_LARGEST_ANSWER} bytes")
-            return bytes(body)
+    async def _send(self, sent: httpx.Request, request: str) -> Answer:
+        async with self._turns, asyncio.timeout(self._seconds):
+            response = await self._http.send(sent, stream=True)
+            try:
+                return await self._read(response, sent.method, request)
+            finally:
+                await response.aclose()
+
+    async def _read(self, response: httpx.Response, method: str, request: str) -> Answer:
+        if response.status_code in _TRY_AGAIN:
+            raise _Overloaded(response.status_code, _retry_after(response.headers.get("Retry-After")))
+        if response.status_code not in _DONE[method]:
+            raise ServerRefused(
+                f"{request}: the server answered {response.status_code}", response.status_code
+            )
+        kind = response.headers.get("Content-Type", "").partition(";")[0]
+        if "json" not in kind and (kind or method == "GET"):
+            raise ServerMisread(f"{request}: the answer is {kind or 'of no stated type'}, not FHIR JSON")
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > _LARGEST_ANSWER:
+                raise ServerMisread(f"{request}: the answer is larger than {_LARGEST_ANSWER} bytes")
+        return Answer(response.status_code, response.headers, bytes(body))
 
     async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
         """Every page of a search, following `next` on the same origin only.
@@ -185,6 +248,22 @@ class FhirClient:
         """The release of FHIR that the server speaks; raises `ServerUnsupported` for one that we do not."""
         return release_of((await self.capability()).fhir_version)
 
+    async def target(self) -> Target:
+        """How the server is written to; found out once, and learnt from what it then does."""
+        if self._target is None:
+            capability = await self.capability()
+            known = [kind for kind in unlisted_kinds(capability) if await self._knows(kind)]
+            self._target = read_target(capability, frozenset(known))
+        return self._target
+
+    async def _knows(self, kind: str) -> bool:
+        """Whether the server can be asked for a kind of resource."""
+        try:
+            await self.get(kind, {"_count": "1"})
+        except ServerRefused:
+            return False
+        return True
+
     async def capability(self) -> CapabilityView:
         """The server's CapabilityStatement, read once."""
         if self._capability is None:
@@ -217,6 +296,26 @@ def _decoded(decoder: msgspec.json.Decoder[Decoded], body: bytes, where: str) ->
         return decoder.decode(body)
     except UNDECODABLE:
         raise ServerMisread(f"{where}: the answer is not the FHIR JSON expected") from None
+
+
+def _headers(content: bytes | None, others: dict[str, str] | None) -> dict[str, str]:
+    written = {} if content is None else {"Content-Type": "application/fhir+json"}
+    return _HEADERS | written | (others or {})
+
+
+def _stored(answer: Answer, kind: str) -> Stored:
+    """Id and version of what was stored: by the body where there is one, else by the headers."""
+    created = answer.status == HTTPStatus.CREATED
+    head = Head()
+    with suppress(*UNDECODABLE):
+        head = _HEAD.decode(answer.body)
+    if head.resource_type == kind:
+        return Stored(head.id, head.meta.version_id, created)
+    where = answer.headers.get("Location", answer.headers.get("Content-Location", ""))
+    address, _, version = urlsplit(where).path.partition("/_history/")
+    identity = address.rpartition("/")[2] if address.rpartition("/")[0].endswith(kind) else None
+    etag = answer.headers.get("ETag", "").removeprefix("W/").strip('"')
+    return Stored(identity, etag or version or None, created)
 
 
 def _how_long(error: Exception) -> bool | float:

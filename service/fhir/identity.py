@@ -9,6 +9,9 @@ BASE = "https://trd-careplan.example/fhir"
 """Canonical base of what this service defines; a reserved domain, so that it can collide with nobody's."""
 
 PLAN_IDENTIFIER = f"{BASE}/identifier/care-plan"
+ASSESSMENT_IDENTIFIER = f"{BASE}/identifier/assessment"
+TASK_IDENTIFIER = f"{BASE}/identifier/task"
+DEVICE_IDENTIFIER = f"{BASE}/identifier/device"
 VERSION_IDENTIFIER = f"{BASE}/identifier/version"
 PLAN_DEFINITION = f"{BASE}/PlanDefinition"
 ASSESSMENT_MODULE = f"{BASE}/OperationDefinition/assess-treatment-resistance"
@@ -16,23 +19,44 @@ EDIT_DIGEST = f"{BASE}/StructureDefinition/edit-digest"
 CONTENT_DIGEST = f"{BASE}/StructureDefinition/content-digest"
 MADE_WITH = f"{BASE}/StructureDefinition/made-with"
 WITHDRAWN = f"{BASE}/StructureDefinition/withdrawn"
+GROUNDS = f"{BASE}/StructureDefinition/grounds"
 CAUSES = f"{BASE}/CodeSystem/cause"
+TASK_REASONS = f"{BASE}/CodeSystem/task-reason"
 DEVICE_ID = "trd-careplan"
+DEVICE_INSIDE = "device"
+"""Its id inside a resource, where the server keeps no Device."""
 
 _ID_LENGTH = 40
-_PERSONS_PART = (
-    "status",
-    "intent",
-    "title",
-    "description",
-    "period",
-    "addresses",
-    "activity",
-    "note",
-    "goal",
-    "careTeam",
-)
-"""What a person could change of a care plan. Not narrative, meta or created, which servers rewrite."""
+_PERSONS_PART = {
+    "CarePlan": (
+        "status",
+        "intent",
+        "title",
+        "description",
+        "period",
+        "addresses",
+        "activity",
+        "note",
+        "goal",
+        "careTeam",
+    ),
+    "Task": (
+        "status",
+        "statusReason",
+        "businessStatus",
+        "intent",
+        "priority",
+        "code",
+        "description",
+        "owner",
+        "executionPeriod",
+        "note",
+        "restriction",
+        "input",
+        "output",
+    ),
+}
+"""What a person could change, by kind of resource. Not narrative, meta or created, which servers rewrite."""
 
 _EMPTY: tuple[Any, ...] = (None, {}, [])
 _WRITTEN_ANEW = ("id", "meta", "text", "created", "extension", "occurrenceDateTime")
@@ -49,9 +73,10 @@ def plan_identity(patient_id: str, anchor_id: str, pathway: str, generation: int
     return _sha256(f"{patient_id}|{anchor_id}|{pathway}|{generation}")
 
 
-def edit_digest(plan: dict[str, Any]) -> str:
-    """A digest of the part of a care plan that a person could change."""
-    return _sha256(_canonical({key: plan[key] for key in _PERSONS_PART if key in plan}))
+def edit_digest(resource: dict[str, Any]) -> str:
+    """A digest of the part of a care plan or a Task that a person could change."""
+    parts = _PERSONS_PART[resource["resourceType"]]
+    return _sha256(_canonical({key: resource[key] for key in parts if key in resource}))
 
 
 def grounds_digest(parts: Iterable[str]) -> str:
@@ -77,6 +102,13 @@ def extension_value(resource: dict[str, Any], url: str) -> str | None:
             value = extension.get("valueString")
             return value if isinstance(value, str) else None
     return None
+
+
+def identifiers_of(resource: dict[str, Any], system: str) -> list[str]:
+    """The identifiers of a system that a resource carries."""
+    identifiers = resource.get("identifier")
+    found = identifiers if isinstance(identifiers, list) else []
+    return [str(one.get("value")) for one in found if isinstance(one, dict) and one.get("system") == system]
 
 
 def _canonical(value: Any) -> str:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from service.fhir.client import FhirClient
-from service.fhir.identity import CAUSES, DEVICE_ID, MADE_WITH, VERSION_IDENTIFIER
+from service.fhir.identity import CAUSES, DEVICE_INSIDE, MADE_WITH, VERSION_IDENTIFIER
 from service.fhir.sources import UNDECODABLE
+from service.fhir.standing import device_id
 from service.fhir.views import ConceptView, ReferenceView, View
 
 _PAGE_SIZE = "200"
 _NAME = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9.\-]{1,64}(/_history/[A-Za-z0-9.\-]{1,64})?")
-_DEVICE = f"Device/{DEVICE_ID}"
 
 
 class _Agent(View):
@@ -96,8 +96,15 @@ async def origins_of(client: FhirClient, reference: str) -> list[Origin]:
 
 
 async def all_origins(client: FhirClient) -> list[Origin]:
-    """The origins of everything that this service wrote, the earliest first, without their sources."""
-    return [replace(origin, sources=()) for origin in await _search(client, {"agent": _DEVICE})]
+    """The origins of everything that this service wrote, the earliest first, without their sources.
+
+    None where our Device is not on the server, as by it they are found.
+    """
+    device = await device_id(client)
+    if device is None:
+        return []
+    found = await _search(client, {"agent": f"Device/{device}"})
+    return [replace(origin, sources=()) for origin in found]
 
 
 def origin_of(origins: Iterable[Origin], version: str) -> Origin | None:
@@ -109,22 +116,23 @@ async def _search(client: FhirClient, params: dict[str, str]) -> list[Origin]:
     """Those of a search that are ours; none from a server that keeps no Provenance."""
     if "Provenance" not in await client.offered():
         return []
+    device = await device_id(client)
     found = [
         origin
         async for page in client.pages("Provenance", {**params, "_count": _PAGE_SIZE})
         for entry in page.entry
-        if (origin := _read(bytes(entry.resource))) is not None
+        if (origin := _read(bytes(entry.resource), device)) is not None
     ]
     return sorted({origin.reference: origin for origin in found}.values(), key=lambda origin: origin.recorded)
 
 
-def _read(content: bytes) -> Origin | None:
+def _read(content: bytes, device: str | None) -> Origin | None:
     """One Provenance; `None` for what is not ours."""
     try:
         view = _DECODER.decode(content)
     except UNDECODABLE:
         return None
-    if not any(_is_device(agent.who) for agent in view.agent):
+    if not any(_is_device(agent.who, device) for agent in view.agent):
         return None
     parts = [part for one in view.extension if one.url == MADE_WITH for part in one.extension]
     said = {part.url: part.value_string for part in parts}
@@ -148,9 +156,10 @@ def _read(content: bytes) -> Origin | None:
     )
 
 
-def _is_device(who: ReferenceView | None) -> bool:
-    reference = (who.reference or "") if who else ""
-    return f"/{reference.partition('/_history/')[0]}".endswith(f"/{_DEVICE}")
+def _is_device(who: ReferenceView | None, device: str | None) -> bool:
+    """Whether an agent is our Device: on its own, or inside where the server keeps no Device."""
+    address = (who.reference or "").partition("/_history/")[0] if who else ""
+    return address == f"#{DEVICE_INSIDE}" or f"/{address}".endswith(f"/Device/{device}")
 
 
 def _target(target: ReferenceView) -> str:

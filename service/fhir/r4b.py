@@ -7,12 +7,14 @@ from fhir.resources.R4B.careplan import CarePlan
 from fhir.resources.R4B.device import Device
 from fhir.resources.R4B.guidanceresponse import GuidanceResponse
 from fhir.resources.R4B.provenance import Provenance
+from fhir.resources.R4B.task import Task
 
 _MODELS: dict[str, Any] = {
     "CarePlan": CarePlan,
     "Device": Device,
     "GuidanceResponse": GuidanceResponse,
     "Provenance": Provenance,
+    "Task": Task,
 }
 
 

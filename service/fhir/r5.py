@@ -9,6 +9,7 @@ from fhir.resources.careplan import CarePlan
 from fhir.resources.device import Device
 from fhir.resources.guidanceresponse import GuidanceResponse
 from fhir.resources.provenance import Provenance
+from fhir.resources.task import Task
 
 from service.fhir.r5_written import render_in_r5
 
@@ -17,6 +18,7 @@ _MODELS: dict[str, Any] = {
     "Device": Device,
     "GuidanceResponse": GuidanceResponse,
     "Provenance": Provenance,
+    "Task": Task,
 }
 
 

@@ -51,16 +51,32 @@ def _device_in_r4(device: Resource) -> Resource:
     return device | {"deviceName": names, "type": next(iter(parts(device.get("type"))), None)}
 
 
+def _task_in_r5(task: Resource) -> Resource:
+    if "statusReason" in task:
+        task["statusReason"] = {"concept": task["statusReason"]}
+    return task
+
+
+def _task_in_r4(task: Resource) -> Resource:
+    """A reason by reference alone stays as it is, and shows as an edit."""
+    reason = task.get("statusReason")
+    if isinstance(reason, dict) and reason.keys() == {"concept"}:
+        task["statusReason"] = reason["concept"]
+    return task
+
+
 _IN_R5: dict[str, Translate] = {
     "CarePlan": plan_in_r5,
     "GuidanceResponse": _guidance_in_r5,
     "Provenance": _provenance_in_r5,
     "Device": _device_in_r5,
+    "Task": _task_in_r5,
 }
 WRITTEN_IN_R4: dict[str, Translate] = {
     "CarePlan": plan_in_r4,
     "GuidanceResponse": _guidance_in_r4,
     "Provenance": _provenance_in_r4,
     "Device": _device_in_r4,
+    "Task": _task_in_r4,
 }
 """How each kind that this service writes is read back; each is given a copy of the resource."""

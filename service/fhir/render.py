@@ -21,13 +21,16 @@ from service.core.knowledge import Effect, Protocol
 from service.core.records import PlanOfRecord, Record, VersionedReference
 from service.core.safety import SafetyFinding
 from service.core.schedule import Calendar, DatedDecision, Schedule, Session, Unschedulable
+from service.core.tasks import WantedTask
 from service.core.trials import Counts, Trial
 from service.core.words import headline, spoken, summarise, trial_sentence
 from service.fhir.identity import (
+    ASSESSMENT_IDENTIFIER,
     ASSESSMENT_MODULE,
     CAUSES,
     CONTENT_DIGEST,
     DEVICE_ID,
+    DEVICE_IDENTIFIER,
     EDIT_DIGEST,
     MADE_WITH,
     PLAN_DEFINITION,
@@ -52,6 +55,8 @@ _NEEDED_FROM = {
 }
 
 
+TASK = "task"
+"""Name of the output that tells what a person was asked."""
 _SHOWING_DEPRESSION = frozenset({"current-depression", "current-suicidality"})
 _NO_SIGN = frozenset({ReasonCode.NO_CONDITIONS, ReasonCode.NO_MDD, ReasonCode.NO_SUICIDALITY})
 
@@ -111,16 +116,19 @@ def render_revoked(plan: Resource, why: str) -> Resource:
     return _signed(revoked)
 
 
-def render_guidance(decision: Decision, plan_id: str | None, left: str | None = None) -> Resource:
+def render_guidance(
+    decision: Decision, plan_id: str | None, left: str | None = None, tasks: Iterable[WantedTask] = ()
+) -> Resource:
     """The record of the assessment: one GuidanceResponse a patient, with each criterion in its output.
 
-    `left` is why the plan on record stays as it is, where it does.
+    `left` is why the plan on record stays as it is, where it does; `tasks` is what a person is asked.
     """
     found = decision.assessment
     guidance: Resource = {
         "resourceType": "GuidanceResponse",
         "id": guidance_id(found.patient.id),
-        "contained": [_output(decision)],
+        "identifier": [{"system": ASSESSMENT_IDENTIFIER, "value": guidance_id(found.patient.id)}],
+        "contained": [_output(decision, tasks)],
         "moduleUri": ASSESSMENT_MODULE,
         "status": "data-required" if isinstance(decision, NeedsInformation) else "success",
         "subject": {"reference": f"Patient/{found.patient.id}"},
@@ -134,8 +142,13 @@ def render_guidance(decision: Decision, plan_id: str | None, left: str | None = 
         guidance["dataRequirement"] = [{"type": kind} for kind in needed]
     if plan_id is not None:
         guidance["result"] = {"reference": f"CarePlan/{plan_id}"}
-    guidance["extension"] = [{"url": CONTENT_DIGEST, "valueString": content_digest(guidance)}]
-    return guidance
+    return sign_guidance(guidance)
+
+
+def sign_guidance(guidance: Resource) -> Resource:
+    """The assessment with a digest of what it says, by which it is known when it says something new."""
+    digest = {"url": CONTENT_DIGEST, "valueString": content_digest(guidance)}
+    return {**guidance, "extension": [digest]}
 
 
 def _assessment_in_words(decision: Decision, left: str | None) -> str:
@@ -165,13 +178,15 @@ _AGENT = {
 class Occasion:
     """When something is written, what brought it about, and what it was decided from.
 
-    `recorded` is the instant of writing. None of it decides whether anything is written.
+    `recorded` is the instant of writing, `task_owner` whom a person's Task is for. None of it decides
+    whether anything is written.
     """
 
     recorded: str
     cause: Cause
     record: Record
     calendar: Calendar
+    task_owner: str | None = None
 
 
 def render_provenance(
@@ -285,6 +300,7 @@ def render_device() -> Resource:
     return {
         "resourceType": "Device",
         "id": DEVICE_ID,
+        "identifier": [{"system": DEVICE_IDENTIFIER, "value": DEVICE_ID}],
         "status": "active",
         "deviceName": [{"name": "trd-careplan", "type": "user-friendly-name"}],
         "type": {"text": "Clinical decision support software"},
@@ -521,7 +537,7 @@ def _long_day(day: date) -> str:
     return f"{_WEEKDAYS[day.weekday()]} {spoken(PartialDate.on(day))}"
 
 
-def _output(decision: Decision) -> Resource:
+def _output(decision: Decision, tasks: Iterable[WantedTask]) -> Resource:
     found = decision.assessment
     parameters: list[Resource] = [
         {"name": "decision-reason", "valueCode": decision.reason.value},
@@ -545,7 +561,18 @@ def _output(decision: Decision) -> Resource:
         {"name": "missing", "valueString": f"{missing.what} (decides {missing.would_decide})"}
         for missing in found.missing
     ]
+    parameters += [_task(task) for task in tasks]
     return {"resourceType": "Parameters", "id": "output", "parameter": parameters}
+
+
+def _task(task: WantedTask) -> Resource:
+    return {
+        "name": TASK,
+        "part": [
+            {"name": "reason", "valueCode": task.reason.value},
+            {"name": "grounds", "valueString": task.grounds},
+        ],
+    }
 
 
 def _trial(trial: Trial, as_of: date) -> Resource:

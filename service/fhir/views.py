@@ -326,8 +326,14 @@ class OutcomeView(View):
     issue: list[IssueView] = []
 
 
+class InteractionView(View):
+    code: str | None = None
+
+
 class ResourceCapability(View):
     type: str | None = None
+    interaction: list[InteractionView] = []
+    update_create: bool | None = None
     search_include: list[str] = []
     operation: list["OperationCapability"] = []
 
@@ -338,6 +344,7 @@ class OperationCapability(View):
 
 class RestCapability(View):
     mode: str | None = None
+    interaction: list[InteractionView] = []
     resource: list[ResourceCapability] = []
 
 

@@ -1,64 +1,58 @@
-"""Write a decision back: set against what is on record, in one transaction, under derived ids.
+"""What a decision writes back: set against what is on record, and only where something changed.
 
 The same decision on the same record writes the same ids, so that repeating is harmless, and content that is
-already there is not written again.
+already there is not written again. How it is sent is told in `send`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
-from uuid import NAMESPACE_URL, uuid5
-
-import msgspec
 
 from service.core.decision import Decision, Propose, grounds_of, wanted_plan
-from service.core.plans import PlanAction, Reconciliation, reconcile
+from service.core.plans import PlanAction, Reconciliation, WriteTier, reconcile, revoked_by_us
 from service.core.records import PlanOfRecord, PlanStatus, VersionedReference
 from service.core.schedule import Schedule
+from service.core.tasks import TaskStep, WantedTask, reconcile_tasks, wanted_tasks
 from service.core.words import summarise
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.identity import (
     CONTENT_DIGEST,
-    DEVICE_ID,
     content_digest,
     extension_value,
     grounds_digest,
     plan_identity,
 )
-from service.fhir.r4b import validated
+from service.fhir.provenance import origins_of
 from service.fhir.r5_records import in_r4
-from service.fhir.release import Release
 from service.fhir.render import (
     Occasion,
     Resource,
-    guidance_id,
-    render_device,
     render_guidance,
     render_plan,
     render_provenance,
     render_revoked,
     shows_depression,
 )
-from service.fhir.sources import UNDECODABLE, Gathered, take_resource
-from service.fhir.views import TransactionResponseView
-
-_RESPONSE = msgspec.json.Decoder(TransactionResponseView)
-_OBJECT = msgspec.json.Decoder(dict[str, Any])
+from service.fhir.send import Write, store
+from service.fhir.sources import Gathered, take_resource
+from service.fhir.tasks import asked_in, find_tasks, read_task, render_step
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What is to be done with the care plan: the action, why, and the plan as it would stand.
 
-    `plan` is `None` where nothing is written; `before` is the plan of record it concerns.
+    `plan` is `None` where nothing is written; `before` is the plan of record it concerns. `revoked` are
+    further drafts of ours, each with its version, as they would stand. `tasks` is what a person is asked.
     """
 
     action: PlanAction
     why: str
     plan: Resource | None = None
     before: PlanOfRecord | None = None
+    revoked: tuple[Write, ...] = ()
+    tasks: tuple[WantedTask, ...] = ()
 
     @property
     def plan_id(self) -> str | None:
@@ -69,18 +63,45 @@ class Intent:
             return None
         return self.before.evidence.id
 
+    @property
+    def plans_written(self) -> list[Write]:
+        """The plans that are written, each over the version that was read."""
+        if self.plan is None:
+            return [*self.revoked]
+        known = self.before
+        plan = Write.new(self.plan) if known is None else Write.over(known.evidence.version, self.plan)
+        return [plan, *self.revoked]
+
 
 def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gathered) -> Intent:
     """Set a decision against the plans on record."""
-    found = reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision)))
+    found = _guarded(reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision))))
+    tasks = wanted_tasks(decision, found, plans) if shows_depression(decision.assessment) else ()
+    revoked = tuple(_revoked(draft, decision, gathered) for draft in found.superfluous)
     match found.action:
         case PlanAction.CREATE | PlanAction.UPDATE:
-            return _intend_plan(decision, found, plans, gathered)
+            intent = _intend_plan(decision, found, plans, gathered)
         case PlanAction.REVOKE if found.plan is not None:
-            revoked = render_revoked(_content(found.plan, gathered), summarise(decision))
-            return Intent(found.action, found.why, revoked, found.plan)
+            plan = _revoked(found.plan, decision, gathered).resource
+            intent = Intent(found.action, found.why, plan, found.plan)
         case _:
-            return Intent(found.action, found.why, before=found.plan)
+            intent = Intent(found.action, found.why, before=found.plan)
+    return replace(intent, revoked=revoked, tasks=tasks)
+
+
+def _guarded(found: Reconciliation) -> Reconciliation:
+    """A draft without a version is left: a person's edit could be lost under what we write."""
+    changed = [*([found.plan] if found.plan else []), *found.superfluous]
+    changes = found.action in {PlanAction.UPDATE, PlanAction.REVOKE} or found.superfluous
+    if not changes or all(plan.evidence.version for plan in changed):
+        return found
+    why = "the server states no version of the draft, so that an edit could be lost"
+    return Reconciliation(PlanAction.LEAVE, why, found.plan)
+
+
+def _revoked(plan: PlanOfRecord, decision: Decision, gathered: Gathered) -> Write:
+    revoked = render_revoked(gathered.content_of(plan.evidence), summarise(decision))
+    return Write.over(plan.evidence.version, revoked)
 
 
 def _intend_plan(
@@ -98,26 +119,35 @@ def _intend_plan(
         plan = render_plan(decision, decision.schedule, identity, found.replaces)
         return Intent(found.action, found.why, plan)
     plan = render_plan(decision, decision.schedule, before.identity or identity, found.replaces)
-    plan |= {"id": before.evidence.id, "created": _content(before, gathered).get("created", plan["created"])}
+    known = gathered.content_of(before.evidence)
+    plan |= {"id": before.evidence.id, "created": known.get("created", plan["created"])}
     if extension_value(plan, CONTENT_DIGEST) == before.content:
         return Intent(PlanAction.NONE, "the draft on record says the same", before=before)
     return Intent(found.action, found.why, plan, before)
 
 
-def _content(plan: PlanOfRecord, gathered: Gathered) -> Resource:
-    source = next(s for s in gathered.sources if s.reference == plan.evidence)
-    content: Resource = msgspec.json.decode(source.content)
-    return content
+async def find_unlisted_plan(
+    client: FhirClient, intent: Intent, gathered: Gathered, assessment: Resource | None
+) -> Gathered | None:
+    """Look by id before a plan is created. Searches may lag, and show nothing that was deleted.
 
-
-async def find_unlisted_plan(client: FhirClient, intent: Intent, gathered: Gathered) -> Gathered | None:
-    """Look by id for a plan about to be created. Searches may lag, and show nothing that was deleted.
-
-    Returns the record with the plan found, or `None` when there is none.
+    Looked for is the plan under the id that the new one would have, and the one that the `assessment` on
+    record ended in. Returns the record with a plan found, or `None` when there is none.
     """
     if intent.action is not PlanAction.CREATE or intent.plan_id is None:
         return None
-    path = f"CarePlan/{intent.plan_id}"
+    result = str((assessment or {}).get("result", {}).get("reference", "")).rpartition("CarePlan/")[2]
+    known = {source.head.id for source in gathered.sources if source.head.resource_type == "CarePlan"}
+    for plan_id in dict.fromkeys((intent.plan_id, result.partition("/")[0])):
+        if plan_id and plan_id not in known | {*gathered.deleted_plans}:
+            found = await _with_plan(client, plan_id, gathered)
+            if found is not None:
+                return found
+    return None
+
+
+async def _with_plan(client: FhirClient, plan_id: str, gathered: Gathered) -> Gathered | None:
+    path = f"CarePlan/{plan_id}"
     try:
         source = take_resource(await client.get(path))
         return gathered.with_source(in_r4(await client.release(), source))
@@ -127,113 +157,122 @@ async def find_unlisted_plan(client: FhirClient, intent: Intent, gathered: Gathe
         if refused.status == HTTPStatus.NOT_FOUND:
             return None
         if refused.status == HTTPStatus.GONE:
-            return gathered.with_deleted_plan(intent.plan_id)
+            return gathered.with_deleted_plan(plan_id)
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A decision, what it means for the care plan, and our assessment as it stood before that."""
+
+    decision: Decision
+    intent: Intent
+    assessment: Resource | None
+
+    @property
+    def assessment_version(self) -> str | None:
+        """The version of the assessment on record."""
+        version: str | None = (self.assessment or {}).get("meta", {}).get("versionId")
+        return version
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to be written beside the plans: Tasks and the assessment, where they say something new.
+
+    `steps` are what becomes of Tasks, `on_record` our Tasks as far as they had to be read.
+    """
+
+    guidance: Write | None = None
+    steps: tuple[TaskStep, ...] = ()
+    on_record: tuple[Resource, ...] = ()
+
+
+async def find_changes(client: FhirClient, outcome: Outcome) -> Changes:
+    """Set the assessment and the Tasks against those on record. Reads only.
+
+    Where the assessment on record says the same already, the Tasks were seen to as well.
+    """
+    decision = outcome.decision
+    if not shows_depression(decision.assessment):
+        return Changes()
+    takes = (await client.target()).takes
+    tasks = outcome.intent.tasks if "Task" in takes else ()
+    guidance = _guidance(outcome, tasks)
+    if guidance is None:
+        return Changes()
+    on_record = await find_tasks(client, decision.assessment.patient.id)
+    steps = reconcile_tasks(tasks, map(read_task, on_record), asked_in(outcome.assessment))
+    return Changes(guidance if guidance.kind in takes else None, steps, tuple(on_record))
+
+
+def _guidance(outcome: Outcome, tasks: tuple[WantedTask, ...]) -> Write | None:
+    """The assessment to be recorded; `None` where the one on record says the same."""
+    intent, known = outcome.intent, outcome.assessment
+    left = intent.why if intent.action is PlanAction.LEAVE else None
+    result = None if intent.action is PlanAction.REVOKE else intent.plan_id
+    guidance = render_guidance(outcome.decision, result, left, tasks)
+    if known is None:
+        return Write.new(guidance)
+    if extension_value(known, CONTENT_DIGEST) == content_digest(guidance):
+        return None
+    return Write.over(outcome.assessment_version, guidance | {"id": known["id"]})
+
+
 async def write_back(
-    client: FhirClient, decision: Decision, intent: Intent, occasion: Occasion
+    client: FhirClient, outcome: Outcome, occasion: Occasion
 ) -> tuple[VersionedReference, ...]:
-    """Write what changed, in one transaction; returns the versions written, none when nothing changed.
+    """Write what changed; returns the versions written, none when nothing changed.
 
     Raises `ServerRefused` with 409 or 412 when somebody was faster: read again and decide again.
     """
-    entries: list[tuple[Resource, str | None]] = []
-    if intent.plan is not None:
-        entries.append((intent.plan, intent.before.evidence.version if intent.before else None))
-    guidance = await _changed_guidance(client, decision, intent)
-    if guidance is not None:
-        entries.append(guidance)
-    if not entries:
+    changes = await find_changes(client, outcome)
+    tasks = [_task(step, changes, outcome, occasion) for step in changes.steps]
+    guidance = [changes.guidance] if changes.guidance else []
+    writes = [*outcome.intent.plans_written, *tasks, *guidance]
+    unexplained = await _unexplained(client, outcome, occasion, writes)
+    if not writes and not unexplained:
         return ()
-    return await write_all(client, entries, lambda targets: render_provenance(decision, targets, occasion))
-
-
-async def write_all(
-    client: FhirClient,
-    entries: list[tuple[Resource, str | None]],
-    provenance_of: Callable[[list[VersionedReference]], Resource],
-) -> tuple[VersionedReference, ...]:
-    """Write resources, each over the version given, with their Provenance, in one transaction.
-
-    Raises as `write_back` does.
-    """
-    targets = [_next_version(resource, version) for resource, version in entries]
-    device = await _missing_device(client)
-    provenance = provenance_of(targets)
-    everything = [*((d, None) for d in device), *entries, (provenance, None)]
-    release = await client.release()
-    body = {
-        "resourceType": "Bundle",
-        "type": "transaction",
-        "entry": [_entry(_accepted(resource, release), version) for resource, version in everything],
-    }
-    answer = await client.post("", msgspec.json.encode(body))
-    return _written(answer, [resource for resource, _ in everything])
-
-
-def _accepted(resource: Resource, release: Release) -> Resource:
-    """The resource in the release of the server, its structure accepted by the models of that release."""
-    if release is Release.R4:
-        return validated(resource)
-    from service.fhir.r5 import validated_r5  # noqa: PLC0415 - for a server of R5 only
-
-    return validated_r5(resource)
-
-
-async def _changed_guidance(
-    client: FhirClient, decision: Decision, intent: Intent
-) -> tuple[Resource, str | None] | None:
-    """The GuidanceResponse and the version it follows, unless the one on record says the same."""
-    if not shows_depression(decision.assessment):
-        return None
-    left = intent.why if intent.action is PlanAction.LEAVE else None
-    result = None if intent.action is PlanAction.REVOKE else intent.plan_id
-    guidance = render_guidance(decision, result, left)
-    known = await client.find(f"GuidanceResponse/{guidance_id(decision.assessment.patient.id)}")
-    if known is None:
-        return guidance, None
-    if extension_value(known, CONTENT_DIGEST) == content_digest(guidance):
-        return None
-    return guidance, known.get("meta", {}).get("versionId")
-
-
-async def _missing_device(client: FhirClient) -> list[Resource]:
-    """Our Device, where the server does not have this version of it."""
-    device = render_device()
-    known = await client.find(f"Device/{DEVICE_ID}")
-    return [] if known is not None and known.get("version") == device["version"] else [device]
-
-
-def _next_version(resource: Resource, version: str | None) -> VersionedReference:
-    """The version that writing will make; left open where the server's versions are no numbers."""
-    kind, identity = resource["resourceType"], resource["id"]
-    if version is None:
-        return VersionedReference(kind, identity, "1")
-    return VersionedReference(kind, identity, str(int(version) + 1) if version.isdecimal() else None)
-
-
-def _entry(resource: Resource, version: str | None) -> dict[str, Any]:
-    url = f"{resource['resourceType']}/{resource['id']}"
-    request = {"method": "PUT", "url": url}
-    if version is not None:
-        request["ifMatch"] = f'W/"{version}"'
-    return {"fullUrl": f"urn:uuid:{uuid5(NAMESPACE_URL, url)}", "resource": resource, "request": request}
-
-
-def _written(answer: bytes, resources: list[Resource]) -> tuple[VersionedReference, ...]:
-    """The versions that the server says it wrote, in the order they were sent."""
-    try:
-        entries = _RESPONSE.decode(answer).entry
-    except UNDECODABLE:
-        raise ServerMisread("POST transaction: the answer is not the Bundle expected") from None
-    if len(entries) != len(resources):
-        raise ServerMisread("POST transaction: the answer has not as many entries as were sent")
-    return tuple(
-        VersionedReference(resource["resourceType"], resource["id"], _version(entry.response.etag))
-        for resource, entry in zip(resources, entries, strict=True)
+    return await store(
+        client,
+        writes,
+        lambda written: render_provenance(outcome.decision, [*unexplained, *written], occasion),
     )
 
 
-def _version(etag: str | None) -> str | None:
-    return (etag or "").removeprefix("W/").strip('"') or None
+def _task(step: TaskStep, changes: Changes, outcome: Outcome, occasion: Occasion) -> Write:
+    patient, owner = outcome.decision.assessment.patient.id, occasion.task_owner
+    task = render_step(step, patient, changes.on_record, owner=owner, now=occasion.recorded)
+    return Write.new(task) if step.task is None else Write.over(step.task.evidence.version, task)
+
+
+async def _unexplained(
+    client: FhirClient, outcome: Outcome, occasion: Occasion, writes: Iterable[Write]
+) -> list[VersionedReference]:
+    """Versions of ours that stand as this decision has them, without the Provenance that says so.
+
+    They are left behind where requests are sent one by one and something came between two of them.
+    """
+    target = await client.target()
+    if target.tier is not WriteTier.SINGLE_REQUESTS or "Provenance" not in target.takes:
+        return []
+    rewritten = {write.reference for write in writes}
+    standing = [one for one in _standing(outcome, occasion) if f"{one.type}/{one.id}" not in rewritten]
+    if not standing:
+        return []
+    origins = await origins_of(client, ",".join(f"{one.type}/{one.id}" for one in standing))
+    explained = {version for origin in origins for version in origin.targets}
+    return [one for one in standing if str(one) not in explained]
+
+
+def _standing(outcome: Outcome, occasion: Occasion) -> Iterator[VersionedReference]:
+    """What a review that wrote the same before would have left: a draft or revoked plans, the assessment."""
+    intent, known = outcome.intent, outcome.assessment
+    if isinstance(outcome.decision, Propose):
+        if intent.action is PlanAction.NONE and intent.before is not None:
+            yield intent.before.evidence
+    else:
+        ended = (plan for plan in occasion.record.plans if revoked_by_us(plan) and plan.withdrawn is None)
+        yield from (plan.evidence for plan in ended)
+    if known is not None:
+        yield VersionedReference("GuidanceResponse", known["id"], outcome.assessment_version)

@@ -53,10 +53,8 @@ async def propose(request: web.Request) -> web.Response:
             request.app[CLIENT], request.match_info["id"], cause=Cause.OPERATION
         )
     _tell(request, proposal.answer, time.monotonic() - started)
-    request[TOLD] |= {"written": len(proposal.written)}
-    if proposal.held is not None:
-        request.app[METRICS].count_held(proposal.held.value)
-        request[TOLD] |= {"held": proposal.held.value}
+    request[TOLD] |= proposal.told
+    request.app[METRICS].count_outcome(proposal.held, proposal.answer.care_plan.tier)
     return fhir_response(to_parameters(proposal.answer, proposal.written))
 
 

@@ -64,7 +64,7 @@ def test_json_has_every_key_of_the_contract(run: Run) -> None:
     assert set(answer) >= {
         "decision", "reason", "as_of", "criteria", "knowledge_version", "patient", "pathways", "trials",
         "failed_trials", "staging", "safety", "alerts", "missing", "excluded_records", "summary", "schedule",
-        "care_plan",
+        "care_plan", "tasks",
     }  # fmt: skip
     assert set(answer["trials"][0]) >= {
         "ingredient", "start", "end", "courses", "adequate_days", "daily_dose_mg", "in_episode", "adequacy",
@@ -82,7 +82,9 @@ def test_json_has_every_key_of_the_contract(run: Run) -> None:
         "action": "create",
         "reference": None,
         "why": "the record supports a plan, and none is on record",
+        "tier": None,
     }
+    assert answer["tasks"] == []
 
 
 def test_the_same_record_gives_the_same_bytes_whatever_the_order(run: Run) -> None:

@@ -2,21 +2,29 @@
 
 `running_hapi` starts HAPI FHIR (Java, about 20 seconds) and `running_sekmet` starts sekmet-fhir
 (Python, about 2 seconds). Both are context managers that yield the FHIR base URL and stop the
-server at the end, so they suit session-scoped fixtures. `load` puts resources on either.
+server at the end, so they suit session-scoped fixtures. `running_double` is a server in memory with the
+traits of others, `proxied` a real server that seems to do less. `load` puts resources on any of them.
 
 Use the URL exactly as yielded: sekmet-fhir writes it into every link, whatever host was asked.
 """
 
-from service.sandbox import LoadRefusedError, MissingToolError, ServerStartError, load, running_sekmet
+from service.sandbox import LoadRefusedError, MissingToolError, ServerStartError, running_sekmet
 
+from .doubles import running_double, serving_double
 from .hapi import hapi_jar, running_hapi
+from .proxy import proxied
+from .stage import front_at, load
 
 __all__ = [
     "LoadRefusedError",
     "MissingToolError",
     "ServerStartError",
+    "front_at",
     "hapi_jar",
     "load",
+    "proxied",
+    "running_double",
     "running_hapi",
     "running_sekmet",
+    "serving_double",
 ]

@@ -1,0 +1,170 @@
+"""What a person is asked to look at: one open Task a reason, closed when the reason is gone.
+
+On the same grounds a person is asked once: not again when the Task was ended or deleted.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.core.decision import Decision, NeedsInformation, NeedsReview, Propose
+from service.core.knowledge import Effect
+from service.core.plans import PlanAction, Reconciliation, open_after, revoked_by_us
+from service.core.records import PlanOfRecord, VersionedReference
+from service.core.words import headline, listed
+
+
+class TaskReason(StrEnum):
+    """Why a person is asked."""
+
+    SAFETY = "safety"
+    DRAFT_REVOKED = "draft-revoked"
+    DRAFT_STALE = "draft-stale"
+    SEVERAL_PLANS = "several-plans"
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTask:
+    """What a person is to look at, and the plan that it is about, if there is one.
+
+    `grounds` is what the reason rests on, without days: on the same grounds nobody is asked a second time.
+    """
+
+    reason: TaskReason
+    text: str
+    grounds: str
+    plan: VersionedReference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOfRecord:
+    """A Task of this service on record; `edited` when somebody took it up, ended it or changed it since."""
+
+    evidence: VersionedReference
+    reason: str
+    grounds: str
+    is_open: bool
+    edited: bool
+
+
+class TaskAction(StrEnum):
+    """What is done with a Task."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStep:
+    """One thing to do. `wanted` is what the Task is to say, `task` the one on record; a new one has none."""
+
+    action: TaskAction
+    wanted: WantedTask | None = None
+    task: TaskOfRecord | None = None
+
+
+def wanted_tasks(
+    decision: Decision, found: Reconciliation, plans: Iterable[PlanOfRecord]
+) -> tuple[WantedTask, ...]:
+    """What a person must look at, given the decision and what is done with the plans on record.
+
+    At most one a reason.
+    """
+    plans = tuple(plans)
+    open_plans = open_after(found, plans)
+    return (
+        *_safety(decision, open_plans),
+        *_revoked(decision, found, plans, open_plans),
+        *_stale(decision, found, open_plans),
+        *_several(open_plans),
+    )
+
+
+def _safety(decision: Decision, open_plans: list[PlanOfRecord]) -> Iterator[WantedTask]:
+    """A review was decided, or a plan that stays open meets what would keep a new one from being proposed."""
+    found = decision.assessment
+    serious = [finding for finding in found.safety if finding.effect is not Effect.CAUTION]
+    plan = open_plans[0].evidence if open_plans else None
+    if isinstance(decision, NeedsReview):
+        grounds = [finding.id for finding in serious] or [warning.code.value for warning in found.warnings]
+        yield WantedTask(TaskReason.SAFETY, headline(decision), listed(sorted(grounds)), plan)
+    elif serious and plan is not None:
+        titles = listed(finding.title for finding in serious)
+        text = f"An esketamine plan is open, and the record shows what a clinician must look at: {titles}."
+        yield WantedTask(TaskReason.SAFETY, text, listed(sorted(finding.id for finding in serious)), plan)
+
+
+def _revoked(
+    decision: Decision,
+    found: Reconciliation,
+    plans: tuple[PlanOfRecord, ...],
+    open_plans: list[PlanOfRecord],
+) -> Iterator[WantedTask]:
+    """A draft that nobody had touched was revoked, and no other of ours took its place."""
+    revoked = [plan.evidence for plan in plans if revoked_by_us(plan) and plan.withdrawn is None]
+    if found.action is PlanAction.REVOKE and found.plan is not None:
+        revoked += [plan.evidence for plan in (found.plan, *found.superfluous)]
+    if not revoked or isinstance(decision, Propose) or any(plan.ours for plan in open_plans):
+        return
+    text = f"A draft plan that nobody had touched was revoked. {headline(decision)}"
+    grounds = listed(sorted(f"CarePlan/{plan.id}" for plan in revoked))
+    yield WantedTask(TaskReason.DRAFT_REVOKED, text, grounds, revoked[-1])
+
+
+def _stale(decision: Decision, found: Reconciliation, open_plans: list[PlanOfRecord]) -> Iterator[WantedTask]:
+    """The one plan that is open, an untouched draft, stays although the decision does not bear it out."""
+    draft = found.plan
+    if found.action is not PlanAction.LEAVE or draft is None or not draft.is_untouched_draft:
+        return
+    if isinstance(decision, NeedsReview) or len(open_plans) > 1:
+        return
+    missing = {missing.what for missing in decision.assessment.missing}
+    grounds = listed(sorted(missing)) if isinstance(decision, NeedsInformation) else found.why
+    text = f"A draft plan stays as it is: {found.why}. {headline(decision)}"
+    yield WantedTask(TaskReason.DRAFT_STALE, text, grounds, draft.evidence)
+
+
+def _several(open_plans: list[PlanOfRecord]) -> Iterator[WantedTask]:
+    """More than one open esketamine plan, one of them ours."""
+    if len(open_plans) > 1 and any(plan.ours for plan in open_plans):
+        names = listed(f"CarePlan/{plan.evidence.id}" for plan in open_plans)
+        text = f"Several esketamine plans are open; a clinician decides which of them stays: {names}."
+        yield WantedTask(TaskReason.SEVERAL_PLANS, text, names, open_plans[0].evidence)
+
+
+def reconcile_tasks(
+    wanted: Iterable[WantedTask],
+    on_record: Iterable[TaskOfRecord],
+    asked: frozenset[tuple[str, str]] = frozenset(),
+) -> tuple[TaskStep, ...]:
+    """Set what is wanted against our Tasks on record.
+
+    `asked` are the reasons, each with its grounds, that the assessment on record has raised: so a Task that
+    somebody deleted is known. What a person took up or ended is left to that person.
+    """
+    tasks = sorted(on_record, key=lambda task: task.evidence.id)
+    by_reason = {one.reason: one for one in wanted}
+    steps: list[TaskStep] = []
+    for reason, one in by_reason.items():
+        steps += _raise(one, [task for task in tasks if task.reason == reason], asked)
+    gone = [task for task in tasks if task.is_open and not task.edited and task.reason not in by_reason]
+    return (*steps, *(TaskStep(TaskAction.CLOSE, task=task) for task in gone))
+
+
+def _raise(
+    wanted: WantedTask, tasks: list[TaskOfRecord], asked: frozenset[tuple[str, str]]
+) -> Iterator[TaskStep]:
+    """Have one open Task that says what is wanted, unless a person has ended one on the same grounds.
+
+    One that a person took up on other grounds stays beside it.
+    """
+    said = [task for task in tasks if task.is_open and task.grounds == wanted.grounds]
+    untouched = [task for task in tasks if task.is_open and not task.edited]
+    keep = said[:1] or untouched[:1]
+    yield from (TaskStep(TaskAction.CLOSE, task=task) for task in untouched if task not in keep)
+    if keep and not said:
+        yield TaskStep(TaskAction.UPDATE, wanted, keep[0])
+    ended = any(task.edited and task.grounds == wanted.grounds for task in tasks)
+    if not keep and not ended and (wanted.reason, wanted.grounds) not in asked:
+        yield TaskStep(TaskAction.CREATE, wanted)

@@ -1,0 +1,297 @@
+"""Have a server store resources: all in one transaction, or one after the other where it takes none.
+
+One after the other, no resource comes before one that it refers to, so that whatever interrupts it leaves no
+reference that leads nowhere. What is then missing is written by the next review.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+
+from service.core.plans import WriteTier
+from service.core.records import VersionedReference
+from service.errors import ServerMisread, ServerRefused
+from service.fhir.client import FhirClient, Stored
+from service.fhir.identity import DEVICE_ID, DEVICE_INSIDE
+from service.fhir.r4b import validated
+from service.fhir.release import Release
+from service.fhir.render import Resource, render_device, sign_guidance
+from service.fhir.sources import UNDECODABLE
+from service.fhir.standing import find_device
+from service.fhir.target import Target
+from service.fhir.views import TransactionResponseView
+
+CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+"""How a server says that somebody was faster: 412, or 409 on HAPI."""
+
+_NOT_DONE_HERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
+"""How a server says that it does not do what was asked."""
+_NO_VERSION = "0"
+"""A version that no resource has: what is to be stored only over it, is stored only where nothing is."""
+_CLAIMED = frozenset({"CarePlan", "Task", "GuidanceResponse"})
+"""Kinds of which a new resource must never be stored over one that is there."""
+_DEVICE = f"Device/{DEVICE_ID}"
+_RESPONSE = msgspec.json.Decoder(TransactionResponseView)
+
+Sent = TypeVar("Sent")
+ProvenanceOf = Callable[[list[VersionedReference]], Resource]
+"""Renders the Provenance of versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A resource to be stored: a new one, or one over a version of it, `None` where none is stated."""
+
+    resource: Resource
+    is_new: bool
+    version: str | None = None
+
+    @classmethod
+    def new(cls, resource: Resource) -> "Write":
+        """A resource that is not on the server yet."""
+        return cls(resource, is_new=True)
+
+    @classmethod
+    def over(cls, version: str | None, resource: Resource) -> "Write":
+        """A resource in place of the version that was read."""
+        return cls(resource, is_new=False, version=version)
+
+    @property
+    def kind(self) -> str:
+        """The kind of the resource."""
+        return str(self.resource["resourceType"])
+
+    @property
+    def reference(self) -> str:
+        """Where it is, or would be under the id that we give it."""
+        return f"{self.kind}/{self.resource['id']}"
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether it is a new one that must not be stored over one that is there."""
+        return self.is_new and self.kind in _CLAIMED
+
+
+async def store(
+    client: FhirClient, writes: Iterable[Write], provenance_of: ProvenanceOf
+) -> tuple[VersionedReference, ...]:
+    """Store resources and the Provenance of what was stored, in the way the server takes them.
+
+    They come in an order in which none refers to a later one; kinds that the server does not take are left
+    out. Returns the versions written, in that order. Raises `ServerRefused` with 409 or 412 when somebody
+    was faster: read again and decide again.
+    """
+    target = await client.target()
+    sender = _Sender(client, target, await client.release(), provenance_of)
+    device = await sender.settle_device()
+    everything = [*device, *(write for write in writes if write.kind in target.takes)]
+    if target.tier is WriteTier.TRANSACTION:
+        try:
+            return await sender.store_together(everything)
+        except ServerRefused as refused:
+            if refused.status not in _NOT_DONE_HERE:
+                raise
+            target.tier = WriteTier.SINGLE_REQUESTS
+    return await sender.store_singly(everything)
+
+
+@dataclass(slots=True)
+class _Sender:
+    """Sends one outcome. `moved` says under which reference the server has what we call otherwise."""
+
+    client: FhirClient
+    target: Target
+    release: Release
+    provenance_of: ProvenanceOf
+    moved: dict[str, str] = field(default_factory=dict)
+
+    async def settle_device(self) -> list[Write]:
+        """Our Device, where the server does not have this version of it."""
+        if "Device" not in self.target.takes:
+            self.moved[_DEVICE] = f"#{DEVICE_INSIDE}"
+            return []
+        device, known = render_device(), await find_device(self.client)
+        if known is None:
+            return [Write.new(device)]
+        self.moved[_DEVICE] = f"Device/{known['id']}"
+        if known.get("version") == device["version"]:
+            return []
+        version = known.get("meta", {}).get("versionId")
+        return [Write.over(version, device | {"id": known["id"]})]
+
+    # all at once ----------------------------------------------------------------------------------
+
+    async def store_together(self, writes: list[Write]) -> tuple[VersionedReference, ...]:
+        targets = [_next_version(write) for write in writes]
+        everything = [*writes, *self._provenance(targets)]
+        claims = [write for write in writes if write.is_claimed]
+
+        async def post(*, guarded: bool) -> tuple[VersionedReference, ...]:
+            entries = [self._entry(write, guarded=guarded) for write in everything]
+            body = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+            return _written(await self.client.post("", msgspec.json.encode(body)), everything)
+
+        return await self._guarded(claims, partial(post, guarded=True), partial(post, guarded=False))
+
+    def _entry(self, write: Write, *, guarded: bool) -> dict[str, Any]:
+        request = {"method": "PUT", "url": write.reference}
+        version = _NO_VERSION if guarded and write.is_claimed else write.version
+        if version is not None:
+            request["ifMatch"] = f'W/"{version}"'
+        full_url = f"urn:uuid:{uuid5(NAMESPACE_URL, write.reference)}"
+        return {"fullUrl": full_url, "resource": self._accepted(write.resource), "request": request}
+
+    # one after the other --------------------------------------------------------------------------
+
+    async def store_singly(self, writes: list[Write]) -> tuple[VersionedReference, ...]:
+        written = [await self._store_one(write) for write in writes]
+        written += [await self._store_one(write) for write in self._provenance(written)]
+        return tuple(written)
+
+    async def _store_one(self, write: Write) -> VersionedReference:
+        stored = await self._put(write) if self.target.names_ids or not write.is_new else None
+        if stored is None:
+            stored = await self._create(write)
+        identity = stored.id or str(write.resource["id"])
+        self.moved[write.reference] = f"{write.kind}/{identity}"
+        return VersionedReference(write.kind, identity, stored.version)
+
+    async def _put(self, write: Write) -> Stored | None:
+        """Store under an id that is known; `None` where the server lets nobody choose one for a new one."""
+        content = msgspec.json.encode(self._accepted(write.resource))
+
+        async def put(*, guarded: bool) -> Stored:
+            over = _NO_VERSION if guarded and write.is_claimed else write.version
+            return await self.client.put(write.reference, content, only_over=over)
+
+        try:
+            claims = [write] if write.is_claimed else []
+            return await self._guarded(claims, partial(put, guarded=True), partial(put, guarded=False))
+        except ServerRefused as refused:
+            if refused.status not in _NOT_DONE_HERE or not write.is_new:
+                raise
+            self.target.names_ids = False
+            return None
+
+    async def _create(self, write: Write) -> Stored:
+        """Store under an id that the server gives, unless one with our identifier is there."""
+        named = next(iter(write.resource.get("identifier", [])), None)
+        unless = None if named is None else urlencode({"identifier": f"{named['system']}|{named['value']}"})
+        resource = {key: value for key, value in self._accepted(write.resource).items() if key != "id"}
+        stored = await self.client.create(write.kind, msgspec.json.encode(resource), unless=unless)
+        if write.is_claimed and not stored.created:
+            raise ServerRefused(f"POST {write.kind}: one of ours is there already", HTTPStatus.CONFLICT)
+        return stored
+
+    # both -----------------------------------------------------------------------------------------
+
+    async def _guarded(
+        self,
+        claims: list[Write],
+        send: Callable[[], Awaitable[Sent]],
+        send_unguarded: Callable[[], Awaitable[Sent]],
+    ) -> Sent:
+        """Send new resources so that they are not stored over others, as far as the server knows how.
+
+        One that does not know it refuses them although nothing is there: then they are sent without.
+        """
+        guard = self.target.guards_creation
+        if not claims or guard is False:
+            return await send_unguarded()
+        try:
+            sent = await send()
+        except ServerRefused as refused:
+            unknown = guard is None and refused.status in CONFLICTS | _NOT_DONE_HERE
+            if not unknown or not all([await self._is_absent(write) for write in claims]):
+                raise
+            sent = await send_unguarded()
+            self.target.guards_creation = False
+        else:
+            self.target.guards_creation = True
+        return sent
+
+    async def _is_absent(self, write: Write) -> bool:
+        """Whether there never was a resource."""
+        try:
+            await self.client.get(write.reference)
+        except ServerRefused as refused:
+            return refused.status == HTTPStatus.NOT_FOUND
+        return False
+
+    def _provenance(self, targets: list[VersionedReference]) -> list[Write]:
+        if "Provenance" not in self.target.takes:
+            return []
+        return [Write.new(self.provenance_of([one for one in targets if one.type != "Device"]))]
+
+    def _settled(self, resource: Resource) -> Resource:
+        """An assessment that names a plan by the id that the server gave it is signed as it will be read."""
+        given = {
+            name: now for name, now in self.moved.items() if name != now and name.startswith("CarePlan/")
+        }
+        if not given or resource["resourceType"] != "GuidanceResponse":
+            return resource
+        return sign_guidance(_addressed(resource, given))
+
+    def _accepted(self, resource: Resource) -> Resource:
+        """The resource as it is sent: in the release of the server, its structure accepted by its models."""
+        device = render_device() | {"id": DEVICE_INSIDE}
+        addressed = _addressed(self._settled(resource), self.moved)
+        if self.release is Release.R4:
+            return validated(_with_inside(addressed, device))
+        from service.fhir.r5 import validated_r5  # noqa: PLC0415 - for a server of R5 only
+
+        return validated_r5(_with_inside(addressed, validated_r5(device)))
+
+
+def _addressed(value: Any, moved: dict[str, str]) -> Any:
+    """A part of a resource with its references as the server knows them."""
+    if isinstance(value, list):
+        return [_addressed(one, moved) for one in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {key: _addressed(one, moved) for key, one in value.items()}
+    reference = changed.get("reference")
+    if isinstance(reference, str):
+        address, history, version = reference.partition("/_history/")
+        changed["reference"] = f"{moved.get(address, address)}{history}{version}"
+    return changed
+
+
+def _with_inside(resource: Resource, device: Resource) -> Resource:
+    """The resource with our Device inside where it refers to it so."""
+    if f'"#{DEVICE_INSIDE}"' not in msgspec.json.encode(resource).decode():
+        return resource
+    return resource | {"contained": [*resource.get("contained", []), device]}
+
+
+def _next_version(write: Write) -> VersionedReference:
+    """The version that writing will make; left open where the server's versions are no numbers."""
+    identity, version = str(write.resource["id"]), write.version
+    if write.is_new:
+        return VersionedReference(write.kind, identity, "1")
+    numbered = version is not None and version.isdecimal()
+    return VersionedReference(write.kind, identity, str(int(version or "") + 1) if numbered else None)
+
+
+def _written(answer: bytes, writes: list[Write]) -> tuple[VersionedReference, ...]:
+    """The versions that the server says it wrote, in the order they were sent."""
+    try:
+        entries = _RESPONSE.decode(answer).entry
+    except UNDECODABLE:
+        raise ServerMisread("POST transaction: the answer is not the Bundle expected") from None
+    if len(entries) != len(writes):
+        raise ServerMisread("POST transaction: the answer has not as many entries as were sent")
+    return tuple(
+        VersionedReference(write.kind, str(write.resource["id"]), _version(entry.response.etag))
+        for write, entry in zip(writes, entries, strict=True)
+    )
+
+
+def _version(etag: str | None) -> str | None:
+    return (etag or "").removeprefix("W/").strip('"') or None

@@ -1,0 +1,65 @@
+"""What a FHIR server takes: in which way an outcome is written to it, and which kinds of resource.
+
+By its CapabilityStatement (https://hl7.org/fhir/R4/capabilitystatement.html), and by what it turns out to do.
+"""
+
+from dataclasses import dataclass
+
+from service.core.plans import WriteTier
+from service.fhir.views import CapabilityView, ResourceCapability
+
+WRITTEN_KINDS = ("Device", "CarePlan", "Task", "GuidanceResponse", "Provenance")
+"""What this service writes, in an order in which none refers to one that comes later."""
+
+
+@dataclass(slots=True)
+class Target:
+    """How one FHIR server is written to.
+
+    `takes` are the kinds of resource that it lets be written. `names_ids` says whether a new resource keeps
+    the id that we give it; else the server gives one. `guards_creation` is whether it refuses a new resource
+    that is there already when asked to (`If-Match: W/"0"`); `None` until that is known.
+    """
+
+    tier: WriteTier
+    takes: frozenset[str]
+    names_ids: bool
+    guards_creation: bool | None = None
+
+    @property
+    def loses_no_race(self) -> bool:
+        """Whether of two who create a plan for one patient at once, one is refused."""
+        all_at_once = self.tier is WriteTier.TRANSACTION and "GuidanceResponse" in self.takes
+        return all_at_once and self.guards_creation is True
+
+
+def unlisted_kinds(capability: CapabilityView) -> list[str]:
+    """Kinds of which a server that takes a CarePlan says nothing; some servers take more than they list."""
+    listed = _resources(capability)
+    return [kind for kind in WRITTEN_KINDS if kind not in listed] if _takes(listed, "CarePlan") else []
+
+
+def read_target(capability: CapabilityView, also_known: frozenset[str]) -> Target:
+    """How to write to a server; `also_known` are kinds that it knows without listing them.
+
+    An id of ours is tried where the statement does not say that the server gives its own: HAPI takes it and
+    does not say so.
+    """
+    listed = _resources(capability)
+    if not _takes(listed, "CarePlan"):
+        return Target(WriteTier.RETURN_ONLY, frozenset(), names_ids=True)
+    takes = also_known | {kind for kind in WRITTEN_KINDS if _takes(listed, kind)}
+    names_ids = listed["CarePlan"].update_create is not False
+    together = any(one.code == "transaction" for rest in capability.rest for one in rest.interaction)
+    tier = WriteTier.TRANSACTION if together and names_ids else WriteTier.SINGLE_REQUESTS
+    return Target(tier, takes, names_ids)
+
+
+def _resources(capability: CapabilityView) -> dict[str | None, ResourceCapability]:
+    return {resource.type: resource for rest in capability.rest for resource in rest.resource}
+
+
+def _takes(listed: dict[str | None, ResourceCapability], kind: str) -> bool:
+    """Whether resources of a kind can be both created and updated."""
+    interactions = {one.code for one in listed[kind].interaction} if kind in listed else set()
+    return interactions >= {"create", "update"}

@@ -1,0 +1,61 @@
+"""The contract of writing, on servers in memory: in each way of writing, and on servers of each manner."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.contract_write import WriteContractOfFewCases
+from tests.servers import running_double
+
+
+class _OnADouble(WriteContractOfFewCases):
+    """The contract on a server of certain traits."""
+
+    traits: ClassVar[dict[str, Any]] = {}
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls) -> Iterator[str]:
+        with running_double(**cls.traits) as base:
+            yield base
+
+
+class TestTransactions(_OnADouble):
+    """In one transaction."""
+
+
+class TestTransactionsStoredInTheServersWay(_OnADouble):
+    """In one transaction, where what is read back looks different."""
+
+    traits: ClassVar = {"reformats": True}
+
+
+class TestTransactionsThatGuardNoCreation(_OnADouble):
+    """In one transaction, where a creation is refused when it is to be guarded."""
+
+    traits: ClassVar = {"guards_creation": False}
+
+
+class TestSingleRequests(_OnADouble):
+    """One by one, under ids of ours."""
+
+    traits: ClassVar = {"transactions": False}
+
+
+class TestSingleRequestsThatGuardNoCreation(_OnADouble):
+    """One by one, where a creation is refused when it is to be guarded."""
+
+    traits: ClassVar = {"transactions": False, "guards_creation": False}
+
+
+class TestSingleRequestsWithIdsOfTheServer(_OnADouble):
+    """One by one, under ids that the server gives."""
+
+    traits: ClassVar = {"transactions": False, "update_create": False}
+
+
+class TestSingleRequestsWithIdsOfTheServerStoredInItsWay(_OnADouble):
+    """The same, where what is read back looks different."""
+
+    traits: ClassVar = {"transactions": False, "update_create": False, "reformats": True}

@@ -1,0 +1,37 @@
+"""The contract of writing, on a real HAPI FHIR server that seems to take no transactions.
+
+With `HAPI_URL` set, that server is used; every test loads records of its own.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract_write import WriteContractOfFewCases
+from tests.servers import proxied, running_hapi
+
+
+@pytest.fixture(scope="module")
+def hapi() -> Iterator[str]:
+    with running_hapi() as base:
+        yield base
+
+
+class TestSingleRequestsOnHapi(WriteContractOfFewCases):
+    """One by one, under ids of ours."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, hapi: str) -> Iterator[str]:
+        with proxied(hapi, transactions=False) as base:
+            yield base
+
+
+class TestSingleRequestsWithIdsOfHapi(WriteContractOfFewCases):
+    """One by one, under ids that the server gives."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, hapi: str) -> Iterator[str]:
+        with proxied(hapi, transactions=False, update_create=False) as base:
+            yield base

@@ -1,0 +1,59 @@
+"""The FHIR server in memory, met over HTTP."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
+
+import httpx
+from aiohttp import web
+
+from tests.fhir.double import FhirDouble
+from tests.servers.loopback import LARGEST_REQUEST, cut, on_loopback
+from tests.servers.stage import Records, Stage, staged
+from tests.support import Resource, resources_of
+
+
+@contextmanager
+def running_double(**traits: Any) -> Iterator[str]:
+    """Run an empty `FhirDouble` with these traits; yields its base URL, `http://127.0.0.1:PORT/fhir`."""
+    with serving_double(FhirDouble([], **traits)) as base:
+        yield base
+
+
+@contextmanager
+def serving_double(double: FhirDouble) -> Iterator[str]:
+    """Serve a `FhirDouble` that stays at hand; yields its base URL, which is its own from now on."""
+    app = web.Application(client_max_size=LARGEST_REQUEST)
+    app.router.add_route("*", "/{path:.*}", partial(_answer, double))
+    with on_loopback(app) as origin:
+        double.base = f"{origin}/fhir"
+        with staged(double.base, Stage(double, partial(_put_all, double))) as base:
+            yield base
+
+
+async def _answer(double: FhirDouble, request: web.Request) -> web.Response:
+    asked = httpx.Request(
+        request.method,
+        f"{request.scheme}://{request.host}{request.raw_path}",
+        headers=dict(request.headers),
+        content=await request.read(),
+    )
+    try:
+        answer = double(asked)
+    except httpx.TransportError:
+        return cut(request)
+    return web.Response(status=answer.status_code, headers=dict(answer.headers), body=answer.content)
+
+
+def _put_all(double: FhirDouble, records: Records) -> None:
+    """Store the resources of a Bundle, a resource, or several."""
+    for resource in _resources(records):
+        double.put(resource)
+
+
+def _resources(records: Records) -> list[Resource]:
+    if not isinstance(records, Mapping):
+        return [dict(resource) for resource in records]
+    bundle = cast("Resource", records)
+    return resources_of(bundle) if bundle["resourceType"] == "Bundle" else [bundle]
