@@ -13,10 +13,12 @@ from statistics import median, quantiles
 from typing import Any, Final
 
 import aiohttp
+import httpx
+from yarl import URL
 
 from benchmarks.figures import Figure
 from service import __version__, clock
-from service.fhir.client import FhirClient, open_client
+from service.fhir.client import Answer, FhirClient, open_client
 from service.logs import Event
 from service.settings import Settings
 from service.workflow import Reviewer
@@ -189,7 +191,6 @@ class _Rounds:
 class _Request:
     method: str
     url: str
-    params: dict[str, str] | None
     content: bytes | None
 
 
@@ -202,13 +203,12 @@ class _Recorder(FhirClient):
 
     requests: list[_Request]
 
-    async def _send(
-        self, method: str, url: str, params: dict[str, str] | None, content: bytes | None, request: str
-    ) -> bytes:
-        self.requests.append(_Request(method, url, params, content))
+    async def _send(self, sent: httpx.Request, request: str) -> Answer:
+        content = sent.content or None
+        self.requests.append(_Request(sent.method, str(sent.url), content))
         if content is not None:
             raise _Recorded
-        return await super()._send(method, url, params, content, request)
+        return await super()._send(sent, request)
 
 
 async def _requests(base: str, patients: Sequence[str]) -> list[list[_Request]]:
@@ -233,9 +233,8 @@ async def _requests_of(recorder: _Recorder, reviewer: Reviewer, patient: str) ->
 
 async def _send(session: aiohttp.ClientSession, request: _Request) -> bytes:
     headers = _HEADERS if request.content is None else _HEADERS | {"Content-Type": "application/fhir+json"}
-    async with session.request(
-        request.method, request.url, params=request.params, data=request.content, headers=headers
-    ) as response:
+    url = URL(request.url, encoded=True)
+    async with session.request(request.method, url, data=request.content, headers=headers) as response:
         if response.status not in {200, 404}:
             response.raise_for_status()
         return await response.read()
