@@ -17,6 +17,7 @@ from service.cause import Cause
 from service.commands.compare import Part, PlanChanges, Resource, compare_plans, print_changes
 from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
+from service.fhir.gather import merged_into
 from service.fhir.identity import CONTENT_DIGEST, extension_value
 from service.fhir.provenance import Origin, origin_of, origins_of
 from service.fhir.r5_records import in_r4
@@ -100,12 +101,15 @@ async def _decide_again(
     if gone:
         told = told.model_copy(update={"gone": gone})
         return _but(told, f"the server no longer has {len(gone)} of {len(found)} versions that were read")
+    sources = tuple(source for source in found if source is not None)
+    patient = str(plan["subject"]["reference"]).rpartition("/")[2]
     gathered = Gathered(
-        tuple(source for source in found if source is not None),
-        str(plan["subject"]["reference"]).rpartition("/")[2],
+        sources,
+        patient,
         client.base,
         not_read=origin.not_read,
         refused=origin.refused,
+        former_ids=tuple(merged_into(sources, {patient}, client.base)),
     )
     try:
         review = reviewer.review(gathered)

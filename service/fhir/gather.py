@@ -21,6 +21,7 @@ from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource, t
 from service.fhir.views import (
     BundleView,
     EntryView,
+    LinkView,
     ReferenceView,
     ResourceCapability,
     View,
@@ -42,15 +43,53 @@ class _MedicineLink(View):
     medication_reference: ReferenceView | None = None
 
 
+class _MergeLinks(View):
+    """Which patients were merged."""
+
+    link: list[LinkView] = msgspec.field(default_factory=list)
+
+
 _LINK = msgspec.json.Decoder(_MedicineLink)
+_LINKS = msgspec.json.Decoder(_MergeLinks)
 
 
 async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> Gathered:
     """Everything that is read of one patient, complete, or a `ServerError`.
 
     Observations are asked for by the codes that `knowledge` lists: a patient may have tens of thousands.
-    A kind of resource that the server does not offer, or refuses to show (403), is noted as not read.
+    A kind of resource that the server does not offer, or refuses to show (403), is noted as not read. What
+    stands under patients that were merged into this one is this one's too.
     """
+    offered = await client.offered()
+    everything = _offers_everything(offered.get("Patient"))
+    sources, refused = await _record_of(client, patient_id, knowledge)
+    former: list[str] = []
+    while following := next(iter(merged_into(sources, {patient_id, *former}, client.base)), None):
+        try:
+            more, also_refused = await _record_of(client, following, knowledge)
+        except ServerRefused as gone:
+            if gone.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+                raise
+            more, also_refused = [], []
+        former.append(following)
+        sources, refused = [*sources, *more], [*refused, *also_refused]
+    sources += await _missing_medications(client, sources)
+    not_offered = [kind for kind in _SEARCHED if kind not in offered]
+    return Gathered(
+        tuple(sources),
+        patient_id,
+        client.base,
+        compartment=everything,
+        not_read=tuple(sorted({*not_offered, *refused})),
+        refused=tuple(dict.fromkeys(refused)),
+        former_ids=tuple(former),
+    )
+
+
+async def _record_of(
+    client: FhirClient, patient_id: str, knowledge: Knowledge
+) -> tuple[list[Source], list[str]]:
+    """The resources that name a patient as theirs, and the kinds that the server refuses to show."""
     release = await client.release()
     offered = await client.offered()
     everything = _offers_everything(offered.get("Patient"))
@@ -63,17 +102,26 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
         first, *(_unless_forbidden(client, kind, params) for kind, params in searches.items())
     )
     refused = [kind for kind, sources in zip(searches, found[1:], strict=True) if sources is None]
-    sources = [in_r4(release, source) for some in found if some is not None for source in some]
-    sources += await _missing_medications(client, sources)
-    not_offered = [kind for kind in _SEARCHED if kind not in offered]
-    return Gathered(
-        tuple(sources),
-        patient_id,
-        client.base,
-        compartment=everything,
-        not_read=tuple(sorted({*not_offered, *refused})),
-        refused=tuple(refused),
-    )
+    return [in_r4(release, source) for some in found if some is not None for source in some], refused
+
+
+def merged_into(sources: Iterable[Source], known: Iterable[str], base: str) -> list[str]:
+    """The patients on this server, none of the known ones, that a known one says it replaces."""
+    known = set(known)
+    patients = (s for s in sources if s.head.resource_type == "Patient" and s.head.id in known)
+    return [former for patient in patients for former in _replaced(patient, base) if former not in known]
+
+
+def _replaced(patient: Source, base: str) -> Iterable[str]:
+    try:
+        links = _LINKS.decode(patient.content).link
+    except UNDECODABLE:
+        return
+    for link in links:
+        address = (link.other.reference or "") if link.other and link.type == "replaces" else ""
+        kind, _, identity = address.removeprefix(f"{base}/").partition("/_history/")[0].partition("/")
+        if kind == "Patient" and _is_id(identity):
+            yield identity
 
 
 def _offers_everything(patient: ResourceCapability | None) -> bool:

@@ -247,12 +247,18 @@ class _Reader:
 
     def _is_our_address(self, address: str) -> bool:
         """Compare an address with ours: relative, absolute on the same server, or within the Bundle."""
-        relative = f"Patient/{self._patient.head.id}"
-        absolute = {self._patient.url, f"{self.gathered.base}/{relative}" if self.gathered.base else None}
-        if address == relative or address in absolute:
-            return True
-        known = [url for url in absolute if url and url.startswith(("http://", "https://"))]
-        return not known and address.startswith(("http://", "https://")) and address.endswith(f"/{relative}")
+        base = self.gathered.base
+        for identity in (self._patient.head.id, *self.gathered.former_ids):
+            if address in {f"Patient/{identity}", f"{base}/Patient/{identity}" if base else None}:
+                return True
+        return address == self._patient.url or self._is_ours_on_some_server(address)
+
+    def _is_ours_on_some_server(self, address: str) -> bool:
+        """Whether an absolute address is ours where nothing says on which server our record is."""
+        known = [url for url in (self._patient.url, self.gathered.base) if url]
+        somewhere = not any(url.startswith(("http://", "https://")) for url in known)
+        ours = f"/Patient/{self._patient.head.id}"
+        return somewhere and address.startswith(("http://", "https://")) and address.endswith(ours)
 
     # conditions and allergies --------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ reference that leads nowhere. What is then missing is written by the next review
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -103,13 +102,18 @@ async def store(
 
 @dataclass(slots=True)
 class _Sender:
-    """Sends one outcome. `moved` says under which reference the server has what we call otherwise."""
+    """Sends one outcome.
+
+    `moved` says under which reference the server has what we call otherwise, `deleted` what is written anew
+    after somebody deleted it.
+    """
 
     client: FhirClient
     target: Target
     release: Release
     provenance_of: ProvenanceOf
     moved: dict[str, str] = field(default_factory=dict)
+    deleted: frozenset[str] = frozenset()
 
     async def settle_device(self) -> list[Write]:
         """Our Device, where the server does not have this version of it."""
@@ -128,20 +132,18 @@ class _Sender:
     # all at once ----------------------------------------------------------------------------------
 
     async def store_together(self, writes: list[Write]) -> tuple[VersionedReference, ...]:
-        targets = [_next_version(write) for write in writes]
-        everything = [*writes, *self._provenance(targets)]
-        claims = [write for write in writes if write.is_claimed]
-
-        async def post(*, guarded: bool) -> tuple[VersionedReference, ...]:
-            entries = [self._entry(write, guarded=guarded) for write in everything]
+        async def post(claimed: frozenset[str]) -> tuple[VersionedReference, ...]:
+            targets = [_next_version(write, self.deleted) for write in writes]
+            everything = [*writes, *self._provenance(targets)]
+            entries = [self._entry(write, claimed) for write in everything]
             body = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
             return _written(await self.client.post("", msgspec.json.encode(body)), everything)
 
-        return await self._guarded(claims, partial(post, guarded=True), partial(post, guarded=False))
+        return await self._claiming([write for write in writes if write.is_claimed], post)
 
-    def _entry(self, write: Write, *, guarded: bool) -> dict[str, Any]:
+    def _entry(self, write: Write, claimed: frozenset[str]) -> dict[str, Any]:
         request = {"method": "PUT", "url": write.reference}
-        version = _NO_VERSION if guarded and write.is_claimed else write.version
+        version = _NO_VERSION if write.reference in claimed else write.version
         if version is not None:
             request["ifMatch"] = f'W/"{version}"'
         full_url = f"urn:uuid:{uuid5(NAMESPACE_URL, write.reference)}"
@@ -166,13 +168,12 @@ class _Sender:
         """Store under an id that is known; `None` where the server lets nobody choose one for a new one."""
         content = msgspec.json.encode(self._accepted(write.resource))
 
-        async def put(*, guarded: bool) -> Stored:
-            over = _NO_VERSION if guarded and write.is_claimed else write.version
+        async def put(claimed: frozenset[str]) -> Stored:
+            over = _NO_VERSION if write.reference in claimed else write.version
             return await self.client.put(write.reference, content, only_over=over)
 
         try:
-            claims = [write] if write.is_claimed else []
-            return await self._guarded(claims, partial(put, guarded=True), partial(put, guarded=False))
+            return await self._claiming([write] if write.is_claimed else [], put)
         except ServerRefused as refused:
             if refused.status not in _NOT_DONE_HERE or not write.is_new:
                 raise
@@ -191,38 +192,44 @@ class _Sender:
 
     # both -----------------------------------------------------------------------------------------
 
-    async def _guarded(
-        self,
-        claims: list[Write],
-        send: Callable[[], Awaitable[Sent]],
-        send_unguarded: Callable[[], Awaitable[Sent]],
-    ) -> Sent:
+    async def _claiming(self, claims: list[Write], send: Callable[[frozenset[str]], Awaitable[Sent]]) -> Sent:
         """Send new resources so that they are not stored over others, as far as the server knows how.
 
-        One that does not know it refuses them although nothing is there: then they are sent without.
+        `send` is given those that are claimed. A server that does not know it refuses them although nothing
+        is there: then they are sent without. So are those that somebody deleted, but for a plan.
         """
-        guard = self.target.guards_creation
-        if not claims or guard is False:
-            return await send_unguarded()
+        claimed = frozenset(write.reference for write in claims)
+        if not claimed or self.target.guards_creation is False:
+            return await send(frozenset())
         try:
-            sent = await send()
+            sent = await send(claimed)
         except ServerRefused as refused:
-            unknown = guard is None and refused.status in CONFLICTS | _NOT_DONE_HERE
-            if not unknown or not all([await self._is_absent(write) for write in claims]):
+            if refused.status not in CONFLICTS | _NOT_DONE_HERE:
                 raise
-            sent = await send_unguarded()
-            self.target.guards_creation = False
+            deleted = await self._deleted(claims)
+            if deleted is None or not (deleted or self.target.guards_creation is None):
+                raise
+            self.deleted |= deleted
+            sent = await send(claimed - deleted if deleted else frozenset())
+            self.target.guards_creation = self.target.guards_creation if deleted else False
         else:
             self.target.guards_creation = True
         return sent
 
-    async def _is_absent(self, write: Write) -> bool:
-        """Whether there never was a resource."""
-        try:
-            await self.client.get(write.reference)
-        except ServerRefused as refused:
-            return refused.status == HTTPStatus.NOT_FOUND
-        return False
+    async def _deleted(self, claims: list[Write]) -> frozenset[str] | None:
+        """Those that somebody deleted; `None` where one is there, or a plan of ours was deleted."""
+        deleted = set()
+        for write in claims:
+            try:
+                await self.client.get(write.reference)
+            except ServerRefused as refused:
+                if refused.status == HTTPStatus.GONE and write.kind != "CarePlan":
+                    deleted.add(write.reference)
+                elif refused.status != HTTPStatus.NOT_FOUND:
+                    return None
+            else:
+                return None
+        return frozenset(deleted)
 
     def _provenance(self, targets: list[VersionedReference]) -> list[Write]:
         if "Provenance" not in self.target.takes:
@@ -270,11 +277,11 @@ def _with_inside(resource: Resource, device: Resource) -> Resource:
     return resource | {"contained": [*resource.get("contained", []), device]}
 
 
-def _next_version(write: Write) -> VersionedReference:
-    """The version that writing will make; left open where the server's versions are no numbers."""
+def _next_version(write: Write, deleted: frozenset[str]) -> VersionedReference:
+    """The version that writing will make; left open where the server's are no numbers, or it was deleted."""
     identity, version = str(write.resource["id"]), write.version
     if write.is_new:
-        return VersionedReference(write.kind, identity, "1")
+        return VersionedReference(write.kind, identity, None if write.reference in deleted else "1")
     numbered = version is not None and version.isdecimal()
     return VersionedReference(write.kind, identity, str(int(version or "") + 1) if numbered else None)
 

@@ -63,6 +63,8 @@ class Gathered:
     """Those of the kinds not read that the server holds and does not show."""
     deleted_plans: tuple[str, ...] = ()
     """Ids of care plans of ours that the server says were deleted."""
+    former_ids: tuple[str, ...] = ()
+    """Ids of patients that were merged into this one: records under them are this one's."""
 
     def content_of(self, reference: VersionedReference) -> dict[str, Any]:
         """The content of a resource that was gathered and read."""

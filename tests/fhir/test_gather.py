@@ -421,6 +421,71 @@ async def test_a_merged_patient_names_the_other(everything: bool) -> None:
         reviewer().review(gathered)
 
 
+def replaces(*others: str) -> list[Resource]:
+    return [{"other": {"reference": other}, "type": "replaces"} for other in others]
+
+
+MERGED = [
+    a_patient(link=replaces("Patient/anna")),
+    a_condition("depression"),
+    a_patient("anna", link=[{"other": {"reference": "Patient/ann"}, "type": "replaced-by"}]),
+    a_statement("annas", "anna"),
+    a_condition("annas-aneurysm", "anna", code={"text": "Aortic aneurysm"}),
+]
+
+
+@pytest.mark.parametrize("everything", [True, False])
+async def test_what_stands_under_a_patient_merged_into_this_one_is_this_ones(everything: bool) -> None:
+    gathered = await gathered_from(PretendServer(MERGED, everything=everything))
+    assert gathered.former_ids == ("anna",)
+    record = reviewer().review(gathered).record
+    assert [str(exposure.evidence[0]) for exposure in record.exposures] == ["MedicationStatement/annas"]
+    assert {str(d.evidence[0]) for d in record.diagnoses} == {
+        "Condition/depression",
+        "Condition/annas-aneurysm",
+    }
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_a_merged_patient_who_is_gone_is_no_fault(status: int) -> None:
+    gone = {"Patient/anna/$everything": lambda _: httpx.Response(status)}
+    gathered = await gathered_from(PretendServer([*MERGED[:2], MERGED[3]], answers=gone))
+    assert contents_of(gathered) == {"Patient/ann", "Condition/depression"}
+
+
+@pytest.mark.usefixtures("waits")
+async def test_a_merged_patient_who_is_withheld_fails_the_whole() -> None:
+    withheld = {"Patient/anna/$everything": lambda _: httpx.Response(403)}
+    with pytest.raises(ServerRefused, match="Patient/anna"):
+        await gathered_from(PretendServer(MERGED, answers=withheld))
+
+
+@pytest.mark.parametrize(
+    ("links", "former"),
+    [
+        pytest.param(replaces("Patient/anna", "Patient/ann"), ("anna",), id="itself"),
+        pytest.param(replaces(f"{BASE}/Patient/anna/_history/2"), ("anna",), id="an address of this server"),
+        pytest.param(replaces("http://elsewhere.test/Patient/anna"), (), id="another server"),
+        pytest.param(replaces("Patient/../metadata"), (), id="no id"),
+        pytest.param([{"other": {"reference": "Patient/anna"}, "type": "seealso"}], (), id="another link"),
+        pytest.param([{"type": "replaces"}], (), id="nobody"),
+    ],
+)
+async def test_only_patients_that_were_merged_are_read_as_well(
+    links: list[Resource], former: tuple[str, ...]
+) -> None:
+    ann, anna = a_patient(link=links), a_patient("anna", link=replaces("Patient/ann"))
+    assert (await gathered_from(PretendServer([ann, anna]))).former_ids == former
+
+
+async def test_merged_again_and_again() -> None:
+    patients = [a_patient(f"p{n}", link=replaces(f"Patient/p{n + 1}")) for n in range(4)]
+    server = PretendServer([*patients, a_patient("p4"), a_statement("oldest", "p4")])
+    gathered = await gathered_from(server, "p0")
+    assert gathered.former_ids == ("p1", "p2", "p3", "p4")
+    assert "MedicationStatement/oldest" in contents_of(gathered)
+
+
 # --- medicines by reference -----------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from service import __version__
 from service.cause import Cause
-from service.errors import ServerMisread, ServerRefused
+from service.errors import NotAssessable, ServerMisread, ServerRefused
 from service.fhir.identity import PLAN_IDENTIFIER
 from service.fhir.render import guidance_id
 from service.workflow import Proposal, Reviewer
@@ -353,6 +353,18 @@ async def test_our_draft_goes_when_somebody_has_begun_treatment(server: FhirDoub
     assert (await propose(server, days=2)).written == ()
 
 
+async def test_a_deleted_assessment_is_recorded_anew(server: FhirDouble) -> None:
+    await propose(server)
+    server.delete(GUIDANCE)
+
+    done = await propose(server)
+
+    assert [reference.type for reference in done.written] == ["GuidanceResponse", "Provenance"]
+    assert server.read(GUIDANCE)["result"] == {"reference": plan_reference(server)}
+    assert server.of_type("Provenance")[-1]["target"][0]["reference"] == GUIDANCE
+    assert (await propose(server)).written == ()
+
+
 async def test_a_deleted_plan_is_not_referred_to(server: FhirDouble) -> None:
     await propose(server)
     server.delete(plan_reference(server))
@@ -374,6 +386,32 @@ async def test_an_assessment_left_to_people_promises_no_schedule(server: FhirDou
     text = server.read(GUIDANCE)["note"][0]["text"]
     assert "the draft was edited by a person" in text
     assert "30 Nov 2026" not in text
+
+
+async def test_the_draft_of_a_patient_merged_into_another_goes_with_the_record(server: FhirDouble) -> None:
+    await propose(server)
+    plan = plan_reference(server)
+    server.put(a_patient("anna", link=[{"other": {"reference": "Patient/ann"}, "type": "replaces"}]))
+    server.change("Patient/ann", link=[{"other": {"reference": "Patient/anna"}, "type": "replaced-by"}])
+
+    with pytest.raises(NotAssessable, match="merged into Patient/anna"):
+        await propose(server)
+    done = await reviewer().propose(client_of(server), "anna")
+
+    assert (done.answer.care_plan.action, done.answer.care_plan.reference) == ("update", plan)
+    assert server.only("CarePlan")["subject"] == {"reference": "Patient/anna"}
+    assert (await reviewer().propose(client_of(server), "anna")).written == ()
+
+
+async def test_an_edited_plan_of_a_patient_merged_into_another_is_left(server: FhirDouble) -> None:
+    await propose(server)
+    server.change(plan_reference(server), note=[{"text": "Ask her first"}])
+    server.put(a_patient("anna", link=[{"other": {"reference": "Patient/ann"}, "type": "replaces"}]))
+
+    done = await reviewer().propose(client_of(server), "anna")
+
+    assert done.answer.care_plan.action == "leave"
+    assert server.only("CarePlan")["subject"] == {"reference": "Patient/ann"}
 
 
 # --- what is not written --------------------------------------------------------------------------
