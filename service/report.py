@@ -67,6 +67,9 @@ def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[Render
         yield _section("What is missing", rows)
     if answer.safety:
         yield _section("Safety", [_safety_line(finding) for finding in answer.safety])
+    if answer.tasks:
+        rows = [f"{escape(task.text)}  [dim]{task.reason}[/]" for task in answer.tasks]
+        yield _section("What a person is asked to look at", rows)
     if answer.schedule is not None:
         yield _schedule(answer.schedule)
     if answer.scores or answer.procedures:
