@@ -11,6 +11,8 @@ from service.core.records import Exposure, Identified
 from tests.core.builders import (
     SEED,
     assessed,
+    codes,
+    criterion,
     depression,
     exposure,
     medicine,
@@ -124,3 +126,16 @@ def test_a_medicine_by_words_is_no_second_trial_beside_its_code() -> None:
 def test_a_pair_is_inferred_only_where_none_of_it_is_documented() -> None:
     failed = found(first("citalopram"), second("escitalopram"), criteria=MERGED).failed_trials
     assert (failed.definite, failed.inferred) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", ["MedicationRequest", "MedicationDispense", "MedicationAdministration"])
+def test_a_kind_of_medicine_record_that_is_not_shown_leaves_too_few_trials_open(kind: str) -> None:
+    of = record(depression(), first("sertraline"), refused=(kind,), not_read=(kind,))
+    answer = criterion(assessed(of), "two-adequate-trials-without-relief")
+    assert answer.finding is Finding.INDETERMINATE
+    assert "medicines-not-shown" in codes(answer.reasons)
+
+    enough = record(
+        depression(), first("sertraline"), second("venlafaxine"), refused=(kind,), not_read=(kind,)
+    )
+    assert criterion(assessed(enough), "two-adequate-trials-without-relief").finding is Finding.MET
