@@ -116,6 +116,21 @@ async def test_only_what_is_asked_for_is_listed(server: FhirDouble, name: str) -
     assert kinds(await found(server, **wanted)) == sorted(expected)
 
 
+async def test_tasks_are_listed_and_what_people_did_with_them(server: FhirDouble) -> None:
+    server.put(an_aneurysm())
+    await propose(server)
+    (task,) = [one for one in await found(server, patient="ann") if one.kind == "task"]
+    assert (task.patient, task.status, task.edited) == ("Patient/ann", "requested", False)
+    assert (task.decision, task.reason) == ("decline", "contraindicated")
+    server.change(task.resource.partition("/_history/")[0], status="in-progress")
+    everything = await found(server)
+    (task,) = [one for one in everything if one.kind == "task"]
+    assert (task.status, task.edited) == ("in-progress", True)
+    console = Console(record=True, width=200)
+    print_written(console, everything)
+    assert "1 plans, 2 assessments, 1 tasks" in console.export_text()
+
+
 async def test_every_page_is_read(server: FhirDouble) -> None:
     server.page = 1
     assert kinds(await found(server)) == sorted(EVERYTHING)
