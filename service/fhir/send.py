@@ -247,13 +247,18 @@ class _Sender:
 
     def _accepted(self, resource: Resource) -> Resource:
         """The resource as it is sent: in the release of the server, its structure accepted by its models."""
-        device = render_device() | {"id": DEVICE_INSIDE}
         addressed = _addressed(self._settled(resource), self.moved)
+        if self.moved.get(_DEVICE) == f"#{DEVICE_INSIDE}":
+            inside = self._in_release(render_device() | {"id": DEVICE_INSIDE})
+            addressed |= {"contained": [*addressed.get("contained", []), inside]}
+        return self._in_release(addressed)
+
+    def _in_release(self, resource: Resource) -> Resource:
         if self.release is Release.R4:
-            return validated(_with_inside(addressed, device))
+            return validated(resource)
         from service.fhir.r5 import validated_r5  # noqa: PLC0415 - for a server of R5 only
 
-        return validated_r5(_with_inside(addressed, validated_r5(device)))
+        return validated_r5(resource)
 
 
 def _addressed(value: Any, moved: dict[str, str]) -> Any:
@@ -268,13 +273,6 @@ def _addressed(value: Any, moved: dict[str, str]) -> Any:
         address, history, version = reference.partition("/_history/")
         changed["reference"] = f"{moved.get(address, address)}{history}{version}"
     return changed
-
-
-def _with_inside(resource: Resource, device: Resource) -> Resource:
-    """The resource with our Device inside where it refers to it so."""
-    if f'"#{DEVICE_INSIDE}"' not in msgspec.json.encode(resource).decode():
-        return resource
-    return resource | {"contained": [*resource.get("contained", []), device]}
 
 
 def _next_version(write: Write, deleted: frozenset[str]) -> VersionedReference:

@@ -136,9 +136,11 @@ async def find_unlisted_plan(
     """
     if intent.action is not PlanAction.CREATE or intent.plan_id is None:
         return None
-    result = str((assessment or {}).get("result", {}).get("reference", "")).rpartition("CarePlan/")[2]
+    result = str((assessment or {}).get("result", {}).get("reference", ""))
+    _, is_plan, address = result.rpartition("CarePlan/")
+    named = (intent.plan_id, address.partition("/")[0] if is_plan else "")
     known = {source.head.id for source in gathered.sources if source.head.resource_type == "CarePlan"}
-    for plan_id in dict.fromkeys((intent.plan_id, result.partition("/")[0])):
+    for plan_id in dict.fromkeys(named):
         if plan_id and plan_id not in known | {*gathered.deleted_plans}:
             found = await _with_plan(client, plan_id, gathered)
             if found is not None:
