@@ -187,7 +187,8 @@ class Reviewer:
         review = await self._with_unlisted_plans(client, self.review(gathered), assessment)
         owner = self.settings.task_owner
         occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar, owner)
-        written = await write_back(client, Outcome(review.decision, review.intent, assessment), occasion)
+        outcome = Outcome(review.decision, review.intent, assessment, review.record.plans)
+        written = await write_back(client, outcome, occasion)
         return Proposal(review, await _after_writing(client, review, written), written)
 
 

@@ -73,7 +73,8 @@ async def preview(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Pr
     """Review a patient, and set what would be written against what is on record. Writes nothing."""
     assessment = await find_assessment(client, patient_id)
     review = await reviewer.review_patient(client, patient_id)
-    steps = (await find_changes(client, Outcome(review.decision, review.intent, assessment))).steps
+    outcome = Outcome(review.decision, review.intent, assessment, review.record.plans)
+    steps = (await find_changes(client, outcome)).steps
     answer, intent = review.answer, review.intent
     before = review.plan_before
     origin = None

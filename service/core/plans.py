@@ -32,7 +32,7 @@ class WriteTier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What to do, with which plan, and why. `replaces` is a plan that we revoked earlier.
+    """What to do, with which plan, and why. `replaces` is the id of a plan that we revoked earlier.
 
     `superfluous` are further drafts of ours, to be revoked with it: never two open plans.
     """
@@ -40,7 +40,7 @@ class Reconciliation:
     action: PlanAction
     why: str
     plan: PlanOfRecord | None = None
-    replaces: PlanOfRecord | None = None
+    replaces: str | None = None
     superfluous: tuple[PlanOfRecord, ...] = ()
 
 
@@ -66,7 +66,7 @@ def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None
     open_plans = [plan for plan in known if plan.status in OPEN_PLAN]
     drafts = [plan for plan in open_plans if plan.is_untouched_draft]
     if wanted is Wanted.NO_PLAN and drafts:
-        return _with_drafts(wanted, drafts, None)
+        return _with_drafts(wanted, drafts)
     if len(open_plans) > len(drafts):
         plan = next(plan for plan in open_plans if not plan.is_untouched_draft)
         return Reconciliation(PlanAction.LEAVE, _why_left(plan), plan)
@@ -74,7 +74,7 @@ def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None
         why = "somebody made a copy of the draft; a person decides which of them stays"
         return Reconciliation(PlanAction.LEAVE, why, drafts[0])
     if drafts:
-        return _with_drafts(wanted, drafts, _latest_revoked(known))
+        return _with_drafts(wanted, drafts)
     return _without_open_plan(wanted, [plan for plan in known if plan.ours], grounds)
 
 
@@ -87,13 +87,13 @@ def open_after(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> list[Pla
     return sorted(left, key=lambda plan: plan.evidence.id)
 
 
-def _with_drafts(wanted: Wanted, drafts: list[PlanOfRecord], replaces: PlanOfRecord | None) -> Reconciliation:
+def _with_drafts(wanted: Wanted, drafts: list[PlanOfRecord]) -> Reconciliation:
     """Drafts that nobody touched: the first is the one meant, and any other came of a lost race."""
     draft, others = drafts[0], tuple(drafts[1:])
     match wanted:
         case Wanted.PLAN:
             why = "the draft no longer says what the record says"
-            return Reconciliation(PlanAction.UPDATE, why, draft, replaces, others)
+            return Reconciliation(PlanAction.UPDATE, why, draft, draft.replaces, others)
         case Wanted.NO_PLAN:
             why = "the draft is no longer supported by the record"
             return Reconciliation(PlanAction.REVOKE, why, draft, superfluous=others)
@@ -121,9 +121,9 @@ def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord], grounds: str | 
     return Reconciliation(PlanAction.CREATE, "the record supports a plan, and none is on record")
 
 
-def _latest_revoked(plans: list[PlanOfRecord]) -> PlanOfRecord | None:
-    """The plan that a new one replaces; the same one each time, so that a draft keeps what it says."""
-    return next((plan for plan in reversed(plans) if revoked_by_us(plan)), None)
+def _latest_revoked(plans: list[PlanOfRecord]) -> str | None:
+    """The id of the plan that a new one replaces."""
+    return next((plan.evidence.id for plan in reversed(plans) if revoked_by_us(plan)), None)
 
 
 def revoked_by_us(plan: PlanOfRecord) -> bool:

@@ -386,6 +386,8 @@ class PlanOfRecord:
     protocol: tuple[str, str] | None = None
     sessions: tuple[date, ...] = ()
     withdrawn: str | None = None
+    replaces: str | None = None
+    """The id of the plan that it says it replaces."""
 
     @property
     def is_untouched_draft(self) -> bool:

@@ -76,9 +76,11 @@ def plan_sessions(
 ) -> Schedule | Unschedulable:
     """Lay out a protocol from the first open day after the lead time.
 
-    `keep` are the dates of a draft of the same protocol that still lies ahead; they stay as they are.
+    `keep` are the dates of a draft of the same protocol that still lies ahead; they stay as they are, unless
+    the clinic has come to be closed on one of them.
     """
-    if len(keep) == sum(1 for _ in _slots(protocol.phases)):
+    whole = len(keep) == sum(1 for _ in _slots(protocol.phases))
+    if whole and all(calendar.is_open(day) for day in keep):
         return _schedule(protocol, calendar, keep)
     earliest = as_of + timedelta(days=calendar.lead_days)
     for delay in range(_LATEST_START_DAYS + 1):

@@ -19,6 +19,7 @@ from service.fhir.identity import (
     edit_digest,
     extension_value,
 )
+from service.fhir.r5_elements import part, parts, text
 from service.fhir.sources import Source
 from service.fhir.views import CarePlanView, ConceptView, ContainedView, ReferenceView
 
@@ -48,6 +49,7 @@ def read_plan(
         protocol=_protocol(view.instantiates_canonical),
         sessions=_sessions(view),
         withdrawn=extension_value(content, WITHDRAWN),
+        replaces=_replaced(content),
     )
 
 
@@ -55,6 +57,12 @@ def deleted_plan(plan_id: str) -> PlanOfRecord:
     """A plan of ours that was deleted; only its id is known."""
     evidence = VersionedReference("CarePlan", plan_id)
     return PlanOfRecord(evidence, PlanStatus.DELETED, ours=True, edited=True)
+
+
+def _replaced(content: dict[str, Any]) -> str | None:
+    """The id of the plan that one of ours says it replaces."""
+    named = [part(one).get("reference") for one in parts(content.get("replaces"))]
+    return text(named[0]).rpartition("/")[2] or None if named else None
 
 
 def _status(status: str | None) -> PlanStatus:

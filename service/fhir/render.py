@@ -18,7 +18,7 @@ from service.core.dates import PartialDate
 from service.core.decision import Decision, NeedsInformation, Propose, grounds_of
 from service.core.findings import ReasonCode
 from service.core.knowledge import Effect, Protocol
-from service.core.records import PlanOfRecord, Record, VersionedReference
+from service.core.records import Record, VersionedReference
 from service.core.safety import SafetyFinding
 from service.core.schedule import Calendar, DatedDecision, Schedule, Session, Unschedulable
 from service.core.tasks import WantedTask
@@ -57,14 +57,17 @@ _NEEDED_FROM = {
 
 TASK = "task"
 """Name of the output that tells what a person was asked."""
+MISSING_PLAN = "missing-plan"
+"""Name of the output that tells of a plan that is no longer listed: it may have been deleted."""
 _SHOWING_DEPRESSION = frozenset({"current-depression", "current-suicidality"})
 _NO_SIGN = frozenset({ReasonCode.NO_CONDITIONS, ReasonCode.NO_MDD, ReasonCode.NO_SUICIDALITY})
 
 
-def render_plan(
-    decision: Propose, schedule: Schedule, identity: str, replaces: PlanOfRecord | None
-) -> Resource:
-    """The CarePlan that proposes a schedule. `identity` is what the plan is about (`plan_identity`)."""
+def render_plan(decision: Propose, schedule: Schedule, identity: str, replaces: str | None) -> Resource:
+    """The CarePlan that proposes a schedule.
+
+    `identity` is what the plan is about (`plan_identity`), `replaces` the id of the plan before it.
+    """
     found = decision.assessment
     protocol = schedule.protocol
     subject = {"reference": f"Patient/{found.patient.id}"}
@@ -93,11 +96,12 @@ def render_plan(
         "created": found.as_of.isoformat(),
         "author": {"reference": f"Device/{DEVICE_ID}"},
         "addresses": [{"reference": f"Condition/{ref.id}"} for ref in found.anchors[:1]],
+        "supportingInfo": [{"display": _by(found, protocol)}],
         "activity": list(_activities(schedule)),
         "note": [{"text": text} for text in _cautions(found)],
     }
     if replaces is not None:
-        plan["replaces"] = [{"reference": f"CarePlan/{replaces.evidence.id}"}]
+        plan["replaces"] = [{"reference": f"CarePlan/{replaces}"}]
     return _signed(plan)
 
 
@@ -117,18 +121,24 @@ def render_revoked(plan: Resource, why: str) -> Resource:
 
 
 def render_guidance(
-    decision: Decision, plan_id: str | None, left: str | None = None, tasks: Iterable[WantedTask] = ()
+    decision: Decision,
+    plan_id: str | None,
+    left: str | None = None,
+    *,
+    tasks: Iterable[WantedTask] = (),
+    missing_plans: Iterable[str] = (),
 ) -> Resource:
     """The record of the assessment: one GuidanceResponse a patient, with each criterion in its output.
 
-    `left` is why the plan on record stays as it is, where it does; `tasks` is what a person is asked.
+    `left` is why the plan on record stays as it is, where it does; `tasks` is what a person is asked;
+    `missing_plans` are ids of plans that an earlier assessment ended in and that are no longer listed.
     """
     found = decision.assessment
     guidance: Resource = {
         "resourceType": "GuidanceResponse",
         "id": guidance_id(found.patient.id),
         "identifier": [{"system": ASSESSMENT_IDENTIFIER, "value": guidance_id(found.patient.id)}],
-        "contained": [_output(decision, tasks)],
+        "contained": [_output(decision, tasks, missing_plans)],
         "moduleUri": ASSESSMENT_MODULE,
         "status": "data-required" if isinstance(decision, NeedsInformation) else "success",
         "subject": {"reference": f"Patient/{found.patient.id}"},
@@ -490,8 +500,12 @@ def _narrative(decision: Propose, schedule: Schedule) -> Resource:
 
 
 def _by(found: Assessment, protocol: Protocol) -> str:
-    criteria = found.knowledge.criteria
-    return f"Criteria {criteria.id} {criteria.version}, protocol {protocol.id} {protocol.version}."
+    """By what it was decided; another version of any of these makes another draft of it."""
+    criteria, version = found.knowledge.criteria, found.knowledge.version
+    return (
+        f"Criteria {criteria.id} {criteria.version}, protocol {protocol.id} {protocol.version}, "
+        f"knowledge {version}."
+    )
 
 
 def _what(schedule: Schedule) -> str:
@@ -537,7 +551,7 @@ def _long_day(day: date) -> str:
     return f"{_WEEKDAYS[day.weekday()]} {spoken(PartialDate.on(day))}"
 
 
-def _output(decision: Decision, tasks: Iterable[WantedTask]) -> Resource:
+def _output(decision: Decision, tasks: Iterable[WantedTask], missing_plans: Iterable[str]) -> Resource:
     found = decision.assessment
     parameters: list[Resource] = [
         {"name": "decision-reason", "valueCode": decision.reason.value},
@@ -562,6 +576,7 @@ def _output(decision: Decision, tasks: Iterable[WantedTask]) -> Resource:
         for missing in found.missing
     ]
     parameters += [_task(task) for task in tasks]
+    parameters += [{"name": MISSING_PLAN, "valueString": plan_id} for plan_id in missing_plans]
     return {"resourceType": "Parameters", "id": "output", "parameter": parameters}
 
 

@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from service.core.decision import Decision, Propose, grounds_of, wanted_plan
-from service.core.plans import PlanAction, Reconciliation, WriteTier, reconcile, revoked_by_us
+from service.core.plans import (
+    PlanAction,
+    Reconciliation,
+    Wanted,
+    WriteTier,
+    open_after,
+    reconcile,
+    revoked_by_us,
+)
 from service.core.records import PlanOfRecord, PlanStatus, VersionedReference
 from service.core.schedule import Schedule
 from service.core.tasks import TaskStep, WantedTask, reconcile_tasks, wanted_tasks
@@ -26,6 +34,7 @@ from service.fhir.identity import (
 from service.fhir.provenance import origins_of
 from service.fhir.r5_records import in_r4
 from service.fhir.render import (
+    MISSING_PLAN,
     Occasion,
     Resource,
     render_guidance,
@@ -43,14 +52,16 @@ from service.fhir.tasks import asked_in, find_tasks, read_task, render_step
 class Intent:
     """What is to be done with the care plan: the action, why, and the plan as it would stand.
 
-    `plan` is `None` where nothing is written; `before` is the plan of record it concerns. `revoked` are
-    further drafts of ours, each with its version, as they would stand. `tasks` is what a person is asked.
+    `plan` is `None` where nothing is written; `before` is the plan of record it concerns. `beside` is the
+    plan that stays, and why, where ours is revoked. `revoked` are further drafts of ours, as they would
+    stand. `tasks` is what a person is asked.
     """
 
     action: PlanAction
     why: str
     plan: Resource | None = None
     before: PlanOfRecord | None = None
+    beside: Reconciliation | None = None
     revoked: tuple[Write, ...] = ()
     tasks: tuple[WantedTask, ...] = ()
 
@@ -83,7 +94,7 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
             intent = _intend_plan(decision, found, plans, gathered)
         case PlanAction.REVOKE if found.plan is not None:
             plan = _revoked(found.plan, decision, gathered).resource
-            intent = Intent(found.action, found.why, plan, found.plan)
+            intent = Intent(found.action, found.why, plan, found.plan, _beside(found, plans))
         case _:
             intent = Intent(found.action, found.why, before=found.plan)
     return replace(intent, revoked=revoked, tasks=tasks)
@@ -97,6 +108,12 @@ def _guarded(found: Reconciliation) -> Reconciliation:
         return found
     why = "the server states no version of the draft, so that an edit could be lost"
     return Reconciliation(PlanAction.LEAVE, why, found.plan)
+
+
+def _beside(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> Reconciliation | None:
+    """What a review would say once our drafts are revoked, where a plan of somebody else stays open."""
+    left = open_after(found, plans)
+    return reconcile(Wanted.NO_PLAN, left) if left else None
 
 
 def _revoked(plan: PlanOfRecord, decision: Decision, gathered: Gathered) -> Write:
@@ -131,21 +148,32 @@ async def find_unlisted_plan(
 ) -> Gathered | None:
     """Look by id before a plan is created. Searches may lag, and show nothing that was deleted.
 
-    Looked for is the plan under the id that the new one would have, and the one that the `assessment` on
-    record ended in. Returns the record with a plan found, or `None` when there is none.
+    Looked for is the plan under the id that the new one would have, and those that the `assessment` on
+    record tells of. Returns the record with a plan found, or `None` when there is none.
     """
     if intent.action is not PlanAction.CREATE or intent.plan_id is None:
         return None
-    result = str((assessment or {}).get("result", {}).get("reference", ""))
-    _, is_plan, address = result.rpartition("CarePlan/")
-    named = (intent.plan_id, address.partition("/")[0] if is_plan else "")
     known = {source.head.id for source in gathered.sources if source.head.resource_type == "CarePlan"}
-    for plan_id in dict.fromkeys(named):
-        if plan_id and plan_id not in known | {*gathered.deleted_plans}:
+    for plan_id in dict.fromkeys((intent.plan_id, *plans_named_in(assessment))):
+        if plan_id not in known | {*gathered.deleted_plans}:
             found = await _with_plan(client, plan_id, gathered)
             if found is not None:
                 return found
     return None
+
+
+def plans_named_in(assessment: Resource | None) -> list[str]:
+    """Ids of the plans that an assessment on record tells of: its result, and those that had gone missing."""
+    if assessment is None:
+        return []
+    address = str(assessment.get("result", {}).get("reference", "")).partition("CarePlan/")[2]
+    missing = [
+        str(parameter.get("valueString"))
+        for contained in assessment.get("contained", [])
+        for parameter in contained.get("parameter", [])
+        if parameter.get("name") == MISSING_PLAN
+    ]
+    return [plan_id for plan_id in (address.partition("/")[0], *missing) if plan_id]
 
 
 async def _with_plan(client: FhirClient, plan_id: str, gathered: Gathered) -> Gathered | None:
@@ -170,6 +198,13 @@ class Outcome:
     decision: Decision
     intent: Intent
     assessment: Resource | None
+    plans: tuple[PlanOfRecord, ...]
+
+    @property
+    def missing_plans(self) -> list[str]:
+        """Plans that the assessment on record tells of and that are not there: deleted, perhaps."""
+        there = {plan.evidence.id for plan in self.plans if plan.status is not PlanStatus.DELETED}
+        return sorted(set(plans_named_in(self.assessment)) - there)
 
     @property
     def assessment_version(self) -> str | None:
@@ -212,8 +247,12 @@ def _guidance(outcome: Outcome, tasks: tuple[WantedTask, ...]) -> Write | None:
     """The assessment to be recorded; `None` where the one on record says the same."""
     intent, known = outcome.intent, outcome.assessment
     left = intent.why if intent.action is PlanAction.LEAVE else None
-    result = None if intent.action is PlanAction.REVOKE else intent.plan_id
-    guidance = render_guidance(outcome.decision, result, left, tasks)
+    result = intent.plan_id
+    if intent.action is PlanAction.REVOKE:
+        stays = intent.beside
+        result, left = (stays.plan.evidence.id, stays.why) if stays and stays.plan else (None, None)
+    missing = outcome.missing_plans
+    guidance = render_guidance(outcome.decision, result, left, tasks=tasks, missing_plans=missing)
     if known is None:
         return Write.new(guidance)
     if extension_value(known, CONTENT_DIGEST) == content_digest(guidance):

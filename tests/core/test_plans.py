@@ -15,7 +15,7 @@ from service.core.decision import (
     grounds_of,
     wanted_plan,
 )
-from service.core.plans import UNKNOWN_GROUNDS, PlanAction, Wanted, dates_to_keep, reconcile
+from service.core.plans import UNKNOWN_GROUNDS, PlanAction, Wanted, dates_to_keep, open_after, reconcile
 from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule, Unschedulable
 from tests.core.builders import AS_OF, US, acute, assessed, decided, depression, record, ref, resistant
@@ -118,7 +118,7 @@ def test_only_our_untouched_draft_is_ever_changed(
 
 def test_a_plan_that_we_revoked_is_replaced() -> None:
     old = plan(REVOKED)
-    assert reconcile(Wanted.PLAN, [old]).replaces == old
+    assert reconcile(Wanted.PLAN, [old]).replaces == old.evidence.id
 
 
 @pytest.mark.parametrize(
@@ -167,12 +167,23 @@ def test_a_plan_that_stays_is_pointed_to_with_the_reason(
 
 
 def test_a_draft_keeps_what_it_replaces() -> None:
-    old, older, draft = plan(REVOKED), plan(REVOKED, identity="older"), plan(identity="draft")
-    created = reconcile(Wanted.PLAN, [old, older])
-    updated = reconcile(Wanted.PLAN, [draft, older, old])
-    assert (created.action, updated.action) == (PlanAction.CREATE, PlanAction.UPDATE)
-    assert created.replaces == updated.replaces is not None
-    assert reconcile(Wanted.PLAN, [draft]).replaces is None
+    draft = replace(plan(identity="draft"), replaces="old")
+    older, later = plan(REVOKED, identity="older"), plan(REVOKED, identity="later")
+    assert reconcile(Wanted.PLAN, [draft, older, later]).replaces == "old"
+    assert reconcile(Wanted.PLAN, [replace(draft, replaces=None), older]).replaces is None
+
+
+def test_of_several_drafts_of_different_identity_one_stays() -> None:
+    """A lost race leaves them; a copy made by hand has the identity of the other."""
+    first, second, third = (replace(plan(identity=name), identity=name) for name in ("a", "b", "c"))
+    for wanted, action in ((Wanted.PLAN, "update"), (Wanted.NO_PLAN, "revoke"), (Wanted.UNDECIDED, "leave")):
+        found = reconcile(wanted, [third, first, second])
+        assert (found.action.value, found.plan, found.superfluous) == (action, first, (second, third))
+        left = [first] if wanted is not Wanted.NO_PLAN else []
+        assert open_after(found, [third, first, second]) == left
+    copy = replace(second, identity="a")
+    assert reconcile(Wanted.PLAN, [first, copy]).superfluous == ()
+    assert reconcile(Wanted.NO_PLAN, [first, copy]).superfluous == (copy,)
 
 
 # --- withdrawn by hand ----------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from service.cause import Cause
 from service.core.decision import Propose
 from service.core.knowledge import Effect
 from service.core.plans import PlanAction
-from service.core.records import PlanOfRecord, PlanStatus, VersionedReference
+from service.core.records import VersionedReference
 from service.core.schedule import Schedule
 from service.fhir.files import read_bundle
 from service.fhir.identity import (
@@ -126,7 +126,7 @@ def plan_of(decision: Propose, identity: str = "identity") -> Resource:
 
 
 TARGET = VersionedReference("CarePlan", "plan", "1")
-OLD = PlanOfRecord(VersionedReference("CarePlan", "old", "2"), PlanStatus.REVOKED, ours=True, edited=False)
+OLD = "old"
 
 
 def occasion_of(review: Review) -> Occasion:
