@@ -18,8 +18,9 @@ class Front:
     every new resource its id; where it is `None`, it does not say.
 
     `taken` is every write that was taken, in order, as `PUT CarePlan/x`; a transaction is `POST`. After
-    `crash_after` more writes, every request finds the connection cut, until it is `None` again. The answer to
-    write number `loses_answer_to` from now on is lost, although it was taken.
+    `crash_after` more writes, every request finds the connection cut, until it is `None` again; after
+    `holds_after` more writes, every request over HTTP waits until it is `None` again. The answer to write
+    number `loses_answer_to` from now on is lost, although it was taken.
     """
 
     def __init__(
@@ -34,12 +35,18 @@ class Front:
         self.update_create = update_create
         self.taken: list[str] = []
         self.crash_after: int | None = None
+        self.holds_after: int | None = None
         self.loses_answer_to: int | None = None
 
     @property
     def is_cut(self) -> bool:
         """Whether it is out of reach."""
         return self.crash_after == 0
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether it lets every request wait."""
+        return self.holds_after == 0
 
     def lets_in(self, method: str, path: str) -> bool:
         """Whether a request is allowed, whatever it holds."""
@@ -53,6 +60,8 @@ class Front:
         self.taken.append(f"{method} {path}".rstrip())
         if self.crash_after:
             self.crash_after -= 1
+        if self.holds_after:
+            self.holds_after -= 1
         if self.loses_answer_to is None:
             return True
         self.loses_answer_to -= 1

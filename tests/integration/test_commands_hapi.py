@@ -3,19 +3,15 @@
 With `HAPI_URL` set, that server is used; every test loads records of its own.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.contract_commands import CommandsContract, command, planned
 from tests.contract_write import ask, found_by, read
-from tests.servers import running_hapi
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with running_hapi() as base:
-        yield base
+@pytest.fixture
+def server(shared_hapi: str) -> str:
+    return shared_hapi
 
 
 class TestCommandsOnHapi(CommandsContract):

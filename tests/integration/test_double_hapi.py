@@ -8,21 +8,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract_server import ServerContract
-from tests.servers import proxied, running_hapi
-
-
-@pytest.fixture(scope="module")
-def hapi() -> Iterator[str]:
-    with running_hapi() as base:
-        yield base
+from tests.servers import proxied
 
 
 class TestHapi(ServerContract):
     """Everything of the contract, nothing more."""
 
     @pytest.fixture
-    def server(self, hapi: str) -> str:
-        return hapi
+    def server(self, shared_hapi: str) -> str:
+        return shared_hapi
 
 
 class TestHapiBehindAProxy(ServerContract):
@@ -30,6 +24,6 @@ class TestHapiBehindAProxy(ServerContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def server(cls, hapi: str) -> Iterator[str]:
-        with proxied(hapi) as base:
+    def server(cls, shared_hapi: str) -> Iterator[str]:
+        with proxied(shared_hapi) as base:
             yield base

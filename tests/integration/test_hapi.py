@@ -6,7 +6,7 @@ With `HAPI_URL` set, that server is used; it should hold no other version of the
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ from service.errors import NotAssessable, ServerError, ServerMisread, ServerRefu
 from service.fhir.client import FhirClient
 from service.fhir.files import read_bundle
 from service.fhir.gather import gather
-from tests.servers import LoadRefusedError, load, running_hapi
+from tests.servers import LoadRefusedError, load
 from tests.support import (
     Resource,
     a_bundle,
@@ -64,14 +64,13 @@ UNRESOLVED: dict[str, Resource] = {
 """References to a medicine that lead nowhere and that HAPI takes; one to a missing resource it refuses."""
 
 
-@pytest.fixture(scope="session")
-def hapi() -> Iterator[str]:
-    with running_hapi() as base:
-        for record in (LONG, LINKED, MERGED):
-            load(base, record)
-        for name in LOADED:
-            load(base, case_bundle(name))
-        yield base
+@pytest.fixture(scope="module")
+def hapi(shared_hapi: str) -> str:
+    for record in (LONG, LINKED, MERGED):
+        load(shared_hapi, record)
+    for name in LOADED:
+        load(shared_hapi, case_bundle(name))
+    return shared_hapi
 
 
 def answer_from_file(resources: list[Resource]) -> str:

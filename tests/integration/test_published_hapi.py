@@ -4,7 +4,6 @@ With `HAPI_URL` set, that server is used.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,17 +12,15 @@ from service.fhir.deliver import Standing, compare, deliver
 from service.fhir.identity import PLAN_DEFINITION
 from service.fhir.published import publish, transaction
 from tests.contract_write import ask, found_by
-from tests.servers import running_hapi
 from tests.support import Resource, client_at, reviewer
 
 KNOWLEDGE = reviewer().knowledge
 ALL = publish(KNOWLEDGE).resources
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with running_hapi() as base:
-        yield base
+@pytest.fixture
+def server(shared_hapi: str) -> str:
+    return shared_hapi
 
 
 async def versions_on(server: str) -> Counter[str]:

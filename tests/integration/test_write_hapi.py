@@ -3,8 +3,6 @@
 With `HAPI_URL` set, that server is used; every test loads records of its own.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.contract_write import (
@@ -17,14 +15,13 @@ from tests.contract_write import (
     read,
     written_of,
 )
-from tests.servers import load, running_hapi
+from tests.servers import load
 from tests.support import Resource, a_condition, case_names, case_reviewer
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with running_hapi() as base:
-        yield base
+@pytest.fixture
+def server(shared_hapi: str) -> str:
+    return shared_hapi
 
 
 class TestWritingOnHapi(WriteContract):

@@ -8,13 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract_write import WriteContractOfFewCases
-from tests.servers import proxied, running_hapi
-
-
-@pytest.fixture(scope="module")
-def hapi() -> Iterator[str]:
-    with running_hapi() as base:
-        yield base
+from tests.servers import proxied
 
 
 class TestSingleRequestsOnHapi(WriteContractOfFewCases):
@@ -22,8 +16,8 @@ class TestSingleRequestsOnHapi(WriteContractOfFewCases):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def server(cls, hapi: str) -> Iterator[str]:
-        with proxied(hapi, transactions=False) as base:
+    def server(cls, shared_hapi: str) -> Iterator[str]:
+        with proxied(shared_hapi, transactions=False) as base:
             yield base
 
 
@@ -32,6 +26,6 @@ class TestSingleRequestsWithIdsOfHapi(WriteContractOfFewCases):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def server(cls, hapi: str) -> Iterator[str]:
-        with proxied(hapi, transactions=False, update_create=False) as base:
+    def server(cls, shared_hapi: str) -> Iterator[str]:
+        with proxied(shared_hapi, transactions=False, update_create=False) as base:
             yield base

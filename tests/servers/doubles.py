@@ -9,7 +9,7 @@ import httpx
 from aiohttp import web
 
 from tests.fhir.double import FhirDouble
-from tests.servers.loopback import LARGEST_REQUEST, cut, on_loopback
+from tests.servers.loopback import LARGEST_REQUEST, cut, has_left, on_loopback
 from tests.servers.stage import Records, Stage, staged
 from tests.support import Resource, resources_of
 
@@ -39,6 +39,8 @@ async def _answer(double: FhirDouble, request: web.Request) -> web.Response:
         headers=dict(request.headers),
         content=await request.read(),
     )
+    if await has_left(request, lambda: double.is_holding):
+        return cut(request)
     try:
         answer = double(asked)
     except httpx.TransportError:

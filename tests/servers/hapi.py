@@ -41,7 +41,7 @@ def running_hapi(
         folder = Path(name)
         command = [
             java,
-            "-Xmx1g",
+            "-Xmx2g",
             f"-Djava.io.tmpdir={folder}",
             "-jar",
             str(jar.resolve()),

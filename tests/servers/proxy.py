@@ -12,7 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 from tests.fhir.front import Front
-from tests.servers.loopback import LARGEST_REQUEST, cut, on_loopback
+from tests.servers.loopback import LARGEST_REQUEST, cut, has_left, on_loopback
 from tests.servers.stage import Stage, load, staged
 
 _ASKED_WITH = ("Accept", "Cache-Control", "Content-Type", "If-Match", "If-None-Exist", "Prefer")
@@ -70,6 +70,8 @@ class Proxy:
         if self.front.is_cut:
             return cut(request)
         content = await request.read()
+        if await has_left(request, lambda: self.front.is_holding):
+            return cut(request)
         if not await self._lets_in(request, content):
             return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
         answer = await self._pass_on(request, content)

@@ -1,0 +1,36 @@
+"""The contract of plans and Tasks, on servers in memory: in each way of writing."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.contract_plans import PlansContract
+from tests.servers import running_double
+
+
+class _OnADouble(PlansContract):
+    """The contract on a server of certain traits."""
+
+    traits: ClassVar[dict[str, Any]] = {}
+
+    @pytest.fixture
+    def server(self) -> Iterator[str]:
+        with running_double(**self.traits) as base:
+            yield base
+
+
+class TestTransactions(_OnADouble):
+    """In one transaction."""
+
+
+class TestSingleRequests(_OnADouble):
+    """One by one, under ids of ours."""
+
+    traits: ClassVar = {"transactions": False}
+
+
+class TestSingleRequestsWithIdsOfTheServer(_OnADouble):
+    """One by one, under ids that the server gives."""
+
+    traits: ClassVar = {"transactions": False, "update_create": False}
