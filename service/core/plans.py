@@ -69,13 +69,23 @@ def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None
         return _with_drafts(wanted, drafts)
     if len(open_plans) > len(drafts):
         plan = next(plan for plan in open_plans if not plan.is_untouched_draft)
-        return Reconciliation(PlanAction.LEAVE, _why_left(plan), plan)
+        return Reconciliation(PlanAction.LEAVE, _why_left(plan), plan, superfluous=_beside_ours(open_plans))
     if len({plan.identity for plan in drafts}) < len(drafts):
         why = "somebody made a copy of the draft; a person decides which of them stays"
         return Reconciliation(PlanAction.LEAVE, why, drafts[0])
     if drafts:
         return _with_drafts(wanted, drafts)
     return _without_open_plan(wanted, [plan for plan in known if plan.ours], grounds)
+
+
+def _beside_ours(open_plans: list[PlanOfRecord]) -> tuple[PlanOfRecord, ...]:
+    """Untouched drafts beside a plan of ours that a person has in hand: a lost race left them.
+
+    One of the same identity is a copy that somebody made, and a person decides about it.
+    """
+    in_hand = {plan.identity for plan in open_plans if plan.ours and not plan.is_untouched_draft}
+    drafts = (plan for plan in open_plans if plan.is_untouched_draft and plan.identity not in in_hand)
+    return tuple(drafts) if in_hand else ()
 
 
 def open_after(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> list[PlanOfRecord]:

@@ -17,7 +17,7 @@ from service.core.plans import WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient, Stored
-from service.fhir.identity import DEVICE_ID, DEVICE_INSIDE
+from service.fhir.identity import DEVICE_ID, DEVICE_INSIDE, content_digest
 from service.fhir.r4b import validated
 from service.fhir.release import Release
 from service.fhir.render import Resource, render_device, sign_guidance
@@ -36,6 +36,7 @@ _NO_VERSION = "0"
 _CLAIMED = frozenset({"CarePlan", "Task", "GuidanceResponse"})
 """Kinds of which a new resource must never be stored over one that is there."""
 _DEVICE = f"Device/{DEVICE_ID}"
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 _RESPONSE = msgspec.json.Decoder(TransactionResponseView)
 
 Sent = TypeVar("Sent")
@@ -105,7 +106,7 @@ class _Sender:
     """Sends one outcome.
 
     `moved` says under which reference the server has what we call otherwise, `deleted` what is written anew
-    after somebody deleted it.
+    after somebody deleted it, `covered` what a new resource was stored over, with the version it has now.
     """
 
     client: FhirClient
@@ -114,6 +115,7 @@ class _Sender:
     provenance_of: ProvenanceOf
     moved: dict[str, str] = field(default_factory=dict)
     deleted: frozenset[str] = frozenset()
+    covered: dict[str, VersionedReference] = field(default_factory=dict)
 
     async def settle_device(self) -> list[Write]:
         """Our Device, where the server does not have this version of it."""
@@ -137,9 +139,28 @@ class _Sender:
             everything = [*writes, *self._provenance(targets)]
             entries = [self._entry(write, claimed) for write in everything]
             body = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-            return _written(await self.client.post("", msgspec.json.encode(body)), everything)
+            answer = await self.client.post("", msgspec.json.encode(body))
+            return self._written(answer, everything, claimed)
 
         return await self._claiming([write for write in writes if write.is_claimed], post)
+
+    def _written(
+        self, answer: bytes, writes: list[Write], claimed: frozenset[str]
+    ) -> tuple[VersionedReference, ...]:
+        """The versions that the server says it wrote, in the order they were sent."""
+        try:
+            entries = _RESPONSE.decode(answer).entry
+        except UNDECODABLE:
+            raise ServerMisread("POST transaction: the answer is not the Bundle expected") from None
+        if len(entries) != len(writes):
+            raise ServerMisread("POST transaction: the answer has not as many entries as were sent")
+        written = []
+        for write, entry in zip(writes, entries, strict=True):
+            status, version = entry.response.status or "", _version(entry.response.etag)
+            now = VersionedReference(write.kind, str(write.resource["id"]), version)
+            self._note(write, claimed, now, created=not status.startswith("200"))
+            written.append(now)
+        return tuple(written)
 
     def _entry(self, write: Write, claimed: frozenset[str]) -> dict[str, Any]:
         request = {"method": "PUT", "url": write.reference}
@@ -170,7 +191,10 @@ class _Sender:
 
         async def put(claimed: frozenset[str]) -> Stored:
             over = _NO_VERSION if write.reference in claimed else write.version
-            return await self.client.put(write.reference, content, only_over=over)
+            stored = await self.client.put(write.reference, content, only_over=over)
+            now = VersionedReference(write.kind, str(write.resource["id"]), stored.version)
+            self._note(write, claimed, now, created=stored.created)
+            return stored
 
         try:
             return await self._claiming([write] if write.is_claimed else [], put)
@@ -199,8 +223,10 @@ class _Sender:
         is there: then they are sent without. So are those that somebody deleted, but for a plan.
         """
         claimed = frozenset(write.reference for write in claims)
-        if not claimed or self.target.guards_creation is False:
-            return await send(frozenset())
+        if not claimed:
+            return await send(claimed)
+        if self.target.guards_creation is False:
+            return await self._sent_unguarded(send)
         try:
             sent = await send(claimed)
         except ServerRefused as refused:
@@ -210,11 +236,47 @@ class _Sender:
             if deleted is None or not (deleted or self.target.guards_creation is None):
                 raise
             self.deleted |= deleted
-            sent = await send(claimed - deleted if deleted else frozenset())
-            self.target.guards_creation = self.target.guards_creation if deleted else False
+            if deleted:
+                return await send(claimed - deleted)
+            sent = await self._sent_unguarded(send)
+            self.target.guards_creation = False
         else:
             self.target.guards_creation = True
         return sent
+
+    def _note(self, write: Write, claimed: frozenset[str], now: VersionedReference, *, created: bool) -> None:
+        """Note a new resource that was stored over one, where nothing kept the server from it."""
+        if write.is_claimed and not created and write.reference not in claimed | self.deleted:
+            self.covered[write.reference] = now
+
+    async def _sent_unguarded(self, send: Callable[[frozenset[str]], Awaitable[Sent]]) -> Sent:
+        """Send new resources to a server that keeps nobody from storing them over others.
+
+        What turns out to have been there is put back, and it is decided again.
+        """
+        sent = await send(frozenset())
+        back = [await self._put_back(reference, now) for reference, now in self.covered.items()]
+        if any(back):
+            raise ServerRefused(
+                "a new resource met one that was there, which was put back", HTTPStatus.CONFLICT
+            )
+        return sent
+
+    async def _put_back(self, reference: str, now: VersionedReference) -> bool:
+        """Put back the version that ours was stored over, unless somebody wrote since or it says the same."""
+        page = await anext(self.client.pages(f"{reference}/_history", {"_count": "2"}))
+        contents = [bytes(entry.resource) for entry in page.entry if bytes(entry.resource)]
+        if len(contents) < 2 or now.version is None or now.type == "GuidanceResponse":  # noqa: PLR2004 - two versions
+            return False
+        ours, before = (_OBJECT.decode(content) for content in contents[:2])
+        if content_digest(ours) == content_digest(before):
+            return False
+        try:
+            await self.client.put(reference, contents[1], only_over=now.version)
+        except ServerRefused as refused:
+            if refused.status not in CONFLICTS:
+                raise
+        return True
 
     async def _deleted(self, claims: list[Write]) -> frozenset[str] | None:
         """Those that somebody deleted; `None` where one is there, or a plan of ours was deleted."""
@@ -250,7 +312,8 @@ class _Sender:
         addressed = _addressed(self._settled(resource), self.moved)
         if self.moved.get(_DEVICE) == f"#{DEVICE_INSIDE}":
             inside = self._in_release(render_device() | {"id": DEVICE_INSIDE})
-            addressed |= {"contained": [*addressed.get("contained", []), inside]}
+            others = [one for one in addressed.get("contained", []) if one.get("id") != DEVICE_INSIDE]
+            addressed |= {"contained": [*others, inside]}
         return self._in_release(addressed)
 
     def _in_release(self, resource: Resource) -> Resource:
@@ -282,20 +345,6 @@ def _next_version(write: Write, deleted: frozenset[str]) -> VersionedReference:
         return VersionedReference(write.kind, identity, None if write.reference in deleted else "1")
     numbered = version is not None and version.isdecimal()
     return VersionedReference(write.kind, identity, str(int(version or "") + 1) if numbered else None)
-
-
-def _written(answer: bytes, writes: list[Write]) -> tuple[VersionedReference, ...]:
-    """The versions that the server says it wrote, in the order they were sent."""
-    try:
-        entries = _RESPONSE.decode(answer).entry
-    except UNDECODABLE:
-        raise ServerMisread("POST transaction: the answer is not the Bundle expected") from None
-    if len(entries) != len(writes):
-        raise ServerMisread("POST transaction: the answer has not as many entries as were sent")
-    return tuple(
-        VersionedReference(write.kind, str(write.resource["id"]), _version(entry.response.etag))
-        for write, entry in zip(writes, entries, strict=True)
-    )
 
 
 def _version(etag: str | None) -> str | None:

@@ -306,6 +306,7 @@ class BundleView(View):
 
 
 class ResponseView(View):
+    status: str | None = None
     etag: str | None = None
 
 

@@ -186,6 +186,16 @@ def test_of_several_drafts_of_different_identity_one_stays() -> None:
     assert reconcile(Wanted.NO_PLAN, [first, copy]).superfluous == (copy,)
 
 
+@pytest.mark.parametrize("wanted", [Wanted.PLAN, Wanted.UNDECIDED])
+def test_a_draft_that_a_lost_race_left_beside_a_plan_in_hand_goes(wanted: Wanted) -> None:
+    in_hand = replace(plan(edited=True, identity="hand"), identity="a")
+    draft, copy = replace(plan(identity="late"), identity="b"), replace(plan(identity="copy"), identity="a")
+    theirs = plan(ACTIVE, ours=False, identity="theirs")
+    found = reconcile(wanted, [in_hand, draft, copy])
+    assert (found.action, found.plan, found.superfluous) == (PlanAction.LEAVE, in_hand, (draft,))
+    assert reconcile(wanted, [theirs, draft]).superfluous == ()
+
+
 # --- withdrawn by hand ----------------------------------------------------------------------------
 
 GROUNDS = "what it rests on"

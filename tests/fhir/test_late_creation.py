@@ -28,6 +28,8 @@ class TestTransactions(_OnADouble):
 class TestTransactionsThatGuardNoCreation(_OnADouble):
     """In one transaction, where a creation is refused when it is to be guarded."""
 
+    guards_creation = False
+
     traits: ClassVar = {"guards_creation": False}
 
 
@@ -39,6 +41,8 @@ class TestSingleRequests(_OnADouble):
 
 class TestSingleRequestsThatGuardNoCreation(_OnADouble):
     """One by one, where a creation is refused when it is to be guarded."""
+
+    guards_creation = False
 
     traits: ClassVar = {"transactions": False, "guards_creation": False}
 
