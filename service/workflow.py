@@ -26,7 +26,7 @@ from service.fhir.render import Occasion, Resource
 from service.fhir.send import CONFLICTS
 from service.fhir.sources import Gathered
 from service.fhir.standing import find_assessment
-from service.fhir.write import Intent, Outcome, find_unlisted_plan, intend, write_back
+from service.fhir.write import Conclusion, Intent, find_unlisted_plan, intend, write_back
 from service.knowledge import load_knowledge, mappings_directory
 from service.settings import Settings
 
@@ -187,8 +187,8 @@ class Reviewer:
         review = await self._with_unlisted_plans(client, self.review(gathered), assessment)
         owner = self.settings.task_owner
         occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar, owner)
-        outcome = Outcome(review.decision, review.intent, assessment, review.record.plans)
-        written = await write_back(client, outcome, occasion)
+        conclusion = Conclusion(review.decision, review.intent, assessment, review.record.plans)
+        written = await write_back(client, conclusion, occasion)
         return Proposal(review, await _after_writing(client, review, written), written)
 
 

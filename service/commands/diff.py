@@ -24,7 +24,7 @@ from service.core.tasks import TaskAction, TaskStep
 from service.fhir.client import FhirClient
 from service.fhir.provenance import Origin, origin_of, origins_of
 from service.fhir.standing import find_assessment
-from service.fhir.write import Outcome, find_changes
+from service.fhir.write import Conclusion, find_changes
 from service.workflow import Held, Review, Reviewer
 
 
@@ -73,8 +73,8 @@ async def preview(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Pr
     """Review a patient, and set what would be written against what is on record. Writes nothing."""
     assessment = await find_assessment(client, patient_id)
     review = await reviewer.review_patient(client, patient_id)
-    outcome = Outcome(review.decision, review.intent, assessment, review.record.plans)
-    steps = (await find_changes(client, outcome)).steps
+    conclusion = Conclusion(review.decision, review.intent, assessment, review.record.plans)
+    steps = (await find_changes(client, conclusion)).steps
     answer, intent = review.answer, review.intent
     before = review.plan_before
     origin = None

@@ -17,7 +17,7 @@ from service.cause import Cause
 from service.commands.compare import Part, PlanChanges, Resource, compare_plans, print_changes
 from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
-from service.fhir.gather import merged_into
+from service.fhir.gather import former_patients
 from service.fhir.identity import CONTENT_DIGEST, extension_value
 from service.fhir.provenance import Origin, origin_of, origins_of
 from service.fhir.r5_records import in_r4
@@ -96,8 +96,10 @@ async def _decide_again(
         reviewer = _reviewer(settings, origin, as_of)
     except SettingsError:
         return _but(told, f"today's lists have no criteria set {then.criteria}")
-    found = await asyncio.gather(*(_read_again(client, name) for name in origin.sources))
-    gone = [name for name, source in zip(origin.sources, found, strict=True) if source is None]
+    # A Provenance that was written later, after an interruption, names the plan itself among what was read.
+    names = [name for name in origin.sources if name != told.plan]
+    found = await asyncio.gather(*(_read_again(client, name) for name in names))
+    gone = [name for name, source in zip(names, found, strict=True) if source is None]
     if gone:
         told = told.model_copy(update={"gone": gone})
         return _but(told, f"the server no longer has {len(gone)} of {len(found)} versions that were read")
@@ -109,7 +111,7 @@ async def _decide_again(
         client.base,
         not_read=origin.not_read,
         refused=origin.refused,
-        former_ids=tuple(merged_into(sources, {patient}, client.base)),
+        former_ids=former_patients(sources, patient, client.base),
     )
     try:
         review = reviewer.review(gathered)

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from service import clock
 from service.commands.written import Listed
-from service.core.plans import UNKNOWN_GROUNDS
+from service.core.plans import UNKNOWN_GROUNDS, WriteTier
 from service.core.records import VersionedReference
-from service.errors import ServerRefused
+from service.errors import ServerRefused, ServerUnsupported
 from service.fhir.client import FhirClient
 from service.fhir.provenance import Origin
 from service.fhir.render import render_withdrawal, render_withdrawn
@@ -69,6 +69,8 @@ async def withdraw(client: FhirClient, drafts: Sequence[Listed], reason: str) ->
     One that somebody changed meanwhile is left. Any other failure of the server ends it and is raised; what
     was withdrawn until then stays withdrawn, and a second run goes on.
     """
+    if (await client.target()).tier is WriteTier.RETURN_ONLY:
+        raise ServerUnsupported("the FHIR server takes no CarePlan, so that none can be revoked")
     for listed in drafts:
         name, patient = listed.written.resource, listed.written.patient
         try:

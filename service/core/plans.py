@@ -132,8 +132,10 @@ def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord], grounds: str | 
 
 
 def _latest_revoked(plans: list[PlanOfRecord]) -> str | None:
-    """The id of the plan that a new one replaces."""
-    return next((plan.evidence.id for plan in reversed(plans) if revoked_by_us(plan)), None)
+    """The id of the plan that a new one replaces: one that no other replaces yet."""
+    followed = {plan.replaces for plan in plans}
+    open_ended = (plan.evidence.id for plan in reversed(plans) if revoked_by_us(plan))
+    return next((identity for identity in open_ended if identity not in followed), None)
 
 
 def revoked_by_us(plan: PlanOfRecord) -> bool:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from service.core.decision import Decision, NeedsInformation, NeedsReview, Propose
 from service.core.knowledge import Effect
 from service.core.plans import PlanAction, Reconciliation, open_after, revoked_by_us
-from service.core.records import PlanOfRecord, VersionedReference
+from service.core.records import OPEN_PLAN, PlanOfRecord, VersionedReference
 from service.core.words import headline, listed
 
 
@@ -101,11 +101,14 @@ def _revoked(
     plans: tuple[PlanOfRecord, ...],
     open_plans: list[PlanOfRecord],
 ) -> Iterator[WantedTask]:
-    """A draft that nobody had touched was revoked, and no other of ours took its place."""
-    revoked = [plan.evidence for plan in plans if revoked_by_us(plan) and plan.withdrawn is None]
+    """A draft that nobody had touched was revoked, and no other of ours took its place or was ended since."""
+    followed = {plan.replaces for plan in plans if plan.ours}
+    news = (plan for plan in plans if revoked_by_us(plan) and plan.withdrawn is None)
+    revoked = [plan.evidence for plan in news if plan.evidence.id not in followed]
     if found.action is PlanAction.REVOKE and found.plan is not None:
-        revoked += [plan.evidence for plan in (found.plan, *found.superfluous)]
-    if not revoked or isinstance(decision, Propose) or any(plan.ours for plan in open_plans):
+        revoked += [plan.evidence for plan in (*found.superfluous, found.plan)]
+    ended = any(plan.ours and plan.edited and plan.status not in OPEN_PLAN for plan in plans)
+    if not revoked or ended or isinstance(decision, Propose) or any(plan.ours for plan in open_plans):
         return
     text = f"A draft plan that nobody had touched was revoked. {headline(decision)}"
     grounds = listed(sorted(f"CarePlan/{plan.id}" for plan in revoked))

@@ -39,6 +39,8 @@ _HEADERS = {
 }
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _DONE = {"GET": {200}, "POST": {200, 201}, "PUT": {200, 201}}
+_NOT_KNOWN = frozenset({400, 403, 404, 405, 501})
+"""How a server answers a search for a kind of resource that it does not keep, or not for us."""
 _LONGEST_WAIT = 60.0
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _MOST_PAGES = 1000
@@ -260,7 +262,9 @@ class FhirClient:
         """Whether the server can be asked for a kind of resource."""
         try:
             await self.get(kind, {"_count": "1"})
-        except ServerRefused:
+        except ServerRefused as refused:
+            if refused.status not in _NOT_KNOWN:
+                raise
             return False
         return True
 

@@ -64,7 +64,7 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
     everything = _offers_everything(offered.get("Patient"))
     sources, refused = await _record_of(client, patient_id, knowledge)
     former: list[str] = []
-    while following := next(iter(merged_into(sources, {patient_id, *former}, client.base)), None):
+    while following := next(iter(_merged_into(sources, {patient_id, *former}, client.base)), None):
         try:
             more, also_refused = await _record_of(client, following, knowledge)
         except ServerRefused as gone:
@@ -105,9 +105,16 @@ async def _record_of(
     return [in_r4(release, source) for some in found if some is not None for source in some], refused
 
 
-def merged_into(sources: Iterable[Source], known: Iterable[str], base: str) -> list[str]:
+def former_patients(sources: Iterable[Source], patient_id: str, base: str) -> tuple[str, ...]:
+    """The ids of patients merged into one, and into those, as far as the record tells of them."""
+    sources, former = list(sources), dict.fromkeys([patient_id])
+    while following := _merged_into(sources, {*former}, base):
+        former |= dict.fromkeys(following)
+    return tuple(former)[1:]
+
+
+def _merged_into(sources: Iterable[Source], known: set[str], base: str) -> list[str]:
     """The patients on this server, none of the known ones, that a known one says it replaces."""
-    known = set(known)
     patients = (s for s in sources if s.head.resource_type == "Patient" and s.head.id in known)
     return [former for patient in patients for former in _replaced(patient, base) if former not in known]
 

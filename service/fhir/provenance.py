@@ -114,7 +114,7 @@ def origin_of(origins: Iterable[Origin], version: str) -> Origin | None:
 
 async def _search(client: FhirClient, params: dict[str, str]) -> list[Origin]:
     """Those of a search that are ours; none from a server that keeps no Provenance."""
-    if "Provenance" not in await client.offered():
+    if "Provenance" not in {*await client.offered(), *(await client.target()).takes}:
         return []
     device = await device_id(client)
     found = [

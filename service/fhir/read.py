@@ -129,6 +129,7 @@ class _Reader:
         self.procedures: list[Procedure] = []
         self.plans: list[PlanOfRecord] = []
         self.ours: list[VersionedReference] = []
+        self.former: list[VersionedReference] = []
         self.excluded: list[Excluded] = []
         self.unreadable: list[Unreadable] = []
         self._patient = patient
@@ -142,6 +143,7 @@ class _Reader:
             "Observation": self._take_observation,
             "Procedure": self._take_procedure,
             "CarePlan": self._take_plan,
+            "Patient": self._take_patient,
         }
         try:
             view: PatientView = decode(patient, _PATIENT)
@@ -175,6 +177,7 @@ class _Reader:
         """
         found = {
             record.person.evidence,
+            *self.former,
             *self.ours,
             *self.medicines.medications,
             *(reference for one in record.observations for reference in one.evidence),
@@ -199,6 +202,11 @@ class _Reader:
                 self.medicines.take_trace(source)
 
     # the patient ---------------------------------------------------------------------------------
+
+    def _take_patient(self, source: Source) -> None:
+        """A patient merged into ours tells of that, and of those merged before."""
+        if source.head.id in self.gathered.former_ids:
+            self.former.append(source.reference)
 
     def _person(self, view: PatientView) -> Person:
         for link in view.link:

@@ -8,6 +8,7 @@ off, move or miss each, and it stands in the narrative as well, which may be all
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from enum import StrEnum
 from html import escape
 from typing import Any
 
@@ -42,6 +43,7 @@ from service.fhir.identity import (
     edit_digest,
     grounds_digest,
 )
+from service.fhir.r5_elements import part, parts
 
 Resource = dict[str, Any]
 
@@ -57,10 +59,19 @@ _NEEDED_FROM = {
 
 TASK = "task"
 """Name of the output that tells what a person was asked."""
+PLAN_OF = "plan-of"
+"""Name of the output that tells whose the plan is that the assessment ends in."""
 MISSING_PLAN = "missing-plan"
 """Name of the output that tells of a plan that is no longer listed: it may have been deleted."""
 _SHOWING_DEPRESSION = frozenset({"current-depression", "current-suicidality"})
 _NO_SIGN = frozenset({ReasonCode.NO_CONDITIONS, ReasonCode.NO_MDD, ReasonCode.NO_SUICIDALITY})
+
+
+class Whose(StrEnum):
+    """Who made a plan."""
+
+    OURS = "this-service"
+    ANOTHERS = "another"
 
 
 def render_plan(decision: Propose, schedule: Schedule, identity: str, replaces: str | None) -> Resource:
@@ -113,25 +124,27 @@ def render_revoked(plan: Resource, why: str) -> Resource:
     text = f"Revoked by the service that proposed it. {why}"
     note = [*plan.get("note", []), {"text": text}]
     revoked = {**plan, "status": "revoked", "description": text, "note": note}
-    if "text" in plan:
-        start, end, rest = plan["text"]["div"].partition(">")
-        said = f"<p><b>{escape(text)}</b></p><p>What had been proposed:</p>"
-        revoked["text"] = {**plan["text"], "div": f"{start}{end}{said}{rest}"}
+    div = part(plan.get("text")).get("div")
+    start, end, rest = (div if isinstance(div, str) else _div("")).partition(">")
+    said = f"<p><b>{escape(text)}</b></p><p>What had been proposed:</p>"
+    revoked["text"] = {"status": "generated", "div": f"{start}{end}{said}{rest}"}
     return _signed(revoked)
 
 
-def render_guidance(
+def render_guidance(  # noqa: PLR0913 - each is said in the record of an assessment
     decision: Decision,
     plan_id: str | None,
     left: str | None = None,
     *,
     tasks: Iterable[WantedTask] = (),
     missing_plans: Iterable[str] = (),
+    whose: Whose = Whose.OURS,
 ) -> Resource:
     """The record of the assessment: one GuidanceResponse a patient, with each criterion in its output.
 
     `left` is why the plan on record stays as it is, where it does; `tasks` is what a person is asked;
-    `missing_plans` are ids of plans that an earlier assessment ended in and that are no longer listed.
+    `missing_plans` are ids of plans of ours that an earlier assessment ended in and that are no longer
+    listed; `whose` says whose the plan is that this one ends in.
     """
     found = decision.assessment
     guidance: Resource = {
@@ -152,6 +165,7 @@ def render_guidance(
         guidance["dataRequirement"] = [{"type": kind} for kind in needed]
     if plan_id is not None:
         guidance["result"] = {"reference": f"CarePlan/{plan_id}"}
+        guidance["contained"][0]["parameter"].append({"name": PLAN_OF, "valueCode": whose.value})
     return sign_guidance(guidance)
 
 
@@ -340,7 +354,7 @@ def _signed(plan: Resource) -> Resource:
     """
     unsigned = {key: value for key, value in plan.items() if key != "extension" and value != []}
     digests = {EDIT_DIGEST: edit_digest(unsigned), CONTENT_DIGEST: content_digest(unsigned)}
-    others = [extension for extension in plan.get("extension", []) if extension.get("url") not in digests]
+    others = [one for one in parts(plan.get("extension")) if part(one).get("url") not in digests]
     signatures = [{"url": url, "valueString": digest} for url, digest in digests.items()]
     return {**unsigned, "extension": [*others, *signatures]}
 
@@ -493,10 +507,11 @@ def _narrative(decision: Propose, schedule: Schedule) -> Resource:
         _listed("To weigh", _cautions(found)[len(found.alerts) :]),
         f"<p>{escape(_by(found, schedule.protocol))}</p>",
     ]
-    return {
-        "status": "generated",
-        "div": f'<div xmlns="http://www.w3.org/1999/xhtml" lang="en" xml:lang="en">{"".join(parts)}</div>',
-    }
+    return {"status": "generated", "div": _div("".join(parts))}
+
+
+def _div(content: str) -> str:
+    return f'<div xmlns="http://www.w3.org/1999/xhtml" lang="en" xml:lang="en">{content}</div>'
 
 
 def _by(found: Assessment, protocol: Protocol) -> str:

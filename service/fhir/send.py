@@ -226,6 +226,8 @@ class _Sender:
         if not claimed:
             return await send(claimed)
         if self.target.guards_creation is False:
+            if await self._deleted(claims) is None:
+                raise ServerRefused("a new resource is there already", HTTPStatus.CONFLICT)
             return await self._sent_unguarded(send)
         try:
             sent = await send(claimed)
@@ -264,7 +266,11 @@ class _Sender:
 
     async def _put_back(self, reference: str, now: VersionedReference) -> bool:
         """Put back the version that ours was stored over, unless somebody wrote since or it says the same."""
-        page = await anext(self.client.pages(f"{reference}/_history", {"_count": "2"}))
+        try:
+            page = await anext(self.client.pages(f"{reference}/_history", {"_count": "2"}))
+        except ServerRefused as refused:
+            # What was there cannot be read again, and so not be put back: it is decided on what now stands.
+            raise ServerRefused(str(refused), HTTPStatus.CONFLICT) from None
         contents = [bytes(entry.resource) for entry in page.entry if bytes(entry.resource)]
         if len(contents) < 2 or now.version is None or now.type == "GuidanceResponse":  # noqa: PLR2004 - two versions
             return False

@@ -5,6 +5,7 @@ By the id that we gave it; by its identifier where the server gives ids of its o
 
 from service.fhir.client import FhirClient
 from service.fhir.identity import ASSESSMENT_IDENTIFIER, DEVICE_ID, DEVICE_IDENTIFIER
+from service.fhir.r5_elements import part, parts
 from service.fhir.render import Resource, guidance_id
 
 
@@ -16,6 +17,13 @@ async def find_assessment(client: FhirClient, patient_id: str) -> Resource | Non
 async def find_device(client: FhirClient) -> Resource | None:
     """The Device that stands for this software; `None` where there is none, or the server keeps none."""
     return await _find(client, "Device", DEVICE_ID, DEVICE_IDENTIFIER)
+
+
+def outputs_of(assessment: Resource | None, name: str) -> list[Resource]:
+    """The output parameters of a name of an assessment on record, however others may have left it."""
+    contained = map(part, parts((assessment or {}).get("contained")))
+    outputs = (part(one) for resource in contained for one in parts(resource.get("parameter")))
+    return [output for output in outputs if output.get("name") == name]
 
 
 async def device_id(client: FhirClient) -> str | None:

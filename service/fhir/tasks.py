@@ -4,12 +4,14 @@ A Task is a request to look at something, never an order: `intent=proposal`, `st
 """
 
 from collections.abc import Iterable
+from itertools import count
 from typing import Any
 
 import msgspec
 
 from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
+from service.errors import ServerMisread
 from service.fhir.client import FhirClient
 from service.fhir.identity import (
     DEVICE_ID,
@@ -22,9 +24,11 @@ from service.fhir.identity import (
     extension_value,
     identifiers_of,
 )
+from service.fhir.r5_elements import part, parts, text
 from service.fhir.r5_records import resource_in_r4
 from service.fhir.render import TASK, Resource
-from service.fhir.sources import UNDECODABLE
+from service.fhir.sources import UNDECODABLE, tells_of_error
+from service.fhir.standing import outputs_of
 
 _PAGE_SIZE = "100"
 _OPEN = frozenset({"draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"})
@@ -47,25 +51,36 @@ async def find_tasks(client: FhirClient, patient_id: str | None = None) -> list[
     release = await client.release()
     found: list[Resource] = []
     async for page in client.pages("Task", params):
-        found += [resource_in_r4(release, task) for entry in page.entry if (task := _ours(entry.resource))]
+        tasks = (task for entry in page.entry if (task := _ours(entry.resource)))
+        found += [resource_in_r4(release, task) for task in tasks if _is_about(task, patient_id)]
     return found
 
 
 def _ours(content: msgspec.Raw) -> Resource | None:
+    """A Task of ours; an error of the server among them means that there may be more."""
     try:
         task = _OBJECT.decode(content)
     except UNDECODABLE:
         return None
-    return task if task.get("resourceType") == "Task" and identifiers_of(task, TASK_IDENTIFIER) else None
+    if task.get("resourceType") == "OperationOutcome" and tells_of_error(content):
+        raise ServerMisread("GET Task: it came with an error of the server")
+    is_ours = task.get("resourceType") == "Task" and isinstance(task.get("id"), str)
+    return task if is_ours and identifiers_of(task, TASK_IDENTIFIER) else None
+
+
+def _is_about(task: Resource, patient_id: str | None) -> bool:
+    """Whether a Task is about a patient: a server may not heed what was asked for."""
+    address = text(part(task.get("for")).get("reference"))
+    return patient_id is None or f"/{address}".endswith(f"/Patient/{patient_id}")
 
 
 def read_task(task: Resource) -> TaskOfRecord:
     """One of our Tasks as the core sees it."""
-    codings = task.get("code", {}).get("coding", [])
-    reason = next((coding.get("code") for coding in codings if coding.get("system") == TASK_REASONS), None)
+    codings = map(part, parts(part(task.get("code")).get("coding")))
+    reasons = (text(coding.get("code")) for coding in codings if coding.get("system") == TASK_REASONS)
     return TaskOfRecord(
-        evidence=VersionedReference("Task", task["id"], task.get("meta", {}).get("versionId")),
-        reason=reason or "",
+        evidence=VersionedReference("Task", task["id"], part(task.get("meta")).get("versionId")),
+        reason=next(reasons, ""),
         grounds=extension_value(task, GROUNDS) or "",
         is_open=task.get("status") in _OPEN,
         edited=extension_value(task, EDIT_DIGEST) != edit_digest(task),
@@ -74,17 +89,11 @@ def read_task(task: Resource) -> TaskOfRecord:
 
 def asked_in(guidance: Resource | None) -> frozenset[tuple[str, str]]:
     """The reasons, each with its grounds, that an assessment on record has raised."""
-    parameters = [
-        parameter
-        for contained in (guidance or {}).get("contained", [])
-        for parameter in contained.get("parameter", [])
-        if parameter.get("name") == TASK
-    ]
     asked = set()
-    for parameter in parameters:
-        parts = {part.get("name"): part for part in parameter.get("part", [])}
-        reason, grounds = parts.get("reason", {}), parts.get("grounds", {})
-        asked.add((str(reason.get("valueCode")), str(grounds.get("valueString"))))
+    for parameter in outputs_of(guidance, TASK):
+        said = {text(one.get("name")): one for one in map(part, parts(parameter.get("part")))}
+        reason, grounds = part(said.get("reason")), part(said.get("grounds"))
+        asked.add((text(reason.get("valueCode")), text(grounds.get("valueString"))))
     return frozenset(asked)
 
 
@@ -95,8 +104,10 @@ def render_step(
     tasks = {task["id"]: task for task in on_record}
     match step:
         case TaskStep(TaskAction.CREATE, WantedTask() as wanted):
-            number = sum(read_task(task).reason == wanted.reason for task in tasks.values())
-            return _signed(_new_task(wanted, patient_id, number, owner, now), wanted.grounds)
+            taken = {name for task in tasks.values() for name in identifiers_of(task, TASK_IDENTIFIER)}
+            numbers = (derived_id("Task", patient_id, wanted.reason.value, str(n)) for n in count())
+            identity = next(name for name in numbers if name not in taken)
+            return _signed(_new_task(wanted, patient_id, identity, owner, now), wanted.grounds)
         case TaskStep(TaskAction.UPDATE, WantedTask() as wanted, TaskOfRecord() as known):
             task = {**tasks[known.evidence.id], **_said(wanted), "lastModified": now}
             return _signed(task, wanted.grounds)
@@ -108,9 +119,7 @@ def render_step(
             raise AssertionError(step)
 
 
-def _new_task(wanted: WantedTask, patient_id: str, number: int, owner: str | None, now: str) -> Resource:
-    """`number` tells one from those raised earlier for the same reason."""
-    identity = derived_id("Task", patient_id, wanted.reason.value, str(number))
+def _new_task(wanted: WantedTask, patient_id: str, identity: str, owner: str | None, now: str) -> Resource:
     task: Resource = {
         "resourceType": "Task",
         "id": identity,
@@ -139,6 +148,6 @@ def _said(wanted: WantedTask) -> Resource:
 def _signed(task: Resource, grounds: str) -> Resource:
     """The Task with its grounds and a digest of what a person could change; extensions of others stay."""
     signatures = {GROUNDS: grounds, EDIT_DIGEST: edit_digest(task)}
-    others = [one for one in task.get("extension", []) if one.get("url") not in signatures]
+    others = [one for one in parts(task.get("extension")) if part(one).get("url") not in signatures]
     ours = [{"url": url, "valueString": value} for url, value in signatures.items()]
     return {**task, "extension": [*others, *ours]}

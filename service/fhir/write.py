@@ -7,6 +7,7 @@ already there is not written again. How it is sent is told in `send`.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from itertools import count
 
 from service.core.decision import Decision, Propose, grounds_of, wanted_plan
 from service.core.plans import (
@@ -32,11 +33,14 @@ from service.fhir.identity import (
     plan_identity,
 )
 from service.fhir.provenance import origins_of
+from service.fhir.r5_elements import part, parts, text
 from service.fhir.r5_records import in_r4
 from service.fhir.render import (
     MISSING_PLAN,
+    PLAN_OF,
     Occasion,
     Resource,
+    Whose,
     render_guidance,
     render_plan,
     render_provenance,
@@ -44,8 +48,11 @@ from service.fhir.render import (
     shows_depression,
 )
 from service.fhir.send import Write, store
-from service.fhir.sources import Gathered, take_resource
+from service.fhir.sources import Gathered, owner_of, take_resource
+from service.fhir.standing import outputs_of
 from service.fhir.tasks import asked_in, find_tasks, read_task, render_step
+
+_KEPT_OF_META = frozenset({"profile", "security", "tag"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +95,14 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
     """Set a decision against the plans on record."""
     found = _guarded(reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision))))
     tasks = wanted_tasks(decision, found, plans) if shows_depression(decision.assessment) else ()
-    revoked = tuple(_revoked(draft, decision, gathered) for draft in found.superfluous)
+    stays = found.plan.evidence.id if found.plan else ""
+    why = summarise(decision) if found.action is PlanAction.REVOKE else f"CarePlan/{stays} stays instead."
+    revoked = tuple(_revoked(draft, why, gathered) for draft in found.superfluous)
     match found.action:
         case PlanAction.CREATE | PlanAction.UPDATE:
             intent = _intend_plan(decision, found, plans, gathered)
         case PlanAction.REVOKE if found.plan is not None:
-            plan = _revoked(found.plan, decision, gathered).resource
+            plan = _revoked(found.plan, why, gathered).resource
             intent = Intent(found.action, found.why, plan, found.plan, _beside(found, plans))
         case _:
             intent = Intent(found.action, found.why, before=found.plan)
@@ -116,8 +125,8 @@ def _beside(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> Reconciliat
     return reconcile(Wanted.NO_PLAN, left) if left else None
 
 
-def _revoked(plan: PlanOfRecord, decision: Decision, gathered: Gathered) -> Write:
-    revoked = render_revoked(gathered.content_of(plan.evidence), summarise(decision))
+def _revoked(plan: PlanOfRecord, why: str, gathered: Gathered) -> Write:
+    revoked = render_revoked(gathered.content_of(plan.evidence), why)
     return Write.over(plan.evidence.version, revoked)
 
 
@@ -129,9 +138,11 @@ def _intend_plan(
     assert isinstance(decision.schedule, Schedule)  # noqa: S101 - and only one that could be scheduled
     assessment = decision.assessment
     before = found.plan
-    generation = sum(plan.ours for plan in plans)
-    anchor = assessment.anchors[0].id
-    identity = plan_identity(assessment.patient.id, anchor, decision.reason.value, generation)
+    taken = {plan.identity for plan in plans}
+    about = (assessment.patient.id, assessment.anchors[0].id, decision.reason.value)
+    generations = count(sum(plan.ours for plan in plans))
+    identities = (plan_identity(*about, generation) for generation in generations)
+    identity = next(identity for identity in identities if identity not in taken)
     if before is None:
         plan = render_plan(decision, decision.schedule, identity, found.replaces)
         return Intent(found.action, found.why, plan)
@@ -140,7 +151,15 @@ def _intend_plan(
     plan |= {"id": before.evidence.id, "created": known.get("created", plan["created"])}
     if extension_value(plan, CONTENT_DIGEST) == before.content:
         return Intent(PlanAction.NONE, "the draft on record says the same", before=before)
-    return Intent(found.action, found.why, plan, before)
+    return Intent(found.action, found.why, _with_what_others_added(plan, known), before)
+
+
+def _with_what_others_added(plan: Resource, known: Resource) -> Resource:
+    """Our draft anew, with the extensions, labels and tags that it has come to carry."""
+    ours = {extension["url"] for extension in plan["extension"]}
+    others = [one for one in parts(known.get("extension")) if part(one).get("url") not in ours]
+    kept = {key: value for key, value in part(known.get("meta")).items() if key in _KEPT_OF_META}
+    return {**plan, "extension": [*others, *plan["extension"]], **({"meta": kept} if kept else {})}
 
 
 async def find_unlisted_plan(
@@ -163,23 +182,20 @@ async def find_unlisted_plan(
 
 
 def plans_named_in(assessment: Resource | None) -> list[str]:
-    """Ids of the plans that an assessment on record tells of: its result, and those that had gone missing."""
-    if assessment is None:
-        return []
-    address = str(assessment.get("result", {}).get("reference", "")).partition("CarePlan/")[2]
-    missing = [
-        str(parameter.get("valueString"))
-        for contained in assessment.get("contained", [])
-        for parameter in contained.get("parameter", [])
-        if parameter.get("name") == MISSING_PLAN
-    ]
-    return [plan_id for plan_id in (address.partition("/")[0], *missing) if plan_id]
+    """Ids of the plans of ours that an assessment on record tells of: its result, and those gone missing."""
+    whose = [output.get("valueCode") for output in outputs_of(assessment, PLAN_OF)]
+    address = text(part((assessment or {}).get("result")).get("reference")).partition("CarePlan/")[2]
+    missing = [text(output.get("valueString")) for output in outputs_of(assessment, MISSING_PLAN)]
+    named = [address.partition("/")[0]] if Whose.ANOTHERS.value not in whose else []
+    return [plan_id for plan_id in (*named, *missing) if plan_id]
 
 
 async def _with_plan(client: FhirClient, plan_id: str, gathered: Gathered) -> Gathered | None:
     path = f"CarePlan/{plan_id}"
     try:
         source = take_resource(await client.get(path))
+        if owner_of(source) not in {gathered.patient_id, *gathered.former_ids}:
+            return None
         return gathered.with_source(in_r4(await client.release(), source))
     except (NotJson, NotFhir):
         raise ServerMisread(f"GET {path}: the answer is not a FHIR resource") from None
@@ -192,7 +208,7 @@ async def _with_plan(client: FhirClient, plan_id: str, gathered: Gathered) -> Ga
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Conclusion:
     """A decision, what it means for the care plan, and our assessment as it stood before that."""
 
     decision: Decision
@@ -225,70 +241,77 @@ class Changes:
     on_record: tuple[Resource, ...] = ()
 
 
-async def find_changes(client: FhirClient, outcome: Outcome) -> Changes:
+async def find_changes(client: FhirClient, conclusion: Conclusion) -> Changes:
     """Set the assessment and the Tasks against those on record. Reads only.
 
     Where the assessment on record says the same already, the Tasks were seen to as well.
     """
-    decision = outcome.decision
+    decision = conclusion.decision
     if not shows_depression(decision.assessment):
         return Changes()
     takes = (await client.target()).takes
-    tasks = outcome.intent.tasks if "Task" in takes else ()
-    guidance = _guidance(outcome, tasks)
+    tasks = conclusion.intent.tasks if "Task" in takes else ()
+    guidance = _guidance(conclusion, tasks)
     if guidance is None:
         return Changes()
     on_record = await find_tasks(client, decision.assessment.patient.id)
-    steps = reconcile_tasks(tasks, map(read_task, on_record), asked_in(outcome.assessment))
+    steps = reconcile_tasks(tasks, map(read_task, on_record), asked_in(conclusion.assessment))
     return Changes(guidance if guidance.kind in takes else None, steps, tuple(on_record))
 
 
-def _guidance(outcome: Outcome, tasks: tuple[WantedTask, ...]) -> Write | None:
+def _guidance(conclusion: Conclusion, tasks: tuple[WantedTask, ...]) -> Write | None:
     """The assessment to be recorded; `None` where the one on record says the same."""
-    intent, known = outcome.intent, outcome.assessment
+    intent, known = conclusion.intent, conclusion.assessment
     left = intent.why if intent.action is PlanAction.LEAVE else None
-    result = intent.plan_id
+    result, about = intent.plan_id, intent.before
     if intent.action is PlanAction.REVOKE:
         stays = intent.beside
-        result, left = (stays.plan.evidence.id, stays.why) if stays and stays.plan else (None, None)
-    missing = outcome.missing_plans
-    guidance = render_guidance(outcome.decision, result, left, tasks=tasks, missing_plans=missing)
+        about = stays.plan if stays else None
+        result, left = (about.evidence.id, stays.why) if stays and about else (None, None)
+    guidance = render_guidance(
+        conclusion.decision,
+        result,
+        left,
+        tasks=tasks,
+        missing_plans=conclusion.missing_plans,
+        whose=Whose.OURS if about is None or about.ours else Whose.ANOTHERS,
+    )
     if known is None:
         return Write.new(guidance)
     if extension_value(known, CONTENT_DIGEST) == content_digest(guidance):
         return None
-    return Write.over(outcome.assessment_version, guidance | {"id": known["id"]})
+    return Write.over(conclusion.assessment_version, guidance | {"id": known["id"]})
 
 
 async def write_back(
-    client: FhirClient, outcome: Outcome, occasion: Occasion
+    client: FhirClient, conclusion: Conclusion, occasion: Occasion
 ) -> tuple[VersionedReference, ...]:
     """Write what changed; returns the versions written, none when nothing changed.
 
     Raises `ServerRefused` with 409 or 412 when somebody was faster: read again and decide again.
     """
-    changes = await find_changes(client, outcome)
-    tasks = [_task(step, changes, outcome, occasion) for step in changes.steps]
+    changes = await find_changes(client, conclusion)
+    tasks = [_task(step, changes, conclusion, occasion) for step in changes.steps]
     guidance = [changes.guidance] if changes.guidance else []
-    writes = [*outcome.intent.plans_written, *tasks, *guidance]
-    unexplained = await _unexplained(client, outcome, occasion, writes)
+    writes = [*conclusion.intent.plans_written, *tasks, *guidance]
+    unexplained = await _unexplained(client, conclusion, occasion, writes)
     if not writes and not unexplained:
         return ()
     return await store(
         client,
         writes,
-        lambda written: render_provenance(outcome.decision, [*unexplained, *written], occasion),
+        lambda written: render_provenance(conclusion.decision, [*unexplained, *written], occasion),
     )
 
 
-def _task(step: TaskStep, changes: Changes, outcome: Outcome, occasion: Occasion) -> Write:
-    patient, owner = outcome.decision.assessment.patient.id, occasion.task_owner
+def _task(step: TaskStep, changes: Changes, conclusion: Conclusion, occasion: Occasion) -> Write:
+    patient, owner = conclusion.decision.assessment.patient.id, occasion.task_owner
     task = render_step(step, patient, changes.on_record, owner=owner, now=occasion.recorded)
     return Write.new(task) if step.task is None else Write.over(step.task.evidence.version, task)
 
 
 async def _unexplained(
-    client: FhirClient, outcome: Outcome, occasion: Occasion, writes: Iterable[Write]
+    client: FhirClient, conclusion: Conclusion, occasion: Occasion, writes: Iterable[Write]
 ) -> list[VersionedReference]:
     """Versions of ours that stand as this decision has them, without the Provenance that says so.
 
@@ -298,7 +321,7 @@ async def _unexplained(
     if target.tier is not WriteTier.SINGLE_REQUESTS or "Provenance" not in target.takes:
         return []
     rewritten = {write.reference for write in writes}
-    standing = [one for one in _standing(outcome, occasion) if f"{one.type}/{one.id}" not in rewritten]
+    standing = [one for one in _standing(conclusion, occasion) if f"{one.type}/{one.id}" not in rewritten]
     if not standing:
         return []
     origins = await origins_of(client, ",".join(f"{one.type}/{one.id}" for one in standing))
@@ -306,14 +329,14 @@ async def _unexplained(
     return [one for one in standing if str(one) not in explained]
 
 
-def _standing(outcome: Outcome, occasion: Occasion) -> Iterator[VersionedReference]:
+def _standing(conclusion: Conclusion, occasion: Occasion) -> Iterator[VersionedReference]:
     """What a review that wrote the same before would have left: a draft or revoked plans, the assessment."""
-    intent, known = outcome.intent, outcome.assessment
-    if isinstance(outcome.decision, Propose):
+    intent, known = conclusion.intent, conclusion.assessment
+    if isinstance(conclusion.decision, Propose):
         if intent.action is PlanAction.NONE and intent.before is not None:
             yield intent.before.evidence
     else:
         ended = (plan for plan in occasion.record.plans if revoked_by_us(plan) and plan.withdrawn is None)
         yield from (plan.evidence for plan in ended)
     if known is not None:
-        yield VersionedReference("GuidanceResponse", known["id"], outcome.assessment_version)
+        yield VersionedReference("GuidanceResponse", known["id"], conclusion.assessment_version)

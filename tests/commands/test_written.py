@@ -14,7 +14,7 @@ from service.cause import Cause
 from service.commands.replay import replay
 from service.commands.withdraw import Outcome, Withdrawal, print_withdrawals, sort_out, withdraw
 from service.commands.written import Listed, Wanted, Written, find_written, print_written
-from service.errors import ServerMisread, ServerRefused
+from service.errors import ServerMisread, ServerRefused, ServerUnsupported
 from service.fhir.identity import WITHDRAWN, extension_value
 from service.fhir.r4b import validated
 from tests.fhir.double import FhirDouble
@@ -134,6 +134,13 @@ async def test_tasks_are_listed_and_what_people_did_with_them(server: FhirDouble
 async def test_every_page_is_read(server: FhirDouble) -> None:
     server.page = 1
     assert kinds(await found(server)) == sorted(EVERYTHING)
+
+
+async def test_where_no_plan_can_be_written_none_is_said_to_be_withdrawn(server: FhirDouble) -> None:
+    drafts, _ = sort_out(await listed(server))
+    server.takes = frozenset({"GuidanceResponse"})
+    with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
+        _ = [one async for one in withdraw(client_of(server), drafts, "too early")]
 
 
 async def test_what_others_wrote_is_none_of_it(server: FhirDouble) -> None:

@@ -166,6 +166,11 @@ def test_a_plan_that_stays_is_pointed_to_with_the_reason(
         assert status.value in found.why or "edited by a person" in found.why
 
 
+def test_what_is_replaced_is_the_last_of_a_chain() -> None:
+    last, first = replace(plan(REVOKED, identity="a"), replaces="z"), plan(REVOKED, identity="z")
+    assert reconcile(Wanted.PLAN, [first, last]).replaces == "a"
+
+
 def test_a_draft_keeps_what_it_replaces() -> None:
     draft = replace(plan(identity="draft"), replaces="old")
     older, later = plan(REVOKED, identity="older"), plan(REVOKED, identity="later")

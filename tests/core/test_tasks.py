@@ -126,6 +126,17 @@ def test_a_draft_that_the_calendar_no_longer_holds_is_stale() -> None:
     assert set(asked(unscheduled, DRAFT)) == {"draft-stale"}
 
 
+def test_a_revoked_draft_that_another_followed_is_no_news() -> None:
+    old = plan(REVOKED, identity="old")
+    successor = replace(plan(COMPLETED, edited=True, identity="new"), replaces="old")
+    assert about(EXCLUDED, old, successor) == set()
+    assert about(EXCLUDED, old, replace(successor, status=REVOKED, edited=False)) == {"draft-revoked"}
+
+
+def test_a_revoked_draft_is_no_news_once_a_person_has_ended_one() -> None:
+    assert about(EXCLUDED, plan(REVOKED, identity="surplus"), plan(COMPLETED, edited=True)) == set()
+
+
 def test_a_withdrawn_draft_is_no_news() -> None:
     withdrawn = replace(plan(REVOKED), withdrawn="grounds")
     assert about(UNDECIDED, withdrawn) == set()

@@ -400,7 +400,8 @@ def test_a_revoked_plan_says_so_first(plan: Resource) -> None:
 
 def test_a_plan_without_a_narrative_can_be_revoked(plan: Resource) -> None:
     del plan["text"]
-    assert "text" not in validated(render_revoked(plan, "why"))
+    revoked = validated(render_revoked(plan, "why"))
+    assert "Revoked by the service that proposed it. why" in revoked["text"]["div"]
 
 
 HOSTILE = "<script>alert('1')</script> & <b onclick=\"x()\">antidepressant"

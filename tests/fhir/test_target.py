@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from service.core.plans import WriteTier
+from service.errors import ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.target import WRITTEN_KINDS, Target, read_target
 from service.fhir.views import CapabilityView
@@ -82,6 +83,18 @@ async def test_a_kind_that_a_server_knows_without_saying_so_is_written() -> None
     assert (await client.target()).takes == {"CarePlan", "Provenance", "GuidanceResponse", "Device"}
     assert await client.target() is await client.target()
     assert sorted(server.asked) == ["Device", "GuidanceResponse", "Task", "metadata"]
+
+
+@pytest.mark.usefixtures("waits")
+async def test_a_server_that_is_busy_has_not_said_that_it_knows_nothing() -> None:
+    server = Server(a_statement("CarePlan"), *ALL)
+
+    def busy(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(503) if request.url.path.endswith("/Task") else server(request)
+
+    client: FhirClient = client_of(busy)
+    with pytest.raises(ServerRefused, match="GET /r4/Task"):
+        await client.target()
 
 
 async def test_a_server_that_takes_no_care_plan_is_asked_for_nothing_else() -> None:

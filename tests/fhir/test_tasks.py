@@ -3,20 +3,21 @@
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
-from service.errors import SettingsError
+from service.errors import ServerMisread, SettingsError
 from service.fhir.r4b import validated
 from service.fhir.r5 import validated_r5
 from service.fhir.r5_records import resource_in_r4
 from service.fhir.release import Release
-from service.fhir.tasks import asked_in, read_task, render_step
+from service.fhir.tasks import asked_in, find_tasks, read_task, render_step
 from service.workflow import Reviewer, check_task_owner
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import a_resistant_record, an_aneurysm, plan_reference, propose
-from tests.support import AS_OF, Resource, a_condition, client_of, settings
+from tests.support import AS_OF, Resource, a_bundle, a_condition, client_of, fhir_response, settings
 
 NOW, LATER = "2026-11-23T10:00:00+00:00", "2026-11-24T10:00:00+00:00"
 PLAN = VersionedReference("CarePlan", "plan", "1")
@@ -117,9 +118,46 @@ def test_a_task_raised_again_is_another_one() -> None:
     assert again["id"] != first["id"]
 
 
+def test_a_new_task_takes_no_id_that_is_taken() -> None:
+    """Of three, the first was deleted, and the second is about something else now."""
+    zero, one, two = (stepped(TaskAction.CLOSE, new_task()), {}, {})
+    one = render_step(TaskStep(TaskAction.CREATE, WANTED), "ann", [zero], owner=None, now=NOW)
+    two = render_step(TaskStep(TaskAction.CREATE, WANTED), "ann", [zero, one], owner=None, now=NOW)
+    renamed = one | {"code": {"text": "Something else"}}
+    new = render_step(TaskStep(TaskAction.CREATE, WANTED), "ann", [renamed, two], owner=None, now=NOW)
+    assert new["id"] == zero["id"]
+    assert len({zero["id"], one["id"], two["id"]}) == 3
+
+
+ODD: dict[str, Resource] = {
+    "code a list": {"code": [{"text": "x"}]},
+    "coding a text": {"code": {"coding": "x"}},
+    "a coding that is none": {"code": {"coding": ["x", {"system": 7}]}},
+    "meta a text": {"meta": "x"},
+    "extensions a text": {"extension": "x"},
+    "an extension that is none": {"extension": ["x"]},
+    "no code": {"code": None},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_others_made_of_a_task_is_an_edit_and_no_fault(odd: str) -> None:
+    task = new_task() | ODD[odd]
+    assert read_task(task).edited or odd == "meta a text"
+    stepped(TaskAction.CLOSE, task)
+
+
 @pytest.mark.parametrize(
     "guidance",
-    [None, {}, {"contained": [{}]}, {"contained": [{"parameter": [{"name": "task"}]}]}],
+    [
+        None,
+        {},
+        {"contained": [{}]},
+        {"contained": "x"},
+        {"contained": ["x", {"parameter": "x"}, {"parameter": ["x"]}]},
+        {"contained": [{"parameter": [{"name": "task"}]}]},
+        {"contained": [{"parameter": [{"name": "task", "part": ["x", {"name": ["y"]}]}]}]},
+    ],
 )
 def test_an_assessment_that_raised_nothing(guidance: Resource | None) -> None:
     assert ("safety", "pregnancy") not in asked_in(guidance)
@@ -217,6 +255,36 @@ async def test_a_revoked_draft_is_told_until_there_is_another() -> None:
     server.change("Condition/aneurysm", verificationStatus={"coding": [{"code": "entered-in-error"}]})
     await propose(server)
     assert open_tasks(server) == []
+
+
+async def test_tasks_of_other_patients_are_none_of_ours(server: FhirDouble) -> None:
+    """A server may not heed the patient asked for."""
+    theirs = new_task() | {"for": {"reference": "Patient/bob"}, "id": "theirs"}
+    server.put(theirs)
+
+    def heedless(request: httpx.Request) -> httpx.Response:
+        return server(
+            httpx.Request(request.method, request.url.copy_remove_param("patient"), content=request.content)
+        )
+
+    assert await find_tasks(client_of(heedless), "ann") == []
+    assert [task["id"] for task in await find_tasks(client_of(heedless))] == ["theirs"]
+
+
+async def test_an_error_among_tasks_is_no_list_of_tasks(server: FhirDouble) -> None:
+    error = {
+        "resourceType": "OperationOutcome",
+        "id": "e",
+        "issue": [{"severity": "error", "code": "timeout"}],
+    }
+
+    def failing(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/Task"):
+            return fhir_response(a_bundle([error], kind="searchset"))
+        return server(request)
+
+    with pytest.raises(ServerMisread, match="GET Task"):
+        await find_tasks(client_of(failing), "ann")
 
 
 async def test_whom_tasks_are_for_is_a_setting(server: FhirDouble) -> None:

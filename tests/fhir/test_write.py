@@ -352,6 +352,109 @@ async def test_our_draft_goes_when_somebody_has_begun_treatment(server: FhirDoub
     assert (await propose(server, days=2)).written == ()
 
 
+async def test_a_plan_of_somebody_else_that_was_deleted_is_not_ours(server: FhirDouble) -> None:
+    server.put(a_plan_of_somebody_else("draft"))
+    await propose(server)
+    assert server.read(GUIDANCE)["result"] == {"reference": "CarePlan/theirs"}
+    server.delete("CarePlan/theirs")
+    assert (await propose(server)).answer.care_plan.action == "create"
+    assert (await propose(server)).written == ()
+
+
+async def test_a_plan_that_has_come_to_be_about_somebody_else_is_not_this_patients(
+    server: FhirDouble,
+) -> None:
+    await propose(server)
+    plan = plan_reference(server)
+    server.put(a_patient("bob"))
+    server.change(plan, subject={"reference": "Patient/bob"})
+    server.change("Condition/depression", id="depression")
+    with pytest.raises(ServerRefused):
+        await propose(server)
+    assert server.read(plan)["subject"] == {"reference": "Patient/bob"}
+
+
+async def test_a_deleted_plan_stays_known_through_other_decisions(server: FhirDouble) -> None:
+    await propose(server)
+    server.delete(plan_reference(server))
+    server.put(an_aneurysm())
+    await propose(server)
+    server.change("Condition/aneurysm", verificationStatus={"coding": [{"code": "entered-in-error"}]})
+    server.change("Condition/depression", verificationStatus={"coding": [{"code": "entered-in-error"}]})
+    server.put(a_condition("another"))
+    for days in (0, 1, 2):
+        assert (await propose(server, days=days)).answer.care_plan.action == "leave"
+
+
+async def test_a_plan_after_one_that_was_deleted_has_an_identity_of_its_own(server: FhirDouble) -> None:
+    for _ in range(2):
+        await propose(server)
+        server.put(an_aneurysm())
+        await propose(server)
+        server.change("Condition/aneurysm", verificationStatus={"coding": [{"code": "entered-in-error"}]})
+    first, second = (f"CarePlan/{one['id']}" for one in server.of_type("CarePlan"))
+    server.versions.pop(first)
+    done = await propose(server)
+    assert done.answer.care_plan.action == "create"
+    assert done.answer.care_plan.reference not in {None, second}
+
+
+async def test_what_others_added_survives_an_update(server: FhirDouble) -> None:
+    await propose(server)
+    plan = plan_reference(server)
+    theirs = {"url": "http://example.org/priority", "valueCode": "high"}
+    label = {"security": [{"code": "R"}], "tag": [{"code": "clinic"}]}
+    known = server.read(plan)
+    server.change(plan, extension=[theirs, *known["extension"]], meta=known["meta"] | label)
+    server.put(a_third_failure())
+
+    assert (await propose(server)).answer.care_plan.action == "update"
+
+    updated = server.read(plan)
+    assert theirs in updated["extension"]
+    assert len(updated["extension"]) == 3
+    assert label.items() <= updated["meta"].items()
+    assert (await propose(server)).written == ()
+
+
+ODD_ASSESSMENTS: dict[str, Resource] = {
+    "a result that is a list": {"result": [{"reference": "CarePlan/x"}]},
+    "a result that is a text": {"result": "CarePlan/x"},
+    "a result elsewhere": {"result": {"reference": "http://elsewhere.test/Task/5"}},
+    "outputs that are none": {
+        "contained": ["x", {"parameter": "x"}, {"parameter": ["x", {"name": "plan-of"}]}]
+    },
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ASSESSMENTS)
+async def test_an_odd_assessment_on_record_is_written_anew(server: FhirDouble, odd: str) -> None:
+    server.put(
+        {
+            "resourceType": "GuidanceResponse",
+            "id": guidance_id("ann"),
+            "status": "success",
+            **ODD_ASSESSMENTS[odd],
+        }
+    )
+    done = await propose(server)
+    assert done.answer.care_plan.action == "create"
+    assert server.read(GUIDANCE)["result"] == {"reference": plan_reference(server)}
+
+
+@pytest.mark.parametrize("text", [{"status": "empty"}, {"div": 7}, "x", None])
+async def test_a_draft_whose_narrative_was_taken_is_revoked_all_the_same(
+    server: FhirDouble, text: object
+) -> None:
+    await propose(server)
+    plan = plan_reference(server)
+    server.change(plan, text=text)
+    server.put(an_aneurysm())
+    done = await propose(server)
+    assert done.answer.care_plan.action == "revoke"
+    assert server.read(plan)["status"] == "revoked"
+
+
 async def test_a_deleted_assessment_is_recorded_anew(server: FhirDouble) -> None:
     await propose(server)
     server.delete(GUIDANCE)
