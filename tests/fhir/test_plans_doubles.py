@@ -1,4 +1,4 @@
-"""The contract of plans and Tasks, on servers in memory: in each way of writing."""
+"""The contract of plans and Tasks, on servers in memory that take no transactions."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -18,10 +18,6 @@ class _OnADouble(PlansContract):
     def server(self) -> Iterator[str]:
         with running_double(**self.traits) as base:
             yield base
-
-
-class TestTransactions(_OnADouble):
-    """In one transaction."""
 
 
 class TestSingleRequests(_OnADouble):
