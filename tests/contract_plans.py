@@ -286,14 +286,13 @@ async def deleted(server: str, patient: str) -> Plans:
 
 
 async def delete(server: str, reference: str, patient: str) -> None:
-    """A person deletes a resource, where the server asks for it after all that refers to it."""
+    """A person deletes a resource, after no more of what refers to it than the server asks for."""
     answer = await ask(server, reference, method="DELETE")
-    if answer.status_code == HTTPStatus.CONFLICT:
-        searches = [f"Provenance?target={reference}", f"GuidanceResponse?patient={patient}"]
-        about = searches if reference.startswith("CarePlan/") else searches[:1]
-        for search in about:
-            for one in await found_by(server, search):
-                await delete(server, f"{one['resourceType']}/{one['id']}", patient)
+    for search in (f"Provenance?target={reference}", f"GuidanceResponse?patient={patient}"):
+        if answer.status_code != HTTPStatus.CONFLICT:
+            break
+        for one in await found_by(server, search):
+            await delete(server, f"{one['resourceType']}/{one['id']}", patient)
         answer = await ask(server, reference, method="DELETE")
     assert answer.is_success, answer.text
 

@@ -212,6 +212,9 @@ class WriteContract:
 
     refuses_a_lost_race = True
 
+    async def examine(self, server: str, resources: list[Resource]) -> None:
+        """What else a server can say of all that was written about a case."""
+
     @pytest.mark.parametrize("name", case_names())
     async def test_a_case_is_written_once(self, server: str, name: str) -> None:
         patient = load_case(server, name)
@@ -220,6 +223,7 @@ class WriteContract:
         done = await propose(server, patient, by=by)
 
         resources = await written_of(server, patient, done)
+        await self.examine(server, resources)
         kinds = [one["resourceType"] for one in resources if one["resourceType"] not in _BESIDE]
         decision = done.answer.decision.value
         assert kinds == [

@@ -33,7 +33,7 @@ class TestTransactionsOnHapi(_OnHapi, InterruptedContractOfFewStories):
     """In one transaction."""
 
 
-class TestSingleRequestsOnHapi(_OnHapi):
+class TestSingleRequestsOnHapi(_OnHapi, InterruptedContractOfFewStories):
     """One by one, under ids of ours."""
 
     traits: ClassVar = {"transactions": False}
