@@ -239,7 +239,8 @@ async def test_an_edit_of_a_person_stands_whatever_reviewers_do_meanwhile(
     tally = Tally()
     async with two_clients(server, server.replace("127.0.0.1", "localhost")) as clients:
         await in_rounds(partial(meet, server, clients, tally, conditional=conditional), rounds)
-    assert min(tally.person_first, tally.service_first) > rounds // 20, "nobody met"
+    assert min(tally.person_first, tally.service_first) > 0, "one was always first"
+    assert tally.person_first + tally.person_refused > rounds // 20, "nobody met"
     assert not conditional or tally.person_refused > 0
 
 
@@ -301,8 +302,9 @@ async def meet(
 
 
 def _part(number: int) -> float:
-    """The part of a review after which a person comes: from its start to after its end, another each time."""
-    return number * 37 % 100 / 100 * 1.5
+    """The part of a review after which a person comes: from its start, mostly, to after its end."""
+    part = number * 37 % 100 / 100
+    return part * part * 1.5
 
 
 def _said(plan: Resource) -> Resource:
