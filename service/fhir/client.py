@@ -243,8 +243,7 @@ class FhirClient:
 
     async def offered(self) -> dict[str | None, ResourceCapability]:
         """What the server says it can do, by kind of resource."""
-        capability = await self.capability()
-        return {resource.type: resource for rest in capability.rest for resource in rest.resource}
+        return (await self.capability()).resources
 
     async def release(self) -> Release:
         """The release of FHIR that the server speaks; raises `ServerUnsupported` for one that we do not."""
@@ -318,8 +317,12 @@ def _stored(answer: Answer, kind: str) -> Stored:
     where = answer.headers.get("Location", answer.headers.get("Content-Location", ""))
     address, _, version = urlsplit(where).path.partition("/_history/")
     identity = address.rpartition("/")[2] if address.rpartition("/")[0].endswith(kind) else None
-    etag = answer.headers.get("ETag", "").removeprefix("W/").strip('"')
-    return Stored(identity, etag or version or None, created)
+    return Stored(identity, version_of(answer.headers.get("ETag")) or version or None, created)
+
+
+def version_of(etag: str | None) -> str | None:
+    """The version that an ETag names; servers write it with and without `W/` and quotes."""
+    return (etag or "").removeprefix("W/").strip('"') or None
 
 
 def _how_long(error: Exception) -> bool | float:

@@ -16,7 +16,7 @@ import msgspec
 from service.core.plans import WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerMisread, ServerRefused
-from service.fhir.client import FhirClient, Stored
+from service.fhir.client import FhirClient, Stored, version_of
 from service.fhir.identity import DEVICE_ID, DEVICE_INSIDE, content_digest
 from service.fhir.r4b import validated
 from service.fhir.release import Release
@@ -156,7 +156,7 @@ class _Sender:
             raise ServerMisread("POST transaction: the answer has not as many entries as were sent")
         written = []
         for write, entry in zip(writes, entries, strict=True):
-            status, version = entry.response.status or "", _version(entry.response.etag)
+            status, version = entry.response.status or "", version_of(entry.response.etag)
             now = VersionedReference(write.kind, str(write.resource["id"]), version)
             self._note(write, claimed, now, created=not status.startswith("200"))
             written.append(now)
@@ -351,7 +351,3 @@ def _next_version(write: Write, deleted: frozenset[str]) -> VersionedReference:
         return VersionedReference(write.kind, identity, None if write.reference in deleted else "1")
     numbered = version is not None and version.isdecimal()
     return VersionedReference(write.kind, identity, str(int(version or "") + 1) if numbered else None)
-
-
-def _version(etag: str | None) -> str | None:
-    return (etag or "").removeprefix("W/").strip('"') or None

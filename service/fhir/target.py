@@ -35,7 +35,7 @@ class Target:
 
 def unlisted_kinds(capability: CapabilityView) -> list[str]:
     """Kinds of which a server that takes a CarePlan says nothing; some servers take more than they list."""
-    listed = _resources(capability)
+    listed = capability.resources
     return [kind for kind in WRITTEN_KINDS if kind not in listed] if _takes(listed, "CarePlan") else []
 
 
@@ -45,7 +45,7 @@ def read_target(capability: CapabilityView, also_known: frozenset[str]) -> Targe
     An id of ours is tried where the statement does not say that the server gives its own: HAPI takes it and
     does not say so.
     """
-    listed = _resources(capability)
+    listed = capability.resources
     if not _takes(listed, "CarePlan"):
         return Target(WriteTier.RETURN_ONLY, frozenset(), names_ids=True)
     takes = also_known | {kind for kind in WRITTEN_KINDS if _takes(listed, kind)}
@@ -53,10 +53,6 @@ def read_target(capability: CapabilityView, also_known: frozenset[str]) -> Targe
     together = any(one.code == "transaction" for rest in capability.rest for one in rest.interaction)
     tier = WriteTier.TRANSACTION if together and names_ids else WriteTier.SINGLE_REQUESTS
     return Target(tier, takes, names_ids)
-
-
-def _resources(capability: CapabilityView) -> dict[str | None, ResourceCapability]:
-    return {resource.type: resource for rest in capability.rest for resource in rest.resource}
 
 
 def _takes(listed: dict[str | None, ResourceCapability], kind: str) -> bool:

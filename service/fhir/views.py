@@ -353,3 +353,8 @@ class CapabilityView(View):
     resource_type: str | None = None
     fhir_version: str | None = None
     rest: list[RestCapability] = []
+
+    @property
+    def resources(self) -> dict[str | None, ResourceCapability]:
+        """What the server says it can do, by kind of resource."""
+        return {resource.type: resource for rest in self.rest for resource in rest.resource}
