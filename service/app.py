@@ -8,9 +8,9 @@ from aiohttp import web
 from service import __version__
 from service.fhir.client import FhirClient
 from service.fhir.published import publish
-from service.logs import Event, log_info
-from service.metrics import Metrics
 from service.settings import Settings
+from service.telemetry.logs import Event, log_info
+from service.telemetry.metrics import Metrics
 from service.triggers import health, operation, published, rest_hook
 from service.triggers.exchange import observe, render_errors
 from service.triggers.ports import CLIENT, DOORS, METRICS, PUBLISHED, QUEUE, REVIEWER, SETTINGS, Queue

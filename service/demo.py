@@ -23,10 +23,10 @@ from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
 from service.fhir.render import guidance_id
 from service.fhir.subscriptions import subscribe
-from service.logs import configure_logs
 from service.sandbox import load, running_sekmet
 from service.server import serving
 from service.settings import Settings
+from service.telemetry.logs import configure_logs
 from service.workflow import Reviewer
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?=$|T)")

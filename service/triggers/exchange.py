@@ -21,7 +21,7 @@ from service.fhir.outcome import (
     failure_of_status,
     to_failure_outcome,
 )
-from service.logs import Event, log_error, log_info, log_warning
+from service.telemetry.logs import Event, log_error, log_info, log_warning
 from service.triggers.ports import METRICS, TOLD, Door, Handler, door_of
 
 REQUEST_ID = "X-Request-Id"

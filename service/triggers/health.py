@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.errors import TrdError
 from service.fhir.client import FhirClient
-from service.logs import Event, log_error, log_warning
+from service.telemetry.logs import Event, log_error, log_warning
 from service.triggers.ports import METRICS, QUEUE, REVIEWER, Door, Queue, Route
 
 _PART_SECONDS = 5.0

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from service.fhir.client import FhirClient
 from service.fhir.published import Published
-from service.metrics import Metrics
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from service.workflow import Reviewer
 
 Task = Literal["sweep", "deleted"]

@@ -25,8 +25,8 @@ from service.fhir.outcome import to_bundle_response, to_information_outcome
 from service.fhir.read import READ_TYPES
 from service.fhir.sources import UNDECODABLE, Source, take_resource
 from service.fhir.views import CodingView, IdentifierView, ReferenceView, View
-from service.logs import Event, log_error
-from service.metrics import HookEvent
+from service.telemetry.logs import Event, log_error
+from service.telemetry.metrics import HookEvent
 from service.triggers.exchange import fhir_response, read_body
 from service.triggers.ports import FHIR_ID, METRICS, QUEUE, Door, Route
 
