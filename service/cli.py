@@ -482,7 +482,7 @@ def demo(
     load_only: Annotated[bool, typer.Option("--load-only", help="Load the patients and end.")] = False,
 ) -> None:
     """Show it all: a FHIR server notifies the service of synthetic patients, and care plans appear."""
-    from service.demo import load_patients, run_demo
+    from service.demo.run import load_patients, run_demo
 
     settings = load_settings(fhir_base_url=fhir)
     if load_only:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service import clock
-from service.demo import demo_patients
+from service.demo.run import demo_patients
 from service.fhir.subscriptions import SUBSCRIBED
 from tests.contract_write import ask, found_by, read
 from tests.running import (

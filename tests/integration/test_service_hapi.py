@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from service import clock
-from service.demo import demo_patients
+from service.demo.run import demo_patients
 from service.fhir.render import guidance_id
 from service.fhir.subscriptions import SUBSCRIBED, render_subscription
 from tests.contract_write import ask, found_by, read, versions

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from service.sandbox.processes import MissingToolError, free_port, running
+from service.demo.sandbox.processes import MissingToolError, free_port, running
 
 _START_SECONDS: Final = 60.0
 
