@@ -24,12 +24,12 @@ from stamina.instrumentation import set_on_retry_hooks
 from service import clock
 from service.answer import AssessmentAnswer, DecisionName, answer_schema
 from service.cause import Cause
+from service.commands.report import print_report, print_stages
 from service.errors import InputError, MappingsError, NotFhir, NotJson, ServerMisread, SettingsError, TrdError
 from service.fhir.client import FhirClient, open_client
 from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.fhir.subscriptions import Subscribed, subscribe
 from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
-from service.report import print_report, print_stages
 from service.settings import Settings, load_settings
 from service.workflow import Proposal, Review, Reviewer, check_task_owner, plan_to_show
 
@@ -499,7 +499,7 @@ def publish_command(
     to_server: Annotated[bool, typer.Option("--to-server", help="Load them into the FHIR server.")] = False,
 ) -> None:
     """Give the clinical lists as FHIR definitions: a transaction Bundle, files, or on the FHIR server."""
-    from service.publishing import print_bundle, publish_to_server, write_files
+    from service.commands.publishing import print_bundle, publish_to_server, write_files
 
     if out is not None and to_server:
         raise typer.BadParameter("not together with --to-server", param_hint="--out")

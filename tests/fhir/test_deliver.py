@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import publishing
+from service.commands import publishing
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.definitions import PUBLISHED_KINDS
 from service.fhir.deliver import Compared, Standing, compare, deliver

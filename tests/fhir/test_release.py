@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from service import publishing
+from service.commands import publishing
 from service.commands.replay import replay
 from service.commands.withdraw import Outcome, sort_out, withdraw
 from service.commands.written import Wanted, find_written
