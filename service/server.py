@@ -11,6 +11,7 @@ from http import HTTPStatus
 from service import clock
 from service.app import build_app, listening
 from service.cause import Cause
+from service.doors.trust import check_trust
 from service.errors import InputError, ServerRefused
 from service.fhir.changes import patients_changed_since, patients_of_deleted
 from service.fhir.client import FhirClient, open_client
@@ -18,7 +19,6 @@ from service.jobs import JobQueue, Jobs
 from service.settings import Settings
 from service.telemetry.logs import Event, configure_logs, log_info
 from service.telemetry.metrics import Metrics
-from service.triggers.trust import check_trust
 from service.workflow import Reviewer, check_task_owner
 
 

@@ -19,16 +19,16 @@ from aiohttp import hdrs, web
 
 from service import clock
 from service.cause import Cause
+from service.doors.exchange import fhir_response, read_body
+from service.doors.outcome import to_bundle_response, to_information_outcome
+from service.doors.ports import FHIR_ID, METRICS, QUEUE, Door, Route
 from service.errors import NotFhir, NotJson
 from service.fhir.identity import BASE
-from service.fhir.outcome import to_bundle_response, to_information_outcome
 from service.fhir.read import READ_TYPES
 from service.fhir.sources import UNDECODABLE, Source, take_resource
 from service.fhir.views import CodingView, IdentifierView, ReferenceView, View
 from service.telemetry.logs import Event, log_error
 from service.telemetry.metrics import HookEvent
-from service.triggers.exchange import fhir_response, read_body
-from service.triggers.ports import FHIR_ID, METRICS, QUEUE, Door, Route
 
 OWN_TYPES = frozenset({"CarePlan", "GuidanceResponse", "Provenance", "Device", "Task"})
 """Kinds of resource that this service writes; news of them would make it answer itself."""

@@ -6,10 +6,10 @@ import time
 from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from service.doors.ports import METRICS, QUEUE, REVIEWER, Door, Queue, Route
 from service.errors import TrdError
 from service.fhir.client import FhirClient
 from service.telemetry.logs import Event, log_error, log_warning
-from service.triggers.ports import METRICS, QUEUE, REVIEWER, Door, Queue, Route
 
 _PART_SECONDS = 5.0
 """How long one part may take to show that it is well."""

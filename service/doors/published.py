@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
+from service.doors.exchange import fhir_response, refuse_other_formats
+from service.doors.ports import FHIR_ID, PUBLISHED, SETTINGS, Door, Route
 from service.errors import NotFhir
 from service.fhir.definitions import PUBLISHED_KINDS, SEARCHED_BY, fhir_base
 from service.fhir.published import searchset
-from service.triggers.exchange import fhir_response, refuse_other_formats
-from service.triggers.ports import FHIR_ID, PUBLISHED, SETTINGS, Door, Route
 
 _UNSEARCHED = frozenset({"_format", "_pretty"})
 

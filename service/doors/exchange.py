@@ -12,8 +12,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from service import __version__
-from service.errors import NotJson, TrdError
-from service.fhir.outcome import (
+from service.doors.outcome import (
     FHIR_JSON,
     UNEXPECTED,
     Failure,
@@ -21,8 +20,9 @@ from service.fhir.outcome import (
     failure_of_status,
     to_failure_outcome,
 )
+from service.doors.ports import METRICS, TOLD, Door, Handler, door_of
+from service.errors import NotJson, TrdError
 from service.telemetry.logs import Event, log_error, log_info, log_warning
-from service.triggers.ports import METRICS, TOLD, Door, Handler, door_of
 
 REQUEST_ID = "X-Request-Id"
 READ_SECONDS = 30.0

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 from pydantic import SecretStr
 
+from service.doors.ports import SETTINGS, Door, Handler, door_of
 from service.errors import SettingsError
 from service.fhir.subscriptions import SECRET_HEADER
 from service.settings import Settings
-from service.triggers.ports import SETTINGS, Door, Handler, door_of
 
 _BEARER = "bearer "
 _OPERATIONS = frozenset({Door.ASSESS, Door.ASSESS_BUNDLE, Door.PROPOSE})

@@ -10,12 +10,12 @@ from aiohttp import web
 from service import clock
 from service.answer import AssessmentAnswer
 from service.cause import Cause
+from service.doors.exchange import fhir_response, refuse_other_formats
+from service.doors.parameters import Question, read_question, to_parameters
+from service.doors.ports import CLIENT, FHIR_ID, METRICS, REVIEWER, SETTINGS, TOLD, Door, Route
 from service.errors import NotAssessable, NotFhir, NotJson
 from service.fhir.definitions import ASSESS, PROPOSE, capability_statement, fhir_base
 from service.fhir.files import read_bundle
-from service.triggers.exchange import fhir_response, refuse_other_formats
-from service.triggers.parameters import Question, read_question, to_parameters
-from service.triggers.ports import CLIENT, FHIR_ID, METRICS, REVIEWER, SETTINGS, TOLD, Door, Route
 from service.workflow import Reviewer
 
 
