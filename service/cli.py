@@ -449,7 +449,7 @@ def list_jobs(
 
 
 async def _job_rows(settings: Settings, state: JobState) -> list[tuple[str, ...]]:
-    from service.jobs import Jobs, State
+    from service.queue.jobs import Jobs, State
 
     async with Jobs(settings.database_url) as queue:
         found = await queue.jobs("all" if state is JobState.OPEN else State(state.value))
@@ -468,7 +468,7 @@ async def _job_rows(settings: Settings, state: JobState) -> list[tuple[str, ...]
 
 
 async def _retry(settings: Settings, job_id: str) -> None:
-    from service.jobs import Jobs
+    from service.queue.jobs import Jobs
 
     async with Jobs(settings.database_url) as queue:
         await queue.retry(job_id)

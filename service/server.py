@@ -15,7 +15,7 @@ from service.doors.trust import check_trust
 from service.errors import InputError, ServerRefused
 from service.fhir.changes import patients_changed_since, patients_of_deleted
 from service.fhir.client import FhirClient, open_client
-from service.jobs import JobQueue, Jobs
+from service.queue.jobs import JobQueue, Jobs
 from service.settings import Settings
 from service.telemetry.logs import Event, configure_logs, log_info
 from service.telemetry.metrics import Metrics

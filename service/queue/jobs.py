@@ -31,7 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.cause import Cause
 from service.errors import InputError, QueueError, ServerError, SetupError, TrdError
-from service.queue_database import APPLICATION, QUEUE, WORKFLOW, open_database, open_jobs, waiting_keys
+from service.queue.database import APPLICATION, QUEUE, WORKFLOW, open_database, open_jobs, waiting_keys
 
 DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
