@@ -19,7 +19,7 @@ from service.app import build_app, listening
 from service.doors import health, operation
 from service.doors.outcome import failure_of
 from service.errors import MappingsError, TrdError
-from service.server import Work
+from service.queue.work import Work
 from service.telemetry import logs
 from service.telemetry.logs import Event, configure_logs, log_error, log_info, place_of
 from service.telemetry.metrics import Metrics

@@ -12,7 +12,7 @@ import structlog
 
 from service.fhir.identity import DEVICE_INSIDE
 from service.fhir.target import WRITTEN_KINDS
-from service.server import Work
+from service.queue.work import Work
 from service.telemetry.logs import Event, configure_logs
 from service.telemetry.metrics import Metrics
 from service.workflow import Proposal
