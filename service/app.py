@@ -11,7 +11,7 @@ from service.doors.exchange import observe, render_errors
 from service.doors.ports import CLIENT, DOORS, METRICS, PUBLISHED, QUEUE, REVIEWER, SETTINGS, Queue
 from service.doors.trust import check_trust, guard
 from service.fhir.client import FhirClient
-from service.fhir.published import publish
+from service.publish.published import publish
 from service.settings import Settings
 from service.telemetry.logs import Event, log_info
 from service.telemetry.metrics import Metrics

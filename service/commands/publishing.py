@@ -8,12 +8,12 @@ import msgspec
 
 from service.core.knowledge import Knowledge
 from service.errors import ServerMisread, ServerUnsupported, SettingsError
-from service.fhir.canonical import Resource
 from service.fhir.client import open_client
-from service.fhir.deliver import TO_WRITE, Compared, Standing, compare, deliver
-from service.fhir.published import publish, transaction
 from service.fhir.r4b import validated
 from service.fhir.release import Release
+from service.publish.canonical import Resource
+from service.publish.deliver import TO_WRITE, Compared, Standing, compare, deliver
+from service.publish.published import publish, transaction
 from service.settings import Settings
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from aiohttp import web
 
 from service.fhir.client import FhirClient
-from service.fhir.published import Published
+from service.publish.published import Published
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.workflow import Reviewer

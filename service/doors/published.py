@@ -5,8 +5,8 @@ from aiohttp import web
 from service.doors.exchange import fhir_response, refuse_other_formats
 from service.doors.ports import FHIR_ID, PUBLISHED, SETTINGS, Door, Route
 from service.errors import NotFhir
-from service.fhir.definitions import PUBLISHED_KINDS, SEARCHED_BY, fhir_base
-from service.fhir.published import searchset
+from service.publish.definitions import PUBLISHED_KINDS, SEARCHED_BY, fhir_base
+from service.publish.published import searchset
 
 _UNSEARCHED = frozenset({"_format", "_pretty"})
 

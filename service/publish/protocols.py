@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from service.core.catalogue import ProtocolSources
 from service.core.knowledge import CareSetting, DecisionPoint, Knowledge, Phase, Protocol
-from service.fhir.canonical import Edition, Resource, canonical_of, define, licences_of, uris_of
+from service.publish.canonical import Edition, Resource, canonical_of, define, licences_of, uris_of
 
 _UCUM = "http://unitsofmeasure.org"
 _USAGE = "http://terminology.hl7.org/CodeSystem/usage-context-type"

@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Any
 
 from service.core.knowledge import Knowledge
-from service.fhir.canonical import Resource
-from service.fhir.definitions import PUBLISHED_KINDS, operation_definitions
-from service.fhir.protocols import protocol_definitions
-from service.fhir.terminology import code_systems, concept_maps, value_sets
+from service.publish.canonical import Resource
+from service.publish.definitions import PUBLISHED_KINDS, operation_definitions
+from service.publish.protocols import protocol_definitions
+from service.publish.terminology import code_systems, concept_maps, value_sets
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from service.core.catalogue import Listing
 from service.core.knowledge import Knowledge
 from service.core.records import Role, StopReason
-from service.fhir.canonical import Edition, Resource, address_of, define, licences_of, uris_of
+from service.publish.canonical import Edition, Resource, address_of, define, licences_of, uris_of
 
 _COMMENT = "http://hl7.org/fhir/StructureDefinition/valueset-concept-comments"
 _RULES = "http://hl7.org/fhir/StructureDefinition/valueset-rules-text"

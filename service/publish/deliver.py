@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from service.errors import ServerMisread
-from service.fhir.canonical import Resource
 from service.fhir.client import FhirClient
 from service.fhir.identity import content_digest
 from service.fhir.r4b import validated
 from service.fhir.sources import UNDECODABLE
+from service.publish.canonical import Resource
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
