@@ -27,8 +27,8 @@ from service.cause import Cause
 from service.commands.report import print_report, print_stages
 from service.errors import InputError, MappingsError, NotFhir, NotJson, ServerMisread, SettingsError, TrdError
 from service.fhir.client import FhirClient, open_client
-from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
-from service.fhir.subscriptions import Subscribed, subscribe
+from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
+from service.gather.subscriptions import Subscribed, subscribe
 from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
 from service.settings import Settings, load_settings
 from service.workflow import Proposal, Review, Reviewer, check_task_owner, plan_to_show

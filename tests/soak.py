@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from service.core.decision import Propose, ReasonOfDecision
 from service.errors import NotAssessable
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from service.knowledge import mappings_directory
 from service.workflow import Review, Reviewer
 from tests.generated.made import Made

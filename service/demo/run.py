@@ -23,7 +23,7 @@ from service.demo.sandbox import load, running_sekmet
 from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
 from service.fhir.render import guidance_id
-from service.fhir.subscriptions import subscribe
+from service.gather.subscriptions import subscribe
 from service.server import serving
 from service.settings import Settings
 from service.telemetry.logs import configure_logs

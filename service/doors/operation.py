@@ -14,7 +14,7 @@ from service.doors.exchange import fhir_response, refuse_other_formats
 from service.doors.parameters import Question, read_question, to_parameters
 from service.doors.ports import CLIENT, FHIR_ID, METRICS, REVIEWER, SETTINGS, TOLD, Door, Route
 from service.errors import NotAssessable, NotFhir, NotJson
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from service.publish.definitions import ASSESS, PROPOSE, capability_statement, fhir_base
 from service.workflow import Reviewer
 

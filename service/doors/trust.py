@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from service.doors.ports import SETTINGS, Door, Handler, door_of
 from service.errors import SettingsError
-from service.fhir.subscriptions import SECRET_HEADER
+from service.gather.subscriptions import SECRET_HEADER
 from service.settings import Settings
 
 _BEARER = "bearer "

@@ -37,6 +37,7 @@ from service.core.records import (
 )
 from service.errors import NotAssessable, NotFhir
 from service.fhir.elements import Elements, UnreadableElement, decode, status_code
+from service.fhir.kinds import READ_TYPES
 from service.fhir.medicines import MedicineReader
 from service.fhir.plans import deleted_plan, read_plan
 from service.fhir.results import (
@@ -61,21 +62,6 @@ from service.fhir.views import (
     QuantityView,
     ReferenceView,
 )
-
-READ_TYPES = (
-    "Patient",
-    "Condition",
-    "MedicationStatement",
-    "MedicationRequest",
-    "MedicationDispense",
-    "MedicationAdministration",
-    "Medication",
-    "AllergyIntolerance",
-    "Observation",
-    "Procedure",
-    "CarePlan",
-)
-"""Kinds of resource that are read; every other kind is left alone."""
 
 _PATIENT = msgspec.json.Decoder(PatientView)
 _CONDITION = msgspec.json.Decoder(ConditionView)

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from service import clock
 from service.cause import Cause
 from service.errors import InputError, ServerRefused
-from service.fhir.changes import patients_changed_since, patients_of_deleted
 from service.fhir.client import FhirClient
+from service.gather.changes import patients_changed_since, patients_of_deleted
 from service.queue.jobs import Jobs
 from service.telemetry.logs import Event, log_info
 from service.telemetry.metrics import Metrics

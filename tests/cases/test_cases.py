@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.answer import AssessmentAnswer
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from service.settings import load_settings
 from service.workflow import Reviewer
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from service.answer import AssessmentAnswer
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from service.knowledge import mappings_directory
 from tests.safety_tables import GROUPS, REGIONS, Effect, coding, effect_of, resolved_effect_of, table
 from tests.support import (

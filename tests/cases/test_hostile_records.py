@@ -13,7 +13,7 @@ import pytest
 
 from service.answer import AssessmentAnswer
 from service.errors import NotAssessable
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from service.settings import load_settings
 from service.workflow import Reviewer
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from service.core.decision import Propose, ReasonOfDecision
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from service.workflow import Review
 from tests import soak
 from tests.generated.made import BOTH, HARMLESS, WITHHOLDS, Made, Meaning

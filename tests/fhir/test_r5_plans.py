@@ -19,7 +19,6 @@ from pydantic import ValidationError
 from service.cause import Cause
 from service.core.plans import PlanAction
 from service.core.records import PlanOfRecord
-from service.fhir.files import read_bundle
 from service.fhir.identity import edit_digest
 from service.fhir.r5 import validated_r5
 from service.fhir.r5_plans import UNTOLD, plan_in_r4, plan_in_r5
@@ -33,6 +32,7 @@ from service.fhir.render import (
     render_revoked,
     render_withdrawal,
 )
+from service.gather.files import read_bundle
 from service.workflow import Review
 from tests.support import (
     RXNORM,

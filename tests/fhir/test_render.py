@@ -21,7 +21,6 @@ from service.core.knowledge import Effect
 from service.core.plans import PlanAction
 from service.core.records import VersionedReference
 from service.core.schedule import Schedule
-from service.fhir.files import read_bundle
 from service.fhir.identity import (
     CAUSES,
     CONTENT_DIGEST,
@@ -30,8 +29,8 @@ from service.fhir.identity import (
     edit_digest,
     extension_value,
 )
+from service.fhir.kinds import READ_TYPES
 from service.fhir.r4b import validated
-from service.fhir.read import READ_TYPES
 from service.fhir.render import (
     Occasion,
     render_device,
@@ -40,6 +39,7 @@ from service.fhir.render import (
     render_provenance,
     render_revoked,
 )
+from service.gather.files import read_bundle
 from service.workflow import Review
 from tests.support import (
     AS_OF,

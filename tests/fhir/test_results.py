@@ -16,7 +16,7 @@ from service.core.records import (
     Record,
 )
 from service.errors import NotAssessable
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from service.workflow import Review
 from tests.support import Resource, a_bundle, a_condition, a_patient, reviewer
 

@@ -6,9 +6,9 @@ from http import HTTPStatus
 from service.core.knowledge import Knowledge
 from service.errors import NotFhir, NotJson, ServerRefused
 from service.fhir.client import FhirClient
-from service.fhir.gather import observation_codes
 from service.fhir.sources import owner_of, take_resource
-from service.fhir.subscriptions import SUBSCRIBED
+from service.gather.everything import observation_codes
+from service.gather.subscriptions import SUBSCRIBED
 
 _PAGE_SIZE = "200"
 

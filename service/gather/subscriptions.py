@@ -12,8 +12,8 @@ import msgspec
 from service.core.knowledge import Knowledge
 from service.errors import ServerUnsupported
 from service.fhir.client import FhirClient
-from service.fhir.gather import observation_codes
 from service.fhir.release import Release
+from service.gather.everything import observation_codes
 
 SUBSCRIBED = (
     "Patient",
