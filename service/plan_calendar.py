@@ -12,7 +12,7 @@ from rich.markup import escape as plain
 from rich.padding import Padding
 from rich.table import Table
 
-from service.fhir.agenda import Agenda, Entry
+from service.read.agenda import Agenda, Entry
 
 _PRODUCT = "-//trd-careplan//plan of record//EN"
 _EVENT_STATUS = {"active": "CONFIRMED", "completed": "CONFIRMED", "revoked": "CANCELLED"}

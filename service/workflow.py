@@ -18,9 +18,7 @@ from service.core.plans import PlanAction, WriteTier
 from service.core.records import OPEN_PLAN, PlanStatus, Record, VersionedReference
 from service.core.schedule import Calendar
 from service.errors import ServerError, ServerMisread, ServerRefused, SettingsError
-from service.fhir.agenda import Agenda, read_agenda
 from service.fhir.client import FhirClient
-from service.fhir.read import read_record
 from service.fhir.render import Occasion, Resource
 from service.fhir.send import CONFLICTS
 from service.fhir.sources import Gathered
@@ -28,6 +26,8 @@ from service.fhir.standing import find_assessment
 from service.fhir.write import Conclusion, Intent, find_unlisted_plan, intend, write_back
 from service.gather.everything import gather
 from service.knowledge import load_knowledge, mappings_directory
+from service.read.agenda import Agenda, read_agenda
+from service.read.record import read_record
 from service.settings import Settings
 
 _TRIES = 5

@@ -9,9 +9,9 @@ from typing import Any
 
 from service.core.decision import Propose
 from service.core.schedule import Schedule
-from service.fhir.agenda import read_agenda
 from service.gather.files import read_bundle
 from service.plan_calendar import to_page
+from service.read.agenda import read_agenda
 from service.workflow import Review
 from tests.support import AS_OF, case_bundle, resources_of, reviewer
 

@@ -36,20 +36,7 @@ from service.core.records import (
     VersionedReference,
 )
 from service.errors import NotAssessable, NotFhir
-from service.fhir.elements import Elements, UnreadableElement, decode, status_code
 from service.fhir.kinds import READ_TYPES
-from service.fhir.medicines import MedicineReader
-from service.fhir.plans import deleted_plan, read_plan
-from service.fhir.results import (
-    WITHDRAWN,
-    bears_on_assessment,
-    decode_observation,
-    decode_procedure,
-    procedure_kind,
-    read_observation,
-    read_procedure,
-    read_traces,
-)
 from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
 from service.fhir.views import (
     AllergyView,
@@ -61,6 +48,19 @@ from service.fhir.views import (
     PeriodView,
     QuantityView,
     ReferenceView,
+)
+from service.read.care_plans import deleted_plan, read_plan
+from service.read.elements import Elements, UnreadableElement, decode, status_code
+from service.read.medicines import MedicineReader
+from service.read.results import (
+    WITHDRAWN,
+    bears_on_assessment,
+    decode_observation,
+    decode_procedure,
+    procedure_kind,
+    read_observation,
+    read_procedure,
+    read_traces,
 )
 
 _PATIENT = msgspec.json.Decoder(PatientView)

@@ -33,8 +33,6 @@ from service.core.records import (
     Unreadable,
     VersionedReference,
 )
-from service.fhir.dosage import read_amount, read_steps
-from service.fhir.elements import Elements, UnreadableElement, decode
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import (
     AdministrationView,
@@ -52,6 +50,8 @@ from service.fhir.views import (
     StatementView,
     View,
 )
+from service.read.dosage import read_amount, read_steps
+from service.read.elements import Elements, UnreadableElement, decode
 
 _DAYS_IN = {
     **dict.fromkeys(("d", "day", "days"), 1),

@@ -8,9 +8,9 @@ import msgspec
 
 from service.core.dates import Interval, PartialDate
 from service.core.records import Concept, Measure, Observation, Procedure, ProcedureKind
-from service.fhir.elements import Elements, UnreadableElement, decode
 from service.fhir.sources import Source
 from service.fhir.views import ObservationView, ProcedureView, ResultView
+from service.read.elements import Elements, UnreadableElement, decode
 
 _OBSERVATION = msgspec.json.Decoder(ObservationView)
 _PROCEDURE = msgspec.json.Decoder(ProcedureView)
