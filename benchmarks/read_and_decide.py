@@ -13,8 +13,8 @@ from service.core.decision import Decision
 from service.core.decision import decide as decide_on
 from service.gather.files import read_bundle
 from service.read.record import read_record
+from service.review import Reviewer
 from service.settings import Settings
-from service.workflow import Reviewer
 
 LIMIT_MS: Final = 1.0
 

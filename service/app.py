@@ -12,10 +12,10 @@ from service.doors.ports import CLIENT, DOORS, METRICS, PUBLISHED, QUEUE, REVIEW
 from service.doors.trust import check_trust, guard
 from service.fhir.client import FhirClient
 from service.publish.published import publish
+from service.review import Reviewer
 from service.settings import Settings
 from service.telemetry.logs import Event, log_info
 from service.telemetry.metrics import Metrics
-from service.workflow import Reviewer
 
 LARGEST_BODY = 10 * 1024 * 1024
 _SHUTDOWN_SECONDS = 30.0

@@ -22,7 +22,6 @@ from rich.table import Table
 from stamina.instrumentation import set_on_retry_hooks
 
 from service import clock
-from service.answer import AssessmentAnswer, DecisionName, answer_schema
 from service.cause import Cause
 from service.commands.report import print_report, print_stages
 from service.errors import InputError, MappingsError, NotFhir, NotJson, ServerMisread, SettingsError, TrdError
@@ -30,8 +29,9 @@ from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.gather.subscriptions import Subscribed, subscribe
 from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
+from service.render.answer import AssessmentAnswer, DecisionName, answer_schema
+from service.review import Proposal, Review, Reviewer, check_task_owner, plan_to_show
 from service.settings import Settings, load_settings
-from service.workflow import Proposal, Review, Reviewer, check_task_owner, plan_to_show
 
 if TYPE_CHECKING:
     from service.commands.withdraw import Withdrawal
@@ -176,7 +176,7 @@ def plan(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that prints.")] = None,
 ) -> None:
     """Show the esketamine plan of record as a calendar, or the one that would be proposed."""
-    from service.plan_calendar import print_plan, to_ics, to_page
+    from service.render.calendar import print_plan, to_ics, to_page
 
     review = _reviewed(source, as_of=as_of, criteria=criteria)
     found = plan_to_show(review)

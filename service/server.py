@@ -11,10 +11,10 @@ from service.doors.trust import check_trust
 from service.fhir.client import open_client
 from service.queue.jobs import JobQueue
 from service.queue.work import Work
+from service.review import Reviewer, check_task_owner
 from service.settings import Settings
 from service.telemetry.logs import Event, configure_logs, log_info
 from service.telemetry.metrics import Metrics
-from service.workflow import Reviewer, check_task_owner
 
 
 @asynccontextmanager

@@ -20,8 +20,8 @@ from service.fhir.kinds import READ_TYPES
 from service.fhir.sources import Gathered
 from service.fhir.views import CapabilityView
 from service.gather.files import read_bundle
+from service.review import Review, Reviewer
 from service.settings import Settings
-from service.workflow import Review, Reviewer
 
 Resource = dict[str, Any]
 

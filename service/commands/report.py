@@ -14,7 +14,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from service.answer import (
+from service.core.dates import PartialDate
+from service.core.knowledge import Knowledge
+from service.core.records import VersionedReference
+from service.render.answer import (
     AssessmentAnswer,
     CriterionOut,
     DateRange,
@@ -22,10 +25,7 @@ from service.answer import (
     ScheduleOut,
     TrialOut,
 )
-from service.core.dates import PartialDate
-from service.core.knowledge import Knowledge
-from service.core.records import VersionedReference
-from service.workflow import Review
+from service.review import Review
 
 _MARK = {"met": "[green]✓ met[/]", "not-met": "[red]✗ not met[/]", "indeterminate": "[yellow]? open[/]"}
 _COUNTS = {"yes": "[green]counts[/]", "no": "[dim]does not count[/]", "possibly": "[yellow]may count[/]"}

@@ -22,12 +22,12 @@ from service import clock
 from service.demo.sandbox import load, running_sekmet
 from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
-from service.fhir.render import guidance_id
 from service.gather.subscriptions import subscribe
+from service.render.care_plan import guidance_id
+from service.review import Reviewer
 from service.server import serving
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
-from service.workflow import Reviewer
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?=$|T)")
 _LIMIT_SECONDS = 90.0

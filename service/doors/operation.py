@@ -8,7 +8,6 @@ from datetime import date
 from aiohttp import web
 
 from service import clock
-from service.answer import AssessmentAnswer
 from service.cause import Cause
 from service.doors.exchange import fhir_response, refuse_other_formats
 from service.doors.parameters import Question, read_question, to_parameters
@@ -16,7 +15,8 @@ from service.doors.ports import CLIENT, FHIR_ID, METRICS, REVIEWER, SETTINGS, TO
 from service.errors import NotAssessable, NotFhir, NotJson
 from service.gather.files import read_bundle
 from service.publish.definitions import ASSESS, PROPOSE, capability_statement, fhir_base
-from service.workflow import Reviewer
+from service.render.answer import AssessmentAnswer
+from service.review import Reviewer
 
 
 async def assess(request: web.Request) -> web.Response:

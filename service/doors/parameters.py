@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-from service.answer import AssessmentAnswer
 from service.core.records import VersionedReference
 from service.doors.exchange import read_body, refuse_other_formats
 from service.errors import NotFhir
 from service.fhir.sources import UNDECODABLE, take_resource
 from service.fhir.views import View
+from service.render.answer import AssessmentAnswer
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200

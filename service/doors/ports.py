@@ -8,9 +8,9 @@ from aiohttp import web
 
 from service.fhir.client import FhirClient
 from service.publish.published import Published
+from service.review import Reviewer
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.workflow import Reviewer
 
 Task = Literal["sweep", "deleted"]
 """`sweep` refers to an instant: all that changed since is to be reviewed. `deleted` refers to `Type/id`."""

@@ -10,9 +10,9 @@ from service.errors import InputError, ServerRefused
 from service.fhir.client import FhirClient
 from service.gather.changes import patients_changed_since, patients_of_deleted
 from service.queue.jobs import Jobs
+from service.review import Reviewer
 from service.telemetry.logs import Event, log_info
 from service.telemetry.metrics import Metrics
-from service.workflow import Reviewer
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from service.core.decision import Decline, NeedsReview, Propose
 from service.gather.files import read_bundle
-from service.workflow import Review
+from service.review import Review
 from tests.support import Resource, a_condition, case_bundle, reviewer
 
 ELIGIBLE = "two-documented-failures-propose-treatment"

@@ -14,7 +14,7 @@ from service.errors import InputError, NotAssessable, NotFhir, NotJson
 from service.fhir.identity import EDIT_DIGEST, PLAN_DEFINITION, PLAN_IDENTIFIER
 from service.fhir.sources import Gathered
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
-from service.workflow import Review
+from service.review import Review
 from tests.support import (
     RXNORM,
     Resource,

@@ -24,7 +24,8 @@ from service.fhir.r5 import validated_r5
 from service.fhir.r5_plans import UNTOLD, plan_in_r4, plan_in_r5
 from service.fhir.r5_records import resource_in_r4
 from service.fhir.release import Release
-from service.fhir.render import (
+from service.gather.files import read_bundle
+from service.render.care_plan import (
     Occasion,
     render_device,
     render_guidance,
@@ -32,8 +33,7 @@ from service.fhir.render import (
     render_revoked,
     render_withdrawal,
 )
-from service.gather.files import read_bundle
-from service.workflow import Review
+from service.review import Review
 from tests.support import (
     RXNORM,
     Resource,

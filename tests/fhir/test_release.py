@@ -20,9 +20,9 @@ from service.errors import ServerUnsupported
 from service.fhir.client import FhirClient
 from service.fhir.r5_plans import plan_in_r4
 from service.fhir.release import Release, release_of
-from service.fhir.render import guidance_id
 from service.gather.everything import gather
-from service.workflow import Proposal
+from service.render.care_plan import guidance_id
+from service.review import Proposal
 from tests.fhir.double import FhirDouble
 from tests.in_r5 import in_r5
 from tests.support import (

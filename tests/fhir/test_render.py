@@ -31,7 +31,8 @@ from service.fhir.identity import (
 )
 from service.fhir.kinds import READ_TYPES
 from service.fhir.r4b import validated
-from service.fhir.render import (
+from service.gather.files import read_bundle
+from service.render.care_plan import (
     Occasion,
     render_device,
     render_guidance,
@@ -39,8 +40,7 @@ from service.fhir.render import (
     render_provenance,
     render_revoked,
 )
-from service.gather.files import read_bundle
-from service.workflow import Review
+from service.review import Review
 from tests.support import (
     AS_OF,
     CASES,

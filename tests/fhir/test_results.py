@@ -17,7 +17,7 @@ from service.core.records import (
 )
 from service.errors import NotAssessable
 from service.gather.files import read_bundle
-from service.workflow import Review
+from service.review import Review
 from tests.support import Resource, a_bundle, a_condition, a_patient, reviewer
 
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"

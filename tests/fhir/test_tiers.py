@@ -13,9 +13,9 @@ import structlog
 from service.fhir.identity import DEVICE_INSIDE
 from service.fhir.target import WRITTEN_KINDS
 from service.queue.work import Work
+from service.review import Proposal
 from service.telemetry.logs import Event, configure_logs
 from service.telemetry.metrics import Metrics
-from service.workflow import Proposal
 from tests.app.serving import fhir_of, serving, values_of
 from tests.contract_interrupted import NEEDS_REVIEW, references_in
 from tests.contract_write import TWO_FAILURES

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from service.apply.standing import outputs_of
 from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
 from service.errors import ServerMisread
@@ -26,9 +27,8 @@ from service.fhir.identity import (
 )
 from service.fhir.r5_elements import part, parts, text
 from service.fhir.r5_records import resource_in_r4
-from service.fhir.render import TASK, Resource
 from service.fhir.sources import UNDECODABLE, tells_of_error
-from service.fhir.standing import outputs_of
+from service.render.care_plan import TASK, Resource
 
 _PAGE_SIZE = "100"
 _OPEN = frozenset({"draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"})

@@ -9,7 +9,9 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from service import clock
-from service.answer import AssessmentAnswer, CarePlanOut, to_answer
+from service.apply.intent import Conclusion, Intent, find_unlisted_plan, intend, write_back
+from service.apply.send import CONFLICTS
+from service.apply.standing import find_assessment
 from service.cause import Cause
 from service.clinic import clinic_calendar
 from service.core.decision import Decision, decide
@@ -19,15 +21,13 @@ from service.core.records import OPEN_PLAN, PlanStatus, Record, VersionedReferen
 from service.core.schedule import Calendar
 from service.errors import ServerError, ServerMisread, ServerRefused, SettingsError
 from service.fhir.client import FhirClient
-from service.fhir.render import Occasion, Resource
-from service.fhir.send import CONFLICTS
 from service.fhir.sources import Gathered
-from service.fhir.standing import find_assessment
-from service.fhir.write import Conclusion, Intent, find_unlisted_plan, intend, write_back
 from service.gather.everything import gather
 from service.knowledge import load_knowledge, mappings_directory
 from service.read.agenda import Agenda, read_agenda
 from service.read.record import read_record
+from service.render.answer import AssessmentAnswer, CarePlanOut, to_answer
+from service.render.care_plan import Occasion, Resource
 from service.settings import Settings
 
 _TRIES = 5

@@ -13,6 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from service.apply.standing import find_device
 from service.core.plans import WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerMisread, ServerRefused
@@ -20,11 +21,10 @@ from service.fhir.client import FhirClient, Stored, version_of
 from service.fhir.identity import DEVICE_ID, DEVICE_INSIDE, content_digest
 from service.fhir.r4b import validated
 from service.fhir.release import Release
-from service.fhir.render import Resource, render_device, sign_guidance
 from service.fhir.sources import UNDECODABLE
-from service.fhir.standing import find_device
 from service.fhir.target import Target
 from service.fhir.views import TransactionResponseView
+from service.render.care_plan import Resource, render_device, sign_guidance
 
 CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 """How a server says that somebody was faster: 412, or 409 on HAPI."""

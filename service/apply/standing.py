@@ -6,7 +6,7 @@ By the id that we gave it; by its identifier where the server gives ids of its o
 from service.fhir.client import FhirClient
 from service.fhir.identity import ASSESSMENT_IDENTIFIER, DEVICE_ID, DEVICE_IDENTIFIER
 from service.fhir.r5_elements import part, parts
-from service.fhir.render import Resource, guidance_id
+from service.render.care_plan import Resource, guidance_id
 
 
 async def find_assessment(client: FhirClient, patient_id: str) -> Resource | None:

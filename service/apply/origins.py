@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from service.apply.standing import device_id
 from service.fhir.client import FhirClient
 from service.fhir.identity import CAUSES, DEVICE_INSIDE, MADE_WITH, VERSION_IDENTIFIER
 from service.fhir.sources import UNDECODABLE
-from service.fhir.standing import device_id
 from service.fhir.views import ConceptView, ReferenceView, View
 
 _PAGE_SIZE = "200"

@@ -9,6 +9,10 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import count
 
+from service.apply.origins import origins_of
+from service.apply.send import Write, store
+from service.apply.standing import outputs_of
+from service.apply.tasks import asked_in, find_tasks, read_task, render_step
 from service.core.decision import Decision, Propose, grounds_of, wanted_plan
 from service.core.plans import (
     PlanAction,
@@ -32,10 +36,10 @@ from service.fhir.identity import (
     grounds_digest,
     plan_identity,
 )
-from service.fhir.provenance import origins_of
 from service.fhir.r5_elements import part, parts, text
 from service.fhir.r5_records import in_r4
-from service.fhir.render import (
+from service.fhir.sources import Gathered, owner_of, take_resource
+from service.render.care_plan import (
     MISSING_PLAN,
     PLAN_OF,
     Occasion,
@@ -47,10 +51,6 @@ from service.fhir.render import (
     render_revoked,
     shows_depression,
 )
-from service.fhir.send import Write, store
-from service.fhir.sources import Gathered, owner_of, take_resource
-from service.fhir.standing import outputs_of
-from service.fhir.tasks import asked_in, find_tasks, read_task, render_step
 
 _KEPT_OF_META = frozenset({"profile", "security", "tag"})
 
