@@ -23,7 +23,7 @@ import pytest
 from service.core.decision import Propose
 from service.core.schedule import Schedule
 from service.errors import NotAssessable
-from service.fhir.identity import TASK_IDENTIFIER, TASK_REASONS, plan_identity
+from service.fhir.names import TASK_IDENTIFIER, TASK_REASONS, plan_identity
 from service.knowledge import mappings_directory, write_lock
 from service.render.care_plan import render_plan
 from service.review import Proposal, Reviewer

@@ -29,15 +29,15 @@ from service.core.tasks import TaskStep, WantedTask, reconcile_tasks, wanted_tas
 from service.core.words import summarise
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
-from service.fhir.identity import (
+from service.fhir.loose import part, parts, text
+from service.fhir.names import (
     CONTENT_DIGEST,
     content_digest,
     extension_value,
     grounds_digest,
     plan_identity,
 )
-from service.fhir.r5_elements import part, parts, text
-from service.fhir.r5_records import in_r4
+from service.fhir.r5.records import in_r4
 from service.fhir.sources import Gathered, owner_of, take_resource
 from service.render.care_plan import (
     MISSING_PLAN,

@@ -11,7 +11,7 @@ import msgspec
 
 from service.apply.standing import device_id
 from service.fhir.client import FhirClient
-from service.fhir.identity import CAUSES, DEVICE_INSIDE, MADE_WITH, VERSION_IDENTIFIER
+from service.fhir.names import CAUSES, DEVICE_INSIDE, MADE_WITH, VERSION_IDENTIFIER
 from service.fhir.sources import UNDECODABLE
 from service.fhir.views import ConceptView, ReferenceView, View
 

@@ -18,8 +18,8 @@ from service.core.plans import WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient, Stored, version_of
-from service.fhir.identity import DEVICE_ID, DEVICE_INSIDE, content_digest
-from service.fhir.r4b import validated
+from service.fhir.models import validated
+from service.fhir.names import DEVICE_ID, DEVICE_INSIDE, content_digest
 from service.fhir.release import Release
 from service.fhir.sources import UNDECODABLE
 from service.fhir.target import Target
@@ -325,7 +325,7 @@ class _Sender:
     def _in_release(self, resource: Resource) -> Resource:
         if self.release is Release.R4:
             return validated(resource)
-        from service.fhir.r5 import validated_r5  # noqa: PLC0415 - for a server of R5 only
+        from service.fhir.r5.models import validated_r5  # noqa: PLC0415 - for a server of R5 only
 
         return validated_r5(resource)
 

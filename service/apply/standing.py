@@ -4,8 +4,8 @@ By the id that we gave it; by its identifier where the server gives ids of its o
 """
 
 from service.fhir.client import FhirClient
-from service.fhir.identity import ASSESSMENT_IDENTIFIER, DEVICE_ID, DEVICE_IDENTIFIER
-from service.fhir.r5_elements import part, parts
+from service.fhir.loose import part, parts
+from service.fhir.names import ASSESSMENT_IDENTIFIER, DEVICE_ID, DEVICE_IDENTIFIER
 from service.render.care_plan import Resource, guidance_id
 
 

@@ -14,7 +14,8 @@ from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
-from service.fhir.identity import (
+from service.fhir.loose import part, parts, text
+from service.fhir.names import (
     DEVICE_ID,
     EDIT_DIGEST,
     GROUNDS,
@@ -25,8 +26,7 @@ from service.fhir.identity import (
     extension_value,
     identifiers_of,
 )
-from service.fhir.r5_elements import part, parts, text
-from service.fhir.r5_records import resource_in_r4
+from service.fhir.r5.records import resource_in_r4
 from service.fhir.sources import UNDECODABLE, tells_of_error
 from service.render.care_plan import TASK, Resource
 

@@ -9,7 +9,7 @@ import msgspec
 from service.core.knowledge import Knowledge
 from service.errors import ServerMisread, ServerUnsupported, SettingsError
 from service.fhir.client import open_client
-from service.fhir.r4b import validated
+from service.fhir.models import validated
 from service.fhir.release import Release
 from service.publish.canonical import Resource
 from service.publish.deliver import TO_WRITE, Compared, Standing, compare, deliver

@@ -18,8 +18,8 @@ from service.cause import Cause
 from service.commands.compare import Part, PlanChanges, Resource, compare_plans, print_changes
 from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
-from service.fhir.identity import CONTENT_DIGEST, extension_value
-from service.fhir.r5_records import in_r4
+from service.fhir.names import CONTENT_DIGEST, extension_value
+from service.fhir.r5.records import in_r4
 from service.fhir.sources import Gathered, Source, take_resource
 from service.gather.everything import former_patients
 from service.render.care_plan import in_words

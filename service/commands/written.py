@@ -18,14 +18,14 @@ from service.commands.compare import Part, Resource
 from service.core.decision import ReasonOfDecision
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
-from service.fhir.identity import (
+from service.fhir.names import (
     ASSESSMENT_MODULE,
     EDIT_DIGEST,
     PLAN_IDENTIFIER,
     edit_digest,
     extension_value,
 )
-from service.fhir.r5_records import resource_in_r4
+from service.fhir.r5.records import resource_in_r4
 from service.fhir.sources import UNDECODABLE, tells_of_error
 from service.fhir.views import BundleView, IdentifierView, View
 from service.render.answer import DecisionName

@@ -23,8 +23,8 @@ from service.doors.exchange import fhir_response, read_body
 from service.doors.outcome import to_bundle_response, to_information_outcome
 from service.doors.ports import FHIR_ID, METRICS, QUEUE, Door, Route
 from service.errors import NotFhir, NotJson
-from service.fhir.identity import BASE
 from service.fhir.kinds import READ_TYPES
+from service.fhir.names import BASE
 from service.fhir.sources import UNDECODABLE, Source, take_resource
 from service.fhir.views import CodingView, IdentifierView, ReferenceView, View
 from service.telemetry.logs import Event, log_error

@@ -16,7 +16,7 @@ from service.core.records import MEDICINE_RECORDS, VersionedReference
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import READ_TYPES
-from service.fhir.r5_records import in_r4
+from service.fhir.r5.records import in_r4
 from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource, tells_of_error
 from service.fhir.views import (
     BundleView,

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from service.core.knowledge import Knowledge
-from service.fhir.identity import BASE
+from service.fhir.names import BASE
 
 PUBLISHER = "trd-careplan"
 

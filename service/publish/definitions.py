@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from service import __version__
-from service.fhir.identity import BASE
+from service.fhir.names import BASE
 from service.settings import Settings
 
 ASSESS = "assess-treatment-resistance"

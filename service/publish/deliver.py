@@ -12,8 +12,8 @@ import msgspec
 
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
-from service.fhir.identity import content_digest
-from service.fhir.r4b import validated
+from service.fhir.models import validated
+from service.fhir.names import content_digest
 from service.fhir.sources import UNDECODABLE
 from service.publish.canonical import Resource
 

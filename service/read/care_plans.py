@@ -10,7 +10,8 @@ from service.core.dates import PartialDate
 from service.core.knowledge import Knowledge
 from service.core.medicines import identify_medicine
 from service.core.records import Coding, Concept, PlanOfRecord, PlanStatus, Role, VersionedReference
-from service.fhir.identity import (
+from service.fhir.loose import part, parts, text
+from service.fhir.names import (
     CONTENT_DIGEST,
     EDIT_DIGEST,
     PLAN_DEFINITION,
@@ -19,7 +20,6 @@ from service.fhir.identity import (
     edit_digest,
     extension_value,
 )
-from service.fhir.r5_elements import part, parts, text
 from service.fhir.sources import Source
 from service.fhir.views import CarePlanView, ConceptView, ContainedView, ReferenceView
 

@@ -25,7 +25,8 @@ from service.core.schedule import Calendar, DatedDecision, Schedule, Session, Un
 from service.core.tasks import WantedTask
 from service.core.trials import Counts, Trial
 from service.core.words import headline, spoken, summarise, trial_sentence
-from service.fhir.identity import (
+from service.fhir.loose import part, parts
+from service.fhir.names import (
     ASSESSMENT_IDENTIFIER,
     ASSESSMENT_MODULE,
     CAUSES,
@@ -43,7 +44,6 @@ from service.fhir.identity import (
     edit_digest,
     grounds_digest,
 )
-from service.fhir.r5_elements import part, parts
 
 Resource = dict[str, Any]
 

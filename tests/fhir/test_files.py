@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import InputError, NotAssessable, NotFhir, NotJson
-from service.fhir.identity import EDIT_DIGEST, PLAN_DEFINITION, PLAN_IDENTIFIER
+from service.fhir.names import EDIT_DIGEST, PLAN_DEFINITION, PLAN_IDENTIFIER
 from service.fhir.sources import Gathered
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.review import Review

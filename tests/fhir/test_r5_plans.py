@@ -19,10 +19,10 @@ from pydantic import ValidationError
 from service.cause import Cause
 from service.core.plans import PlanAction
 from service.core.records import PlanOfRecord
-from service.fhir.identity import edit_digest
-from service.fhir.r5 import validated_r5
-from service.fhir.r5_plans import UNTOLD, plan_in_r4, plan_in_r5
-from service.fhir.r5_records import resource_in_r4
+from service.fhir.names import edit_digest
+from service.fhir.r5.models import validated_r5
+from service.fhir.r5.plans import UNTOLD, plan_in_r4, plan_in_r5
+from service.fhir.r5.records import resource_in_r4
 from service.fhir.release import Release
 from service.gather.files import read_bundle
 from service.render.care_plan import (

@@ -27,7 +27,7 @@ from service.core.records import (
     Unreadable,
     VersionedReference,
 )
-from service.fhir.r5_records import in_r4
+from service.fhir.r5.records import in_r4
 from service.fhir.release import Release
 from service.fhir.sources import Source, take_resource
 from service.fhir.views import Head

@@ -18,7 +18,7 @@ from service.core.records import PlanStatus
 from service.doors.outcome import IssueType, failure_of
 from service.errors import ServerUnsupported
 from service.fhir.client import FhirClient
-from service.fhir.r5_plans import plan_in_r4
+from service.fhir.r5.plans import plan_in_r4
 from service.fhir.release import Release, release_of
 from service.gather.everything import gather
 from service.render.care_plan import guidance_id

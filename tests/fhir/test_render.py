@@ -21,7 +21,9 @@ from service.core.knowledge import Effect
 from service.core.plans import PlanAction
 from service.core.records import VersionedReference
 from service.core.schedule import Schedule
-from service.fhir.identity import (
+from service.fhir.kinds import READ_TYPES
+from service.fhir.models import validated
+from service.fhir.names import (
     CAUSES,
     CONTENT_DIGEST,
     EDIT_DIGEST,
@@ -29,8 +31,6 @@ from service.fhir.identity import (
     edit_digest,
     extension_value,
 )
-from service.fhir.kinds import READ_TYPES
-from service.fhir.r4b import validated
 from service.gather.files import read_bundle
 from service.render.care_plan import (
     Occasion,

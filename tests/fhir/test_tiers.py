@@ -10,7 +10,7 @@ import httpx
 import pytest
 import structlog
 
-from service.fhir.identity import DEVICE_INSIDE
+from service.fhir.names import DEVICE_INSIDE
 from service.fhir.target import WRITTEN_KINDS
 from service.queue.work import Work
 from service.review import Proposal

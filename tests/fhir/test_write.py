@@ -11,7 +11,7 @@ import pytest
 from service import __version__
 from service.cause import Cause
 from service.errors import NotAssessable, ServerMisread, ServerRefused
-from service.fhir.identity import PLAN_IDENTIFIER
+from service.fhir.names import PLAN_IDENTIFIER
 from service.render.care_plan import guidance_id
 from service.review import Proposal, Reviewer
 from tests.fhir.double import FhirDouble

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from service.fhir.identity import PLAN_DEFINITION
+from service.fhir.names import PLAN_DEFINITION
 from service.publish.definitions import PUBLISHED_KINDS
 from service.publish.deliver import Standing, compare, deliver
 from service.publish.published import publish, transaction

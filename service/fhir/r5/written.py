@@ -5,8 +5,8 @@ https://hl7.org/fhir/R5/guidanceresponse.html, provenance.html, device.html.
 
 from collections.abc import Callable
 
-from service.fhir.r5_elements import Resource, parts, rename, split_all
-from service.fhir.r5_plans import plan_in_r4, plan_in_r5
+from service.fhir.loose import Resource, parts, rename, split_all
+from service.fhir.r5.plans import plan_in_r4, plan_in_r5
 
 Translate = Callable[[Resource], Resource]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from service.fhir.r5_elements import Resource, part, parts, rename, split, split_all, text
-from service.fhir.r5_written import WRITTEN_IN_R4
+from service.fhir.loose import Resource, part, parts, rename, split, split_all, text
+from service.fhir.r5.written import WRITTEN_IN_R4
 from service.fhir.release import Release
 from service.fhir.sources import UNDECODABLE, Source
 

@@ -1,6 +1,6 @@
 """What is written to a server of R5: everything passes through the R5 models of `fhir.resources`.
 
-Imported for such a server only; the models of R4 are in `r4b`.
+Imported for such a server only; the models of R4 are in `service.fhir.models`.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from fhir.resources.guidanceresponse import GuidanceResponse
 from fhir.resources.provenance import Provenance
 from fhir.resources.task import Task
 
-from service.fhir.r5_written import render_in_r5
+from service.fhir.r5.written import render_in_r5
 
 _MODELS: dict[str, Any] = {
     "CarePlan": CarePlan,

@@ -7,8 +7,8 @@ nobody touched is the R4 plan that was written, and whatever a person changes sh
 
 from typing import Any
 
-from service.fhir.identity import same_content
-from service.fhir.r5_elements import Resource, part, parts, rename, split_all, text
+from service.fhir.loose import Resource, part, parts, rename, split_all, text
+from service.fhir.names import same_content
 
 _MEDICATION_STATUS = {
     "not-started": "draft",

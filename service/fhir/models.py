@@ -1,4 +1,4 @@
-"""Everything written to a server of R4 passes through the R4 models of `fhir.resources`; see `r5`."""
+"""Everything written to a server of R4 passes through the R4 models of `fhir.resources`; see `r5.models`."""
 
 from typing import Any
 
