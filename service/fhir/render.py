@@ -17,7 +17,6 @@ from service.cause import Cause
 from service.core.assessment import Assessment
 from service.core.dates import PartialDate
 from service.core.decision import Decision, NeedsInformation, Propose, grounds_of
-from service.core.findings import ReasonCode
 from service.core.knowledge import Effect, Protocol
 from service.core.records import Record, VersionedReference
 from service.core.safety import SafetyFinding
@@ -63,8 +62,6 @@ PLAN_OF = "plan-of"
 """Name of the output that tells whose the plan is that the assessment ends in."""
 MISSING_PLAN = "missing-plan"
 """Name of the output that tells of a plan that is no longer listed: it may have been deleted."""
-_SHOWING_DEPRESSION = frozenset({"current-depression", "current-suicidality"})
-_NO_SIGN = frozenset({ReasonCode.NO_CONDITIONS, ReasonCode.NO_MDD, ReasonCode.NO_SUICIDALITY})
 
 
 class Whose(StrEnum):
@@ -330,21 +327,6 @@ def render_device() -> Resource:
         "type": {"text": "Clinical decision support software"},
         "version": [{"value": __version__}],
     }
-
-
-def shows_depression(found: Assessment) -> bool:
-    """Whether the record has any sign of depression; without one no assessment is recorded on the server.
-
-    That no condition or no medicine is on record leaves criteria open, but is no sign of depression.
-    """
-    signs = {
-        reason.code
-        for pathway in found.pathways
-        for criterion in pathway.criteria
-        if criterion.id in _SHOWING_DEPRESSION
-        for reason in criterion.answer.reasons
-    }
-    return bool(found.trials or found.anchors or found.alerts or signs - _NO_SIGN)
 
 
 def _signed(plan: Resource) -> Resource:

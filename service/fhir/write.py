@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import count
 
+from service.core.assessment import shows_depression
 from service.core.decision import Decision, Propose, grounds_of, wanted_plan
 from service.core.plans import (
     PlanAction,
@@ -45,7 +46,6 @@ from service.fhir.render import (
     render_plan,
     render_provenance,
     render_revoked,
-    shows_depression,
 )
 from service.fhir.send import Write, store
 from service.fhir.sources import Gathered, owner_of, take_resource
