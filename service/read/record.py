@@ -35,6 +35,7 @@ from service.core.records import (
 from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
 from service.fhir.kinds import READ_TYPES
+from service.fhir.references import plain_system
 from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
 from service.fhir.views import (
     AllergyView,
@@ -130,7 +131,7 @@ class _Reader:
         }
         try:
             view: PatientView = decode(patient, _PATIENT)
-            self._identifiers = {(i.system, i.value) for i in view.identifier if i.value}
+            self._identifiers = {_key(i) for i in view.identifier if i.value}
             self.person = self._person(view)
         except UnreadableElement as fault:
             message = f"{patient.reference}: cannot be read at {fault.element or 'its root'}"
@@ -349,7 +350,7 @@ class _Reader:
         if not self._belongs(source, view.subject, "subject"):
             return
         try:
-            plan = read_plan(source, view, self.knowledge, self.medicines.medication)
+            plan = read_plan(source, view, self.elements, self.medicines.medication)
         except UNDECODABLE:  # the digest of a plan takes in more than its view
             raise UnreadableElement("") from None
         self.plans.extend([plan] if plan else [])
@@ -405,8 +406,8 @@ def _leave(_: Source) -> None:
     """A kind of resource that has no bearing here."""
 
 
-def _key(identifier: IdentifierView) -> tuple[str | None, str | None]:
-    return (identifier.system, identifier.value)
+def _key(identifier: IdentifierView) -> tuple[str, str | None]:
+    return (plain_system(identifier.system or ""), identifier.value)
 
 
 def _clinical_status(status: ConceptView | None) -> ClinicalStatus:
