@@ -18,7 +18,7 @@ from service.clinic import clinic_calendar
 from service.core.decision import Decision, decide
 from service.core.knowledge import Knowledge
 from service.core.plans import PlanAction, WriteTier
-from service.core.records import OPEN_PLAN, PlanStatus, Record, VersionedReference
+from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
 from service.errors import ServerError, ServerMisread, ServerRefused, SettingsError
 from service.fhir.client import FhirClient
@@ -26,7 +26,6 @@ from service.fhir.loose import Resource
 from service.fhir.sources import Gathered
 from service.gather.everything import gather
 from service.knowledge import load_knowledge, mappings_directory
-from service.read.agenda import Agenda, read_agenda
 from service.read.record import read_record
 from service.render.answer import AssessmentAnswer, CarePlanOut, to_answer
 from service.render.provenance import Occasion
@@ -211,20 +210,6 @@ async def check_task_owner(client: FhirClient, settings: Settings) -> None:
         return
     if known is None:
         raise SettingsError("TRD_TASK_OWNER: the FHIR server has no such resource")
-
-
-def plan_to_show(review: Review) -> tuple[Agenda, str] | None:
-    """The esketamine plan that stands on record and where, else the one that would be proposed.
-
-    An open plan comes first, then the latest that ended. `None` where there is none at all.
-    """
-    standing = [plan for plan in review.record.plans if plan.status is not PlanStatus.DELETED]
-    if standing:
-        chosen = max(standing, key=lambda plan: (plan.status in OPEN_PLAN, plan.sessions, plan.evidence))
-        return read_agenda(review.gathered.content_of(chosen.evidence)), f"{chosen.evidence} on record"
-    if review.intent.plan is not None:
-        return read_agenda(review.intent.plan), "not on record, would be proposed"
-    return None
 
 
 _turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()

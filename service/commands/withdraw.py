@@ -64,6 +64,14 @@ def _why_left(listed: Listed) -> str | None:
     return None
 
 
+def plan_withdrawals(drafts: Iterable[Listed], reason: str) -> list[Withdrawal]:
+    """The withdrawals that are about to be made."""
+    return [
+        Withdrawal(draft.written.resource, draft.written.patient, Outcome.WITHDRAWN, reason)
+        for draft in drafts
+    ]
+
+
 async def withdraw(client: FhirClient, drafts: Sequence[Listed], reason: str) -> AsyncIterator[Withdrawal]:
     """Revoke drafts one by one, each only in the version that was looked at.
 

@@ -141,6 +141,11 @@ async def find_written(client: FhirClient, wanted: Wanted, timezone: str) -> Asy
                 yield listed
 
 
+async def list_written(client: FhirClient, wanted: Wanted, timezone: str) -> list[Listed]:
+    """Everything asked for, at once."""
+    return [listed async for listed in find_written(client, wanted, timezone)]
+
+
 async def _plans(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
     """Our plans, by the system of their identifier; whatever else a server shows is left out."""
     params = {"identifier": f"{PLAN_IDENTIFIER}|", "_count": _PAGE_SIZE}
