@@ -1,12 +1,10 @@
 """Read CarePlans into plans of record: whose they are, where they stand, whether a person touched them."""
 
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 import msgspec
 
-from service.core.dates import PartialDate
 from service.core.medicines import identify_medicine
 from service.core.records import Concept, PlanOfRecord, PlanStatus, Role, VersionedReference
 from service.fhir.loose import part, parts, text
@@ -21,6 +19,7 @@ from service.fhir.names import (
 )
 from service.fhir.sources import Source
 from service.fhir.views import CarePlanView, ContainedView, ReferenceView
+from service.read.agenda import read_agenda
 from service.read.elements import Elements
 
 FindMedicine = Callable[[ReferenceView, list[ContainedView]], Concept]
@@ -47,7 +46,7 @@ def read_plan(
         identity=identity,
         content=extension_value(content, CONTENT_DIGEST),
         protocol=_protocol(view.instantiates_canonical),
-        sessions=_sessions(view),
+        sessions=read_agenda(content).session_days,
         withdrawn=extension_value(content, WITHDRAWN),
         replaces=_replaced(content),
     )
@@ -87,18 +86,3 @@ def _protocol(canonicals: list[str]) -> tuple[str, str] | None:
         if url.startswith(f"{PLAN_DEFINITION}/") and version:
             return url.rpartition("/")[2], version
     return None
-
-
-def _sessions(view: CarePlanView) -> tuple[date, ...]:
-    """The dates of treatment sessions, in order."""
-    days = []
-    for activity in view.activity:
-        detail = activity.detail
-        if detail is None or detail.product_codeable_concept is None or detail.scheduled_timing is None:
-            continue
-        for moment in detail.scheduled_timing.event:
-            try:
-                days.append(PartialDate.parse(moment).earliest)
-            except ValueError:
-                continue
-    return tuple(sorted(days))
