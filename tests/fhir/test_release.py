@@ -222,8 +222,8 @@ async def test_the_commands_over_plans_know_r5(server: FhirDouble) -> None:
         ("assessment", False),
     ]
     assert [one.written.cause for one in found] == ["other"] * 2
-    drafts, left = sort_out(found)
-    done = [one async for one in withdraw(client, drafts, "She moved away")]
+    drafts, left = await sort_out(client, settings(), found)
+    done = [one async for one in withdraw(client, settings(), drafts, "She moved away")]
     assert ([one.outcome for one in done], left) == ([Outcome.WITHDRAWN], [])
     assert server.read(plan)["status"] == "revoked"
     assert server.of_type("Provenance")[-1]["authorization"][0]["concept"]["text"] == "She moved away"
