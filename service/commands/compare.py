@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from service.fhir.names import PLAN_DEFINITION
+from service.fhir.names import protocol_of
 
 Resource = dict[str, Any]
 
@@ -111,7 +111,7 @@ def _fields(before: Resource, after: Resource) -> Iterator[FieldChange]:
         old, new = _said(before.get(name)), _said(after.get(name))
         if old != new:
             yield FieldChange(field=name, before=old, after=new)
-    old, new = protocol_of(before), protocol_of(after)
+    old, new = protocol_in_words(before), protocol_in_words(after)
     if old != new:
         yield FieldChange(field="protocol", before=old, after=new)
 
@@ -221,12 +221,10 @@ def _undated(detail: Resource) -> Resource:
     return {key: value for key, value in detail.items() if key not in {"id", "scheduledTiming", "status"}}
 
 
-def protocol_of(plan: Resource) -> str | None:
+def protocol_in_words(plan: Resource) -> str | None:
     """The id and version of the protocol that a plan of ours follows."""
-    for canonical in plan.get("instantiatesCanonical", []):
-        if canonical.startswith(f"{PLAN_DEFINITION}/"):
-            return str(canonical).rpartition("/")[2].replace("|", " ")
-    return None
+    found = protocol_of(plan.get("instantiatesCanonical", []))
+    return " ".join(found) if found else None
 
 
 # --- for a terminal -------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from service.core.plans import UNKNOWN_GROUNDS, WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerRefused, ServerUnsupported
 from service.fhir.client import FhirClient
+from service.fhir.references import read_reference
 from service.render.care_plan import render_withdrawal, render_withdrawn
 
 
@@ -58,7 +59,7 @@ def _why_left(listed: Listed) -> str | None:
         return f"it is {written.status}"
     if written.edited:
         return "a person edited it"
-    if "/_history/" not in written.resource:
+    if read_reference(written.resource).version is None:
         return "the server states no version, so that an edit could be lost"
     return None
 
@@ -107,5 +108,5 @@ def print_withdrawals(console: Console, rows: Iterable[Withdrawal]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         colour = "yellow" if row.outcome is Outcome.WITHDRAWN else "dim"
-        table.add_row(row.plan, row.patient, row.outcome.value, escape(row.why), style=colour)
+        table.add_row(escape(row.plan), escape(row.patient), row.outcome.value, escape(row.why), style=colour)
     console.print(table)

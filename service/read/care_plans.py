@@ -13,12 +13,13 @@ from service.fhir.loose import part, parts, text
 from service.fhir.names import (
     CONTENT_DIGEST,
     EDIT_DIGEST,
-    PLAN_DEFINITION,
     PLAN_IDENTIFIER,
     WITHDRAWN,
     edit_digest,
     extension_value,
+    protocol_of,
 )
+from service.fhir.references import read_reference
 from service.fhir.sources import Source
 from service.fhir.views import CarePlanView, ContainedView, ReferenceView
 from service.read.elements import Elements
@@ -46,7 +47,7 @@ def read_plan(
         edited=ours and written != edit_digest(content),
         identity=identity,
         content=extension_value(content, CONTENT_DIGEST),
-        protocol=_protocol(view.instantiates_canonical),
+        protocol=protocol_of(view.instantiates_canonical),
         sessions=_sessions(view),
         withdrawn=extension_value(content, WITHDRAWN),
         replaces=_replaced(content),
@@ -61,8 +62,8 @@ def deleted_plan(plan_id: str) -> PlanOfRecord:
 
 def _replaced(content: dict[str, Any]) -> str | None:
     """The id of the plan that one of ours says it replaces."""
-    named = [part(one).get("reference") for one in parts(content.get("replaces"))]
-    return text(named[0]).rpartition("/")[2] or None if named else None
+    named = [read_reference(text(part(one).get("reference"))) for one in parts(content.get("replaces"))]
+    return named[0].id_of("CarePlan") if named else None
 
 
 def _status(status: str | None) -> PlanStatus:
@@ -78,15 +79,6 @@ def _gives_esketamine(view: CarePlanView, elements: Elements, find: FindMedicine
     said += [elements.concept(c) for d in details for c in (d.product_codeable_concept, d.code)]
     said += [find(d.product_reference, view.contained) for d in details if d.product_reference]
     return any(identify_medicine(concept, elements.knowledge).role is Role.ESKETAMINE for concept in said)
-
-
-def _protocol(canonicals: list[str]) -> tuple[str, str] | None:
-    """The id and version of the protocol that one of our plans follows."""
-    for canonical in canonicals:
-        url, _, version = canonical.partition("|")
-        if url.startswith(f"{PLAN_DEFINITION}/") and version:
-            return url.rpartition("/")[2], version
-    return None
 
 
 def _sessions(view: CarePlanView) -> tuple[date, ...]:
