@@ -1,0 +1,1 @@
+"""Read gathered resources into core records."""
