@@ -14,7 +14,7 @@ from benchmarks.figures import Figure
 from benchmarks.patients import patient_of_8_records
 from service import __version__
 from service.fhir.client import open_client
-from service.fhir.gather import EVERYTHING, gather, observation_codes
+from service.gather.everything import EVERYTHING, gather, observation_codes
 from service.knowledge import load_knowledge, mappings_directory
 from service.settings import Settings
 from tests.servers import load, running_hapi

@@ -22,16 +22,16 @@ from rich.table import Table
 from stamina.instrumentation import set_on_retry_hooks
 
 from service import clock
-from service.answer import AssessmentAnswer, DecisionName, answer_schema
 from service.cause import Cause
+from service.commands.report import print_report, print_stages
 from service.errors import InputError, MappingsError, NotFhir, NotJson, ServerMisread, SettingsError, TrdError
 from service.fhir.client import FhirClient, open_client
-from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
-from service.fhir.subscriptions import Subscribed, subscribe
+from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
+from service.gather.subscriptions import Subscribed, subscribe
 from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
-from service.report import print_report, print_stages
+from service.render.answer import AssessmentAnswer, DecisionName, answer_schema
+from service.review import Proposal, Review, Reviewer, check_task_owner, plan_to_show
 from service.settings import Settings, load_settings
-from service.workflow import Proposal, Review, Reviewer, check_task_owner, plan_to_show
 
 if TYPE_CHECKING:
     from service.commands.withdraw import Withdrawal
@@ -176,7 +176,7 @@ def plan(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that prints.")] = None,
 ) -> None:
     """Show the esketamine plan of record as a calendar, or the one that would be proposed."""
-    from service.plan_calendar import print_plan, to_ics, to_page
+    from service.render.calendar import print_plan, to_ics, to_page
 
     review = _reviewed(source, as_of=as_of, criteria=criteria)
     found = plan_to_show(review)
@@ -449,7 +449,7 @@ def list_jobs(
 
 
 async def _job_rows(settings: Settings, state: JobState) -> list[tuple[str, ...]]:
-    from service.jobs import Jobs, State
+    from service.queue.jobs import Jobs, State
 
     async with Jobs(settings.database_url) as queue:
         found = await queue.jobs("all" if state is JobState.OPEN else State(state.value))
@@ -468,7 +468,7 @@ async def _job_rows(settings: Settings, state: JobState) -> list[tuple[str, ...]
 
 
 async def _retry(settings: Settings, job_id: str) -> None:
-    from service.jobs import Jobs
+    from service.queue.jobs import Jobs
 
     async with Jobs(settings.database_url) as queue:
         await queue.retry(job_id)
@@ -482,7 +482,7 @@ def demo(
     load_only: Annotated[bool, typer.Option("--load-only", help="Load the patients and end.")] = False,
 ) -> None:
     """Show it all: a FHIR server notifies the service of synthetic patients, and care plans appear."""
-    from service.demo import load_patients, run_demo
+    from service.demo.run import load_patients, run_demo
 
     settings = load_settings(fhir_base_url=fhir)
     if load_only:
@@ -499,7 +499,7 @@ def publish_command(
     to_server: Annotated[bool, typer.Option("--to-server", help="Load them into the FHIR server.")] = False,
 ) -> None:
     """Give the clinical lists as FHIR definitions: a transaction Bundle, files, or on the FHIR server."""
-    from service.publishing import print_bundle, publish_to_server, write_files
+    from service.commands.publishing import print_bundle, publish_to_server, write_files
 
     if out is not None and to_server:
         raise typer.BadParameter("not together with --to-server", param_hint="--out")

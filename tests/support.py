@@ -16,12 +16,12 @@ import httpx
 import msgspec
 
 from service.fhir.client import FhirClient, open_client
-from service.fhir.files import read_bundle
-from service.fhir.read import READ_TYPES
+from service.fhir.kinds import READ_TYPES
 from service.fhir.sources import Gathered
 from service.fhir.views import CapabilityView
+from service.gather.files import read_bundle
+from service.review import Review, Reviewer
 from service.settings import Settings
-from service.workflow import Review, Reviewer
 
 Resource = dict[str, Any]
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from service.fhir.identity import PLAN_DEFINITION
+from service.fhir.names import PLAN_DEFINITION
 
 Resource = dict[str, Any]
 

@@ -8,7 +8,9 @@ from rich.panel import Panel
 from rich.table import Table
 
 from service import __version__
-from service.answer import DecisionName
+from service.apply.intent import Conclusion, find_changes
+from service.apply.origins import Origin, origin_of, origins_of
+from service.apply.standing import find_assessment
 from service.commands.compare import (
     Part,
     PlanChanges,
@@ -22,10 +24,8 @@ from service.core.decision import ReasonOfDecision
 from service.core.plans import PlanAction, WriteTier
 from service.core.tasks import TaskAction, TaskStep
 from service.fhir.client import FhirClient
-from service.fhir.provenance import Origin, origin_of, origins_of
-from service.fhir.standing import find_assessment
-from service.fhir.write import Conclusion, find_changes
-from service.workflow import Held, Review, Reviewer
+from service.render.answer import DecisionName
+from service.review import Held, Review, Reviewer
 
 
 class Versions(Part):

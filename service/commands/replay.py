@@ -13,18 +13,18 @@ from rich.console import Console
 from rich.markup import escape
 
 from service import __version__
+from service.apply.origins import Origin, origin_of, origins_of
 from service.cause import Cause
 from service.commands.compare import Part, PlanChanges, Resource, compare_plans, print_changes
 from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
-from service.fhir.gather import former_patients
-from service.fhir.identity import CONTENT_DIGEST, extension_value
-from service.fhir.provenance import Origin, origin_of, origins_of
-from service.fhir.r5_records import in_r4
-from service.fhir.render import in_words
+from service.fhir.names import CONTENT_DIGEST, extension_value
+from service.fhir.r5.records import in_r4
 from service.fhir.sources import Gathered, Source, take_resource
+from service.gather.everything import former_patients
+from service.render.care_plan import in_words
+from service.review import Review, Reviewer
 from service.settings import Settings
-from service.workflow import Review, Reviewer
 
 
 class Decided(Part):

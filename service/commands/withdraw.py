@@ -9,14 +9,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from service import clock
+from service.apply.origins import Origin
+from service.apply.send import CONFLICTS, Write, store
 from service.commands.written import Listed
 from service.core.plans import UNKNOWN_GROUNDS, WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerRefused, ServerUnsupported
 from service.fhir.client import FhirClient
-from service.fhir.provenance import Origin
-from service.fhir.render import render_withdrawal, render_withdrawn
-from service.fhir.send import CONFLICTS, Write, store
+from service.render.care_plan import render_withdrawal, render_withdrawn
 
 
 class Outcome(StrEnum):

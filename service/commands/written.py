@@ -11,24 +11,24 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from service.answer import DecisionName
+from service.apply.origins import Origin, all_origins
+from service.apply.standing import find_assessment
+from service.apply.tasks import find_tasks
 from service.commands.compare import Part, Resource
 from service.core.decision import ReasonOfDecision
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
-from service.fhir.identity import (
+from service.fhir.names import (
     ASSESSMENT_MODULE,
     EDIT_DIGEST,
     PLAN_IDENTIFIER,
     edit_digest,
     extension_value,
 )
-from service.fhir.provenance import Origin, all_origins
-from service.fhir.r5_records import resource_in_r4
+from service.fhir.r5.records import resource_in_r4
 from service.fhir.sources import UNDECODABLE, tells_of_error
-from service.fhir.standing import find_assessment
-from service.fhir.tasks import find_tasks
 from service.fhir.views import BundleView, IdentifierView, View
+from service.render.answer import DecisionName
 
 _PAGE_SIZE = "100"
 _DECISION_OF = {

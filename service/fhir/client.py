@@ -21,8 +21,8 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
 from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
-from service.fhir.identity import identifiers_of
-from service.fhir.r5_records import resource_in_r4
+from service.fhir.names import identifiers_of
+from service.fhir.r5.records import resource_in_r4
 from service.fhir.release import Release, release_of
 from service.fhir.sources import UNDECODABLE
 from service.fhir.target import Target, read_target, unlisted_kinds

@@ -1,1 +1,1 @@
-"""Read gathered resources into core records."""
+"""FHIR JSON to core records."""

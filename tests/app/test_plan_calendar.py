@@ -11,8 +11,8 @@ import pytest
 from icalendar import Calendar
 from rich.console import Console
 
-from service.fhir.agenda import Agenda, read_agenda
-from service.plan_calendar import print_plan, to_ics, to_page
+from service.read.agenda import Agenda, read_agenda
+from service.render.calendar import print_plan, to_ics, to_page
 from tests.docs.plan_pages import FOLDER
 from tests.support import CASES, case_bundle, run_command
 

@@ -14,9 +14,9 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from service import app as app_module
-from service.fhir.identity import BASE as OURS
-from service.triggers import exchange, rest_hook
-from service.triggers.rest_hook import OWN_TYPES, read_notification
+from service.doors import exchange, rest_hook
+from service.doors.rest_hook import OWN_TYPES, read_notification
+from service.fhir.names import BASE as OURS
 from tests.app.serving import CANARY, SECRET, PretendQueue, Site, fhir_of, issue_of, serving
 from tests.support import Resource, a_bundle, a_condition, a_medication, a_patient, a_statement, an_allergy
 

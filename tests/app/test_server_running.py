@@ -14,14 +14,15 @@ import pytest
 import structlog
 from yarl import URL
 
-from service import __version__, logs
+from service import __version__
 from service.app import build_app, listening
+from service.doors import health, operation
+from service.doors.outcome import failure_of
 from service.errors import MappingsError, TrdError
-from service.fhir.outcome import failure_of
-from service.logs import Event, configure_logs, log_error, log_info, place_of
-from service.metrics import Metrics
-from service.server import Work
-from service.triggers import health, operation
+from service.queue.work import Work
+from service.telemetry import logs
+from service.telemetry.logs import Event, configure_logs, log_error, log_info, place_of
+from service.telemetry.metrics import Metrics
 from tests.app.serving import (
     CANARY,
     PretendQueue,

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from service.answer import AssessmentAnswer
 from service.errors import NotAssessable
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
+from service.render.answer import AssessmentAnswer
+from service.review import Reviewer
 from service.settings import load_settings
-from service.workflow import Reviewer
 
 CASE = Path(__file__).parents[2] / "fixtures" / "cases" / "two-documented-failures-propose-treatment"
 ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"

@@ -15,8 +15,8 @@ from service.commands.replay import replay
 from service.commands.withdraw import Outcome, Withdrawal, print_withdrawals, sort_out, withdraw
 from service.commands.written import Listed, Wanted, Written, find_written, print_written
 from service.errors import ServerMisread, ServerRefused, ServerUnsupported
-from service.fhir.identity import WITHDRAWN, extension_value
-from service.fhir.r4b import validated
+from service.fhir.models import validated
+from service.fhir.names import WITHDRAWN, extension_value
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import (
     GUIDANCE,

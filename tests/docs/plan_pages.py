@@ -9,10 +9,10 @@ from typing import Any
 
 from service.core.decision import Propose
 from service.core.schedule import Schedule
-from service.fhir.agenda import read_agenda
-from service.fhir.files import read_bundle
-from service.plan_calendar import to_page
-from service.workflow import Review
+from service.gather.files import read_bundle
+from service.read.agenda import read_agenda
+from service.render.calendar import to_page
+from service.review import Review
 from tests.support import AS_OF, case_bundle, resources_of, reviewer
 
 FOLDER = Path(__file__).parents[2] / "docs" / "plans"

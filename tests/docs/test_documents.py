@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.answer import answer_schema
 from service.knowledge import load_knowledge, mappings_directory
+from service.render.answer import answer_schema
 from service.settings import Settings
 from tests.docs.cases_page import cases_page
 from tests.docs.plan_pages import FOLDER, plan_pages

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from service import clock
-from service.demo import demo_patients
-from service.fhir.subscriptions import SUBSCRIBED
+from service.demo.run import demo_patients
+from service.gather.subscriptions import SUBSCRIBED
 from tests.contract_write import ask, found_by, read
 from tests.running import (
     Service,

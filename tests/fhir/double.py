@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from service.fhir.read import READ_TYPES
+from service.fhir.kinds import READ_TYPES
 from tests.fhir.front import Front
 from tests.fhir.reformatting import reformatted
 from tests.fhir.searching import is_found, owner_of

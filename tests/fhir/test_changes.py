@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from service.errors import ServerRefused
-from service.fhir.changes import patients_changed_since, patients_of_deleted
 from service.fhir.client import FhirClient
-from service.fhir.subscriptions import SUBSCRIBED
+from service.gather.changes import patients_changed_since, patients_of_deleted
+from service.gather.subscriptions import SUBSCRIBED
 from tests.support import reviewer
 
 KIND = {"Content-Type": "application/fhir+json"}

@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import publishing
+from service.commands import publishing
 from service.errors import ServerMisread, ServerRefused
-from service.fhir.definitions import PUBLISHED_KINDS
-from service.fhir.deliver import Compared, Standing, compare, deliver
-from service.fhir.published import publish
+from service.publish.definitions import PUBLISHED_KINDS
+from service.publish.deliver import Compared, Standing, compare, deliver
+from service.publish.published import publish
 from tests.support import Resource, a_bundle, client_of, fhir_response, reviewer, settings
 
 KNOWLEDGE = reviewer().knowledge

@@ -6,9 +6,9 @@ import pytest
 
 from service.errors import NotAssessable, ServerError, ServerMisread, ServerRefused, ServerUnreachable
 from service.fhir.client import FhirClient
-from service.fhir.gather import EVERYTHING, gather
-from service.fhir.read import READ_TYPES
+from service.fhir.kinds import READ_TYPES
 from service.fhir.sources import Gathered
+from service.gather.everything import EVERYTHING, gather
 from tests.support import (
     BASE,
     PretendServer,

@@ -10,11 +10,11 @@ from service.core.decision import Propose
 from service.core.plans import PlanAction
 from service.core.records import PlanOfRecord, PlanStatus
 from service.errors import NotAssessable
-from service.fhir.files import read_bundle
-from service.fhir.identity import CONTENT_DIGEST, EDIT_DIGEST, PLAN_IDENTIFIER, extension_value
-from service.fhir.render import render_revoked
+from service.fhir.names import CONTENT_DIGEST, EDIT_DIGEST, PLAN_IDENTIFIER, extension_value
 from service.fhir.sources import Gathered
-from service.workflow import Review
+from service.gather.files import read_bundle
+from service.render.care_plan import render_revoked
+from service.review import Review
 from tests.support import RXNORM, Resource, a_bundle, case_bundle, resources_of, reviewer
 
 PATIENT = "propose-two"

@@ -12,11 +12,11 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from service.core.knowledge import Protocol
 from service.core.schedule import Schedule, plan_sessions
-from service.fhir.canonical import licences_of
-from service.fhir.definitions import PUBLISHED_KINDS
-from service.fhir.identity import BASE, PLAN_DEFINITION
-from service.fhir.published import publish, transaction
+from service.fhir.names import BASE, PLAN_DEFINITION
 from service.knowledge import mappings_directory
+from service.publish.canonical import licences_of
+from service.publish.definitions import PUBLISHED_KINDS
+from service.publish.published import publish, transaction
 from tests.support import AS_OF, Resource, case_names, case_review, reviewer
 
 US = reviewer().knowledge

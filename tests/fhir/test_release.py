@@ -9,20 +9,20 @@ from datetime import timedelta
 
 import pytest
 
-from service import publishing
+from service.commands import publishing
 from service.commands.replay import replay
 from service.commands.withdraw import Outcome, sort_out, withdraw
 from service.commands.written import Wanted, find_written
 from service.core.plans import PlanAction
 from service.core.records import PlanStatus
+from service.doors.outcome import IssueType, failure_of
 from service.errors import ServerUnsupported
 from service.fhir.client import FhirClient
-from service.fhir.gather import gather
-from service.fhir.outcome import IssueType, failure_of
-from service.fhir.r5_plans import plan_in_r4
+from service.fhir.r5.plans import plan_in_r4
 from service.fhir.release import Release, release_of
-from service.fhir.render import guidance_id
-from service.workflow import Proposal
+from service.gather.everything import gather
+from service.render.care_plan import guidance_id
+from service.review import Proposal
 from tests.fhir.double import FhirDouble
 from tests.in_r5 import in_r5
 from tests.support import (

@@ -21,8 +21,9 @@ from service.core.knowledge import Effect
 from service.core.plans import PlanAction
 from service.core.records import VersionedReference
 from service.core.schedule import Schedule
-from service.fhir.files import read_bundle
-from service.fhir.identity import (
+from service.fhir.kinds import READ_TYPES
+from service.fhir.models import validated
+from service.fhir.names import (
     CAUSES,
     CONTENT_DIGEST,
     EDIT_DIGEST,
@@ -30,9 +31,8 @@ from service.fhir.identity import (
     edit_digest,
     extension_value,
 )
-from service.fhir.r4b import validated
-from service.fhir.read import READ_TYPES
-from service.fhir.render import (
+from service.gather.files import read_bundle
+from service.render.care_plan import (
     Occasion,
     render_device,
     render_guidance,
@@ -40,7 +40,7 @@ from service.fhir.render import (
     render_provenance,
     render_revoked,
 )
-from service.workflow import Review
+from service.review import Review
 from tests.support import (
     AS_OF,
     CASES,

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from service.errors import ServerUnsupported
-from service.fhir import subscriptions
 from service.fhir.client import FhirClient
-from service.fhir.subscriptions import SUBSCRIBED, render_subscription, subscribe
+from service.gather import subscriptions
+from service.gather.subscriptions import SUBSCRIBED, render_subscription, subscribe
 from tests.support import reviewer
 
 KNOWLEDGE = reviewer().knowledge

@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from service import clock
-from service.demo import demo_patients
-from service.fhir.render import guidance_id
-from service.fhir.subscriptions import SUBSCRIBED, render_subscription
+from service.demo.run import demo_patients
+from service.gather.subscriptions import SUBSCRIBED, render_subscription
+from service.render.care_plan import guidance_id
 from tests.contract_write import ask, found_by, read, versions
 from tests.running import (
     Service,

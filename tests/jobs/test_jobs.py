@@ -13,8 +13,8 @@ from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
 from service.errors import InputError, NotAssessable, QueueError, ServerUnreachable, SettingsError, SetupError
-from service.jobs import Job, JobQueue, Jobs, Pace, State, _Task
-from service.queue_database import Postgres
+from service.queue.database import Postgres
+from service.queue.jobs import Job, JobQueue, Jobs, Pace, State, _Task
 from tests.jobs.postgres import dump_text
 
 CANARY = "Canarybird"

@@ -1,0 +1,32 @@
+"""What is written to a server of R5: everything passes through the R5 models of `fhir.resources`.
+
+Imported for such a server only; the models of R4 are in `service.fhir.models`.
+"""
+
+from typing import Any
+
+from fhir.resources.careplan import CarePlan
+from fhir.resources.device import Device
+from fhir.resources.guidanceresponse import GuidanceResponse
+from fhir.resources.provenance import Provenance
+from fhir.resources.task import Task
+
+from service.fhir.r5.written import render_in_r5
+
+_MODELS: dict[str, Any] = {
+    "CarePlan": CarePlan,
+    "Device": Device,
+    "GuidanceResponse": GuidanceResponse,
+    "Provenance": Provenance,
+    "Task": Task,
+}
+
+
+def validated_r5(resource: dict[str, Any]) -> dict[str, Any]:
+    """A resource rendered in R4, as R5 has it, after its model has accepted its structure.
+
+    Raises pydantic's `ValidationError`, which is a fault of this service.
+    """
+    rendered = render_in_r5(resource)
+    _MODELS[rendered["resourceType"]].model_validate(rendered)
+    return rendered

@@ -1,0 +1,263 @@
+"""Gather one patient's record from a FHIR server, in the fewest requests that it can answer completely.
+
+`$everything` where the server offers it, else a read of the Patient and one search a kind of resource, side
+by side. Both give the same records. Medicines by reference that did not come along are read one by one.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+
+from service.core.knowledge import Knowledge
+from service.core.records import MEDICINE_RECORDS, VersionedReference
+from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
+from service.fhir.client import FhirClient
+from service.fhir.kinds import READ_TYPES
+from service.fhir.r5.records import in_r4
+from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource, tells_of_error
+from service.fhir.views import (
+    BundleView,
+    EntryView,
+    LinkView,
+    ReferenceView,
+    ResourceCapability,
+    View,
+)
+
+_PAGE_SIZE = "200"
+EVERYTHING = tuple(kind for kind in READ_TYPES if kind != "Observation")
+"""Kinds asked for by `$everything`, which cannot choose observations by their code."""
+_OBSERVATION = "Observation"
+_SEARCHED = tuple(kind for kind in READ_TYPES if kind not in {"Patient", "Medication"})
+
+
+Answer = TypeVar("Answer")
+
+
+class _MedicineLink(View):
+    """Where a record's medicine is, if it is elsewhere."""
+
+    medication_reference: ReferenceView | None = None
+
+
+class _MergeLinks(View):
+    """Which patients were merged."""
+
+    link: list[LinkView] = msgspec.field(default_factory=list)
+
+
+_LINK = msgspec.json.Decoder(_MedicineLink)
+_LINKS = msgspec.json.Decoder(_MergeLinks)
+
+
+async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> Gathered:
+    """Everything that is read of one patient, complete, or a `ServerError`.
+
+    Observations are asked for by the codes that `knowledge` lists: a patient may have tens of thousands.
+    A kind of resource that the server does not offer, or refuses to show (403), is noted as not read. What
+    stands under patients that were merged into this one is this one's too.
+    """
+    offered = await client.offered()
+    everything = _offers_everything(offered.get("Patient"))
+    sources, refused = await _record_of(client, patient_id, knowledge)
+    former: list[str] = []
+    while following := next(iter(_merged_into(sources, {patient_id, *former}, client.base)), None):
+        try:
+            more, also_refused = await _record_of(client, following, knowledge)
+        except ServerRefused as gone:
+            if gone.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+                raise
+            more, also_refused = [], []
+        former.append(following)
+        sources, refused = [*sources, *more], [*refused, *also_refused]
+    sources += await _missing_medications(client, sources)
+    not_offered = [kind for kind in _SEARCHED if kind not in offered]
+    return Gathered(
+        tuple(sources),
+        patient_id,
+        client.base,
+        compartment=everything,
+        not_read=tuple(sorted({*not_offered, *refused})),
+        refused=tuple(dict.fromkeys(refused)),
+        former_ids=tuple(former),
+    )
+
+
+async def _record_of(
+    client: FhirClient, patient_id: str, knowledge: Knowledge
+) -> tuple[list[Source], list[str]]:
+    """The resources that name a patient as theirs, and the kinds that the server refuses to show."""
+    release = await client.release()
+    offered = await client.offered()
+    everything = _offers_everything(offered.get("Patient"))
+    kinds = (_OBSERVATION,) if everything else _SEARCHED
+    searches = {
+        kind: _search_of(kind, offered[kind], patient_id, knowledge) for kind in kinds if kind in offered
+    }
+    first = _everything(client, patient_id) if everything else _patient(client, patient_id)
+    found = await _side_by_side(
+        first, *(_unless_forbidden(client, kind, params) for kind, params in searches.items())
+    )
+    refused = [kind for kind, sources in zip(searches, found[1:], strict=True) if sources is None]
+    return [in_r4(release, source) for some in found if some is not None for source in some], refused
+
+
+def former_patients(sources: Iterable[Source], patient_id: str, base: str) -> tuple[str, ...]:
+    """The ids of patients merged into one, and into those, as far as the record tells of them."""
+    sources, former = list(sources), dict.fromkeys([patient_id])
+    while following := _merged_into(sources, {*former}, base):
+        former |= dict.fromkeys(following)
+    return tuple(former)[1:]
+
+
+def _merged_into(sources: Iterable[Source], known: set[str], base: str) -> list[str]:
+    """The patients on this server, none of the known ones, that a known one says it replaces."""
+    patients = (s for s in sources if s.head.resource_type == "Patient" and s.head.id in known)
+    return [former for patient in patients for former in _replaced(patient, base) if former not in known]
+
+
+def _replaced(patient: Source, base: str) -> Iterable[str]:
+    try:
+        links = _LINKS.decode(patient.content).link
+    except UNDECODABLE:
+        return
+    for link in links:
+        address = (link.other.reference or "") if link.other and link.type == "replaces" else ""
+        kind, _, identity = address.removeprefix(f"{base}/").partition("/_history/")[0].partition("/")
+        if kind == "Patient" and _is_id(identity):
+            yield identity
+
+
+def _offers_everything(patient: ResourceCapability | None) -> bool:
+    return patient is not None and any(operation.name == "everything" for operation in patient.operation)
+
+
+async def _everything(client: FhirClient, patient_id: str) -> list[Source]:
+    path = f"Patient/{patient_id}/$everything"
+    sources = await _all_pages(client, path, {"_type": ",".join(EVERYTHING), "_count": _PAGE_SIZE})
+    if not any(s.head.resource_type == "Patient" and s.head.id == patient_id for s in sources):
+        raise ServerRefused(f"GET {path}: the answer has no such Patient", HTTPStatus.NOT_FOUND)
+    return sources
+
+
+async def _unless_forbidden(client: FhirClient, kind: str, params: dict[str, str]) -> list[Source] | None:
+    """The resources of one kind; `None` where the server does not show them to us."""
+    try:
+        return await _all_pages(client, kind, params)
+    except ServerRefused as refused:
+        if refused.status != HTTPStatus.FORBIDDEN:
+            raise
+        return None
+
+
+async def _patient(client: FhirClient, patient_id: str) -> list[Source]:
+    path = f"Patient/{patient_id}"
+    return [_taken(await client.get(path), None, f"GET {path}")]
+
+
+async def _side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
+    """Do all of it at once. The first fault stops the rest and is raised as itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            started = [tasks.create_task(one) for one in work]
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+    return [task.result() for task in started]
+
+
+def _search_of(
+    kind: str, offered: ResourceCapability, patient_id: str, knowledge: Knowledge
+) -> dict[str, str]:
+    params = {"patient": patient_id, "_count": _PAGE_SIZE}
+    medication = f"{kind}:medication"
+    if medication in offered.search_include:
+        params["_include"] = medication
+    if kind == _OBSERVATION:
+        params["code"] = ",".join(observation_codes(knowledge))
+    return params
+
+
+def observation_codes(knowledge: Knowledge) -> list[str]:
+    """The observations to ask for, each as `system|code`."""
+    uris: dict[str, str] = {}
+    for uri, system in knowledge.systems.items():
+        uris.setdefault(system, uri)
+    return sorted(f"{uris[system]}|{code}" for system, code in knowledge.observations.exact)
+
+
+async def _all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
+    """The resources of every page, once each, checked against the total where the server states one."""
+    sources: dict[tuple[VersionedReference, bytes], Source] = {}
+    matches, total = 0, None
+    async for page in client.pages(path, params):
+        total = page.total if page.total is not None else total
+        matches += _count_matches(page)
+        for source in _entries(page, path):
+            sources.setdefault((source.reference, bytes(source.content)), source)
+    if total is not None and matches < total:
+        raise ServerMisread(f"GET {path}: the answer has {matches} of {total} resources")
+    return list(sources.values())
+
+
+def _count_matches(page: BundleView) -> int:
+    return sum(entry.search is None or entry.search.mode in {None, "match"} for entry in page.entry)
+
+
+def _entries(page: BundleView, path: str) -> Iterable[Source]:
+    for entry in page.entry:
+        if not bytes(entry.resource):
+            raise ServerMisread(f"GET {path}: an entry has no resource")
+        source = _taken(entry.resource, entry.full_url, f"GET {path}")
+        if source.head.resource_type == "OperationOutcome":
+            _heed(entry, path)
+        elif source.head.resource_type is None or source.head.resource_type in READ_TYPES:
+            yield source
+
+
+def _heed(entry: EntryView, path: str) -> None:
+    """An outcome among the results: an error in it means that the answer is not complete."""
+    if tells_of_error(entry.resource):
+        raise ServerMisread(f"GET {path}: it came with an error of the server")
+
+
+def _taken(content: bytes | msgspec.Raw, url: str | None, where: str) -> Source:
+    try:
+        return take_resource(content, url)
+    except (NotJson, NotFhir):
+        raise ServerMisread(f"{where}: the answer is not a FHIR resource") from None
+
+
+async def _missing_medications(client: FhirClient, sources: list[Source]) -> list[Source]:
+    """Read the medicines that records refer to on this server and that did not come along."""
+    present = {s.head.id for s in sources if s.head.resource_type == "Medication"}
+    wanted = {identity for source in sources if (identity := _medicine_elsewhere(source, client.base))}
+    found = await _side_by_side(*(_medication(client, identity) for identity in sorted(wanted - present)))
+    return [source for source in found if source is not None]
+
+
+def _medicine_elsewhere(source: Source, base: str) -> str | None:
+    """The id of the Medication on this server that a record refers to."""
+    if source.head.resource_type not in MEDICINE_RECORDS:
+        return None
+    try:
+        link = _LINK.decode(source.content).medication_reference
+    except UNDECODABLE:
+        return None
+    address = (link.reference or "") if link else ""
+    kind, _, identity = address.removeprefix(f"{base}/").partition("/_history/")[0].partition("/")
+    return identity if kind == "Medication" and _is_id(identity) else None
+
+
+async def _medication(client: FhirClient, identity: str) -> Source | None:
+    """A Medication, or `None` when the server no longer has it: then the reference leads nowhere."""
+    path = f"Medication/{identity}"
+    body = await client.get_if_there(path)
+    return None if body is None else _taken(body, f"{client.base}/{path}", f"GET {path}")
+
+
+def _is_id(text: str) -> bool:
+    """Whether a text is a FHIR id: https://hl7.org/fhir/R4/datatypes.html#id."""
+    return 0 < len(text) <= 64 and text.isascii() and text.replace("-", "").replace(".", "").isalnum()  # noqa: PLR2004

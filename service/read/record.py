@@ -1,0 +1,504 @@
+"""Read gathered FHIR R4 resources into core records, each resource on its own.
+
+A resource that cannot be read becomes a value that says at which element, never an error and never
+silence. Another patient's record stops the reading: mixing two people is worse than no answer.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import MAXYEAR
+
+import msgspec
+
+from service.core.dates import PartialDate, years_after
+from service.core.knowledge import Effect, Knowledge
+from service.core.medicines import identify_medicine
+from service.core.records import (
+    MEDICINE_RECORDS,
+    Allergy,
+    ClinicalStatus,
+    Concept,
+    Depression,
+    DepressionState,
+    Diagnosis,
+    Excluded,
+    ExclusionReason,
+    Observation,
+    Person,
+    PlanOfRecord,
+    Procedure,
+    Record,
+    Role,
+    SuicidalityKind,
+    Unreadable,
+    Verification,
+    VersionedReference,
+)
+from service.errors import NotAssessable, NotFhir
+from service.fhir.kinds import READ_TYPES
+from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
+from service.fhir.views import (
+    AllergyView,
+    CarePlanView,
+    ConceptView,
+    ConditionView,
+    IdentifierView,
+    PatientView,
+    PeriodView,
+    QuantityView,
+    ReferenceView,
+)
+from service.read.care_plans import deleted_plan, read_plan
+from service.read.elements import Elements, UnreadableElement, decode, status_code
+from service.read.medicines import MedicineReader
+from service.read.results import (
+    WITHDRAWN,
+    bears_on_assessment,
+    decode_observation,
+    decode_procedure,
+    procedure_kind,
+    read_observation,
+    read_procedure,
+    read_traces,
+)
+
+_PATIENT = msgspec.json.Decoder(PatientView)
+_CONDITION = msgspec.json.Decoder(ConditionView)
+_ALLERGY = msgspec.json.Decoder(AllergyView)
+_PLAN = msgspec.json.Decoder(CarePlanView)
+
+
+def read_record(gathered: Gathered, knowledge: Knowledge) -> Record:
+    """Read everything gathered about one patient.
+
+    Raises `NotAssessable` when there is no Patient, more than one, one merged into another, or a
+    record of somebody else; `NotFhir` when the Patient itself cannot be read.
+    """
+    versions = tell_versions(gathered.sources)
+    patients = [source for source in versions.latest if source.head.resource_type == "Patient"]
+    patient = _the_patient(patients, gathered)
+    reader = _Reader(gathered, patient, knowledge)
+    for source in versions.latest:
+        reader.take(source)
+    for source in versions.superseded:
+        if source.head.resource_type in READ_TYPES:
+            reader.excluded.append(Excluded(source.reference, ExclusionReason.SUPERSEDED))
+    for source in versions.contradictory:
+        reader.unreadable.append(Unreadable(source.reference, "id"))
+    return reader.record()
+
+
+def _the_patient(patients: list[Source], gathered: Gathered) -> Source:
+    if gathered.patient_id is not None:
+        patients = [source for source in patients if source.head.id == gathered.patient_id]
+    if not patients:
+        message = "no Patient in the record"
+        raise NotAssessable(message)
+    if len(patients) > 1:
+        message = "more than one Patient in the record"
+        raise NotAssessable(message)
+    return patients[0]
+
+
+class _Reader:
+    """Reads one patient's resources; what was read so far is in its lists."""
+
+    def __init__(self, gathered: Gathered, patient: Source, knowledge: Knowledge) -> None:
+        self.gathered = gathered
+        self.knowledge = knowledge
+        self.elements = Elements(knowledge)
+        self.medicines = MedicineReader(gathered, self.elements, self._belongs)
+        self.diagnoses: list[Diagnosis] = []
+        self.allergies: list[Allergy] = []
+        self.observations: list[Observation] = []
+        self.procedures: list[Procedure] = []
+        self.plans: list[PlanOfRecord] = []
+        self.ours: list[VersionedReference] = []
+        self.former: list[VersionedReference] = []
+        self.excluded: list[Excluded] = []
+        self.unreadable: list[Unreadable] = []
+        self._patient = patient
+        self._takers: dict[str | None, Callable[[Source], None]] = {
+            "Condition": self._take_condition,
+            "MedicationStatement": self.medicines.take_statement,
+            "MedicationRequest": self.medicines.take_request,
+            "MedicationDispense": self.medicines.take_dispense,
+            "MedicationAdministration": self.medicines.take_administration,
+            "AllergyIntolerance": self._take_allergy,
+            "Observation": self._take_observation,
+            "Procedure": self._take_procedure,
+            "CarePlan": self._take_plan,
+            "Patient": self._take_patient,
+        }
+        try:
+            view: PatientView = decode(patient, _PATIENT)
+            self._identifiers = {(i.system, i.value) for i in view.identifier if i.value}
+            self.person = self._person(view)
+        except UnreadableElement as fault:
+            message = f"{patient.reference}: cannot be read at {fault.element or 'its root'}"
+            raise NotFhir(message) from None
+
+    def record(self) -> Record:
+        record = Record(
+            person=self.person,
+            exposures=self.medicines.exposures,
+            diagnoses=tuple(self.diagnoses),
+            allergies=tuple(self.allergies),
+            observations=tuple(self.observations),
+            procedures=tuple(self.procedures),
+            plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
+            excluded=(*self.excluded, *self.medicines.excluded),
+            unreadable=(*self.unreadable, *self.medicines.unreadable),
+            doubtful_dates=tuple(self.elements.doubtful),
+            not_read=tuple(sorted(self.gathered.not_read)),
+            refused=tuple(sorted(self.gathered.refused)),
+        )
+        return replace(record, read=self._read(record))
+
+    def _read(self, record: Record) -> tuple[VersionedReference, ...]:
+        """Every version read of this patient: that nothing is found rests on all of them.
+
+        Not the observations and procedures that no list here knows: a patient may have thousands.
+        """
+        found = {
+            record.person.evidence,
+            *self.former,
+            *self.ours,
+            *self.medicines.medications,
+            *(reference for one in record.observations for reference in one.evidence),
+            *(reference for one in record.procedures for reference in one.evidence),
+            *(one.evidence for one in record.excluded),
+            *(one.evidence for one in record.unreadable),
+        }
+        named = (reference for reference in found if reference.type in READ_TYPES)
+        return tuple(sorted(named, key=str))
+
+    def take(self, source: Source) -> None:
+        """Read one resource, if it is of a kind that is read."""
+        kind = source.head.resource_type
+        if kind is None or not _A_KIND.fullmatch(kind):
+            self.unreadable.append(Unreadable(source.reference, "resourceType"))
+            return
+        try:
+            self._takers.get(kind, _leave)(source)
+        except UnreadableElement as fault:
+            self.unreadable.append(Unreadable(source.reference, fault.element))
+            if kind in MEDICINE_RECORDS:
+                self.medicines.take_trace(source)
+
+    # the patient ---------------------------------------------------------------------------------
+
+    def _take_patient(self, source: Source) -> None:
+        """A patient merged into ours tells of that, and of those merged before."""
+        if source.head.id in self.gathered.former_ids:
+            self.former.append(source.reference)
+
+    def _person(self, view: PatientView) -> Person:
+        for link in view.link:
+            if link.type == "replaced-by":
+                named = link.other is not None and _A_PATIENT.search(link.other.reference or "")
+                other = named[0] if named else "another record"
+                message = f"{self._patient.reference}: merged into {other}; assess that one"
+                raise NotAssessable(message)
+        died = self.elements.date(self._patient, "deceasedDateTime", view.deceased_date_time)
+        dated = view.deceased_date_time is not None or bool(bytes(view.deceased_date_time_extension))
+        stated = view.deceased_boolean is True or dated
+        return Person(
+            self._patient.reference,
+            born=self.elements.date(self._patient, "birthDate", view.birth_date),
+            deceased=stated and died is None,
+            died=died,
+        )
+
+    def _belongs(self, source: Source, subject: ReferenceView, element: str) -> bool:
+        """Whether a resource is about our patient. Raises `NotAssessable` for somebody else's.
+
+        `$everything` may return records of others that merely name the patient; they are left out.
+        """
+        ours = self._is_ours(subject)
+        if ours is None:
+            raise UnreadableElement(element)
+        if not ours and (not self.gathered.compartment or self._may_be_ours(subject)):
+            message = f"{source.reference}: {element} is not {self._patient.reference}"
+            raise NotAssessable(message)
+        if ours and source.head.resource_type not in _TOLD_BY_CODE:
+            self.ours.append(source.reference)
+        return ours
+
+    def _is_ours(self, subject: ReferenceView) -> bool | None:
+        """Whether a reference is to our patient; `None` where it does not say to whom."""
+        if subject.reference:
+            return self._is_our_address(subject.reference.partition("/_history/")[0])
+        if subject.identifier is not None and subject.identifier.value:
+            return _key(subject.identifier) in self._identifiers
+        return None
+
+    def _may_be_ours(self, subject: ReferenceView) -> bool:
+        """Whether somebody else's reference could be ours after all: our id elsewhere, or an identifier."""
+        address = (subject.reference or "").partition("/_history/")[0]
+        return not address or address.endswith(f"/{self._patient.head.id}")
+
+    def _is_our_address(self, address: str) -> bool:
+        """Compare an address with ours: relative, absolute on the same server, or within the Bundle."""
+        base = self.gathered.base
+        for identity in (self._patient.head.id, *self.gathered.former_ids):
+            if address in {f"Patient/{identity}", f"{base}/Patient/{identity}" if base else None}:
+                return True
+        return address == self._patient.url or self._is_ours_on_some_server(address)
+
+    def _is_ours_on_some_server(self, address: str) -> bool:
+        """Whether an absolute address is ours where nothing says on which server our record is."""
+        known = [url for url in (self._patient.url, self.gathered.base) if url]
+        somewhere = not any(url.startswith(("http://", "https://")) for url in known)
+        ours = f"/Patient/{self._patient.head.id}"
+        return somewhere and address.startswith(("http://", "https://")) and address.endswith(ours)
+
+    # conditions and allergies --------------------------------------------------------------------
+
+    def _take_condition(self, source: Source) -> None:
+        view: ConditionView = decode(source, _CONDITION)
+        if not self._belongs(source, view.subject, "subject"):
+            return
+        verification = self._verification(source, view.verification_status)
+        if verification is None:
+            return
+        onset = self._start(source, "onset", view.onset_date_time, view.onset_period)
+        abatement = self._abatement(source, view)
+        stated = (view.abatement_age, view.abatement_range, view.abatement_string)
+        concept = self.elements.concept(view.code)
+        if not concept.label:
+            raise UnreadableElement("code")
+        diagnosis = Diagnosis(
+            label=concept.label,
+            clinical_status=_clinical_status(view.clinical_status),
+            verification=verification,
+            evidence=(source.reference,),
+            onset=onset or self._at_age(view.onset_age),
+            abatement=abatement or self._at_age(view.abatement_age),
+            abated=any(element is not None for element in stated),
+            recorded=self.elements.date(source, "recordedDate", view.recorded_date),
+        )
+        self.diagnoses.append(self._placed(diagnosis, concept, self.elements.concept(view.severity)))
+
+    def _abatement(self, source: Source, view: ConditionView) -> PartialDate | None:
+        period = view.abatement_period
+        if period is not None:
+            return self.elements.date(source, "abatementPeriod", period.end or period.start)
+        return self.elements.date(source, "abatementDateTime", view.abatement_date_time)
+
+    def _placed(self, diagnosis: Diagnosis, concept: Concept, severity: Concept) -> Diagnosis:
+        """The diagnosis with every domain that the lists put its codes in.
+
+        Words place what the codes leave open. Beside a code that is known only those are heard that name
+        suicidality or a contraindication: "severe without psychotic features" is no psychosis.
+        """
+        knowledge = self.knowledge
+        groups = dict.fromkeys(
+            group
+            for coding in concept.codings
+            if (group := knowledge.safety_conditions.meaning(coding.system, coding.code))
+        )
+        depression, is_not = _depression(concept, knowledge)
+        if depression is not None and depression.severity is None:
+            depression = depression._replace(severity=knowledge.severities.first(severity))
+        suicidality = _suicidality(concept, knowledge)
+        placed = bool(groups) or depression is not None or suicidality is not None or is_not
+        complete = any(coding.system in knowledge.classification_systems for coding in concept.codings)
+        recognised = placed or complete
+        text = "" if recognised else " ".join(concept.phrases).lower()
+        said = (concept.text or "").lower() if recognised else text
+        if suicidality is None and knowledge.suicidality_words.search(said):
+            suicidality = SuicidalityKind.IN_WORDS
+        suggested = dict.fromkeys(group for word, group in knowledge.safety_words.items() if word in said)
+        if recognised:
+            suggested = {g: None for g in suggested if g not in groups and _excludes(g, knowledge)}
+        return replace(
+            diagnosis,
+            depression=depression,
+            suicidality=suicidality,
+            safety=tuple(groups),
+            safety_in_words=tuple(suggested),
+            recognised=recognised,
+            suggests_depression=bool(knowledge.depression_words.search(text)),
+        )
+
+    def _take_allergy(self, source: Source) -> None:
+        view: AllergyView = decode(source, _ALLERGY)
+        if not self._belongs(source, view.patient, "patient"):
+            return
+        verification = self._verification(source, view.verification_status)
+        if verification is None:
+            return
+        substances = [reaction.substance for reaction in view.reaction if reaction.substance]
+        concepts = [self.elements.concept(concept) for concept in (view.code, *substances) if concept]
+        if not any(concept.phrases or _is_known(concept, self.knowledge) for concept in concepts):
+            raise UnreadableElement("code")
+        coded = {g for c in concepts if (g := self.knowledge.allergy_codes.first(c))}
+        written = {g for c in concepts for p in c.phrases for g in self.knowledge.allergy_names.all_in(p)}
+        for group in sorted(coded | written):
+            self.allergies.append(
+                Allergy(
+                    group,
+                    _clinical_status(view.clinical_status),
+                    verification,
+                    by_text=group not in coded,
+                    evidence=(source.reference,),
+                )
+            )
+
+    def _take_observation(self, source: Source) -> None:
+        view = decode_observation(source)
+        bears = bears_on_assessment(view, self.elements)
+        if not bears and not view.subject.reference:
+            return
+        ours = self._belongs(source, view.subject, "subject")
+        if not ours or not bears or self._is_withdrawn(source, view.status):
+            return
+        try:
+            self.observations.extend(read_observation(source, view, self.elements))
+        except UnreadableElement:
+            self.observations.extend(read_traces(source, view, self.elements))
+            raise
+
+    def _take_procedure(self, source: Source) -> None:
+        view = decode_procedure(source)
+        if not self._belongs(source, view.subject, "subject"):
+            return
+        concept = self.elements.concept(view.code)
+        gives_esketamine = identify_medicine(concept, self.knowledge).role is Role.ESKETAMINE
+        kind = procedure_kind(concept, self.elements)
+        if (kind is None and not gives_esketamine) or self._is_withdrawn(source, view.status):
+            return
+        if gives_esketamine:  # first: it is told even where the rest cannot be read
+            self.medicines.take_visit(source, concept)
+        if kind is not None:
+            self.procedures.append(read_procedure(source, view, kind, self.elements))
+
+    def _is_withdrawn(self, source: Source, status: str | None) -> bool:
+        """Whether a resource says that it is not so, or did not take place, which is noted."""
+        if status not in WITHDRAWN:
+            return False
+        error = status == "entered-in-error"
+        reason = ExclusionReason.ENTERED_IN_ERROR if error else ExclusionReason.NOT_DONE
+        self.excluded.append(Excluded(source.reference, reason))
+        return True
+
+    def _take_plan(self, source: Source) -> None:
+        view: CarePlanView = decode(source, _PLAN)
+        if not self._belongs(source, view.subject, "subject"):
+            return
+        try:
+            plan = read_plan(source, view, self.knowledge, self.medicines.medication)
+        except UNDECODABLE:  # the digest of a plan takes in more than its view
+            raise UnreadableElement("") from None
+        self.plans.extend([plan] if plan else [])
+
+    def _verification(self, source: Source, status: ConceptView | None) -> Verification | None:
+        """How sure a record is; `None` when it was withdrawn, which is noted."""
+        code = status_code(status, "verificationStatus")
+        match code:
+            case "entered-in-error":
+                self.excluded.append(Excluded(source.reference, ExclusionReason.ENTERED_IN_ERROR))
+                return None
+            case "refuted":
+                self.excluded.append(Excluded(source.reference, ExclusionReason.REFUTED))
+                return None
+            case None:
+                return Verification.NOT_STATED
+            case "confirmed":
+                return Verification.CONFIRMED
+            case "unconfirmed" | "provisional" | "differential" | "presumed":
+                return Verification.UNPROVEN
+            case _:
+                raise UnreadableElement("verificationStatus")
+
+    # elements ------------------------------------------------------------------------------------
+
+    def _start(
+        self, source: Source, element: str, moment: str | None, period: PeriodView | None
+    ) -> PartialDate | None:
+        if period is not None:
+            return self.elements.date(source, f"{element}Period.start", period.start)
+        return self.elements.date(source, f"{element}DateTime", moment)
+
+    def _at_age(self, age: QuantityView | None) -> PartialDate | None:
+        """When the patient had an age that is given in years."""
+        born = self.person.born
+        if age is None or age.value is None or born is None or (age.code or age.unit) not in _YEARS:
+            return None
+        years = int(age.value)
+        if not 0 <= years <= _OLDEST or born.latest.year + years >= MAXYEAR:
+            return None
+        return PartialDate(years_after(born.earliest, years), years_after(born.latest, years + 1))
+
+
+_TOLD_BY_CODE = frozenset({"Observation", "Procedure"})
+"""Kinds of which only those of a listed code bear on anything."""
+_A_KIND = re.compile(r"[A-Z][A-Za-z]{1,63}")
+_A_PATIENT = re.compile(r"Patient/[A-Za-z0-9.-]{1,64}(?=$|/_history/)")
+_OLDEST = 150
+_YEARS = frozenset({"a", "yr", "year", "years"})
+
+
+def _leave(_: Source) -> None:
+    """A kind of resource that has no bearing here."""
+
+
+def _key(identifier: IdentifierView) -> tuple[str | None, str | None]:
+    return (identifier.system, identifier.value)
+
+
+def _excludes(group: str, knowledge: Knowledge) -> bool:
+    return knowledge.safety_groups[group].effect is Effect.EXCLUDES
+
+
+def _is_known(concept: Concept, knowledge: Knowledge) -> bool:
+    return knowledge.allergy_codes.first(concept) is not None
+
+
+def _clinical_status(status: ConceptView | None) -> ClinicalStatus:
+    match status_code(status, "clinicalStatus"):
+        case None:
+            return ClinicalStatus.NOT_STATED
+        case "active" | "recurrence" | "relapse":
+            return ClinicalStatus.ACTIVE
+        case "remission":
+            return ClinicalStatus.REMISSION
+        case "inactive" | "resolved":
+            return ClinicalStatus.ENDED
+        case "unknown":  # a code of R5, where the element is required
+            return ClinicalStatus.UNKNOWN
+        case _:
+            raise UnreadableElement("clinicalStatus")
+
+
+def _depression(concept: Concept, knowledge: Knowledge) -> tuple[Depression | None, bool]:
+    """What the codings say of a depression, and whether one of them says that it is none.
+
+    Codings that contradict each other leave it unspecified.
+    """
+    found = [d for c in concept.codings if (d := knowledge.depression.meaning(c.system, c.code))]
+    is_not = knowledge.not_depression.first(concept) is not None
+    if not found:
+        return None, is_not
+    psychotic = any(depression.psychotic for depression in found)
+    if is_not or len({depression.state for depression in found}) > 1:
+        return Depression(DepressionState.UNSPECIFIED, None, psychotic), is_not
+    severities = {depression.severity for depression in found} - {None}
+    severity = severities.pop() if len(severities) == 1 else None
+    return Depression(found[0].state, severity, psychotic), is_not
+
+
+_MOST_CURRENT_FIRST = (
+    SuicidalityKind.BEHAVIOUR,
+    SuicidalityKind.IDEATION,
+    SuicidalityKind.PASSIVE,
+    SuicidalityKind.NON_SUICIDAL,
+    SuicidalityKind.HISTORY,
+)
+
+
+def _suicidality(concept: Concept, knowledge: Knowledge) -> SuicidalityKind | None:
+    found = {knowledge.suicidality.meaning(c.system, c.code) for c in concept.codings}
+    return next((kind for kind in _MOST_CURRENT_FIRST if kind in found), None)
