@@ -68,8 +68,8 @@ class _Node:
         self.name = name
         self.bears_on = bears_on
 
-    def look(self, value: Any, whole: Resource, path: str, search: "_Search") -> None:
-        """Note what `value`, a part of `whole`, which is at `path`, leaves open."""
+    def look(self, value: Any, place: "_Place", search: "_Search") -> None:
+        """Note what the value leaves open."""
         raise NotImplementedError
 
 
@@ -83,10 +83,12 @@ class _Opening(_Node):
         self.only_if_unsaid = rule.only_if_unsaid
         self.narrative = rule.parts == "Narrative"
 
-    def look(self, value: Any, whole: Resource, path: str, search: "_Search") -> None:
+    def look(self, value: Any, place: "_Place", search: "_Search") -> None:
         if value is False or _says_nothing(value) or (self.narrative and _repeats_the_elements(value)):
             return
-        search.note(f"{path}{self.name}", self.bears_on, How.NOT_READ, only_if_unsaid=self.only_if_unsaid)
+        search.note(
+            f"{place.path}{self.name}", self.bears_on, How.NOT_READ, only_if_unsaid=self.only_if_unsaid
+        )
 
 
 class _Whole(_Node):
@@ -98,8 +100,8 @@ class _Whole(_Node):
         super().__init__(name, parts.bears_on)
         self.parts = parts
 
-    def look(self, value: Any, whole: Resource, path: str, search: "_Search") -> None:
-        within = f"{path}{self.name}."
+    def look(self, value: Any, place: "_Place", search: "_Search") -> None:
+        within = f"{place.path}{self.name}."
         for one in value if isinstance(value, list) else (value,):
             if isinstance(one, dict):
                 search.walk(self.parts, one, within)
@@ -127,25 +129,25 @@ class _Beside(_Node):
 
     __slots__ = ()
 
-    def look(self, value: Any, whole: Resource, path: str, search: "_Search") -> None:
+    def look(self, value: Any, place: "_Place", search: "_Search") -> None:
         twins = value if isinstance(value, list) else (value,)
-        given = whole.get(self.name)
+        given = place.whole.get(self.name)
         values = given if isinstance(given, list) else [given] * len(twins)
         for number, twin in enumerate(twins):
             if not isinstance(twin, dict) or not twin.get("extension"):
                 continue
             before = len(search.found)
-            search.look_at_extensions(twin["extension"], self.bears_on, f"{path}{self.name}.")
+            search.look_at_extensions(twin["extension"], self.bears_on, f"{place.path}{self.name}.")
             missing = number >= len(values) or values[number] is None
             if missing and len(search.found) == before:
-                search.note(f"{path}{self.name}", self.bears_on, How.NOT_READ)
+                search.note(f"{place.path}{self.name}", self.bears_on, How.NOT_READ)
 
 
 class _Extensions(_Node):
     __slots__ = ()
 
-    def look(self, value: Any, whole: Resource, path: str, search: "_Search") -> None:
-        search.look_at_extensions(value, self.bears_on, path)
+    def look(self, value: Any, place: "_Place", search: "_Search") -> None:
+        search.look_at_extensions(value, self.bears_on, place.path)
 
 
 class _Labels(_Node):
@@ -153,10 +155,10 @@ class _Labels(_Node):
 
     __slots__ = ()
 
-    def look(self, value: Any, whole: Resource, path: str, search: "_Search") -> None:
+    def look(self, value: Any, place: "_Place", search: "_Search") -> None:
         labels = search.compiled.tables.labels
         if any(one.get("code") in labels for one in _dicts(value)):
-            search.note(f"{path}{self.name}", self.bears_on, How.WITHHELD)
+            search.note(f"{place.path}{self.name}", self.bears_on, How.WITHHELD)
 
 
 class _Compiled:
@@ -233,6 +235,13 @@ def _below(name: str, rules: Rules) -> dict[str, ElementRule]:
 # a resource, walked --------------------------------------------------------------------------------
 
 
+class _Place(NamedTuple):
+    """An element whose parts are looked at, and the path that leads to them."""
+
+    path: str
+    whole: Resource
+
+
 class _Search:
     """One walk through a resource; what it leaves open is in `found`."""
 
@@ -248,6 +257,7 @@ class _Search:
 
     def walk(self, parts: _Parts, whole: Resource, path: str) -> None:
         """Note what the parts of an element leave open."""
+        place = _Place(path, whole)
         for name, value in whole.items():
             try:
                 node = parts[name]
@@ -256,7 +266,7 @@ class _Search:
                     self.note(f"{path}{name}", parts.bears_on, How.NOT_DEFINED)
                 continue
             if node is not None:
-                node.look(value, whole, path, self)
+                node.look(value, place, self)
 
     def walk_contained(self, identity: str, bears_on: Bearing) -> None:
         """Note what a contained resource leaves open of that to which a reference to it belongs.
