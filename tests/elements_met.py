@@ -28,7 +28,7 @@ def _met(
             continue
         rule = rules.get(name)
         yield f"{path}{name}", _treatment(rule, value)
-        if rule is None or rule.treatment is not Treatment.USED:
+        if rule is None or rule.treatment is not Treatment.USED or rule.parts == "Resource":
             continue
         own = {rest: below for at, below in rules.items() if (rest := at.removeprefix(f"{name}.")) != at}
         of_type: Rules = tables.types.get(rule.parts or "", {})
@@ -39,7 +39,7 @@ def _met(
             }
         parts = {**tables.types["Element"], **tables.types["BackboneElement"], **of_type, **own}
         if of_type or own:
-            within = rule.parts if rule.parts in tables.types else kind
+            within = rule.parts if rule.parts and rule.parts in tables.types else kind
             for one in value if isinstance(value, list) else [value]:
                 yield from _met(one, within, parts, f"{path}{name}.", tables)
 

@@ -122,7 +122,7 @@ def _rule(row: Row, faults: Faults) -> ElementRule:
     if (rule.treatment is Treatment.SILENT) is not (rule.bears_on is Bearing.NOTHING):
         faults.of(row, f"has the treatment {row['treatment']!r} and bears on {row['bears_on']!r}")
     if rule.only_if_unsaid and rule.treatment is not Treatment.OPENS:
-        faults.of(row, f"has the treatment {row['treatment']!r} and a condition, which only what opens may have")
+        faults.of(row, f"has the treatment {row['treatment']!r} and a condition; only what opens has one")
     return rule
 
 
