@@ -31,8 +31,8 @@ that is silent, or opens, goes with it.
 
 An element that no release of FHIR defines opens the element in which it stands, and at the top the whole
 record. So does one that only R5 has, met in a record of R4. A contained resource counts where a reference
-that is used leads to it. A value that is missing for a recorded reason is [told by the reason](#missing-
-values-and-labels).
+that is used leads to it. A value that is missing for a recorded reason is
+[told by the reason](#missing-values-and-labels).
 
 This page is written from [the tables](../mappings/elements) by `make docs`.
 """
