@@ -9,9 +9,10 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from service import clock
-from service.apply.intent import Conclusion, Intent, find_unlisted_plan, intend, write_back
+from service.apply.intent import Conclusion, Intent, intend
 from service.apply.send import CONFLICTS
-from service.apply.standing import find_assessment
+from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
+from service.apply.write_back import write_back
 from service.cause import Cause
 from service.clinic import clinic_calendar
 from service.core.decision import Decision, decide
@@ -21,13 +22,14 @@ from service.core.records import OPEN_PLAN, PlanStatus, Record, VersionedReferen
 from service.core.schedule import Calendar
 from service.errors import ServerError, ServerMisread, ServerRefused, SettingsError
 from service.fhir.client import FhirClient
+from service.fhir.loose import Resource
 from service.fhir.sources import Gathered
 from service.gather.everything import gather
 from service.knowledge import load_knowledge, mappings_directory
 from service.read.agenda import Agenda, read_agenda
 from service.read.record import read_record
 from service.render.answer import AssessmentAnswer, CarePlanOut, to_answer
-from service.render.care_plan import Occasion, Resource
+from service.render.provenance import Occasion
 from service.settings import Settings
 
 _TRIES = 5
@@ -125,7 +127,7 @@ class Reviewer:
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
         review = self.review(await gather(client, patient_id, self.knowledge))
-        if review.intent.action is not PlanAction.CREATE:
+        if review.intent.new_plan_id is None:
             return review
         return await self._with_unlisted_plans(client, review, await find_assessment(client, patient_id))
 
@@ -134,7 +136,11 @@ class Reviewer:
     ) -> Review:
         """The review on the record together with plans that are known by their id alone."""
         for _ in range(_TRIES):
-            found = await find_unlisted_plan(client, review.intent, review.gathered, assessment)
+            new_plan_id = review.intent.new_plan_id
+            if new_plan_id is None:
+                return review
+            plan_ids = (new_plan_id, *plans_named_in(assessment))
+            found = await find_unlisted_plan(client, plan_ids, review.gathered)
             if found is None:
                 return review
             review = self.review(found)

@@ -11,7 +11,7 @@ import pytest
 from service.commands import written
 from service.commands.withdraw import Outcome, sort_out, withdraw
 from service.commands.written import Listed, Wanted, find_written
-from service.render.care_plan import guidance_id
+from service.render.guidance import guidance_id
 from tests.contract_write import TWO_FAILURES, ask, change, found_by, load_case, propose, read, versions
 from tests.in_r5 import load
 from tests.support import RXNORM, Resource, a_condition, a_statement, client_at, run_command

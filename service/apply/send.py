@@ -18,13 +18,15 @@ from service.core.plans import WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient, Stored, version_of
+from service.fhir.loose import Resource
 from service.fhir.models import validated
 from service.fhir.names import DEVICE_ID, DEVICE_INSIDE, content_digest
 from service.fhir.release import Release
 from service.fhir.sources import UNDECODABLE
 from service.fhir.target import Target
 from service.fhir.views import TransactionResponseView
-from service.render.care_plan import Resource, render_device, sign_guidance
+from service.render.device import render_device
+from service.render.guidance import sign_guidance
 
 CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 """How a server says that somebody was faster: 412, or 409 on HAPI."""

@@ -14,7 +14,7 @@ from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
-from service.fhir.loose import part, parts, text
+from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import (
     DEVICE_ID,
     EDIT_DIGEST,
@@ -28,7 +28,7 @@ from service.fhir.names import (
 )
 from service.fhir.r5.records import resource_in_r4
 from service.fhir.sources import UNDECODABLE, tells_of_error
-from service.render.care_plan import TASK, Resource
+from service.render.guidance import TASK
 
 _PAGE_SIZE = "100"
 _OPEN = frozenset({"draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"})

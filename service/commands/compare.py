@@ -13,9 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from service.fhir.loose import Resource
 from service.fhir.names import PLAN_DEFINITION
-
-Resource = dict[str, Any]
 
 _FIELDS = ("status", "intent", "title", "description", "period", "addresses", "replaces")
 """Elements of a plan that are shown as they are; sessions, steps and notes are shown one by one."""

@@ -14,7 +14,6 @@ from service.apply.standing import find_assessment
 from service.commands.compare import (
     Part,
     PlanChanges,
-    Resource,
     compare_plans,
     print_changes,
     protocol_of,
@@ -24,6 +23,7 @@ from service.core.decision import ReasonOfDecision
 from service.core.plans import PlanAction, WriteTier
 from service.core.tasks import TaskAction, TaskStep
 from service.fhir.client import FhirClient
+from service.fhir.loose import Resource
 from service.render.answer import DecisionName
 from service.review import Held, Review, Reviewer
 

@@ -15,14 +15,15 @@ from rich.markup import escape
 from service import __version__
 from service.apply.origins import Origin, origin_of, origins_of
 from service.cause import Cause
-from service.commands.compare import Part, PlanChanges, Resource, compare_plans, print_changes
+from service.commands.compare import Part, PlanChanges, compare_plans, print_changes
 from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
+from service.fhir.loose import Resource
 from service.fhir.names import CONTENT_DIGEST, extension_value
 from service.fhir.r5.records import in_r4
 from service.fhir.sources import Gathered, Source, take_resource
 from service.gather.everything import former_patients
-from service.render.care_plan import in_words
+from service.render.provenance import describe_calendar
 from service.review import Review, Reviewer
 from service.settings import Settings
 
@@ -158,7 +159,7 @@ def _compared(told: Replay, plan: Resource, review: Review, reviewer: Reviewer) 
         knowledge=knowledge.version,
         criteria=f"{knowledge.criteria.id} {knowledge.criteria.version}",
         software=__version__,
-        clinic=in_words(reviewer.calendar),
+        clinic=describe_calendar(reviewer.calendar),
     )
     written = review.intent.plan
     same_plan = written is not None and (

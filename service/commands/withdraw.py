@@ -16,7 +16,8 @@ from service.core.plans import UNKNOWN_GROUNDS, WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerRefused, ServerUnsupported
 from service.fhir.client import FhirClient
-from service.render.care_plan import render_withdrawal, render_withdrawn
+from service.render.care_plan import render_withdrawn
+from service.render.provenance import render_withdrawal
 
 
 class Outcome(StrEnum):

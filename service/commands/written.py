@@ -14,10 +14,11 @@ from rich.table import Table
 from service.apply.origins import Origin, all_origins
 from service.apply.standing import find_assessment
 from service.apply.tasks import find_tasks
-from service.commands.compare import Part, Resource
+from service.commands.compare import Part
 from service.core.decision import ReasonOfDecision
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
+from service.fhir.loose import Resource
 from service.fhir.names import (
     ASSESSMENT_MODULE,
     EDIT_DIGEST,

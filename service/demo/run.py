@@ -23,7 +23,7 @@ from service.demo.sandbox import load, running_sekmet
 from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
 from service.gather.subscriptions import subscribe
-from service.render.care_plan import guidance_id
+from service.render.guidance import guidance_id
 from service.review import Reviewer
 from service.server import serving
 from service.settings import Settings

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from service.core.dates import PartialDate
-
-Resource = dict[str, Any]
+from service.fhir.loose import Resource
 
 
 @dataclass(frozen=True, slots=True)

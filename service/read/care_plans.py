@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 
 from service.core.dates import PartialDate
-from service.core.knowledge import Knowledge
 from service.core.medicines import identify_medicine
-from service.core.records import Coding, Concept, PlanOfRecord, PlanStatus, Role, VersionedReference
+from service.core.records import Concept, PlanOfRecord, PlanStatus, Role, VersionedReference
 from service.fhir.loose import part, parts, text
 from service.fhir.names import (
     CONTENT_DIGEST,
@@ -21,13 +20,14 @@ from service.fhir.names import (
     extension_value,
 )
 from service.fhir.sources import Source
-from service.fhir.views import CarePlanView, ConceptView, ContainedView, ReferenceView
+from service.fhir.views import CarePlanView, ContainedView, ReferenceView
+from service.read.elements import Elements
 
 FindMedicine = Callable[[ReferenceView, list[ContainedView]], Concept]
 
 
 def read_plan(
-    source: Source, view: CarePlanView, knowledge: Knowledge, find: FindMedicine
+    source: Source, view: CarePlanView, elements: Elements, find: FindMedicine
 ) -> PlanOfRecord | None:
     """An esketamine plan of record; `None` for a care plan about something else. `find` follows references.
 
@@ -35,7 +35,7 @@ def read_plan(
     """
     identity = next((i.value for i in view.identifier if i.system == PLAN_IDENTIFIER), None)
     ours = identity is not None
-    if not ours and not _gives_esketamine(view, knowledge, find):
+    if not ours and not _gives_esketamine(view, elements, find):
         return None
     content: dict[str, Any] = msgspec.json.decode(source.content)
     written = extension_value(content, EDIT_DIGEST)
@@ -71,18 +71,13 @@ def _status(status: str | None) -> PlanStatus:
     return known.get(status or "", PlanStatus.UNKNOWN)
 
 
-def _gives_esketamine(view: CarePlanView, knowledge: Knowledge, find: FindMedicine) -> bool:
+def _gives_esketamine(view: CarePlanView, elements: Elements, find: FindMedicine) -> bool:
     """Whether a plan of somebody else is about esketamine: by the product of an activity, or by its words."""
     details = [activity.detail for activity in view.activity if activity.detail]
     said = [Concept(text=text) for text in (view.title, view.description) if text]
-    said += [_concept(c, knowledge) for d in details for c in (d.product_codeable_concept, d.code) if c]
+    said += [elements.concept(c) for d in details for c in (d.product_codeable_concept, d.code)]
     said += [find(d.product_reference, view.contained) for d in details if d.product_reference]
-    return any(identify_medicine(concept, knowledge).role is Role.ESKETAMINE for concept in said)
-
-
-def _concept(view: ConceptView, knowledge: Knowledge) -> Concept:
-    codings = (Coding(knowledge.systems.get(c.system or ""), c.code, c.display) for c in view.coding)
-    return Concept(tuple(codings), view.text)
+    return any(identify_medicine(concept, elements.knowledge).role is Role.ESKETAMINE for concept in said)
 
 
 def _protocol(canonicals: list[str]) -> tuple[str, str] | None:

@@ -5,7 +5,6 @@ with the grade of evidence it is.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +15,7 @@ from service.core.dates import Interval, PartialDate
 from service.core.dosing import DoseStep, daily_dose, supplied_dose, units_a_day
 from service.core.exposures import Administration, add_up_days
 from service.core.medicines import identify_medicine
+from service.core.reasons import read_indication, read_stop_reasons
 from service.core.records import (
     MEDICINE_RECORDS,
     Concept,
@@ -327,17 +327,10 @@ class MedicineReader:
         return frozenset(found)
 
     def _indication(self, view: MedicineView) -> Indication:
-        """Depression if any reason says so; any other recorded reason is another indication."""
+        """What the medicine was given for, by the reasons that can be told."""
         reasons = [self._elements.concept(reason) for reason in view.reason_code]
         reasons += [concept for one in view.reason_reference if (concept := self._reason(one)).label]
-        if not reasons:
-            return Indication.NOT_STATED
-        known = self._knowledge
-        for concept in reasons:
-            coded = known.indication_codes.first(concept) or known.depression.first(concept)
-            if coded or any(known.indication_phrases.all_in(phrase) for phrase in concept.phrases):
-                return Indication.DEPRESSION
-        return Indication.OTHER
+        return read_indication(reasons, self._knowledge)
 
     def _reason(self, reference: ReferenceView) -> Concept:
         """What a condition given as the reason is; empty where it cannot be told."""
@@ -352,20 +345,7 @@ class MedicineReader:
     def _stop_reasons(self, reasons: list[ConceptView], status: ExposureStatus) -> frozenset[StopReason]:
         if status not in {ExposureStatus.ENDED, ExposureStatus.ON_HOLD}:
             return frozenset()
-        return frozenset(known for reason in reasons for known in self._stop_reason(reason))
-
-    def _stop_reason(self, reason: ConceptView) -> set[StopReason]:
-        """What a reason for stopping says. A negation beside what the lists know may say the opposite."""
-        concept = self._elements.concept(reason)
-        coded = self._knowledge.stop_codes.first(concept)
-        spoken = {r for p in concept.phrases for r in self._knowledge.stop_phrases.all_in(p)}
-        known = ({coded} if coded else set()) | spoken
-        negated = any(self._is_negated(phrase) for phrase in concept.phrases)
-        return known if known and not negated else {StopReason.UNCLEAR}
-
-    def _is_negated(self, phrase: str) -> bool:
-        rest = self._knowledge.stop_phrases.pattern.sub(" ", phrase.lower())
-        return _NEGATION.search(rest) is not None
+        return read_stop_reasons(map(self._elements.concept, reasons), self._knowledge)
 
     # when ----------------------------------------------------------------------------------------
 
@@ -437,7 +417,6 @@ def _contained(contained: Iterable[ContainedView], identity: str) -> ConceptView
     return next((resource.code for resource in contained if resource.id == identity), None)
 
 
-_NEGATION = re.compile(r"\b(?:no|not|never|without|denies|denied)\b|n't\b")
 _NO_ORDER = {"proposal", "plan", "option"}
 _NOT_TAKEN: dict[str | None, ExclusionReason] = {
     "not-taken": ExclusionReason.NOT_TAKEN,

@@ -12,15 +12,13 @@ from datetime import MAXYEAR
 import msgspec
 
 from service.core.dates import PartialDate, years_after
-from service.core.knowledge import Effect, Knowledge
+from service.core.diagnoses import is_named, place_allergy, place_diagnosis
+from service.core.knowledge import Knowledge
 from service.core.medicines import identify_medicine
 from service.core.records import (
     MEDICINE_RECORDS,
     Allergy,
     ClinicalStatus,
-    Concept,
-    Depression,
-    DepressionState,
     Diagnosis,
     Excluded,
     ExclusionReason,
@@ -30,13 +28,14 @@ from service.core.records import (
     Procedure,
     Record,
     Role,
-    SuicidalityKind,
     Unreadable,
     Verification,
     VersionedReference,
 )
+from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
 from service.fhir.kinds import READ_TYPES
+from service.fhir.references import plain_system
 from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
 from service.fhir.views import (
     AllergyView,
@@ -54,10 +53,9 @@ from service.read.elements import Elements, UnreadableElement, decode, status_co
 from service.read.medicines import MedicineReader
 from service.read.results import (
     WITHDRAWN,
-    bears_on_assessment,
+    codes_of,
     decode_observation,
     decode_procedure,
-    procedure_kind,
     read_observation,
     read_procedure,
     read_traces,
@@ -133,7 +131,7 @@ class _Reader:
         }
         try:
             view: PatientView = decode(patient, _PATIENT)
-            self._identifiers = {(i.system, i.value) for i in view.identifier if i.value}
+            self._identifiers = {_key(i) for i in view.identifier if i.value}
             self.person = self._person(view)
         except UnreadableElement as fault:
             message = f"{patient.reference}: cannot be read at {fault.element or 'its root'}"
@@ -279,49 +277,14 @@ class _Reader:
             abated=any(element is not None for element in stated),
             recorded=self.elements.date(source, "recordedDate", view.recorded_date),
         )
-        self.diagnoses.append(self._placed(diagnosis, concept, self.elements.concept(view.severity)))
+        severity = self.elements.concept(view.severity)
+        self.diagnoses.append(place_diagnosis(diagnosis, concept, severity, self.knowledge))
 
     def _abatement(self, source: Source, view: ConditionView) -> PartialDate | None:
         period = view.abatement_period
         if period is not None:
             return self.elements.date(source, "abatementPeriod", period.end or period.start)
         return self.elements.date(source, "abatementDateTime", view.abatement_date_time)
-
-    def _placed(self, diagnosis: Diagnosis, concept: Concept, severity: Concept) -> Diagnosis:
-        """The diagnosis with every domain that the lists put its codes in.
-
-        Words place what the codes leave open. Beside a code that is known only those are heard that name
-        suicidality or a contraindication: "severe without psychotic features" is no psychosis.
-        """
-        knowledge = self.knowledge
-        groups = dict.fromkeys(
-            group
-            for coding in concept.codings
-            if (group := knowledge.safety_conditions.meaning(coding.system, coding.code))
-        )
-        depression, is_not = _depression(concept, knowledge)
-        if depression is not None and depression.severity is None:
-            depression = depression._replace(severity=knowledge.severities.first(severity))
-        suicidality = _suicidality(concept, knowledge)
-        placed = bool(groups) or depression is not None or suicidality is not None or is_not
-        complete = any(coding.system in knowledge.classification_systems for coding in concept.codings)
-        recognised = placed or complete
-        text = "" if recognised else " ".join(concept.phrases).lower()
-        said = (concept.text or "").lower() if recognised else text
-        if suicidality is None and knowledge.suicidality_words.search(said):
-            suicidality = SuicidalityKind.IN_WORDS
-        suggested = dict.fromkeys(group for word, group in knowledge.safety_words.items() if word in said)
-        if recognised:
-            suggested = {g: None for g in suggested if g not in groups and _excludes(g, knowledge)}
-        return replace(
-            diagnosis,
-            depression=depression,
-            suicidality=suicidality,
-            safety=tuple(groups),
-            safety_in_words=tuple(suggested),
-            recognised=recognised,
-            suggests_depression=bool(knowledge.depression_words.search(text)),
-        )
 
     def _take_allergy(self, source: Source) -> None:
         view: AllergyView = decode(source, _ALLERGY)
@@ -331,25 +294,23 @@ class _Reader:
         if verification is None:
             return
         substances = [reaction.substance for reaction in view.reaction if reaction.substance]
-        concepts = [self.elements.concept(concept) for concept in (view.code, *substances) if concept]
-        if not any(concept.phrases or _is_known(concept, self.knowledge) for concept in concepts):
+        concepts = tuple(self.elements.concept(concept) for concept in (view.code, *substances) if concept)
+        if not is_named(concepts, self.knowledge):
             raise UnreadableElement("code")
-        coded = {g for c in concepts if (g := self.knowledge.allergy_codes.first(c))}
-        written = {g for c in concepts for p in c.phrases for g in self.knowledge.allergy_names.all_in(p)}
-        for group in sorted(coded | written):
+        for group, by_text in place_allergy(concepts, self.knowledge):
             self.allergies.append(
                 Allergy(
                     group,
                     _clinical_status(view.clinical_status),
                     verification,
-                    by_text=group not in coded,
+                    by_text=by_text,
                     evidence=(source.reference,),
                 )
             )
 
     def _take_observation(self, source: Source) -> None:
         view = decode_observation(source)
-        bears = bears_on_assessment(view, self.elements)
+        bears = bears_on_assessment(codes_of(view, self.elements), self.knowledge)
         if not bears and not view.subject.reference:
             return
         ours = self._belongs(source, view.subject, "subject")
@@ -367,7 +328,7 @@ class _Reader:
             return
         concept = self.elements.concept(view.code)
         gives_esketamine = identify_medicine(concept, self.knowledge).role is Role.ESKETAMINE
-        kind = procedure_kind(concept, self.elements)
+        kind = procedure_kind(concept, self.knowledge)
         if (kind is None and not gives_esketamine) or self._is_withdrawn(source, view.status):
             return
         if gives_esketamine:  # first: it is told even where the rest cannot be read
@@ -389,7 +350,7 @@ class _Reader:
         if not self._belongs(source, view.subject, "subject"):
             return
         try:
-            plan = read_plan(source, view, self.knowledge, self.medicines.medication)
+            plan = read_plan(source, view, self.elements, self.medicines.medication)
         except UNDECODABLE:  # the digest of a plan takes in more than its view
             raise UnreadableElement("") from None
         self.plans.extend([plan] if plan else [])
@@ -445,16 +406,8 @@ def _leave(_: Source) -> None:
     """A kind of resource that has no bearing here."""
 
 
-def _key(identifier: IdentifierView) -> tuple[str | None, str | None]:
-    return (identifier.system, identifier.value)
-
-
-def _excludes(group: str, knowledge: Knowledge) -> bool:
-    return knowledge.safety_groups[group].effect is Effect.EXCLUDES
-
-
-def _is_known(concept: Concept, knowledge: Knowledge) -> bool:
-    return knowledge.allergy_codes.first(concept) is not None
+def _key(identifier: IdentifierView) -> tuple[str, str | None]:
+    return (plain_system(identifier.system or ""), identifier.value)
 
 
 def _clinical_status(status: ConceptView | None) -> ClinicalStatus:
@@ -471,34 +424,3 @@ def _clinical_status(status: ConceptView | None) -> ClinicalStatus:
             return ClinicalStatus.UNKNOWN
         case _:
             raise UnreadableElement("clinicalStatus")
-
-
-def _depression(concept: Concept, knowledge: Knowledge) -> tuple[Depression | None, bool]:
-    """What the codings say of a depression, and whether one of them says that it is none.
-
-    Codings that contradict each other leave it unspecified.
-    """
-    found = [d for c in concept.codings if (d := knowledge.depression.meaning(c.system, c.code))]
-    is_not = knowledge.not_depression.first(concept) is not None
-    if not found:
-        return None, is_not
-    psychotic = any(depression.psychotic for depression in found)
-    if is_not or len({depression.state for depression in found}) > 1:
-        return Depression(DepressionState.UNSPECIFIED, None, psychotic), is_not
-    severities = {depression.severity for depression in found} - {None}
-    severity = severities.pop() if len(severities) == 1 else None
-    return Depression(found[0].state, severity, psychotic), is_not
-
-
-_MOST_CURRENT_FIRST = (
-    SuicidalityKind.BEHAVIOUR,
-    SuicidalityKind.IDEATION,
-    SuicidalityKind.PASSIVE,
-    SuicidalityKind.NON_SUICIDAL,
-    SuicidalityKind.HISTORY,
-)
-
-
-def _suicidality(concept: Concept, knowledge: Knowledge) -> SuicidalityKind | None:
-    found = {knowledge.suicidality.meaning(c.system, c.code) for c in concept.codings}
-    return next((kind for kind in _MOST_CURRENT_FIRST if kind in found), None)

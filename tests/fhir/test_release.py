@@ -21,7 +21,7 @@ from service.fhir.client import FhirClient
 from service.fhir.r5.plans import plan_in_r4
 from service.fhir.release import Release, release_of
 from service.gather.everything import gather
-from service.render.care_plan import guidance_id
+from service.render.guidance import guidance_id
 from service.review import Proposal
 from tests.fhir.double import FhirDouble
 from tests.in_r5 import in_r5
