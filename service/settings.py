@@ -12,11 +12,11 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_valida
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
+from service.ids import ID, is_id
 
 PREFIX = "TRD_"
 ENV_FILE = ".env"
-_FHIR_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
-_OWNER = re.compile(r"(Practitioner|PractitionerRole|Organization|CareTeam)/[A-Za-z0-9.\-]{1,64}")
+_OWNER = re.compile(rf"(Practitioner|PractitionerRole|Organization|CareTeam)/{ID}")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
             return frozenset()
         names = _lines_of(Path(value.strip())) if Path(value.strip()).is_file() else value.split(",")
         found = frozenset(name.strip().removeprefix("Patient/") for name in names if name.strip())
-        if not found or not all(map(_FHIR_ID.fullmatch, found)):
+        if not found or not all(map(is_id, found)):
             raise ValueError("neither ids of patients, separated by commas, nor a file with one a line")
         return found
 
@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError):
             raise ValueError("not a time zone of the IANA database") from None
         return value
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything may be written to the FHIR server; otherwise the service is in shadow mode."""
+        return self.write == "on"
 
     def allows(self, patient_id: str) -> bool:
         """Whether the list of patients, if there is one, lets this patient be written for."""

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from service.core.catalogue import Catalogue
+from service.core.elements import ElementTables
 from service.core.records import (
     Coding,
     Concept,
@@ -387,6 +388,7 @@ class Knowledge:
     interacting_codes: CodeList[str]
     interacting_names: PhraseList[str]
     placeholder_dates: frozenset[date]
+    elements: ElementTables
     protocols: tuple[Protocol, ...]
     staging: Staging
     catalogue: Catalogue

@@ -18,6 +18,7 @@ from service.knowledge import load_knowledge, mappings_directory
 from service.render.answer import answer_schema
 from service.settings import Settings
 from tests.docs.cases_page import cases_page
+from tests.docs.elements_page import elements_page
 from tests.docs.plan_pages import FOLDER, plan_pages
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,10 @@ def test_the_schema_is_fresh() -> None:
 
 def test_the_cases_page_is_fresh() -> None:
     assert (ROOT / "docs" / "cases.md").read_text(encoding="utf-8") == cases_page(), "run `make docs`"
+
+
+def test_the_page_of_elements_is_fresh() -> None:
+    assert (ROOT / "docs" / "elements.md").read_text(encoding="utf-8") == elements_page(), "run `make docs`"
 
 
 @pytest.mark.parametrize(("name", "content"), plan_pages().items())
