@@ -25,7 +25,7 @@ VIEWS: dict[str, tuple[type[views.View], ...]] = {
     "Procedure": (views.ProcedureView,),
     "CarePlan": (views.CarePlanView,),
     "Dosage": (views.DosageView,),
-    "Timing": (views.TimingView, views.EventsView),
+    "Timing": (views.TimingView,),
     "Quantity": (views.QuantityView,),
     "Range": (views.RangeView,),
     "Period": (views.PeriodView,),
