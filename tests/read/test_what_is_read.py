@@ -55,6 +55,7 @@ NOT_BY_A_VIEW = {
         "activity.detail.instantiatesCanonical",
         "activity.detail.instantiatesUri",
         "activity.detail.goal",
+        "activity.detail.scheduledTiming",
         "activity.detail.scheduledTiming.event",
         "activity.detail.status",
         "activity.outcomeCodeableConcept",
@@ -76,6 +77,7 @@ NOT_BY_A_VIEW = {
         "patientInstruction",
     },
     "Timing": {
+        "event",
         "repeat.count",
         "repeat.countMax",
         "repeat.duration",
