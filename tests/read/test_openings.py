@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.core.elements import Bearing, How, Treatment
 from service.fhir.r5.plans import UNTOLD
@@ -292,6 +294,33 @@ def test_a_resource_that_is_nested_too_deeply_is_open_as_a_whole() -> None:
     for _ in range(2000):
         item = {"item": [item]}
     assert opened("QuestionnaireResponse", item=[item]) == not_read("", Bearing.RECORD)
+
+
+NAMES = sorted({name.rpartition(".")[2] for table in KNOWLEDGE.elements.types.values() for name in table})
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["", "#a", "a", ABSENT, "masked", "Medication"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from([*NAMES, *(f"_{name}" for name in NAMES), "url", "valueCode", "resourceType"]),
+            inner,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    kind=st.sampled_from(sorted(KNOWLEDGE.elements.types)),
+    content=st.dictionaries(st.sampled_from(NAMES), VALUES),
+)
+def test_whatever_a_resource_holds_what_it_leaves_open_has_a_name(kind: str, content: Resource) -> None:
+    found = find_opened(kind, content, KNOWLEDGE)
+    assert all(one.element and one.bears_on not in {Bearing.ELEMENT, Bearing.NOTHING} for one in found)
+    assert len(set(found)) == len(found)
 
 
 # records as they are ---------------------------------------------------------------------------
