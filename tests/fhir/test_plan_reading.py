@@ -251,10 +251,7 @@ def test_the_dates_of_somebody_elses_plan_are_read() -> None:
     )
     activity += an_activity(productCodeableConcept=ESKETAMINE, scheduledTiming={"repeat": {"frequency": 1}})
     activity += an_activity(productCodeableConcept=ESKETAMINE, scheduledString="weekly")
-    assert [day.isoformat() for day in only(a_plan(activity=activity)).sessions] == [
-        "2026-11-01",
-        "2026-11-25",
-    ]
+    assert [day.isoformat() for day in only(a_plan(activity=activity)).sessions] == ["2026-11-25"]
 
 
 def test_an_active_plan_of_somebody_else_is_left_and_pointed_to() -> None:
@@ -329,6 +326,15 @@ def test_a_draft_of_ours_beside_an_unreadable_plan_is_not_doubled(ours: Resource
     review = reviewed(ours, UNREADABLE["activity"])
     assert review.intent.action is PlanAction.LEAVE
     assert len(review.record.plans) == 1
+
+
+@pytest.mark.parametrize("identity", [None, "a/b", "[x]"])
+def test_a_draft_of_ours_without_a_proper_id_is_left(ours: Resource, identity: str | None) -> None:
+    others = [one for one in ours["extension"] if one["url"] != CONTENT_DIGEST]
+    older = ours | {"extension": [*others, {"url": CONTENT_DIGEST, "valueString": "older"}]}
+    assert reviewed(older).intent.action is PlanAction.UPDATE
+    intent = reviewed(older | {"id": identity}).intent
+    assert (intent.action, intent.plans_written) == (PlanAction.LEAVE, [])
 
 
 def test_an_identifier_of_ours_makes_it_ours_whatever_it_is_about() -> None:
