@@ -24,7 +24,7 @@ from service import clock
 from service.commands.assess import read_input, review_each
 from service.commands.report import print_report, print_stages
 from service.core.knowledge import Knowledge
-from service.errors import InputError, MappingsError, ServerMisread, SettingsError, TrdError
+from service.errors import InputError, MappingsError, ServerMisread, TrdError
 from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.knowledge import load_knowledge, mappings_directory
@@ -254,9 +254,12 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a resource.")] = False,
 ) -> None:
     """List what this service wrote on the FHIR server: plans, assessments and Tasks, as they stand."""
-    from service.commands.written import print_written
+    from service.commands.written import list_written, print_written
 
-    found = _list_written(load_settings(), _wanted(patient, decision, version, since, until))
+    settings = load_settings()
+    wanted = _wanted(patient, decision, version, since, until)
+    asked = partial(list_written, wanted=wanted, timezone=settings.timezone)
+    found = _with_client(settings, asked)
     if not as_json:
         print_written(Console(), [listed.written for listed in found])
         return
@@ -284,12 +287,6 @@ def _wanted(
     )
 
 
-def _list_written(settings: Settings, wanted: "Wanted") -> "list[Listed]":
-    from service.commands.written import list_written
-
-    return _with_client(settings, partial(list_written, wanted=wanted, timezone=settings.timezone))
-
-
 @app.command("withdraw")
 def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     *,
@@ -304,28 +301,29 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
 ) -> None:
     """Revoke what is still an unedited draft of this service; anything else is left, and it is said why."""
-    from service.commands.withdraw import Outcome, plan_withdrawals, print_withdrawals, sort_out
+    from service.commands.withdraw import Outcome, find_drafts, plan_withdrawals, print_withdrawals
 
     settings = load_settings()
-    if settings.write == "off":
-        raise SettingsError("TRD_WRITE: is off, so that nothing can be withdrawn")
-    drafts, left = sort_out(_list_written(settings, _wanted(patient, decision, version, since, until)))
+    wanted = _wanted(patient, decision, version, since, until)
+    drafts, left = _with_client(settings, partial(find_drafts, settings=settings, wanted=wanted))
     print_withdrawals(Console(), [*plan_withdrawals(drafts, reason), *left])
     if not drafts:
         typer.echo("nothing to withdraw")
         return
     if not yes:
         _confirm(f"Withdraw {len(drafts)} drafts?")
-    done = _with_client(settings, partial(_withdraw, drafts=drafts, reason=reason))
+    done = _with_client(settings, partial(_withdraw, settings=settings, drafts=drafts, reason=reason))
     typer.echo(f"{sum(one.outcome is Outcome.WITHDRAWN for one in done)} of {len(drafts)} withdrawn")
 
 
-async def _withdraw(client: FhirClient, *, drafts: "list[Listed]", reason: str) -> "list[Withdrawal]":
+async def _withdraw(
+    client: FhirClient, *, settings: Settings, drafts: "list[Listed]", reason: str
+) -> "list[Withdrawal]":
     """Withdraw, saying at once what becomes of each: what follows may fail."""
     from service.commands.withdraw import withdraw
 
     done = []
-    async for one in withdraw(client, drafts, reason):
+    async for one in withdraw(client, settings, drafts, reason):
         typer.echo(f"{one.plan}: {one.outcome.value} ({one.why})")
         done.append(one)
     return done

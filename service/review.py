@@ -12,6 +12,7 @@ from service import clock
 from service.apply.intent import Conclusion, Intent, intend
 from service.apply.send import CONFLICTS
 from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
+from service.apply.withdrawal import write_withdrawal
 from service.apply.write_back import write_back
 from service.cause import Cause
 from service.clinic import clinic_calendar
@@ -20,7 +21,7 @@ from service.core.knowledge import Knowledge
 from service.core.plans import PlanAction, WriteTier
 from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
-from service.errors import ServerError, ServerMisread, ServerRefused, SettingsError
+from service.errors import ServerError, ServerMisread, ServerRefused, ServerUnsupported, SettingsError
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
 from service.fhir.sources import Gathered
@@ -67,12 +68,32 @@ class Held(StrEnum):
     NOT_ALLOWED = "patient-not-allowed"
     NOT_TAKEN = "care-plan-not-taken"
 
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        return _WHY_HELD[self]
 
-_HELD = {
-    Held.WRITE_OFF: "not written: TRD_WRITE is off",
-    Held.NOT_ALLOWED: "not written: the patient is not among TRD_PATIENTS_ALLOWED",
-    Held.NOT_TAKEN: "not written: the FHIR server takes no CarePlan",
+
+_WHY_HELD = {
+    Held.WRITE_OFF: "TRD_WRITE is off",
+    Held.NOT_ALLOWED: "the patient is not among TRD_PATIENTS_ALLOWED",
+    Held.NOT_TAKEN: "the FHIR server takes no CarePlan",
 }
+
+
+async def find_hold(client: FhirClient, settings: Settings, patient_id: str) -> Held | None:
+    """Why nothing can be written for a patient; `None` where it can."""
+    if settings.writes and not settings.allows(patient_id):
+        return Held.NOT_ALLOWED
+    return await find_general_hold(client, settings)
+
+
+async def find_general_hold(client: FhirClient, settings: Settings) -> Held | None:
+    """Why nothing can be written for any patient; `None` where it can."""
+    if not settings.writes:
+        return Held.WRITE_OFF
+    taken = (await client.target()).tier is not WriteTier.RETURN_ONLY
+    return None if taken else Held.NOT_TAKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +166,6 @@ class Reviewer:
             review = self.review(found)
         raise ServerMisread("CarePlans that no search lists keep turning up by id")
 
-    async def held(self, client: FhirClient, patient_id: str) -> Held | None:
-        """Why nothing can be written for a patient; `None` where it can."""
-        if self.settings.write == "off":
-            return Held.WRITE_OFF
-        if not self.settings.allows(patient_id):
-            return Held.NOT_ALLOWED
-        taken = (await client.target()).tier is not WriteTier.RETURN_ONLY
-        return None if taken else Held.NOT_TAKEN
-
     async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
         """Review a patient and write the outcome back, unless something holds it back.
 
@@ -174,7 +186,7 @@ class Reviewer:
 
     async def _propose(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         for attempt in range(1, _TRIES + 1):
-            held = await self.held(client, patient_id)
+            held = await find_hold(client, self.settings, patient_id)
             if held is not None:
                 review = await self.review_patient(client, patient_id)
                 return Proposal(review, await _held_back(client, review, held), (), held)
@@ -195,6 +207,33 @@ class Reviewer:
         conclusion = Conclusion(review.decision, review.intent, assessment, review.record.plans)
         written = await write_back(client, conclusion, occasion)
         return Proposal(review, await _after_writing(client, review, written), written)
+
+
+async def withdraw_draft(
+    client: FhirClient, settings: Settings, plan: Resource, *, reason: str, grounds: str
+) -> None:
+    """Revoke a draft of ours by hand, in turn with the reviews of its patient.
+
+    `plan` is the version that was looked at, and must be one that this service may change (`why_kept`).
+    Raises as `check_withdrawable` does, and `ServerRefused` with 409 or 412 when somebody changed it since.
+    """
+    await check_withdrawable(client, settings)
+    async with _turn_of(client, str(plan["subject"]["reference"]).rpartition("/")[2]):
+        await write_withdrawal(client, plan, reason=reason, grounds=grounds, recorded=clock.now_iso())
+
+
+async def check_withdrawable(client: FhirClient, settings: Settings) -> None:
+    """Make sure that plans can be revoked. The patients allowed do not matter (docs/decisions/0018).
+
+    Raises `SettingsError` in shadow mode, and `ServerUnsupported` where the server takes no CarePlan.
+    """
+    match await find_general_hold(client, settings):
+        case None:
+            return
+        case Held.WRITE_OFF as held:
+            raise SettingsError(f"{held.why}, so that nothing can be withdrawn")
+        case held:
+            raise ServerUnsupported(f"{held.why}, so that none can be revoked")
 
 
 async def check_task_owner(client: FhirClient, settings: Settings) -> None:
@@ -223,7 +262,7 @@ def _turn_of(client: FhirClient, patient_id: str) -> asyncio.Lock:
 async def _held_back(client: FhirClient, review: Review, held: Held) -> AssessmentAnswer:
     """The answer, which says that its outcome was not written."""
     answer = review.answer
-    why = f"{answer.care_plan.why} ({_HELD[held]})"
+    why = f"{answer.care_plan.why} (not written: {held.why})"
     return await _with_care_plan(client, answer, why=why)
 
 

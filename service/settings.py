@@ -137,6 +137,11 @@ class Settings(BaseSettings):
             raise ValueError("not a time zone of the IANA database") from None
         return value
 
+    @property
+    def writes(self) -> bool:
+        """Whether anything may be written to the FHIR server; otherwise the service is in shadow mode."""
+        return self.write == "on"
+
     def allows(self, patient_id: str) -> bool:
         """Whether the list of patients, if there is one, lets this patient be written for."""
         return not self.patients_allowed or patient_id in self.patients_allowed

@@ -25,6 +25,7 @@ from service.fhir.names import (
     edit_digest,
     extension_value,
     identifiers_of,
+    is_edited,
 )
 from service.fhir.r5.records import resource_in_r4
 from service.fhir.sources import UNDECODABLE, tells_of_error
@@ -83,7 +84,7 @@ def read_task(task: Resource) -> TaskOfRecord:
         reason=next(reasons, ""),
         grounds=extension_value(task, GROUNDS) or "",
         is_open=task.get("status") in _OPEN,
-        edited=extension_value(task, EDIT_DIGEST) != edit_digest(task),
+        edited=is_edited(task),
     )
 
 

@@ -13,6 +13,7 @@ from service.fhir.models import validated
 from service.fhir.release import Release
 from service.publish.deliver import TO_WRITE, Compared, Standing, compare, deliver
 from service.publish.published import publish, transaction
+from service.review import Held
 from service.settings import Settings
 
 
@@ -47,7 +48,7 @@ async def publish_to_server(client: FhirClient, settings: Settings, knowledge: K
     if await client.release() is not Release.R4:
         raise ServerUnsupported("the definitions are those of R4; a server of R5 has others")
     compared = await compare(client, publish(knowledge).resources)
-    if settings.write == "on":
+    if settings.writes:
         await deliver(client, compared)
     return compared
 
@@ -62,7 +63,7 @@ def report_published(compared: list[Compared], settings: Settings) -> list[str]:
     """A line for each definition that was not on the server as it is here, and how many were written."""
     changed = [f"{one.reference}: {one.standing}" for one in compared if one.standing is not Standing.SAME]
     written = sum(one.standing in TO_WRITE for one in compared)
-    verb = "written" if settings.write == "on" else "to write (TRD_WRITE is off)"
+    verb = "written" if settings.writes else f"to write ({Held.WRITE_OFF.why})"
     return [*changed, f"{len(compared)} definitions, {written} {verb}"]
 
 

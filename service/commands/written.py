@@ -19,13 +19,7 @@ from service.core.decision import ReasonOfDecision
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
-from service.fhir.names import (
-    ASSESSMENT_MODULE,
-    EDIT_DIGEST,
-    PLAN_IDENTIFIER,
-    edit_digest,
-    extension_value,
-)
+from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER, is_edited
 from service.fhir.r5.records import resource_in_r4
 from service.fhir.sources import UNDECODABLE, tells_of_error
 from service.fhir.views import BundleView, IdentifierView, View
@@ -204,7 +198,7 @@ def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:
         kind=kind,
         patient=str((content.get("subject") or content.get("for") or {}).get("reference", "")),
         status=content.get("status"),
-        edited=kind != "assessment" and extension_value(content, EDIT_DIGEST) != edit_digest(content),
+        edited=kind != "assessment" and is_edited(content),
         day=_day((origin.recorded if origin else None) or meta.get("lastUpdated"), timezone),
         decision=None if reason is None else _DECISION_OF.get(reason, DecisionName.DECLINE),
         reason=reason,

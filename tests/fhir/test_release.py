@@ -223,7 +223,7 @@ async def test_the_commands_over_plans_know_r5(server: FhirDouble) -> None:
     ]
     assert [one.written.cause for one in found] == ["other"] * 2
     drafts, left = sort_out(found)
-    done = [one async for one in withdraw(client, drafts, "She moved away")]
+    done = [one async for one in withdraw(client, settings(), drafts, "She moved away")]
     assert ([one.outcome for one in done], left) == ([Outcome.WITHDRAWN], [])
     assert server.read(plan)["status"] == "revoked"
     assert server.of_type("Provenance")[-1]["authorization"][0]["concept"]["text"] == "She moved away"
