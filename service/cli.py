@@ -27,6 +27,7 @@ from service.core.knowledge import Knowledge
 from service.errors import InputError, MappingsError, ServerMisread, TrdError
 from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
+from service.ids import ID, is_id
 from service.knowledge import load_knowledge, mappings_directory
 from service.render.answer import AssessmentAnswer, DecisionName, answer_schema
 from service.review import Review, Reviewer
@@ -45,8 +46,8 @@ app = typer.Typer(
 mappings_app = typer.Typer(help="The clinical lists under `mappings/`.", no_args_is_help=True)
 app.add_typer(mappings_app, name="mappings")
 
-_PATIENT = re.compile(r"Patient/([A-Za-z0-9.\-]{1,64})")
-_CARE_PLAN = re.compile(r"CarePlan/[A-Za-z0-9.\-]{1,64}(/_history/[A-Za-z0-9.\-]{1,64})?")
+_PATIENT = re.compile(rf"Patient/{ID}")
+_CARE_PLAN = re.compile(rf"CarePlan/{ID}(/_history/{ID})?")
 _UNEXPECTED = 1
 _DIFFERENT = 1
 
@@ -273,7 +274,7 @@ def _wanted(
     from service.commands.written import Wanted
     from service.core.decision import ReasonOfDecision
 
-    if patient is not None and not _PATIENT.fullmatch(f"Patient/{patient.removeprefix('Patient/')}"):
+    if patient is not None and not is_id(patient.removeprefix("Patient/")):
         raise typer.BadParameter("not the id of a patient", param_hint="--patient")
     known = [*(name.value for name in DecisionName), *(reason.value for reason in ReasonOfDecision)]
     if decision is not None and decision not in known:

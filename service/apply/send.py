@@ -21,6 +21,7 @@ from service.fhir.client import FhirClient, Stored, version_of
 from service.fhir.loose import Resource
 from service.fhir.models import validated
 from service.fhir.names import DEVICE_ID, DEVICE_INSIDE, content_digest
+from service.fhir.references import read_reference
 from service.fhir.release import Release
 from service.fhir.sources import UNDECODABLE
 from service.fhir.target import Target
@@ -341,8 +342,8 @@ def _addressed(value: Any, moved: dict[str, str]) -> Any:
     changed = {key: _addressed(one, moved) for key, one in value.items()}
     reference = changed.get("reference")
     if isinstance(reference, str):
-        address, history, version = reference.partition("/_history/")
-        changed["reference"] = f"{moved.get(address, address)}{history}{version}"
+        address = read_reference(reference).address
+        changed["reference"] = moved.get(address, address) + reference.removeprefix(address)
     return changed
 
 

@@ -11,7 +11,9 @@ from service.fhir.client import FhirClient
 from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import ASSESSMENT_IDENTIFIER, DEVICE_ID, DEVICE_IDENTIFIER
 from service.fhir.r5.records import in_r4
+from service.fhir.references import read_reference
 from service.fhir.sources import Gathered, owner_of, take_resource
+from service.ids import is_id
 from service.render.guidance import MISSING_PLAN, PLAN_OF, Whose, guidance_id
 
 
@@ -51,10 +53,10 @@ async def find_unlisted_plan(
 def plans_named_in(assessment: Resource | None) -> list[str]:
     """Ids of the plans of ours that an assessment on record tells of: its result, and those gone missing."""
     whose = [output.get("valueCode") for output in outputs_of(assessment, PLAN_OF)]
-    address = text(part((assessment or {}).get("result")).get("reference")).partition("CarePlan/")[2]
+    result = read_reference(text(part((assessment or {}).get("result")).get("reference")))
     missing = [text(output.get("valueString")) for output in outputs_of(assessment, MISSING_PLAN)]
-    named = [address.partition("/")[0]] if Whose.ANOTHERS.value not in whose else []
-    return [plan_id for plan_id in (*named, *missing) if plan_id]
+    named = [result.id_of("CarePlan")] if Whose.ANOTHERS.value not in whose else []
+    return [plan_id for plan_id in (*named, *missing) if plan_id and is_id(plan_id)]
 
 
 async def _with_plan(client: FhirClient, plan_id: str, gathered: Gathered) -> Gathered | None:

@@ -28,6 +28,7 @@ from service.fhir.names import (
     is_edited,
 )
 from service.fhir.r5.records import resource_in_r4
+from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, tells_of_error
 from service.render.guidance import TASK
 
@@ -71,8 +72,8 @@ def _ours(content: msgspec.Raw) -> Resource | None:
 
 def _is_about(task: Resource, patient_id: str | None) -> bool:
     """Whether a Task is about a patient: a server may not heed what was asked for."""
-    address = text(part(task.get("for")).get("reference"))
-    return patient_id is None or f"/{address}".endswith(f"/Patient/{patient_id}")
+    whose = read_reference(text(part(task.get("for")).get("reference")))
+    return patient_id is None or whose.id_of("Patient") == patient_id
 
 
 def read_task(task: Resource) -> TaskOfRecord:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.fhir.loose import Resource
-from service.fhir.names import PLAN_DEFINITION
+from service.fhir.names import protocol_of
 from service.read.agenda import Activity, Agenda, read_agenda
 
 _FIELDS = ("status", "intent", "title", "description", "period", "addresses", "replaces")
@@ -110,7 +110,7 @@ def _fields(before: Resource, after: Resource) -> Iterator[FieldChange]:
         old, new = _said(before.get(name)), _said(after.get(name))
         if old != new:
             yield FieldChange(field=name, before=old, after=new)
-    old, new = protocol_of(before), protocol_of(after)
+    old, new = protocol_in_words(before), protocol_in_words(after)
     if old != new:
         yield FieldChange(field="protocol", before=old, after=new)
 
@@ -197,12 +197,10 @@ def _undated(session: Activity) -> Resource:
     return {key: value for key, value in session.detail.items() if key not in changing}
 
 
-def protocol_of(plan: Resource) -> str | None:
+def protocol_in_words(plan: Resource) -> str | None:
     """The id and version of the protocol that a plan of ours follows."""
-    for canonical in plan.get("instantiatesCanonical", []):
-        if canonical.startswith(f"{PLAN_DEFINITION}/"):
-            return str(canonical).rpartition("/")[2].replace("|", " ")
-    return None
+    found = protocol_of(plan.get("instantiatesCanonical", []))
+    return " ".join(found) if found else None
 
 
 # --- for a terminal -------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from service.commands.compare import (
     PlanChanges,
     compare_plans,
     print_changes,
-    protocol_of,
+    protocol_in_words,
     table_of,
 )
 from service.core.decision import ReasonOfDecision
@@ -111,7 +111,7 @@ def _task(step: TaskStep) -> TaskChange:
 
 def _versions_of(plan: Resource, origin: Origin | None) -> Versions:
     return Versions(
-        protocol=protocol_of(plan),
+        protocol=protocol_in_words(plan),
         criteria=" ".join(origin.criteria) if origin and origin.criteria else None,
         knowledge=origin.knowledge if origin else None,
         software=origin.software if origin else None,
@@ -121,7 +121,7 @@ def _versions_of(plan: Resource, origin: Origin | None) -> Versions:
 def _versions_now(review: Review, before: Resource | None) -> Versions:
     knowledge = review.decision.assessment.knowledge
     return Versions(
-        protocol=protocol_of(review.intent.plan or before or {}),
+        protocol=protocol_in_words(review.intent.plan or before or {}),
         criteria=f"{knowledge.criteria.id} {knowledge.criteria.version}",
         knowledge=knowledge.version,
         software=__version__,
@@ -147,7 +147,7 @@ def print_preview(console: Console, found: Preview) -> None:
     else:
         print_changes(console, found.changes)
     for reference in found.revoked:
-        console.print(f"[red]revoked as well: {reference}[/]")
+        console.print(f"[red]revoked as well: {escape(reference)}[/]")
     for task in found.tasks:
         console.print(f"[yellow]Task {task.action.value} ({task.reason})[/] {escape(task.text or '')}")
 

@@ -284,7 +284,7 @@ def print_stages(console: Console, review: Review) -> None:
     """Print what each stage of the pipeline handed to the next."""
     console.rule("1 gathered", align="left")
     for source in review.gathered.sources:
-        console.print(f"{source.reference}  [dim]{len(bytes(source.content))} bytes[/]")
+        console.print(f"{escape(str(source.reference))}  [dim]{len(bytes(source.content))} bytes[/]")
     console.rule("2 read", align="left")
     record = review.record
     console.print(_tree("person", record.person))

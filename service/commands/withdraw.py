@@ -110,5 +110,5 @@ def print_withdrawals(console: Console, rows: Iterable[Withdrawal]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         colour = "yellow" if row.outcome is Outcome.WITHDRAWN else "dim"
-        table.add_row(row.plan, row.patient, row.outcome.value, escape(row.why), style=colour)
+        table.add_row(escape(row.plan), escape(row.patient), row.outcome.value, escape(row.why), style=colour)
     console.print(table)

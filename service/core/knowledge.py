@@ -14,6 +14,8 @@ from typing import Annotated, Generic, NamedTuple, TypeVar
 from pydantic import Field
 
 from service.core.catalogue import Catalogue
+from service.core.elements import ElementTables
+from service.core.phrases import PhraseList
 from service.core.records import (
     Coding,
     Concept,
@@ -67,28 +69,6 @@ class CodeList(Generic[Meaning]):
             if found is not None:
                 return found
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class PhraseList(Generic[Meaning]):
-    """Whole words and phrases, lower case, and what they mean; the longest phrase wins."""
-
-    phrases: Mapping[str, Meaning]
-    pattern: re.Pattern[str]
-
-    @classmethod
-    def of(cls, phrases: Mapping[str, Meaning]) -> "PhraseList[Meaning]":
-        """Build a list from phrases."""
-        by_letter: dict[str, list[str]] = {}
-        for phrase in sorted(phrases, key=len, reverse=True):
-            by_letter.setdefault(phrase[0], []).append(re.escape(phrase[1:]))
-        # Phrases with different first letters never compete, so that trying a letter once is enough.
-        joined = "|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in by_letter.items())
-        return cls(phrases, re.compile(rf"(?<![^\W_])(?:{joined or '(?!)'})(?![^\W_])"))
-
-    def all_in(self, text: str) -> tuple[Meaning, ...]:
-        """The meaning of every phrase found, longest match first at each place."""
-        return tuple(self.phrases[found] for found in self.pattern.findall(text.lower()))
 
 
 class Ingredient(NamedTuple):
@@ -366,16 +346,16 @@ class Knowledge:
     ingredients: Mapping[str, Ingredient]
     medicine_codes: CodeList[MedicineMeaning]
     medicine_names: PhraseList[MedicineMeaning]
-    antidepressant_words: re.Pattern[str]
+    antidepressant_words: PhraseList[str]
     depression: CodeList[Depression]
     not_depression: CodeList[str]
-    depression_words: re.Pattern[str]
+    depression_words: PhraseList[str]
     suicidality: CodeList[SuicidalityKind]
     safety_conditions: CodeList[str]
     safety_groups: Mapping[str, SafetyGroup]
-    safety_words: Mapping[str, str]
-    """Words, lower case, that place a condition without a known code in a safety group."""
-    suicidality_words: re.Pattern[str]
+    safety_words: PhraseList[str]
+    """Words that place a condition without a known code in a safety group."""
+    suicidality_words: PhraseList[str]
     allergy_codes: CodeList[str]
     allergy_names: PhraseList[str]
     stop_codes: CodeList[StopReason]
@@ -386,7 +366,7 @@ class Knowledge:
     dose_frequencies: PhraseList[float]
     observations: CodeList[Measure]
     observation_names: Mapping[str, Measure]
-    """Whole names, lower case, of observations without a known code."""
+    """Whole names, folded, of observations without a known code."""
     answers: CodeList[float]
     answer_words: Mapping[str, float]
     suicidality_results: Mapping[Measure, SuicidalityKind]
@@ -398,6 +378,7 @@ class Knowledge:
     interacting_codes: CodeList[str]
     interacting_names: PhraseList[str]
     placeholder_dates: frozenset[date]
+    elements: ElementTables
     protocols: tuple[Protocol, ...]
     staging: Staging
     catalogue: Catalogue

@@ -127,6 +127,15 @@ def identifiers_of(resource: dict[str, Any], system: str) -> list[str]:
     return [str(one.get("value")) for one in found if isinstance(one, dict) and one.get("system") == system]
 
 
+def protocol_of(canonicals: Iterable[str]) -> tuple[str, str] | None:
+    """The id and version of the protocol that one of our plans follows, by what it instantiates."""
+    for canonical in canonicals:
+        url, _, version = canonical.partition("|")
+        if url.startswith(f"{PLAN_DEFINITION}/") and version:
+            return url.removeprefix(f"{PLAN_DEFINITION}/"), version
+    return None
+
+
 def _canonical(value: Any) -> str:
     return json.dumps(_normal(value), sort_keys=True, separators=(",", ":"))
 

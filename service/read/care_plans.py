@@ -9,13 +9,14 @@ from service.core.records import Concept, PlanOfRecord, PlanStatus, Role, Versio
 from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import (
     CONTENT_DIGEST,
-    PLAN_DEFINITION,
     PLAN_IDENTIFIER,
     WITHDRAWN,
     extension_value,
     identifiers_of,
     is_edited,
+    protocol_of,
 )
+from service.fhir.references import read_reference
 from service.fhir.sources import Source
 from service.fhir.views import CarePlanView, ContainedView, ReferenceView
 from service.read.agenda import read_agenda
@@ -48,7 +49,7 @@ def plan_of_record(evidence: VersionedReference, content: Resource) -> PlanOfRec
         edited=ours and is_edited(content),
         identity=identity,
         content=extension_value(content, CONTENT_DIGEST),
-        protocol=_protocol(parts(content.get("instantiatesCanonical"))),
+        protocol=protocol_of(map(text, parts(content.get("instantiatesCanonical")))),
         sessions=read_agenda(content).session_days,
         withdrawn=extension_value(content, WITHDRAWN),
         replaces=_replaced(content),
@@ -63,8 +64,8 @@ def deleted_plan(plan_id: str) -> PlanOfRecord:
 
 def _replaced(content: Resource) -> str | None:
     """The id of the plan that one of ours says it replaces."""
-    named = [part(one).get("reference") for one in parts(content.get("replaces"))]
-    return text(named[0]).rpartition("/")[2] or None if named else None
+    named = [read_reference(text(part(one).get("reference"))) for one in parts(content.get("replaces"))]
+    return named[0].id_of("CarePlan") if named else None
 
 
 def _status(status: str) -> PlanStatus:
@@ -80,12 +81,3 @@ def _gives_esketamine(view: CarePlanView, elements: Elements, find: FindMedicine
     said += [elements.concept(c) for d in details for c in (d.product_codeable_concept, d.code)]
     said += [find(d.product_reference, view.contained) for d in details if d.product_reference]
     return any(identify_medicine(concept, elements.knowledge).role is Role.ESKETAMINE for concept in said)
-
-
-def _protocol(canonicals: list[object]) -> tuple[str, str] | None:
-    """The id and version of the protocol that one of our plans follows."""
-    for canonical in canonicals:
-        url, _, version = text(canonical).partition("|")
-        if url.startswith(f"{PLAN_DEFINITION}/") and version:
-            return url.rpartition("/")[2], version
-    return None

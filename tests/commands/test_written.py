@@ -242,6 +242,12 @@ def printed(show: Callable[[Console], None]) -> str:
     return captured.get()
 
 
+async def test_a_status_in_brackets_is_printed_as_it_is(server: FhirDouble) -> None:
+    server.change(plan_reference(server), status="[/red]")
+    written = await found(server)
+    assert "[/red]" in printed(lambda console: print_written(console, written))
+
+
 async def test_the_table_shows_all_of_it(server: FhirDouble) -> None:
     written = await found(server)
     text = printed(lambda console: print_written(console, written))

@@ -328,6 +328,15 @@ def test_a_draft_of_ours_beside_an_unreadable_plan_is_not_doubled(ours: Resource
     assert len(review.record.plans) == 1
 
 
+@pytest.mark.parametrize("identity", [None, "a/b", "[x]"])
+def test_a_draft_of_ours_without_a_proper_id_is_left(ours: Resource, identity: str | None) -> None:
+    others = [one for one in ours["extension"] if one["url"] != CONTENT_DIGEST]
+    older = ours | {"extension": [*others, {"url": CONTENT_DIGEST, "valueString": "older"}]}
+    assert reviewed(older).intent.action is PlanAction.UPDATE
+    intent = reviewed(older | {"id": identity}).intent
+    assert (intent.action, intent.plans_written) == (PlanAction.LEAVE, [])
+
+
 def test_an_identifier_of_ours_makes_it_ours_whatever_it_is_about() -> None:
     plan = only(a_plan(identifier=[{"system": PLAN_IDENTIFIER, "value": "1"}]))
     assert (plan.ours, plan.edited, plan.identity) == (True, True, "1")
