@@ -10,7 +10,7 @@ import pytest
 
 from service.commands import publishing
 from service.errors import ServerMisread, ServerRefused
-from service.publish.definitions import PUBLISHED_KINDS
+from service.fhir.kinds import PUBLISHED_KINDS
 from service.publish.deliver import Compared, Standing, compare, deliver
 from service.publish.published import publish
 from tests.support import Resource, a_bundle, client_of, fhir_response, reviewer, settings
