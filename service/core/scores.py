@@ -66,7 +66,7 @@ def current_symptoms(scores: tuple[Score, ...], criteria: Criteria, as_of: date)
     """
     since = days_before(as_of, criteria.score_days)
     recent = [score for score in scores if score.when.latest >= since]
-    last = [score for score in recent if not _is_followed(score, recent)]
+    last = _not_followed(recent, recent)
     telling = [score for score in last if score.symptomatic or score.in_remission]
     certain = all(score.when.earliest >= since for score in telling)
     remitted = tuple(score for score in telling if score.in_remission)
@@ -137,13 +137,14 @@ def _last_between(first: PartialDate, last: PartialDate, scores: list[Score]) ->
     """The scores that may be the last between two days; `None` where there may be none."""
     sure = [s for s in scores if s.when.earliest >= first.latest and s.when.latest <= last.earliest]
     perhaps = [s for s in scores if s.when.latest >= first.earliest and s.when.earliest <= last.latest]
-    found = [score for score in perhaps if not _is_followed(score, sure)]
+    found = _not_followed(perhaps, sure)
     return [*found] if sure else [None, *found]
 
 
-def _is_followed(score: Score, others: list[Score]) -> bool:
-    """Whether one of the others was certainly taken later."""
-    return any(other.when.earliest > score.when.latest for other in others)
+def _not_followed(scores: list[Score], others: list[Score]) -> list[Score]:
+    """The scores after which none of the others was certainly taken."""
+    last = max((other.when.earliest for other in others), default=date.min)
+    return [score for score in scores if score.when.latest >= last]
 
 
 def _compared(

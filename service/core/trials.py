@@ -17,7 +17,7 @@ from service.core.dates import PartialDate
 from service.core.exposures import trial_key
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, Ingredient, Knowledge
-from service.core.outcome import Outcome, OutcomeFinding, grade_outcome
+from service.core.outcome import Outcome, OutcomeFinding, Successors, grade_outcome
 from service.core.records import (
     GRADES,
     Exposure,
@@ -104,7 +104,7 @@ def find_trials(
         if _may_be_trial(exposure) or _is_known(exposure):
             groups.setdefault(trial_key(exposure), []).append(exposure)
     courses = [_courses(tuple(group), episode, knowledge) for _, group in sorted(groups.items())]
-    others = tuple(c for some in courses if _is_known(some[0].exposures[0]) for c in some)
+    others = Successors(tuple(c for some in courses if _is_known(some[0].exposures[0]) for c in some))
     tried = [some for some in courses if _may_be_trial(some[0].exposures[0])]
     trials = [_trial(some, others, scores, episode, knowledge) for some in tried]
     return tuple(sorted(trials, key=_trial_order))
@@ -136,7 +136,7 @@ def _trial_order(trial: Trial) -> tuple[date, date, str, tuple[tuple[str, str, s
 
 def _trial(
     courses: tuple[Course, ...],
-    others: tuple[Course, ...],
+    others: Successors,
     scores: tuple[Score, ...],
     episode: Episode,
     knowledge: Knowledge,
