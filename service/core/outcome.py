@@ -21,7 +21,7 @@ from service.core.records import (
     VersionedReference,
 )
 from service.core.scores import Course as Said
-from service.core.scores import Score, Trajectory, trajectory
+from service.core.scores import Scales, Trajectory, trajectory
 
 
 class OutcomeFinding(StrEnum):
@@ -73,7 +73,7 @@ class Successors:
 def grade_outcome(
     course: Course,
     others: Successors,
-    scores: tuple[Score, ...],
+    scales: Scales,
     episode: Episode,
     criteria: Criteria,
 ) -> Outcome:
@@ -85,7 +85,7 @@ def grade_outcome(
     or when it was augmented: a refill starts nothing new.
     """
     evidence = course.evidence
-    measured = trajectory(course.interval, scores, criteria)
+    measured = trajectory(course.interval, scales, criteria)
     last = _last_exposures(course)
     documented = {
         _documented_outcome(reasons, evidence) for reasons in {e.stop_reasons for e in last} if reasons

@@ -1,14 +1,9 @@
-"""Copies and prescriptions fold as the plainest way to say it has it, and in steps that grow with the record."""
+"""Copies and prescriptions fold as they would if every record were set beside every other."""
 
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-import pytest
 from hypothesis import given, settings
 
-from service.core import copies
 from service.core.copies import distinct_exposures
 from service.core.dates import Interval, PartialDate
 from service.core.exposures import trial_key
@@ -18,10 +13,8 @@ from service.core.records import (
     ExposureStatus,
     Grade,
     Indication,
-    VersionedReference,
     reference_order,
 )
-from tests.core.builders import NOT_DOCUMENTED, exposure, ref
 from tests.core.strategies import told_again
 
 
