@@ -98,7 +98,7 @@ def rests_once(exposures: tuple[Exposure, ...]) -> list[Exposure]:
     return [replace(one, evidence=tuple(dict.fromkeys(one.evidence))) for one in exposures]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(told_again())
 def test_records_fold_as_they_do_one_by_one(exposures: tuple[Exposure, ...]) -> None:
     assert rests_once(distinct_exposures(exposures)) == rests_once(folded_one_by_one(exposures))
