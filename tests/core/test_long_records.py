@@ -103,7 +103,7 @@ def contraindication(number: int) -> Entry:
 
 
 def pressure(number: int) -> Entry:
-    return result(Measure.SYSTOLIC, 150, day(900 - number), id=f"{number}")
+    return result(Measure.SYSTOLIC, 150, day(900 - number), id=f"{number:05}")
 
 
 @pytest.mark.parametrize(
