@@ -183,5 +183,3 @@ _SHAPES: Final = (
     _Shape("conditions", 3_000, _condition),
     _Shape("scores", 3_000, _score),
 )
-
-

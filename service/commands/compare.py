@@ -19,7 +19,7 @@ Resource = dict[str, Any]
 
 _FIELDS = ("status", "intent", "title", "description", "period", "addresses", "replaces")
 """Elements of a plan that are shown as they are; sessions, steps and notes are shown one by one."""
-_SESSION = re.compile(r"session (\d+)\b")
+_SESSION = re.compile(r"session (\d{1,9})\b")
 _COLOUR = {
     "kept": "dim",
     "moved": "yellow",

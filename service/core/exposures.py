@@ -6,6 +6,7 @@ from datetime import date
 from typing import NamedTuple
 
 from service.core.dates import Interval, PartialDate, days_before
+from service.core.dosing import documented
 from service.core.knowledge import Criteria
 from service.core.records import (
     Dose,
@@ -88,8 +89,9 @@ def _sum_of(lowest: tuple[Dose, ...], highest: tuple[Dose, ...]) -> Dose:
     for basis in (DoseBasis.UNREADABLE, DoseBasis.NOT_DOCUMENTED):
         if any(dose.basis is basis for dose in highest):
             return Dose(basis)
-    low = sum(dose.low_mg or 0.0 for dose in lowest)
-    return Dose(DoseBasis.DOCUMENTED, low, sum(dose.high_mg or 0.0 for dose in highest))
+    return documented(
+        sum(dose.low_mg or 0.0 for dose in lowest), sum(dose.high_mg or 0.0 for dose in highest)
+    )
 
 
 def trial_key(exposure: Exposure) -> tuple[str, str]:
