@@ -33,8 +33,8 @@ LENGTHS = (500, 2_000, 8_000, LONG)
 NOTICEABLE = 0.05
 """Seconds. What takes less may be held up by anything else that runs on the machine."""
 FAR_LONGER = 2.5
-"""How much longer a character may take in a longer text: read again from every place, it takes 4 times as long in
-a text of 4 times the length."""
+"""How much longer a character may take in a longer text. Where a text is read again from every
+place in it, it takes 4 times as long in a text of 4 times the length."""
 
 PARTS = {
     "digits": "1",
