@@ -6,13 +6,13 @@ from datetime import date, timedelta
 from typing import Final, NamedTuple
 
 import orjson
-from service.fhir.files import read_bundle
-from service.fhir.read import read_record
-from service.workflow import Reviewer
 
 from benchmarks.figures import Figure
 from benchmarks.patients import AS_OF, Json, patient_with
 from service.core.decision import decide
+from service.gather.files import read_bundle
+from service.read.record import read_record
+from service.review import Reviewer
 from service.settings import Settings
 
 LIMIT: Final = 8.0
