@@ -1,6 +1,9 @@
 """What every test shares: no setting of the machine leaks in, and in CI nothing is skipped in silence."""
 
 import os
+import ssl
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,14 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name in [name for name in os.environ if name.startswith("TRD_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_are_loaded_once() -> Iterator[None]:
+    """Loading those of the machine takes longer than most tests, and each HTTP client loads them anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
 
 
 @pytest.hookimpl(trylast=True)
