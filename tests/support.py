@@ -20,7 +20,7 @@ import msgspec
 
 from service import cli
 from service.fhir.client import FhirClient, open_client
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import READ_KINDS
 from service.fhir.sources import Gathered
 from service.fhir.views import CapabilityView
 from service.gather.files import read_bundle
@@ -222,7 +222,7 @@ class PretendServer:
         resources: Iterable[Resource],
         *,
         everything: bool = True,
-        offered: Iterable[str] = READ_TYPES,
+        offered: Iterable[str] = READ_KINDS,
         includes: bool = True,
         page: int = 1000,
         answers: Mapping[str, Handler] | None = None,

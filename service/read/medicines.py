@@ -5,7 +5,6 @@ with the grade of evidence it is.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +15,7 @@ from service.core.dates import Interval, PartialDate
 from service.core.dosing import DoseStep, daily_dose, supplied_dose, units_a_day
 from service.core.exposures import Administration, add_up_days
 from service.core.medicines import identify_medicine
+from service.core.reasons import read_indication, read_stop_reasons
 from service.core.records import (
     MEDICINE_RECORDS,
     Concept,
@@ -33,6 +33,7 @@ from service.core.records import (
     Unreadable,
     VersionedReference,
 )
+from service.fhir.references import Reference, read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import (
     AdministrationView,
@@ -96,9 +97,9 @@ class MedicineReader:
             key: source
             for source in gathered.sources
             if source.head.resource_type in {*MEDICINE_RECORDS, "Condition"}
-            for key in (f"{source.head.resource_type}/{source.head.id}", source.url)
-            if key
+            for key in _addresses(source)
         }
+        self._base = gathered.base
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -292,9 +293,9 @@ class MedicineReader:
         reference = view.medication_reference
         if reference is None:
             return Concept()
-        target = _address(reference)
-        if target.startswith("#"):
-            return self._elements.concept(_contained(view.contained, target[1:]))
+        inside = read_reference(reference.reference).fragment
+        if inside is not None:
+            return self._elements.concept(_contained(view.contained, inside))
         source = self._resolve(reference)
         if source is None:
             return Concept(text=reference.display)
@@ -310,34 +311,31 @@ class MedicineReader:
         return self._medicine(MedicineOnlyView(medication_reference=reference, contained=contained))
 
     def _resolve(self, reference: ReferenceView) -> Source | None:
-        target = _address(reference)
-        return self._by_address.get(target) or self._by_address.get(_relative(target))
+        """The resource that a reference leads to; `None` where it is elsewhere."""
+        target = read_reference(reference.reference)
+        found = self._by_address.get(target.address)
+        return found or (self._by_address.get(target.name or "") if self._is_here(target) else None)
+
+    def _is_here(self, reference: Reference) -> bool:
+        """Whether it may be on our server, which a file does not say."""
+        return self._base is None or reference.is_on(self._base)
 
     def _named(self, *references: ReferenceView) -> frozenset[tuple[str, str]]:
         """The records that references lead to, by type and id."""
         found = set()
         for reference in references:
-            address = _address(reference)
-            source = self._by_address.get(address)
-            kind, _, identity = _relative(address).partition("/")
+            source, target = self._resolve(reference), read_reference(reference.reference)
             if source is not None:
                 found.add((source.reference.type, source.reference.id))
-            elif identity:
-                found.add((kind, identity))
+            elif target.kind and self._is_here(target):
+                found.add((target.kind, target.id))
         return frozenset(found)
 
     def _indication(self, view: MedicineView) -> Indication:
-        """Depression if any reason says so; any other recorded reason is another indication."""
+        """What the medicine was given for, by the reasons that can be told."""
         reasons = [self._elements.concept(reason) for reason in view.reason_code]
         reasons += [concept for one in view.reason_reference if (concept := self._reason(one)).label]
-        if not reasons:
-            return Indication.NOT_STATED
-        known = self._knowledge
-        for concept in reasons:
-            coded = known.indication_codes.first(concept) or known.depression.first(concept)
-            if coded or any(known.indication_phrases.all_in(phrase) for phrase in concept.phrases):
-                return Indication.DEPRESSION
-        return Indication.OTHER
+        return read_indication(reasons, self._knowledge)
 
     def _reason(self, reference: ReferenceView) -> Concept:
         """What a condition given as the reason is; empty where it cannot be told."""
@@ -352,20 +350,7 @@ class MedicineReader:
     def _stop_reasons(self, reasons: list[ConceptView], status: ExposureStatus) -> frozenset[StopReason]:
         if status not in {ExposureStatus.ENDED, ExposureStatus.ON_HOLD}:
             return frozenset()
-        return frozenset(known for reason in reasons for known in self._stop_reason(reason))
-
-    def _stop_reason(self, reason: ConceptView) -> set[StopReason]:
-        """What a reason for stopping says. A negation beside what the lists know may say the opposite."""
-        concept = self._elements.concept(reason)
-        coded = self._knowledge.stop_codes.first(concept)
-        spoken = {r for p in concept.phrases for r in self._knowledge.stop_phrases.all_in(p)}
-        known = ({coded} if coded else set()) | spoken
-        negated = any(self._is_negated(phrase) for phrase in concept.phrases)
-        return known if known and not negated else {StopReason.UNCLEAR}
-
-    def _is_negated(self, phrase: str) -> bool:
-        rest = self._knowledge.stop_phrases.pattern.sub(" ", phrase.lower())
-        return _NEGATION.search(rest) is not None
+        return read_stop_reasons(map(self._elements.concept, reasons), self._knowledge)
 
     # when ----------------------------------------------------------------------------------------
 
@@ -396,8 +381,8 @@ class MedicineReader:
         a_day = units_a_day(steps, amount)
         if amount is None or not a_day:
             return None
-        days = math.floor(amount.high / a_day)
-        return days if 0 < days <= _LONGEST_SUPPLY else None
+        days = amount.high / a_day
+        return math.floor(days) if 1 <= days < _LONGEST_SUPPLY + 1 else None
 
 
 def _days(duration: QuantityView | None) -> int | None:
@@ -424,20 +409,18 @@ def _lasting(period: Interval, days: int) -> Interval:
     return period if period.start is None or days == 1 else _supplied(period.start, days)
 
 
-def _address(reference: ReferenceView) -> str:
-    return (reference.reference or "").partition("/_history/")[0]
-
-
-def _relative(address: str) -> str:
-    """The `Type/id` that an absolute address ends with."""
-    return "/".join(address.split("/")[-2:])
+def _addresses(source: Source) -> Iterator[str]:
+    """What references to a resource say: its type and id, and the address that it came under."""
+    if source.head.id is not None:
+        yield f"{source.head.resource_type}/{source.head.id}"
+    if source.url:
+        yield read_reference(source.url).address
 
 
 def _contained(contained: Iterable[ContainedView], identity: str) -> ConceptView | None:
     return next((resource.code for resource in contained if resource.id == identity), None)
 
 
-_NEGATION = re.compile(r"\b(?:no|not|never|without|denies|denied)\b|n't\b")
 _NO_ORDER = {"proposal", "plan", "option"}
 _NOT_TAKEN: dict[str | None, ExclusionReason] = {
     "not-taken": ExclusionReason.NOT_TAKEN,

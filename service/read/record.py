@@ -12,15 +12,13 @@ from datetime import MAXYEAR
 import msgspec
 
 from service.core.dates import PartialDate, years_after
-from service.core.knowledge import Effect, Knowledge
+from service.core.diagnoses import is_named, place_allergy, place_diagnosis
+from service.core.knowledge import Knowledge
 from service.core.medicines import identify_medicine
 from service.core.records import (
     MEDICINE_RECORDS,
     Allergy,
     ClinicalStatus,
-    Concept,
-    Depression,
-    DepressionState,
     Diagnosis,
     Excluded,
     ExclusionReason,
@@ -30,13 +28,14 @@ from service.core.records import (
     Procedure,
     Record,
     Role,
-    SuicidalityKind,
     Unreadable,
     Verification,
     VersionedReference,
 )
+from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import BEAR_BY_CODE, READ_KINDS
+from service.fhir.references import Reference, plain_system, read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
 from service.fhir.views import (
     AllergyView,
@@ -54,10 +53,9 @@ from service.read.elements import Elements, UnreadableElement, decode, status_co
 from service.read.medicines import MedicineReader
 from service.read.results import (
     WITHDRAWN,
-    bears_on_assessment,
+    codes_of,
     decode_observation,
     decode_procedure,
-    procedure_kind,
     read_observation,
     read_procedure,
     read_traces,
@@ -82,7 +80,7 @@ def read_record(gathered: Gathered, knowledge: Knowledge) -> Record:
     for source in versions.latest:
         reader.take(source)
     for source in versions.superseded:
-        if source.head.resource_type in READ_TYPES:
+        if source.head.resource_type in READ_KINDS:
             reader.excluded.append(Excluded(source.reference, ExclusionReason.SUPERSEDED))
     for source in versions.contradictory:
         reader.unreadable.append(Unreadable(source.reference, "id"))
@@ -133,7 +131,7 @@ class _Reader:
         }
         try:
             view: PatientView = decode(patient, _PATIENT)
-            self._identifiers = {(i.system, i.value) for i in view.identifier if i.value}
+            self._identifiers = {_key(i) for i in view.identifier if i.value}
             self.person = self._person(view)
         except UnreadableElement as fault:
             message = f"{patient.reference}: cannot be read at {fault.element or 'its root'}"
@@ -171,7 +169,7 @@ class _Reader:
             *(one.evidence for one in record.excluded),
             *(one.evidence for one in record.unreadable),
         }
-        named = (reference for reference in found if reference.type in READ_TYPES)
+        named = (reference for reference in found if reference.type in READ_KINDS)
         return tuple(sorted(named, key=str))
 
     def take(self, source: Source) -> None:
@@ -197,8 +195,8 @@ class _Reader:
     def _person(self, view: PatientView) -> Person:
         for link in view.link:
             if link.type == "replaced-by":
-                named = link.other is not None and _A_PATIENT.search(link.other.reference or "")
-                other = named[0] if named else "another record"
+                named = read_reference(link.other.reference if link.other else None)
+                other = named.name if named.kind == "Patient" else "another record"
                 message = f"{self._patient.reference}: merged into {other}; assess that one"
                 raise NotAssessable(message)
         died = self.elements.date(self._patient, "deceasedDateTime", view.deceased_date_time)
@@ -222,37 +220,39 @@ class _Reader:
         if not ours and (not self.gathered.compartment or self._may_be_ours(subject)):
             message = f"{source.reference}: {element} is not {self._patient.reference}"
             raise NotAssessable(message)
-        if ours and source.head.resource_type not in _TOLD_BY_CODE:
+        if ours and source.head.resource_type not in BEAR_BY_CODE:
             self.ours.append(source.reference)
         return ours
 
     def _is_ours(self, subject: ReferenceView) -> bool | None:
         """Whether a reference is to our patient; `None` where it does not say to whom."""
         if subject.reference:
-            return self._is_our_address(subject.reference.partition("/_history/")[0])
+            return self._leads_to_us(read_reference(subject.reference))
         if subject.identifier is not None and subject.identifier.value:
             return _key(subject.identifier) in self._identifiers
         return None
 
     def _may_be_ours(self, subject: ReferenceView) -> bool:
         """Whether somebody else's reference could be ours after all: our id elsewhere, or an identifier."""
-        address = (subject.reference or "").partition("/_history/")[0]
-        return not address or address.endswith(f"/{self._patient.head.id}")
+        return not subject.reference or read_reference(subject.reference).id == self._patient.head.id
 
-    def _is_our_address(self, address: str) -> bool:
-        """Compare an address with ours: relative, absolute on the same server, or within the Bundle."""
-        base = self.gathered.base
-        for identity in (self._patient.head.id, *self.gathered.former_ids):
-            if address in {f"Patient/{identity}", f"{base}/Patient/{identity}" if base else None}:
-                return True
-        return address == self._patient.url or self._is_ours_on_some_server(address)
+    def _leads_to_us(self, reference: Reference) -> bool | None:
+        """Whether it is to our patient: relative, absolute on the same server, or within the Bundle.
 
-    def _is_ours_on_some_server(self, address: str) -> bool:
-        """Whether an absolute address is ours where nothing says on which server our record is."""
-        known = [url for url in (self._patient.url, self.gathered.base) if url]
-        somewhere = not any(url.startswith(("http://", "https://")) for url in known)
-        ours = f"/Patient/{self._patient.head.id}"
-        return somewhere and address.startswith(("http://", "https://")) and address.endswith(ours)
+        `None` where it leads to no patient that could be told from ours.
+        """
+        url = self._patient.url
+        if url and reference.address == read_reference(url).address:
+            return True
+        if reference.kind:
+            ours = reference.id_of("Patient") in {self._patient.head.id, *self.gathered.former_ids} - {None}
+            return ours and (reference.is_on(self.gathered.base) or self._is_on_some_server(reference))
+        return None if self.gathered.compartment else False
+
+    def _is_on_some_server(self, reference: Reference) -> bool:
+        """Whether an address is absolute, and nothing says on which server our record is."""
+        known = (self._patient.url or "", self.gathered.base or "")
+        return not any(map(_is_absolute, known)) and _is_absolute(reference.base)
 
     # conditions and allergies --------------------------------------------------------------------
 
@@ -279,49 +279,14 @@ class _Reader:
             abated=any(element is not None for element in stated),
             recorded=self.elements.date(source, "recordedDate", view.recorded_date),
         )
-        self.diagnoses.append(self._placed(diagnosis, concept, self.elements.concept(view.severity)))
+        severity = self.elements.concept(view.severity)
+        self.diagnoses.append(place_diagnosis(diagnosis, concept, severity, self.knowledge))
 
     def _abatement(self, source: Source, view: ConditionView) -> PartialDate | None:
         period = view.abatement_period
         if period is not None:
             return self.elements.date(source, "abatementPeriod", period.end or period.start)
         return self.elements.date(source, "abatementDateTime", view.abatement_date_time)
-
-    def _placed(self, diagnosis: Diagnosis, concept: Concept, severity: Concept) -> Diagnosis:
-        """The diagnosis with every domain that the lists put its codes in.
-
-        Words place what the codes leave open. Beside a code that is known only those are heard that name
-        suicidality or a contraindication: "severe without psychotic features" is no psychosis.
-        """
-        knowledge = self.knowledge
-        groups = dict.fromkeys(
-            group
-            for coding in concept.codings
-            if (group := knowledge.safety_conditions.meaning(coding.system, coding.code))
-        )
-        depression, is_not = _depression(concept, knowledge)
-        if depression is not None and depression.severity is None:
-            depression = depression._replace(severity=knowledge.severities.first(severity))
-        suicidality = _suicidality(concept, knowledge)
-        placed = bool(groups) or depression is not None or suicidality is not None or is_not
-        complete = any(coding.system in knowledge.classification_systems for coding in concept.codings)
-        recognised = placed or complete
-        text = "" if recognised else " ".join(concept.phrases).lower()
-        said = (concept.text or "").lower() if recognised else text
-        if suicidality is None and knowledge.suicidality_words.search(said):
-            suicidality = SuicidalityKind.IN_WORDS
-        suggested = dict.fromkeys(group for word, group in knowledge.safety_words.items() if word in said)
-        if recognised:
-            suggested = {g: None for g in suggested if g not in groups and _excludes(g, knowledge)}
-        return replace(
-            diagnosis,
-            depression=depression,
-            suicidality=suicidality,
-            safety=tuple(groups),
-            safety_in_words=tuple(suggested),
-            recognised=recognised,
-            suggests_depression=bool(knowledge.depression_words.search(text)),
-        )
 
     def _take_allergy(self, source: Source) -> None:
         view: AllergyView = decode(source, _ALLERGY)
@@ -331,25 +296,23 @@ class _Reader:
         if verification is None:
             return
         substances = [reaction.substance for reaction in view.reaction if reaction.substance]
-        concepts = [self.elements.concept(concept) for concept in (view.code, *substances) if concept]
-        if not any(concept.phrases or _is_known(concept, self.knowledge) for concept in concepts):
+        concepts = tuple(self.elements.concept(concept) for concept in (view.code, *substances) if concept)
+        if not is_named(concepts, self.knowledge):
             raise UnreadableElement("code")
-        coded = {g for c in concepts if (g := self.knowledge.allergy_codes.first(c))}
-        written = {g for c in concepts for p in c.phrases for g in self.knowledge.allergy_names.all_in(p)}
-        for group in sorted(coded | written):
+        for group, by_text in place_allergy(concepts, self.knowledge):
             self.allergies.append(
                 Allergy(
                     group,
                     _clinical_status(view.clinical_status),
                     verification,
-                    by_text=group not in coded,
+                    by_text=by_text,
                     evidence=(source.reference,),
                 )
             )
 
     def _take_observation(self, source: Source) -> None:
         view = decode_observation(source)
-        bears = bears_on_assessment(view, self.elements)
+        bears = bears_on_assessment(codes_of(view, self.elements), self.knowledge)
         if not bears and not view.subject.reference:
             return
         ours = self._belongs(source, view.subject, "subject")
@@ -367,7 +330,7 @@ class _Reader:
             return
         concept = self.elements.concept(view.code)
         gives_esketamine = identify_medicine(concept, self.knowledge).role is Role.ESKETAMINE
-        kind = procedure_kind(concept, self.elements)
+        kind = procedure_kind(concept, self.knowledge)
         if (kind is None and not gives_esketamine) or self._is_withdrawn(source, view.status):
             return
         if gives_esketamine:  # first: it is told even where the rest cannot be read
@@ -389,7 +352,7 @@ class _Reader:
         if not self._belongs(source, view.subject, "subject"):
             return
         try:
-            plan = read_plan(source, view, self.knowledge, self.medicines.medication)
+            plan = read_plan(source, view, self.elements, self.medicines.medication)
         except UNDECODABLE:  # the digest of a plan takes in more than its view
             raise UnreadableElement("") from None
         self.plans.extend([plan] if plan else [])
@@ -433,10 +396,7 @@ class _Reader:
         return PartialDate(years_after(born.earliest, years), years_after(born.latest, years + 1))
 
 
-_TOLD_BY_CODE = frozenset({"Observation", "Procedure"})
-"""Kinds of which only those of a listed code bear on anything."""
 _A_KIND = re.compile(r"[A-Z][A-Za-z]{1,63}")
-_A_PATIENT = re.compile(r"Patient/[A-Za-z0-9.-]{1,64}(?=$|/_history/)")
 _OLDEST = 150
 _YEARS = frozenset({"a", "yr", "year", "years"})
 
@@ -445,16 +405,12 @@ def _leave(_: Source) -> None:
     """A kind of resource that has no bearing here."""
 
 
-def _key(identifier: IdentifierView) -> tuple[str | None, str | None]:
-    return (identifier.system, identifier.value)
+def _is_absolute(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
 
 
-def _excludes(group: str, knowledge: Knowledge) -> bool:
-    return knowledge.safety_groups[group].effect is Effect.EXCLUDES
-
-
-def _is_known(concept: Concept, knowledge: Knowledge) -> bool:
-    return knowledge.allergy_codes.first(concept) is not None
+def _key(identifier: IdentifierView) -> tuple[str, str | None]:
+    return (plain_system(identifier.system or ""), identifier.value)
 
 
 def _clinical_status(status: ConceptView | None) -> ClinicalStatus:
@@ -471,34 +427,3 @@ def _clinical_status(status: ConceptView | None) -> ClinicalStatus:
             return ClinicalStatus.UNKNOWN
         case _:
             raise UnreadableElement("clinicalStatus")
-
-
-def _depression(concept: Concept, knowledge: Knowledge) -> tuple[Depression | None, bool]:
-    """What the codings say of a depression, and whether one of them says that it is none.
-
-    Codings that contradict each other leave it unspecified.
-    """
-    found = [d for c in concept.codings if (d := knowledge.depression.meaning(c.system, c.code))]
-    is_not = knowledge.not_depression.first(concept) is not None
-    if not found:
-        return None, is_not
-    psychotic = any(depression.psychotic for depression in found)
-    if is_not or len({depression.state for depression in found}) > 1:
-        return Depression(DepressionState.UNSPECIFIED, None, psychotic), is_not
-    severities = {depression.severity for depression in found} - {None}
-    severity = severities.pop() if len(severities) == 1 else None
-    return Depression(found[0].state, severity, psychotic), is_not
-
-
-_MOST_CURRENT_FIRST = (
-    SuicidalityKind.BEHAVIOUR,
-    SuicidalityKind.IDEATION,
-    SuicidalityKind.PASSIVE,
-    SuicidalityKind.NON_SUICIDAL,
-    SuicidalityKind.HISTORY,
-)
-
-
-def _suicidality(concept: Concept, knowledge: Knowledge) -> SuicidalityKind | None:
-    found = {knowledge.suicidality.meaning(c.system, c.code) for c in concept.codings}
-    return next((kind for kind in _MOST_CURRENT_FIRST if kind in found), None)

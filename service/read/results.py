@@ -1,6 +1,5 @@
 """Read results of instruments and measurements, and procedures: https://hl7.org/fhir/R4/observation.html."""
 
-import re
 from collections.abc import Iterator
 from datetime import date
 
@@ -8,13 +7,13 @@ import msgspec
 
 from service.core.dates import Interval, PartialDate
 from service.core.records import Concept, Measure, Observation, Procedure, ProcedureKind
+from service.core.results import has_answers, measure_of, value_of
 from service.fhir.sources import Source
 from service.fhir.views import ObservationView, ProcedureView, ResultView
 from service.read.elements import Elements, UnreadableElement, decode
 
 _OBSERVATION = msgspec.json.Decoder(ObservationView)
 _PROCEDURE = msgspec.json.Decoder(ProcedureView)
-_NUMBER = re.compile(r"-?\d{1,4}(?:\.\d{1,4})?", re.ASCII)
 _INTEGERS = range(-(2**31), 2**31)
 """FHIR integers: https://hl7.org/fhir/R4/datatypes.html#integer."""
 
@@ -39,9 +38,9 @@ def decode_procedure(source: Source) -> ProcedureView:
     return view
 
 
-def bears_on_assessment(view: ObservationView, elements: Elements) -> bool:
-    """Whether an Observation, or a component of it, is one that the lists know."""
-    return any(measure_of(elements.concept(r.code), elements) for r in (view, *view.component))
+def codes_of(view: ObservationView, elements: Elements) -> Iterator[Concept]:
+    """What an Observation and its components measure."""
+    return (elements.concept(result.code) for result in (view, *view.component))
 
 
 def read_observation(source: Source, view: ObservationView, elements: Elements) -> Iterator[Observation]:
@@ -56,23 +55,16 @@ def read_observation(source: Source, view: ObservationView, elements: Elements) 
 def read_traces(source: Source, view: ObservationView, elements: Elements) -> Iterator[Observation]:
     """What an Observation says of suicidality or pregnancy where its date or status cannot be read."""
     for measure, value in _told(view, elements):
-        if _has_answers(measure, elements):
+        if has_answers(measure, elements.knowledge):
             yield Observation(measure, value, None, settled=False, evidence=(source.reference,))
 
 
 def _told(view: ObservationView, elements: Elements) -> Iterator[tuple[Measure, float | None]]:
     """The measures and values of an Observation and its components."""
     for result in (view, *view.component):
-        measure = measure_of(elements.concept(result.code), elements)
+        measure = measure_of(elements.concept(result.code), elements.knowledge)
         if measure is not None and not (result is view and _is_panel(view, measure, elements)):
             yield measure, _value(result, measure, elements)
-
-
-def measure_of(concept: Concept, elements: Elements) -> Measure | None:
-    """What an observation measures, by its code, else by its whole name."""
-    known = elements.knowledge
-    named = (known.observation_names.get(phrase.strip().lower()) for phrase in concept.phrases)
-    return known.observations.first(concept) or next((measure for measure in named if measure), None)
 
 
 def _is_panel(view: ObservationView, measure: Measure, elements: Elements) -> bool:
@@ -99,36 +91,14 @@ def _when(source: Source, view: ObservationView, elements: Elements) -> PartialD
 
 
 def _value(result: ResultView, measure: Measure, elements: Elements) -> float | None:
-    """The value as a number; 1 and 0 for yes and no; `None` where it cannot be told.
-
-    A score or a pressure is a number: "moderate" or "positive" is none. A code and its words that
-    differ tell nothing.
-    """
+    """The value as a number; 1 and 0 for yes and no; `None` where it cannot be told."""
     if result.value_quantity is not None:
         return result.value_quantity.value
     if result.value_integer is not None:
         return float(result.value_integer) if result.value_integer in _INTEGERS else None
-    concept = elements.concept(result.value_codeable_concept)
-    phrases = [phrase.strip().lower() for phrase in (*concept.phrases, result.value_string or "")]
-    told = {float(phrase) for phrase in phrases if _NUMBER.fullmatch(phrase)}
-    if _has_answers(measure, elements):
-        known = elements.knowledge
-        coded = (known.answers.meaning(c.system, c.code) for c in concept.codings)
-        spoken = (known.answer_words.get(phrase) for phrase in phrases)
-        told |= {value for value in (result.value_boolean, *coded, *spoken) if value is not None}
-    return float(told.pop()) if len(told) == 1 else None
-
-
-def _has_answers(measure: Measure, elements: Elements) -> bool:
-    """Whether a measure is answered by yes, no or a grade, and not by a number alone."""
-    return measure is Measure.PREGNANCY_STATUS or measure in elements.knowledge.suicidality_results
-
-
-def procedure_kind(concept: Concept, elements: Elements) -> ProcedureKind | None:
-    """Which treatment of depression a procedure is; `None` for any other."""
-    known = elements.knowledge
-    spoken = (kind for phrase in concept.phrases for kind in known.procedure_names.all_in(phrase))
-    return known.procedures.first(concept) or next(spoken, None)
+    answers = (elements.concept(result.value_codeable_concept), Concept(text=result.value_string))
+    stated = None if result.value_boolean is None else float(result.value_boolean)
+    return value_of(answers, measure, stated, elements.knowledge)
 
 
 def read_procedure(source: Source, view: ProcedureView, kind: ProcedureKind, elements: Elements) -> Procedure:

@@ -9,7 +9,7 @@ import pytest
 
 from service import clock
 from service.demo.run import demo_patients
-from service.gather.subscriptions import SUBSCRIBED
+from service.fhir.kinds import WATCHED_KINDS
 from tests.contract_write import ask, found_by, read
 from tests.running import (
     Service,
@@ -66,10 +66,10 @@ async def test_a_subscribed_server_brings_care_plans_about(server: str, tmp_path
         done = [run_command("subscribe", **beside) for _ in range(2)]
         assert [(one.returncode, one.stderr) for one in done] == [(0, ""), (0, "")]
         assert [line.partition(": ")[2] for line in done[0].stdout.splitlines()] == [
-            "created, active" for _ in SUBSCRIBED
+            "created, active" for _ in WATCHED_KINDS
         ]
         assert [line.partition(": ")[2] for line in done[1].stdout.splitlines()] == [
-            "unchanged, active" for _ in SUBSCRIBED
+            "unchanged, active" for _ in WATCHED_KINDS
         ]
         for patient in patients:
             load(server, patient.bundle)
