@@ -2,12 +2,13 @@
 
 import os
 import ssl
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.lists import load_once
 
 os.environ["TZ"] = "Pacific/Auckland"  # far from UTC, so that a naive use of the local day shows
 
@@ -19,12 +20,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _certificates_are_loaded_once() -> Iterator[None]:
-    """Loading those of the machine takes longer than most tests, and each HTTP client loads them anew."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
-        yield
+def pytest_configure(config: pytest.Config) -> None:
+    """Load once what takes longer than most tests: our lists, and the certificates of an HTTP client."""
+    patch = pytest.MonkeyPatch()
+    for user in ("service.review", "service.cli"):
+        patch.setattr(f"{user}.load_knowledge", load_once)
+    patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+    config.add_cleanup(patch.undo)
 
 
 @pytest.hookimpl(trylast=True)
