@@ -12,12 +12,12 @@ from service.core.elements import Bearing, How, Treatment
 from service.fhir.r5.plans import UNTOLD
 from service.fhir.r5.records import resource_in_r4
 from service.fhir.release import Release
-from service.knowledge import load_knowledge, mappings_directory
 from service.read.openings import Opened, find_opened
 from tests.elements_met import elements_met
+from tests.lists import knowledge_of
 from tests.support import ROOT, Resource
 
-KNOWLEDGE = load_knowledge(mappings_directory(), criteria="seed", region="us")
+KNOWLEDGE = knowledge_of()
 EXAMPLES = sorted((ROOT / "fixtures" / "spec").glob("R[45]/*.json"))
 CASES = sorted((ROOT / "fixtures" / "cases").glob("*/bundle.json"))
 ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
