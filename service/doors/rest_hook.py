@@ -62,7 +62,7 @@ class _Tags(View):
     tag: list[CodingView] = msgspec.field(default_factory=list)
 
 
-class _Owner(View):
+class _Notified(View):
     """Whose record a resource belongs to, and whether we wrote it."""
 
     subject: ReferenceView | None = None
@@ -78,7 +78,7 @@ class _Owner(View):
 
 _ENTRY = msgspec.json.Decoder(_Entry)
 _BUNDLE = msgspec.json.Decoder(_Bundle)
-_OWNER = msgspec.json.Decoder(_Owner)
+_OWNER = msgspec.json.Decoder(_Notified)
 
 
 @dataclass(slots=True)
