@@ -24,7 +24,9 @@ from tests.support import reviewer
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    page for page in ROOT.rglob("*.md") if not {".venv", "target", ".git"} & set(page.relative_to(ROOT).parts)
+    page
+    for page in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part == "target" for part in page.relative_to(ROOT).parts)
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
