@@ -28,7 +28,6 @@ from service.fhir.names import (
     identifiers_of,
     is_edited,
 )
-from service.fhir.r5.records import resource_in_r4
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, reports_error
 from service.render.guidance import TASK
@@ -51,11 +50,10 @@ async def find_tasks(client: FhirClient, patient_id: str | None = None) -> list[
     params = {"identifier": f"{TASK_IDENTIFIER}|", "_count": _PAGE_SIZE}
     if patient_id is not None:
         params["patient"] = patient_id
-    release = await client.release()
     found: list[Resource] = []
     async for page in client.pages("Task", params):
         tasks = (task for entry in page.entry if (task := _ours(entry.resource)))
-        found += [resource_in_r4(release, task) for task in tasks if _is_about(task, patient_id)]
+        found += [task for task in tasks if _is_about(task, patient_id)]
     return found
 
 

@@ -21,7 +21,6 @@ from service.errors import InputError, NotFhir, NotJson, ServerMisread, Settings
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource, part, text
 from service.fhir.names import CONTENT_DIGEST, extension_value
-from service.fhir.r5.records import in_r4
 from service.fhir.references import read_reference
 from service.fhir.sources import Gathered, Source, take_resource
 from service.gather.everything import former_patients
@@ -151,8 +150,7 @@ async def _read_again(client: FhirClient, name: str) -> Source | None:
     if content is None:
         return None
     try:
-        source = take_resource(content, f"{client.base}/{named.name}")
-        return in_r4(await client.release(), source)
+        return take_resource(content, f"{client.base}/{named.name}")
     except (NotJson, NotFhir):
         raise ServerMisread(f"GET {name}: the answer is not a FHIR resource") from None
 

@@ -93,6 +93,10 @@ class DosageView(View):
     dose_and_rate: list[DoseAndRateView] = []
 
 
+class KindView(View):
+    resource_type: str | None = None
+
+
 class Head(View):
     """What every resource says of itself."""
 

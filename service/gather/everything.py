@@ -15,7 +15,6 @@ from service.core.knowledge import Knowledge
 from service.errors import ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import EVERYTHING_KINDS, NAME_A_MEDICINE, SEARCHED_BY_CODE, SEARCHED_KINDS
-from service.fhir.r5.records import in_r4
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import LinkView, ReferenceView, ResourceCapability, View
@@ -83,7 +82,6 @@ async def _record_of(
     client: FhirClient, patient_id: str, knowledge: Knowledge
 ) -> tuple[list[Source], list[str]]:
     """The resources that name a patient as theirs, and the kinds that the server refuses to show."""
-    release = await client.release()
     offered = await client.offered()
     everything = _offers_everything(offered.get("Patient"))
     kinds = SEARCHED_BY_CODE if everything else SEARCHED_KINDS
@@ -94,7 +92,7 @@ async def _record_of(
         first, *(search_unless_forbidden(client, kind, params) for kind, params in searches.items())
     )
     refused = [kind for kind, sources in zip(searches, found[1:], strict=True) if sources is None]
-    return [in_r4(release, source) for some in found if some is not None for source in some], refused
+    return [source for some in found if some is not None for source in some], refused
 
 
 def former_patients(sources: Iterable[Source], patient_id: str, base: str) -> tuple[str, ...]:

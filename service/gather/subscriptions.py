@@ -7,8 +7,6 @@ if that were a FHIR server, `PUT {endpoint}/{Type}/{id}`.
 import asyncio
 from typing import Any, NamedTuple
 
-import msgspec
-
 from service.core.knowledge import Knowledge
 from service.errors import ServerUnsupported
 from service.fhir.client import FhirClient
@@ -57,7 +55,7 @@ async def _ensure(client: FhirClient, wanted: dict[str, Any]) -> Subscribed:
     known = await client.find(path)
     if known is not None and known.get("status") == "active" and _same(known, wanted):
         return Subscribed(path, "unchanged", "active")
-    await client.put(path, msgspec.json.encode(wanted))
+    await client.put(wanted)
     return Subscribed(path, "created" if known is None else "repaired", await _settled(client, path))
 
 
