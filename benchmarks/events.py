@@ -19,9 +19,9 @@ from yarl import URL
 from benchmarks.figures import Figure
 from service import __version__, clock
 from service.fhir.client import Answer, FhirClient, open_client
-from service.logs import Event
+from service.review import Reviewer
 from service.settings import Settings
-from service.workflow import Reviewer
+from service.telemetry.logs import Event
 from tests.jobs.postgres import missing, new_database, running_postgres
 from tests.running import Service, an_event, patients_to_treat, until
 from tests.servers import load, running_hapi

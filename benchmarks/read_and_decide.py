@@ -11,10 +11,10 @@ from benchmarks.figures import Figure
 from benchmarks.patients import AS_OF, patient_of_30_records
 from service.core.decision import Decision
 from service.core.decision import decide as decide_on
-from service.fhir.files import read_bundle
-from service.fhir.read import read_record
+from service.gather.files import read_bundle
+from service.read.record import read_record
+from service.review import Reviewer
 from service.settings import Settings
-from service.workflow import Reviewer
 
 LIMIT_MS: Final = 1.0
 

@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from service import __version__
+from service.doors import health, operation, published, rest_hook
+from service.doors.exchange import observe, render_errors
+from service.doors.ports import CLIENT, DOORS, METRICS, PUBLISHED, QUEUE, REVIEWER, SETTINGS, Queue
+from service.doors.trust import check_trust, guard
 from service.fhir.client import FhirClient
-from service.fhir.published import publish
-from service.logs import Event, log_info
-from service.metrics import Metrics
+from service.publish.published import publish
+from service.review import Reviewer
 from service.settings import Settings
-from service.triggers import health, operation, published, rest_hook
-from service.triggers.exchange import observe, render_errors
-from service.triggers.ports import CLIENT, DOORS, METRICS, PUBLISHED, QUEUE, REVIEWER, SETTINGS, Queue
-from service.triggers.trust import check_trust, guard
-from service.workflow import Reviewer
+from service.telemetry.logs import Event, log_info
+from service.telemetry.metrics import Metrics
 
 LARGEST_BODY = 10 * 1024 * 1024
 _SHUTDOWN_SECONDS = 30.0

@@ -2,75 +2,19 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from http import HTTPStatus
 
 from service import clock
 from service.app import build_app, listening
-from service.cause import Cause
-from service.errors import InputError, ServerRefused
-from service.fhir.changes import patients_changed_since, patients_of_deleted
-from service.fhir.client import FhirClient, open_client
-from service.jobs import JobQueue, Jobs
-from service.logs import Event, configure_logs, log_info
-from service.metrics import Metrics
+from service.doors.trust import check_trust
+from service.fhir.client import open_client
+from service.queue.jobs import JobQueue
+from service.queue.work import Work
+from service.review import Reviewer, check_task_owner
 from service.settings import Settings
-from service.triggers.trust import check_trust
-from service.workflow import Reviewer, check_task_owner
-
-
-@dataclass(slots=True)
-class Work:
-    """What the queue's jobs do: review a patient, or find out which patients to review."""
-
-    reviewer: Reviewer
-    client: FhirClient
-    metrics: Metrics
-    queue: Jobs | None = None
-
-    async def review(self, patient_id: str, cause: str) -> None:
-        """Review a patient as of today and write the outcome back. A deleted patient needs no review."""
-        started = time.monotonic()
-        today = clock.today(self.reviewer.settings.timezone)
-        try:
-            proposal = await self.reviewer.on(today).propose(
-                self.client, patient_id, cause=Cause.named(cause)
-            )
-        except ServerRefused as refused:
-            if refused.status == HTTPStatus.GONE:
-                return
-            if refused.status == HTTPStatus.NOT_FOUND:
-                raise InputError(str(refused)) from None
-            raise
-        answer = proposal.answer
-        seconds = time.monotonic() - started
-        self.metrics.count_decision(answer.decision.value, answer.reason.value, seconds)
-        self.metrics.count_outcome(proposal.held, answer.care_plan.tier)
-        log_info(
-            Event.REVIEWED,
-            decision=answer.decision.value,
-            reason=answer.reason.value,
-            care_plan=answer.care_plan.action.value,
-            seconds=round(seconds, 3),
-            **proposal.told,
-        )
-
-    async def sweep(self, since: str, _: str) -> None:
-        """Have every patient reviewed whose record changed since an instant."""
-        await self._accept(
-            await patients_changed_since(self.client, since, self.reviewer.knowledge), Cause.SWEEP
-        )
-
-    async def find_deleted(self, reference: str, _: str) -> None:
-        """Have the patient reviewed whom a deleted resource was about."""
-        await self._accept(await patients_of_deleted(self.client, reference), Cause.DELETED)
-
-    async def _accept(self, patient_ids: set[str], cause: Cause) -> None:
-        if self.queue is not None and patient_ids:
-            await self.queue.accept(sorted(patient_ids), cause)
+from service.telemetry.logs import Event, configure_logs, log_info
+from service.telemetry.metrics import Metrics
 
 
 @asynccontextmanager

@@ -16,8 +16,8 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from service.errors import ServerError
 from service.fhir.client import FhirClient
-from service.fhir.identity import DEVICE_IDENTIFIER
-from service.workflow import Proposal
+from service.fhir.names import DEVICE_IDENTIFIER
+from service.review import Proposal
 from tests.contract_write import LOOPBACK, TWO_FAILURES, ask, change, found_by, load_case, written_of
 from tests.fhir.front import Front
 from tests.servers import front_at, load

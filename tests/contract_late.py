@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from service.fhir.client import FhirClient
-from service.fhir.identity import PLAN_IDENTIFIER, identifiers_of
-from service.workflow import Proposal
+from service.fhir.names import PLAN_IDENTIFIER, identifiers_of
+from service.review import Proposal
 from tests.contract_interrupted import OPEN
 from tests.contract_write import (
     EDITS,

@@ -23,10 +23,10 @@ import pytest
 from service.core.decision import Propose
 from service.core.schedule import Schedule
 from service.errors import NotAssessable
-from service.fhir.identity import TASK_IDENTIFIER, TASK_REASONS, plan_identity
-from service.fhir.render import render_plan
+from service.fhir.names import TASK_IDENTIFIER, TASK_REASONS, plan_identity
 from service.knowledge import mappings_directory, write_lock
-from service.workflow import Proposal, Reviewer
+from service.render.care_plan import render_plan
+from service.review import Proposal, Reviewer
 from tests.contract_commands import AS_OF as AS_OF_THAT_DAY
 from tests.contract_commands import a_third_failure, an_aneurysm, answered, refuted
 from tests.contract_write import (

@@ -15,11 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
+from service.core.assessment import shows_depression
 from service.core.dates import PartialDate
 from service.core.words import spoken
-from service.fhir.identity import CONTENT_DIGEST, content_digest, edit_digest, extension_value
-from service.fhir.render import guidance_id, shows_depression
-from service.workflow import Proposal, Reviewer
+from service.fhir.names import CONTENT_DIGEST, content_digest, edit_digest, extension_value
+from service.render.guidance import guidance_id
+from service.review import Proposal, Reviewer
 from tests.in_r5 import as_read, as_sent, load
 from tests.support import (
     CASES,

@@ -1,4 +1,4 @@
-"""The records of the tests as a server of R5 holds them: the opposite of `service.fhir.r5_records`.
+"""The records of the tests as a server of R5 holds them: the opposite of `service.fhir.r5.records`.
 
 Only what the fixtures say is translated. What is written to a server is translated by the service itself.
 The functions that take a server do nothing where that is one of R4.
@@ -9,9 +9,9 @@ from functools import cache
 
 import httpx
 
-from service.fhir.r5_plans import plan_in_r5
-from service.fhir.r5_records import resource_in_r4
-from service.fhir.r5_written import WRITTEN_IN_R4
+from service.fhir.r5.plans import plan_in_r5
+from service.fhir.r5.records import resource_in_r4
+from service.fhir.r5.written import WRITTEN_IN_R4
 from service.fhir.release import Release, release_of
 from tests.servers import load as put_all
 from tests.support import Resource

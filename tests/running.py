@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from service import clock
-from service.demo import demo_patients
-from service.fhir.render import guidance_id
-from service.logs import Event
-from service.sandbox.processes import free_port
+from service.demo.run import demo_patients
+from service.demo.sandbox.processes import free_port
+from service.render.guidance import guidance_id
+from service.telemetry.logs import Event
 from tests.contract_write import ask, found_by, session_dates
 from tests.support import Resource, a_condition, resources_of
 

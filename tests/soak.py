@@ -24,9 +24,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from service.core.decision import Propose, ReasonOfDecision
 from service.errors import NotAssessable
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from service.knowledge import mappings_directory
-from service.workflow import Review, Reviewer
+from service.review import Review, Reviewer
 from tests.generated.made import Made
 from tests.generated.patients import Age, Patient, bundle_of, random_patient
 from tests.safety_tables import REGIONS

@@ -9,7 +9,7 @@ from service.core.counting import FailedTrials, count_failed, enough_failed, fla
 from service.core.courses import Episode
 from service.core.depression import DepressionFindings, assess_depression, find_episode
 from service.core.exposures import settle_interval
-from service.core.findings import Answer, Finding, Reason, all_met
+from service.core.findings import Answer, Finding, Reason, ReasonCode, all_met
 from service.core.knowledge import Criteria, Knowledge
 from service.core.records import (
     Diagnosis,
@@ -135,6 +135,25 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         doubtful_dates=record.doubtful_dates,
         not_screened=_not_screened(record),
     )
+
+
+def shows_depression(found: Assessment) -> bool:
+    """Whether the record has any sign of depression; without one no assessment is recorded on the server.
+
+    That no condition or no medicine is on record leaves criteria open, but is no sign of depression.
+    """
+    signs = {
+        reason.code
+        for pathway in found.pathways
+        for criterion in pathway.criteria
+        if criterion.id in _SHOWING_DEPRESSION
+        for reason in criterion.answer.reasons
+    }
+    return bool(found.trials or found.anchors or found.alerts or signs - _NO_SIGN)
+
+
+_SHOWING_DEPRESSION = frozenset({"current-depression", "current-suicidality"})
+_NO_SIGN = frozenset({ReasonCode.NO_CONDITIONS, ReasonCode.NO_MDD, ReasonCode.NO_SUICIDALITY})
 
 
 def in_stable_order(record: Record) -> Record:

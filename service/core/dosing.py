@@ -110,7 +110,7 @@ def _text_dose(step: DoseStep, medicine: Medicine, knowledge: Knowledge) -> Dose
     times = set(knowledge.dose_frequencies.all_in(text))
     times_a_day = step.times_a_day or ((min(times), max(times)) if len(times) == 1 else None)
     amount = step.amount or (_written_amount(amounts[0]) if len(amounts) == 1 else None)
-    rest = knowledge.dose_frequencies.pattern.sub(" ", _AMOUNT.sub(" ", text).lower())
+    rest = knowledge.dose_frequencies.without(_AMOUNT.sub(" ", text))
     if amount is None or times_a_day is None or _MORE_TO_IT.search(rest):
         return UNREADABLE
     as_needed = step.as_needed or _AS_NEEDED.search(text) is not None

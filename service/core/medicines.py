@@ -43,7 +43,7 @@ def _identify(concept: Concept, knowledge: Knowledge) -> Medicine:
     text = " ".join(concept.phrases)
     if not text:
         return Medicine(label or "medicine not named", Identified.UNRESOLVED, Role.OTHER)
-    if knowledge.antidepressant_words.search(text.lower()):
+    if knowledge.antidepressant_words.all_in(text):
         return Medicine(label, Identified.LOOKS_LIKE_ANTIDEPRESSANT, Role.OTHER)
     return Medicine(label, Identified.OTHER, Role.OTHER)
 

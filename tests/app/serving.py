@@ -14,9 +14,9 @@ from aiohttp.web import Application, Request
 from service.app import build_app
 from service.cause import Cause
 from service.core.records import VersionedReference
+from service.doors.ports import Task
 from service.fhir.client import FhirClient
-from service.triggers.ports import Task
-from service.workflow import Proposal, Reviewer
+from service.review import Proposal, Reviewer
 from tests.support import Handler, PretendServer, Resource, client_of, resources_of, reviewer, settings
 
 CANARY = "Canarybird"

@@ -12,8 +12,8 @@ from fhir.resources.R4B.parameters import Parameters
 from typer.testing import CliRunner
 
 from service import cli, clock
-from service.fhir.definitions import fhir_base
-from service.fhir.identity import ASSESSMENT_MODULE
+from service.fhir.names import ASSESSMENT_MODULE
+from service.publish.definitions import fhir_base
 from tests.app.serving import (
     CANARY,
     WRITTEN,

@@ -3,8 +3,8 @@
 import pytest
 
 from service.app import build_app
+from service.doors.trust import check_trust, is_loopback
 from service.errors import SettingsError
-from service.triggers.trust import check_trust, is_loopback
 from tests.app.serving import SECRET, TOKEN, PretendQueue, issue_of, on_server, serving
 from tests.support import PretendServer, a_patient, case_bundle, client_of, reviewer, settings
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from service.answer import AssessmentAnswer
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
+from service.render.answer import AssessmentAnswer
+from service.review import Reviewer
 from service.settings import load_settings
-from service.workflow import Reviewer
 
 CASES = sorted(path for path in (Path(__file__).parents[2] / "fixtures" / "cases").iterdir() if path.is_dir())
 

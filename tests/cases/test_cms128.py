@@ -10,8 +10,8 @@ import pytest
 
 from service.core.dates import total_days, union, within
 from service.core.records import Depression, DepressionState, Role, Severity
-from service.fhir.files import read_bundle
-from service.fhir.read import read_record
+from service.gather.files import read_bundle
+from service.read.record import read_record
 from tests.core.builders import US
 from tests.support import ROOT, RXNORM, Resource, a_bundle, a_condition, a_patient, a_statement
 

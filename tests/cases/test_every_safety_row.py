@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from service.answer import AssessmentAnswer
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from service.knowledge import mappings_directory
+from service.render.answer import AssessmentAnswer
 from tests.safety_tables import GROUPS, REGIONS, Effect, coding, effect_of, resolved_effect_of, table
 from tests.support import (
     RXNORM,

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from service.answer import AssessmentAnswer
 from service.errors import NotAssessable
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
+from service.render.answer import AssessmentAnswer
+from service.review import Reviewer
 from service.settings import load_settings
-from service.workflow import Reviewer
 
 CASE = Path(__file__).parents[2] / "fixtures" / "cases" / "two-documented-failures-propose-treatment"
 ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -123,3 +123,16 @@ def test_an_allergy_that_may_be_ours_stops_the_review(subject: Resource) -> None
     allergy = {"resourceType": "AllergyIntolerance", "id": "odd", "patient": subject}
     with pytest.raises(NotAssessable):
         with_one_more(allergy | {"code": {"text": "ketamine"}})
+
+
+@pytest.mark.parametrize("system", ["https://example.org/mrn", "http://example.org/mrn/"])
+def test_an_identifier_is_ours_however_its_system_is_spelled(system: str) -> None:
+    def identify(bundle: Resource) -> None:
+        for entry in bundle["entry"]:
+            if entry["resource"]["resourceType"] == "Patient":
+                entry["resource"]["identifier"] = [{"system": "http://example.org/mrn", "value": "7"}]
+        subject = {"identifier": {"system": system, "value": "7"}}
+        allergy = {"resourceType": "AllergyIntolerance", "id": "odd", "patient": subject}
+        bundle["entry"].append({"resource": allergy | {"code": {"text": "ketamine"}}})
+
+    assert "AllergyIntolerance/odd" in {e for finding in answered(identify).safety for e in finding.evidence}

@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from service.core.decision import Propose, ReasonOfDecision
-from service.fhir.files import read_bundle
-from service.workflow import Review
+from service.gather.files import read_bundle
+from service.review import Review
 from tests import soak
 from tests.generated.made import BOTH, HARMLESS, WITHHOLDS, Made, Meaning
 from tests.generated.patients import Age, Patient, bundle_of, random_patient

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from service.core.decision import Decline, NeedsReview, Propose
-from service.fhir.files import read_bundle
-from service.workflow import Review
+from service.gather.files import read_bundle
+from service.review import Review
 from tests.support import Resource, a_condition, case_bundle, reviewer
 
 ELIGIBLE = "two-documented-failures-propose-treatment"

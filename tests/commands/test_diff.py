@@ -10,7 +10,7 @@ from rich.console import Console
 
 from service.commands.compare import Change, PlanChanges, compare_plans
 from service.commands.diff import Preview, preview, print_preview
-from service.workflow import Reviewer
+from service.review import Reviewer
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import (
     a_plan_of_somebody_else,

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from service.commands.replay import Replay, print_replay, replay
 from service.errors import ServerMisread, ServerRefused
-from service.fhir.identity import MADE_WITH
+from service.fhir.names import MADE_WITH
 from tests.contract_write import PROPOSED
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import (

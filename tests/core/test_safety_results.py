@@ -25,7 +25,7 @@ from service.core.records import (
     Record,
 )
 from service.core.staging import StagingScores
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from tests.core.builders import (
     EU,
     US,

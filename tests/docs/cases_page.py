@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from service.core.decision import ReasonOfDecision
 from service.core.words import trial_sentence
-from service.workflow import Review
+from service.review import Review
 from tests.support import CASES, case_names, case_review
 
 _HEADINGS = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from service import demo
-from service.demo import DemoFailed, demo_patients, run_demo
+from service.demo import run as demo
+from service.demo.run import DemoFailed, demo_patients, run_demo
 from service.settings import load_settings
 
 

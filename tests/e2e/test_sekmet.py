@@ -7,7 +7,7 @@ import pytest
 
 from service.core.records import Identified
 from service.errors import NotAssessable, ServerRefused
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from tests.servers import LoadRefusedError, load, running_sekmet
 from tests.support import (
     Resource,

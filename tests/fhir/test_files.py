@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import InputError, NotAssessable, NotFhir, NotJson
-from service.fhir.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
-from service.fhir.identity import EDIT_DIGEST, PLAN_DEFINITION, PLAN_IDENTIFIER
+from service.fhir.names import EDIT_DIGEST, PLAN_DEFINITION, PLAN_IDENTIFIER
 from service.fhir.sources import Gathered
-from service.workflow import Review
+from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
+from service.review import Review
 from tests.support import (
     RXNORM,
     Resource,

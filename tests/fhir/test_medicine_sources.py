@@ -16,7 +16,7 @@ from service.core.records import (
     Record,
     StopReason,
 )
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from tests.support import RXNORM, Resource, a_bundle, a_condition, a_patient, reviewer
 
 TABLET = {"system": RXNORM, "code": "312941", "display": "sertraline 50 MG Oral Tablet"}

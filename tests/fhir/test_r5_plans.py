@@ -19,21 +19,17 @@ from pydantic import ValidationError
 from service.cause import Cause
 from service.core.plans import PlanAction
 from service.core.records import PlanOfRecord
-from service.fhir.files import read_bundle
-from service.fhir.identity import edit_digest
-from service.fhir.r5 import validated_r5
-from service.fhir.r5_plans import UNTOLD, plan_in_r4, plan_in_r5
-from service.fhir.r5_records import resource_in_r4
+from service.fhir.names import edit_digest
+from service.fhir.r5.models import validated_r5
+from service.fhir.r5.plans import UNTOLD, plan_in_r4, plan_in_r5
+from service.fhir.r5.records import resource_in_r4
 from service.fhir.release import Release
-from service.fhir.render import (
-    Occasion,
-    render_device,
-    render_guidance,
-    render_provenance,
-    render_revoked,
-    render_withdrawal,
-)
-from service.workflow import Review
+from service.gather.files import read_bundle
+from service.render.care_plan import render_revoked
+from service.render.device import render_device
+from service.render.guidance import render_guidance
+from service.render.provenance import Occasion, render_provenance, render_withdrawal
+from service.review import Review
 from tests.support import (
     RXNORM,
     Resource,

@@ -27,12 +27,12 @@ from service.core.records import (
     Unreadable,
     VersionedReference,
 )
-from service.fhir.files import read_bundle
-from service.fhir.r5_records import in_r4
+from service.fhir.r5.records import in_r4
 from service.fhir.release import Release
 from service.fhir.sources import Source, take_resource
 from service.fhir.views import Head
-from service.workflow import Review
+from service.gather.files import read_bundle
+from service.review import Review
 from tests.support import ROOT, RXNORM, Resource, a_bundle, a_condition, a_patient, answer_of, reviewer
 
 EXAMPLES = sorted((ROOT / "fixtures" / "spec" / "R5").glob("*.json"))

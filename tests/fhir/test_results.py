@@ -16,8 +16,8 @@ from service.core.records import (
     Record,
 )
 from service.errors import NotAssessable
-from service.fhir.files import read_bundle
-from service.workflow import Review
+from service.gather.files import read_bundle
+from service.review import Review
 from tests.support import Resource, a_bundle, a_condition, a_patient, reviewer
 
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"

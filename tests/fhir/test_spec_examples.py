@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.core.records import Excluded, ExclusionReason, Record, VersionedReference
-from service.fhir.files import read_bundle
+from service.gather.files import read_bundle
 from tests.support import ROOT, Resource, a_bundle, a_patient, answer_of, reviewer
 
 EXAMPLES = sorted((ROOT / "fixtures" / "spec" / "R4").glob("*.json"))

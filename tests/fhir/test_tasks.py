@@ -6,15 +6,15 @@ from typing import Any
 import httpx
 import pytest
 
+from service.apply.tasks import asked_in, find_tasks, read_task, render_step
 from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
 from service.errors import ServerMisread, SettingsError
-from service.fhir.r4b import validated
-from service.fhir.r5 import validated_r5
-from service.fhir.r5_records import resource_in_r4
+from service.fhir.models import validated
+from service.fhir.r5.models import validated_r5
+from service.fhir.r5.records import resource_in_r4
 from service.fhir.release import Release
-from service.fhir.tasks import asked_in, find_tasks, read_task, render_step
-from service.workflow import Reviewer, check_task_owner
+from service.review import Reviewer, check_task_owner
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import a_resistant_record, an_aneurysm, plan_reference, propose
 from tests.support import AS_OF, Resource, a_bundle, a_condition, client_of, fhir_response, settings

@@ -10,12 +10,12 @@ import httpx
 import pytest
 import structlog
 
-from service.fhir.identity import DEVICE_INSIDE
-from service.fhir.target import WRITTEN_KINDS
-from service.logs import Event, configure_logs
-from service.metrics import Metrics
-from service.server import Work
-from service.workflow import Proposal
+from service.fhir.kinds import WRITTEN_KINDS
+from service.fhir.names import DEVICE_INSIDE
+from service.queue.work import Work
+from service.review import Proposal
+from service.telemetry.logs import Event, configure_logs
+from service.telemetry.metrics import Metrics
 from tests.app.serving import fhir_of, serving, values_of
 from tests.contract_interrupted import NEEDS_REVIEW, references_in
 from tests.contract_write import TWO_FAILURES

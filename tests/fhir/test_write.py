@@ -11,9 +11,9 @@ import pytest
 from service import __version__
 from service.cause import Cause
 from service.errors import NotAssessable, ServerMisread, ServerRefused
-from service.fhir.identity import PLAN_IDENTIFIER
-from service.fhir.render import guidance_id
-from service.workflow import Proposal, Reviewer
+from service.fhir.names import PLAN_IDENTIFIER
+from service.render.guidance import guidance_id
+from service.review import Proposal, Reviewer
 from tests.fhir.double import FhirDouble
 from tests.support import (
     AS_OF,

@@ -14,8 +14,8 @@ import pytest
 from service.core.records import Identified
 from service.errors import NotAssessable, ServerError, ServerMisread, ServerRefused, ServerUnreachable
 from service.fhir.client import FhirClient
-from service.fhir.files import read_bundle
-from service.fhir.gather import gather
+from service.gather.everything import gather
+from service.gather.files import read_bundle
 from tests.servers import LoadRefusedError, load
 from tests.support import (
     Resource,

@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-from service.fhir.definitions import PUBLISHED_KINDS
-from service.fhir.deliver import Standing, compare, deliver
-from service.fhir.identity import PLAN_DEFINITION
-from service.fhir.published import publish, transaction
+from service.fhir.kinds import PUBLISHED_KINDS
+from service.fhir.names import PLAN_DEFINITION
+from service.publish.deliver import Standing, compare, deliver
+from service.publish.published import publish, transaction
 from tests.contract_write import ask, found_by
 from tests.support import Resource, client_at, reviewer
 

@@ -19,8 +19,8 @@ import httpx
 import pytest
 
 from service.fhir.client import FhirClient
-from service.fhir.identity import same_content
-from service.fhir.render import guidance_id
+from service.fhir.names import same_content
+from service.render.guidance import guidance_id
 from tests.contract_interrupted import Change, a_third_failure, an_aneurysm, assert_explained
 from tests.contract_late import Addresses, LateContract, open_plans, plans_of, refuted
 from tests.contract_write import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.jobs import Jobs
+from service.queue.jobs import Jobs
 from tests.jobs.postgres import missing, new_database, running_postgres
 
 _TEMPLATE = "trd_template"

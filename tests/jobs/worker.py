@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from service.jobs import JobQueue, Pace
+from service.queue.jobs import JobQueue, Pace
 
 
 async def work(url: str, output: Path, lease: float, seconds: float) -> None:

@@ -8,7 +8,7 @@ traits of others, `proxied` a real server that seems to do less. `load` puts res
 Use the URL exactly as yielded: sekmet-fhir writes it into every link, whatever host was asked.
 """
 
-from service.sandbox import LoadRefusedError, MissingToolError, ServerStartError, running_sekmet
+from service.demo.sandbox import LoadRefusedError, MissingToolError, ServerStartError, running_sekmet
 
 from .doubles import running_double, serving_double
 from .hapi import hapi_jar, running_hapi

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from service.sandbox.processes import MissingToolError, ServerStartError, free_port, last_lines, running
+from service.demo.sandbox.processes import MissingToolError, ServerStartError, free_port, last_lines, running
 
 _PROJECT: Final = Path(__file__).resolve().parents[1] / "integration" / "hapi"
 _JAR: Final = _PROJECT / "target" / "hapi-sandbox.jar"

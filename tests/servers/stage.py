@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from service import sandbox
+from service.demo import sandbox
 from tests.fhir.front import Front
 
 Records = Mapping[str, object] | Iterable[Mapping[str, object]]
@@ -38,7 +38,7 @@ def front_at(base: str) -> Front:
 def load(base: str, bundle_or_resources: Records) -> None:
     """Put resources on a server under their own ids, by its stage door where it has one.
 
-    Raises as `service.sandbox.load` does.
+    Raises as `service.demo.sandbox.load` does.
     """
     if base in _STAGES:
         _STAGES[base].load(bundle_or_resources)

@@ -1,0 +1,1 @@
+"""An outcome, set against what is on record, and written."""

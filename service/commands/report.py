@@ -1,0 +1,346 @@
+"""The assessment for a terminal: alerts first, then the decision, the trials on a time line, every reason."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from datetime import date
+from enum import Enum
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from service.core.dates import PartialDate
+from service.core.knowledge import Knowledge
+from service.core.records import VersionedReference
+from service.core.schedule import order_by_date
+from service.render.answer import (
+    AssessmentAnswer,
+    CriterionOut,
+    DateRange,
+    Days,
+    DecisionPointOut,
+    ScheduleOut,
+    TrialOut,
+)
+from service.review import Review
+
+_MARK = {"met": "[green]✓ met[/]", "not-met": "[red]✗ not met[/]", "indeterminate": "[yellow]? open[/]"}
+_COUNTS = {"yes": "[green]counts[/]", "no": "[dim]does not count[/]", "possibly": "[yellow]may count[/]"}
+_BAR = {"yes": "green", "no": "bright_black", "possibly": "yellow"}
+_EFFECT = {"excludes": "red", "review": "yellow", "caution": "cyan"}
+_TITLE = {
+    "propose": ("green", "PROPOSE"),
+    "decline": ("red", "DECLINE"),
+    "needs-information": ("yellow", "NEEDS INFORMATION"),
+    "needs-review": ("yellow", "NEEDS REVIEW"),
+}
+_TIME_LINE = 40
+_WIDE = 126
+"""Columns of a terminal in which the time line has room beside the verdicts."""
+
+
+def print_report(console: Console, answer: AssessmentAnswer) -> None:
+    """Print an assessment for a reader."""
+    for part in _parts(answer, with_time_line=console.width >= _WIDE):
+        console.print(part)
+        console.print()
+
+
+def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[RenderableType]:
+    if answer.alerts:
+        yield Panel(
+            "\n".join(f"[bold]{escape(a.text)}[/]  [dim]{_refs(a.evidence)}[/]" for a in answer.alerts),
+            title="ALERT",
+            border_style="bold red",
+        )
+    yield _headline(answer)
+    yield _criteria(answer)
+    if answer.trials:
+        yield _trials(answer, with_time_line=with_time_line)
+    if answer.missing:
+        rows = [
+            f"{escape(missing.what)}  [dim]decides {missing.would_decide}[/]" for missing in answer.missing
+        ]
+        yield _section("What is missing", rows)
+    if answer.safety:
+        yield _section("Safety", [_safety_line(finding) for finding in answer.safety])
+    if answer.tasks:
+        rows = [f"{escape(task.text)}  [dim]{task.reason}[/]" for task in answer.tasks]
+        yield _section("What a person is asked to look at", rows)
+    if answer.schedule is not None:
+        yield _schedule(answer.schedule)
+    if answer.scores or answer.procedures:
+        yield _section("Scores and procedures", list(_measured(answer)))
+    yield _section("Staging", [_staging(answer)])
+    notes = list(_notes(answer))
+    if notes:
+        yield _section("Set aside, or not looked at", notes)
+    yield Text("Decision support: it proposes, a clinician decides.", style="dim italic")
+
+
+def _headline(answer: AssessmentAnswer) -> Panel:
+    colour, title = _TITLE[answer.decision.value]
+    head = (
+        f"[bold {colour}]{title}[/] ({answer.reason.value})   {answer.patient}   as of {answer.as_of}   "
+        f"[dim]criteria {answer.criteria.id} {answer.criteria.version}, "
+        f"knowledge {answer.knowledge_version}[/]"
+    )
+    return Panel(f"{head}\n\n{escape(answer.summary)}", border_style=colour)
+
+
+def _section(title: str, rows: list[str]) -> Group:
+    return Group(f"[bold]{title}[/]", *(Padding(row, (0, 0, 0, 2)) for row in rows))
+
+
+def _criteria(answer: AssessmentAnswer) -> Group:
+    parts: list[RenderableType] = []
+    for pathway in answer.pathways:
+        table = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for criterion in pathway.criteria:
+            table.add_row(_MARK[criterion.finding.value], criterion.id, _why(criterion))
+        parts.extend([f"[bold]Pathway {pathway.id}[/] {_MARK[pathway.finding.value]}", table])
+    return Group(*parts)
+
+
+def _why(criterion: CriterionOut) -> str:
+    return "\n".join(
+        f"{escape(reason.text)}  [dim]{_refs(reason.evidence)}[/]" for reason in criterion.reasons
+    )
+
+
+def _refs(evidence: list[str]) -> str:
+    return escape(", ".join(evidence))
+
+
+def _trials(answer: AssessmentAnswer, *, with_time_line: bool) -> Group:
+    """The trials, each with a bar on a time line that runs to the day of assessment, where there is room."""
+    starts = [trial.start.earliest for trial in answer.trials if trial.start.earliest]
+    first = min(starts, default=answer.as_of)
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    time_line = (f"{first} to {answer.as_of}",) if with_time_line else ()
+    for heading in ("", *time_line, "", "adequate days", "outcome", ""):
+        table.add_column(heading, min_width=_TIME_LINE if heading in time_line else None)
+    for trial in answer.trials:
+        basis = f" ({trial.outcome.basis.value})" if trial.outcome.basis else ""
+        table.add_row(
+            escape(trial.ingredient.name),
+            *((_bar(trial, first, answer.as_of),) if with_time_line else ()),
+            _dose(trial),
+            _days(trial.adequate_days),
+            f"{trial.outcome.finding.value}{basis}",
+            _COUNTS[trial.counts.value],
+        )
+    failed = answer.failed_trials
+    head = (
+        f"[bold]Trials[/]  {failed.definite} failed of {failed.required} required"
+        f"  [dim]({failed.inferred} of them inferred, {failed.possible} more possible)[/]"
+    )
+    reasons = [f"[dim]{escape(line)}[/]" for line in _trial_reasons(answer)]
+    return Group(head, Padding(table, (0, 0, 0, 1)), *(Padding(r, (0, 0, 0, 2)) for r in reasons))
+
+
+def _trial_reasons(answer: AssessmentAnswer) -> Iterator[str]:
+    for trial in answer.trials:
+        reasons = [*trial.adequacy.reasons, *trial.outcome.reasons, *trial.counts_reasons]
+        texts = "; ".join(dict.fromkeys(reason.text for reason in reasons))
+        yield f"{trial.ingredient.name}: {texts}  {', '.join(trial.evidence)}"
+
+
+def _bar(trial: TrialOut, first: date, last: date) -> Text:
+    """A bar a trial: full where it certainly ran, light where it may have run."""
+    span = max((last - first).days, 1)
+    bar = Text()
+    cells = [
+        _cell(trial, date.fromordinal(first.toordinal() + span * i // (_TIME_LINE - 1)))
+        for i in range(_TIME_LINE)
+    ]
+    for cell in cells:
+        bar.append(cell, style=_BAR[trial.counts.value])
+    if not set(cells) & {"█", "▒"}:
+        bar = Text("▏".rjust(1).ljust(_TIME_LINE), style=_BAR[trial.counts.value])
+    return bar
+
+
+def _cell(trial: TrialOut, day: date) -> str:
+    possible = False
+    for course in trial.courses:
+        start, end = course.start, course.end
+        latest_end = date.max if end.ongoing else end.latest or date.max
+        if (start.earliest or date.min) <= day <= latest_end:
+            possible = True
+            earliest_end = date.max if end.ongoing else end.earliest
+            if start.latest and start.latest <= day and earliest_end and day <= earliest_end:
+                return "█"
+    return "▒" if possible else "·"
+
+
+def _dose(trial: TrialOut) -> str:
+    dose = trial.daily_dose_mg
+    if dose is None:
+        return "dose not documented"
+    return f"{dose.min:g} mg" if dose.min == dose.max else f"{dose.min:g}-{dose.max:g} mg"
+
+
+def _days(days: Days) -> str:
+    return str(days.min) if days.min == days.max else f"{days.min} to {days.max}"
+
+
+def _safety_line(finding: Any) -> str:
+    colour = _EFFECT[finding.effect.value]
+    sure = "" if finding.finding.value == "met" else " [dim](not certain)[/]"
+    return (
+        f"[{colour}]{finding.effect.value}[/] {escape(finding.title)}{sure}  "
+        f"[dim]label section {escape(finding.label_section)}; {_refs(finding.evidence)}[/]"
+    )
+
+
+def _schedule(schedule: ScheduleOut) -> Group:
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for heading in ("#", "date", "phase", "dose options"):
+        table.add_column(heading, no_wrap=True)
+    for one in order_by_date(schedule.decision_points, schedule.sessions):
+        if isinstance(one, DecisionPointOut):
+            table.add_row("", _long_date(one.date), f"[bold]{one.code}[/]", "")
+        else:
+            doses = " or ".join(f"{dose} mg" for dose in one.dose_options_mg)
+            table.add_row(str(one.number), _long_date(one.date), one.phase, doses)
+    protocol = schedule.protocol
+    head = f"[bold]Proposed schedule[/]  [dim]protocol {protocol.id} {protocol.version}[/]"
+    return Group(head, Padding(table, (0, 0, 0, 1)), Padding(escape(schedule.then), (0, 0, 0, 2)))
+
+
+def _long_date(day: date) -> str:
+    return f"{day:%a} {day.isoformat()}"
+
+
+def _staging(answer: AssessmentAnswer) -> str:
+    names = {"msm": "Maudsley", "mgh_s": "MGH-S", "thase_rush": "Thase-Rush"}
+    parts = []
+    for field, name in names.items():
+        score = getattr(answer.staging, field)
+        value = f"{score.min:g}" if score.min == score.max else f"{score.min:g} to {score.max:g}"
+        unknown = f" [dim](unknown: {escape(', '.join(score.unknown))})[/]" if score.unknown else ""
+        parts.append(f"{name} {value}{unknown}")
+    return "   ".join(parts)
+
+
+def _measured(answer: AssessmentAnswer) -> Iterator[str]:
+    for score in answer.scores:
+        yield (
+            f"{score.scale.value.upper()} {score.value:g}, {_range(score.date)}: {score.reading}  "
+            f"[dim]{_refs(score.evidence)}[/]"
+        )
+    for procedure in answer.procedures:
+        sure = "" if procedure.done else " [dim](not certain that it took place)[/]"
+        yield (
+            f"{procedure.kind.value.upper()}, {_range(procedure.start)}{sure}  "
+            f"[dim]{_refs(procedure.evidence)}[/]"
+        )
+
+
+def _range(when: DateRange) -> str:
+    if when.earliest is None:
+        return "undated"
+    return f"{when.earliest}" if when.earliest == when.latest else f"{when.earliest} to {when.latest}"
+
+
+def _notes(answer: AssessmentAnswer) -> Iterator[str]:
+    for warning in answer.warnings:
+        yield f"[yellow]{escape(warning.text)}[/]"
+    for record in answer.excluded_records:
+        at = f" at {record.element}" if record.element else ""
+        yield f"{escape(record.evidence)}: {record.reason.value}{escape(at)}"
+    for doubtful in answer.doubtful_dates:
+        yield f"{escape(doubtful.evidence)}: {doubtful.element} set aside ({doubtful.reason})"
+    if answer.not_screened:
+        yield f"not screened: {escape(', '.join(answer.not_screened))}"
+
+
+# --- explain --------------------------------------------------------------------------------------
+
+
+_READ = (
+    "exposures",
+    "diagnoses",
+    "allergies",
+    "observations",
+    "procedures",
+    "plans",
+    "excluded",
+    "unreadable",
+    "doubtful_dates",
+)
+
+
+def print_stages(console: Console, review: Review) -> None:
+    """Print what each stage of the pipeline handed to the next."""
+    console.rule("1 gathered", align="left")
+    for source in review.gathered.sources:
+        console.print(f"{escape(str(source.reference))}  [dim]{len(bytes(source.content))} bytes[/]")
+    console.rule("2 read", align="left")
+    record = review.record
+    console.print(_tree("person", record.person))
+    for name in _READ:
+        for item in getattr(record, name):
+            console.print(_tree(name, item))
+    assessment = review.decision.assessment
+    console.rule("3 trials", align="left")
+    console.print(_tree("episode", assessment.episode))
+    for trial in assessment.trials:
+        console.print(_tree(f"{trial.name} [{_COUNTS[trial.counts.value]}]", trial))
+    console.rule("4 findings", align="left")
+    for pathway in assessment.pathways:
+        console.print(_tree(f"{pathway.id}: {_MARK[pathway.finding.value]}", pathway))
+    for finding in assessment.safety:
+        console.print(_tree("safety", finding))
+    console.rule("5 decision", align="left")
+    print_report(console, review.answer)
+
+
+def _tree(label: str, value: Any) -> Tree:
+    """A value of the core as a tree, with empty parts left out."""
+    tree = Tree(f"[bold]{label}[/]")
+    for name, part in _parts_of(value):
+        if part is None or part in ((), frozenset()) or isinstance(part, Knowledge):
+            continue
+        if isinstance(part, tuple) and not hasattr(part, "_fields"):
+            branch = tree.add(name)
+            for item in part:
+                branch.add(_tree(type(item).__name__, item) if _has_parts(item) else escape(_plain(item)))
+        elif _has_parts(part) and not hasattr(part, "version"):
+            tree.add(_tree(name, part))
+        else:
+            tree.add(f"{name}: {escape(_plain(part))}")
+    return tree
+
+
+def _has_parts(value: Any) -> bool:
+    return (is_dataclass(value) or hasattr(value, "_fields")) and not _is_plain(value)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, PartialDate | VersionedReference)
+
+
+def _parts_of(value: Any) -> Iterator[tuple[str, Any]]:
+    names = getattr(value, "_fields", None) or [field.name for field in fields(value)]
+    for name in names:
+        yield name, getattr(value, name)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Enum):
+        return str(value.value)
+    if hasattr(value, "earliest"):
+        return str(value.earliest) if value.earliest == value.latest else f"{value.earliest}..{value.latest}"
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(_plain(item) for item in value))
+    return str(value)

@@ -1,0 +1,50 @@
+"""What an observation measures, what its answer is worth, and which treatment a procedure is."""
+
+import re
+from collections.abc import Iterable
+
+from service.core.knowledge import Knowledge
+from service.core.phrases import fold
+from service.core.records import Concept, Measure, ProcedureKind
+
+_NUMBER = re.compile(r"-?\d{1,4}(?:\.\d{1,4})?", re.ASCII)
+
+
+def measure_of(concept: Concept, knowledge: Knowledge) -> Measure | None:
+    """What an observation measures, by its code, else by its whole name."""
+    named = (knowledge.observation_names.get(fold(phrase)) for phrase in concept.phrases)
+    return knowledge.observations.first(concept) or next((measure for measure in named if measure), None)
+
+
+def bears_on_assessment(concepts: Iterable[Concept], knowledge: Knowledge) -> bool:
+    """Whether any of what an observation measures is one that the lists know."""
+    return any(measure_of(concept, knowledge) for concept in concepts)
+
+
+def has_answers(measure: Measure, knowledge: Knowledge) -> bool:
+    """Whether a measure is answered by yes, no or a grade, and not by a number alone."""
+    return measure is Measure.PREGNANCY_STATUS or measure in knowledge.suicidality_results
+
+
+def value_of(
+    answers: Iterable[Concept], measure: Measure, stated: float | None, knowledge: Knowledge
+) -> float | None:
+    """The value of a result in codes or words, 1 and 0 for yes and no; `None` where it cannot be told.
+
+    `stated` is 1 or 0 where the record itself says yes or no. A score or a pressure is a number:
+    "moderate" or "positive" is none. A code and its words that differ tell nothing.
+    """
+    answers = tuple(answers)
+    phrases = [fold(phrase) for answer in answers for phrase in answer.phrases]
+    told = {float(phrase) for phrase in phrases if _NUMBER.fullmatch(phrase)}
+    if has_answers(measure, knowledge):
+        coded = (knowledge.answers.meaning(c.system, c.code) for a in answers for c in a.codings)
+        spoken = (knowledge.answer_words.get(phrase) for phrase in phrases)
+        told |= {value for value in (stated, *coded, *spoken) if value is not None}
+    return float(told.pop()) if len(told) == 1 else None
+
+
+def procedure_kind(concept: Concept, knowledge: Knowledge) -> ProcedureKind | None:
+    """Which treatment of depression a procedure is; `None` for any other."""
+    spoken = (kind for phrase in concept.phrases for kind in knowledge.procedure_names.all_in(phrase))
+    return knowledge.procedures.first(concept) or next(spoken, None)

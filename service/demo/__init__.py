@@ -1,0 +1,1 @@
+"""The demo: the service on an embedded FHIR server, and what it makes of synthetic patients."""

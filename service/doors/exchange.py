@@ -1,0 +1,121 @@
+"""Requests in, answers out: bodies within their limits, FHIR JSON, and every error as an OperationOutcome."""
+
+import asyncio
+import re
+import time
+import uuid
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from service import __version__
+from service.doors.outcome import (
+    FHIR_JSON,
+    UNEXPECTED,
+    Failure,
+    failure_of,
+    failure_of_status,
+    to_failure_outcome,
+)
+from service.doors.ports import METRICS, TOLD, Door, Handler, door_of
+from service.errors import NotJson, TrdError
+from service.telemetry.logs import Event, log_error, log_info, log_warning
+
+REQUEST_ID = "X-Request-Id"
+READ_SECONDS = 30.0
+"""How long the whole body of a request may take."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_KEPT_HEADERS = (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE, hdrs.RETRY_AFTER)
+_QUIET = frozenset({Door.LIVE, Door.READY, Door.METRICS})
+_FAILED = 500
+_JSON_FORMATS = frozenset({"json", "text/json", "application/json", FHIR_JSON, FHIR_JSON.replace("+", " ")})
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body of a request.
+
+    Raises `NotJson` for one that cannot be unpacked, and the answers 408 and 413 for one that takes too
+    long or is too large.
+    """
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except (web.RequestPayloadError, HttpProcessingError):
+        raise NotJson("the body cannot be unpacked") from None
+
+
+def refuse_other_formats(request: web.Request) -> None:
+    """Raise the answer 406 where a client wants anything but JSON."""
+    wanted = request.query.get("_format")
+    if wanted is not None and wanted.partition(";")[0].strip().lower() not in _JSON_FORMATS:
+        raise web.HTTPNotAcceptable
+    accepted = request.headers.get(hdrs.ACCEPT, "*/*").lower()
+    if not any(kind in accepted for kind in ("*/*", "application/*", "json")):
+        raise web.HTTPNotAcceptable
+
+
+def fhir_response(resource: dict[str, Any], status: int = 200) -> web.Response:
+    """An answer in FHIR JSON that no cache keeps."""
+    return web.Response(
+        body=msgspec.json.encode(resource),
+        status=status,
+        content_type=FHIR_JSON,
+        charset="utf-8",
+        headers={hdrs.CACHE_CONTROL: "no-store"},
+    )
+
+
+@web.middleware
+async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give every request an id, and leave one line in the log and one count in the metrics."""
+    given = request.headers.get(REQUEST_ID, "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    request[TOLD] = {}
+    started = time.monotonic()
+    door = door_of(request)
+    with structlog.contextvars.bound_contextvars(request_id=request_id, door=door.value):
+        response = await handler(request)
+        log = log_warning if response.status >= _FAILED else log_info
+        if door not in _QUIET or response.status >= _FAILED:
+            log(
+                Event.REQUEST,
+                method=request.method if request.method in hdrs.METH_ALL else "other",
+                status=response.status,
+                seconds=round(time.monotonic() - started, 4),
+                **request[TOLD],
+            )
+    request.app[METRICS].count_request(door.value, response.status)
+    response.headers[REQUEST_ID] = request_id
+    response.headers[hdrs.SERVER] = f"trd-careplan/{__version__}"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@web.middleware
+async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into its status and an OperationOutcome."""
+    try:
+        return await handler(request)
+    except TrdError as error:
+        failure = failure_of(error)
+        request[TOLD] |= {"error": type(error).__name__}
+    except web.HTTPException as answer:
+        return _rendered(failure_of_status(answer.status), answer)
+    except Exception as error:  # noqa: BLE001 - the last resort: the text of the error could carry patient data
+        log_error(Event.UNEXPECTED, error)
+        failure = UNEXPECTED
+    return _rendered(failure)
+
+
+def _rendered(failure: Failure, answer: web.HTTPException | None = None) -> web.Response:
+    response = fhir_response(to_failure_outcome(failure), failure.status)
+    for name in _KEPT_HEADERS:
+        if answer is not None and name in answer.headers:
+            response.headers[name] = answer.headers[name]
+    return response

@@ -1,0 +1,95 @@
+"""For those who run the service: is it alive, is it ready, and what has it done."""
+
+import asyncio
+import time
+
+from aiohttp import hdrs, web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from service.doors.ports import METRICS, QUEUE, REVIEWER, Door, Queue, Route
+from service.errors import TrdError
+from service.fhir.client import FhirClient
+from service.telemetry.logs import Event, log_error, log_warning
+
+_PART_SECONDS = 5.0
+"""How long one part may take to show that it is well."""
+_REMEMBERED_SECONDS = 5.0
+"""How long the answer of the FHIR server stands, so that probes do not burden it."""
+_OK, _FAILED = "ok", "failed"
+
+
+class ServerProbe:
+    """Whether the FHIR server can be reached, asked at most once in a few seconds."""
+
+    def __init__(self, client: FhirClient) -> None:
+        self._client = client
+        self._turn = asyncio.Lock()
+        self._asked_at = float("-inf")
+        self._reachable = False
+
+    async def reachable(self) -> bool:
+        """Whether its CapabilityStatement can be read."""
+        async with self._turn:
+            if time.monotonic() - self._asked_at >= _REMEMBERED_SECONDS:
+                self._reachable = await self._ask()
+                self._asked_at = time.monotonic()
+            return self._reachable
+
+    async def _ask(self) -> bool:
+        try:
+            async with asyncio.timeout(_PART_SECONDS):
+                await self._client.get("metadata")
+        except (TrdError, TimeoutError) as error:
+            log_warning(Event.FHIR_SERVER_FAILED, error=type(error).__name__)
+            return False
+        return True
+
+
+PROBE = web.AppKey("probe", ServerProbe)
+
+
+async def live(_: web.Request) -> web.Response:
+    """Say that the process answers."""
+    return web.json_response({"status": _OK})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Say whether work can be done, and which part is missing if not."""
+    server, queue = await asyncio.gather(
+        request.app[PROBE].reachable(), _queue_is_healthy(request.app[QUEUE])
+    )
+    parts = {"fhir_server": server, "queue": queue, "knowledge": True}
+    answer = {
+        "status": _OK if all(parts.values()) else _FAILED,
+        "parts": {name: _OK if well else _FAILED for name, well in parts.items()},
+        "knowledge_version": request.app[REVIEWER].knowledge.version,
+    }
+    return web.json_response(answer, status=200 if all(parts.values()) else 503)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Everything counted, for Prometheus."""
+    counted = request.app[METRICS]
+    try:
+        async with asyncio.timeout(_PART_SECONDS):
+            counted.set_queue(await request.app[QUEUE].counts())
+    except Exception as error:  # noqa: BLE001 - the other metrics are wanted most when the queue is down
+        log_error(Event.QUEUE_FAILED, error)
+        counted.set_queue(None)
+    return web.Response(body=counted.exposition(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_LATEST})
+
+
+ROUTES = (
+    Route(Door.LIVE, "GET", "/health/live", live),
+    Route(Door.READY, "GET", "/health/ready", ready),
+    Route(Door.METRICS, "GET", "/metrics", metrics),
+)
+
+
+async def _queue_is_healthy(queue: Queue) -> bool:
+    try:
+        async with asyncio.timeout(_PART_SECONDS):
+            return await queue.healthy()
+    except Exception as error:  # noqa: BLE001 - whatever the database raises, it is not healthy
+        log_error(Event.QUEUE_FAILED, error)
+        return False

@@ -1,0 +1,108 @@
+"""The Parameters of the operations: what is asked, and the answer."""
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, NamedTuple
+
+import msgspec
+from aiohttp import web
+
+from service.core.records import VersionedReference
+from service.doors.exchange import read_body, refuse_other_formats
+from service.errors import NotFhir
+from service.fhir.sources import UNDECODABLE, take_resource
+from service.fhir.views import View
+from service.render.answer import AssessmentAnswer
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
+_QUERY = frozenset({"asOf", "_format", "_pretty"})
+
+
+class _Parameter(View):
+    name: str | None = None
+    value_date: str | None = None
+    resource: msgspec.Raw = msgspec.Raw()
+
+
+class _Parameters(View):
+    parameter: list[_Parameter] = msgspec.field(default_factory=list)
+
+
+_PARAMETERS = msgspec.json.Decoder(_Parameters)
+
+
+class Question(NamedTuple):
+    """What an operation is asked: the day, if one is given, and the record, if one is handed in."""
+
+    as_of: date | None
+    bundle: bytes | msgspec.Raw | None
+
+
+async def read_question(request: web.Request) -> Question:
+    """Read what an operation is asked, from the query and the body.
+
+    Raises `NotJson` or `NotFhir`. A parameter that is not known is refused: to overlook a misspelt `asOf`
+    would answer for another day than the one asked for.
+    """
+    refuse_other_formats(request)
+    if set(request.query) - _QUERY:
+        raise NotFhir("an unknown parameter in the address; known is asOf")
+    asked = _read_body(await read_body(request))
+    days = [*request.query.getall("asOf", []), *(p.value_date for p in asked if p.name == "asOf")]
+    bundles = [p.resource for p in asked if p.name == "bundle"]
+    if len(days) > 1 or len(bundles) > 1:
+        raise NotFhir("a parameter is given more than once")
+    if any(not bytes(bundle) for bundle in bundles):
+        raise NotFhir("Parameters.parameter: bundle has no resource")
+    return Question(_read_day(days[0]) if days else None, bundles[0] if bundles else None)
+
+
+def _read_body(body: bytes) -> Iterable[_Parameter]:
+    """The parameters of a body; a bare Bundle stands for the parameter `bundle`."""
+    if not body.strip():
+        return []
+    match take_resource(body).head.resource_type:
+        case "Bundle":
+            return [_Parameter("bundle", resource=msgspec.Raw(body))]
+        case "Parameters":
+            return _read_parameters(body)
+        case _:
+            raise NotFhir("expected Parameters or a Bundle")
+
+
+def _read_parameters(body: bytes) -> list[_Parameter]:
+    try:
+        found = _PARAMETERS.decode(body).parameter
+    except UNDECODABLE:
+        raise NotFhir("the Parameters cannot be read") from None
+    if any(parameter.name not in {"asOf", "bundle"} for parameter in found):
+        raise NotFhir("Parameters.parameter: an unknown name; known are asOf and bundle")
+    return found
+
+
+def _read_day(text: str | None) -> date:
+    """A day as FHIR writes it; a month or a year is none."""
+    try:
+        day = date.fromisoformat(text) if text is not None and _DAY.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None or not _FIRST_YEAR <= day.year < _LAST_YEAR:
+        raise NotFhir("asOf: not a date of the form YYYY-MM-DD")
+    return day
+
+
+def to_parameters(answer: AssessmentAnswer, written: Iterable[VersionedReference] = ()) -> dict[str, Any]:
+    """The answer of an operation. `assessment` is, byte for byte, what `assess --json` prints."""
+    return {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "decision", "valueCode": answer.decision.value},
+            {"name": "reason", "valueCode": answer.reason.value},
+            {"name": "asOf", "valueDate": answer.as_of.isoformat()},
+            {"name": "summary", "valueString": answer.summary},
+            {"name": "assessment", "valueString": answer.model_dump_json()},
+            *({"name": "written", "valueReference": {"reference": str(reference)}} for reference in written),
+        ],
+    }

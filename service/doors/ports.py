@@ -1,0 +1,76 @@
+"""What the doors are given, and what they are called."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple, Protocol
+
+from aiohttp import web
+
+from service.fhir.client import FhirClient
+from service.publish.published import Published
+from service.review import Reviewer
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+
+Task = Literal["sweep", "deleted"]
+"""`sweep` refers to an instant: all that changed since is to be reviewed. `deleted` refers to `Type/id`."""
+
+
+class Queue(Protocol):
+    """The durable queue, as the doors see it. It holds references only."""
+
+    async def accept(self, patient_ids: Iterable[str], cause: str) -> None:
+        """Return once a review of each patient is durably stored; raise when that cannot be done."""
+
+    async def accept_task(self, name: Task, reference: str) -> None:
+        """Return once a task is durably stored; raise when that cannot be done."""
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many jobs are waiting, running and failed."""
+
+    async def healthy(self) -> bool:
+        """Whether it can store and do its jobs."""
+
+
+class Door(StrEnum):
+    """Every way in, by the name it has in logs and metrics."""
+
+    ASSESS = "assess"
+    ASSESS_BUNDLE = "assess-bundle"
+    PROPOSE = "propose"
+    METADATA = "metadata"
+    DEFINITION = "definition"
+    REST_HOOK = "rest-hook"
+    LIVE = "health-live"
+    READY = "health-ready"
+    METRICS = "metrics"
+    UNKNOWN = "unknown"
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Route(NamedTuple):
+    """A method and a path that lead through a door."""
+
+    door: Door
+    method: str
+    path: str
+    handler: Handler
+
+
+SETTINGS = web.AppKey("settings", Settings)
+REVIEWER = web.AppKey("reviewer", Reviewer)
+CLIENT = web.AppKey("client", FhirClient)
+PUBLISHED = web.AppKey("published", Published)
+QUEUE: web.AppKey[Queue] = web.AppKey("queue")
+METRICS = web.AppKey("metrics", Metrics)
+DOORS = web.AppKey("doors", dict[web.AbstractRoute, Door])
+
+TOLD: web.RequestKey[dict[str, Any]] = web.RequestKey("told")
+"""What a door wants its log line to say beside the usual."""
+
+
+def door_of(request: web.Request) -> Door:
+    """The door that a request came through; `UNKNOWN` where the router found none."""
+    return request.app[DOORS].get(request.match_info.route, Door.UNKNOWN)

@@ -1,0 +1,118 @@
+"""Who may come in: secrets compared in constant time, and a service without them only on loopback."""
+
+import hmac
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+from pydantic import SecretStr
+
+from service.doors.ports import SETTINGS, Door, Handler, door_of
+from service.errors import SettingsError
+from service.gather.subscriptions import SECRET_HEADER
+from service.settings import Settings
+
+_BEARER = "bearer "
+_OPERATIONS = frozenset({Door.ASSESS, Door.ASSESS_BUNDLE, Door.PROPOSE})
+
+
+def check_trust(settings: Settings) -> None:
+    """Raise `SettingsError` where the service would listen to others without its secrets."""
+    if is_loopback(settings.host):
+        return
+    secrets = {"TRD_API_TOKEN": settings.api_token, "TRD_HOOK_SECRET": settings.hook_secret}
+    missing = [name for name, value in secrets.items() if _secret(value) is None]
+    if missing:
+        raise SettingsError(
+            f"{', '.join(missing)}: not set; needed because TRD_HOST is not a loopback address"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is of this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let a request through its door, or answer 401 or 403."""
+    Trust.of(request.app[SETTINGS]).check(door_of(request), request)
+    return await handler(request)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What the doors ask for. A door without a secret of its own is open to this machine only."""
+
+    token: bytes | None
+    hook_secret: bytes | None
+    loopback: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Trust":
+        """What the settings ask for."""
+        return cls(_secret(settings.api_token), _secret(settings.hook_secret), is_loopback(settings.host))
+
+    def check(self, door: Door, request: web.Request) -> None:
+        """Raise the answer 401 or 403 where the request may not come in."""
+        if door in _OPERATIONS:
+            self._check_secret(self.token, request, _bearer(request))
+        elif door is Door.REST_HOOK:
+            given = (request.headers.get(SECRET_HEADER), _bearer(request))
+            self._check_secret(self.hook_secret, request, *given)
+        elif door is Door.METRICS:
+            self._check_metrics(request)
+        elif self.token is None:
+            _check_local(request)
+
+    def _check_secret(self, secret: bytes | None, request: web.Request, *given: str | None) -> None:
+        if secret is None:
+            _check_local(request)
+        elif not any(_same(value, secret) for value in given):
+            raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
+
+    def _check_metrics(self, request: web.Request) -> None:
+        """Open to this machine; elsewhere the bearer token is asked for."""
+        if self.token is not None and _same(_bearer(request), self.token):
+            return
+        if not self.loopback:
+            raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
+        _check_local(request)
+
+
+def _check_local(request: web.Request) -> None:
+    """Refuse what a web page could send here from a browser on this machine.
+
+    A foreign `Host` is DNS rebinding: https://owasp.org/www-community/attacks/DNS_Rebinding. A foreign
+    `Origin` is a page of another site that posts to this one.
+    """
+    origin = request.headers.get(hdrs.ORIGIN)
+    if not _is_local_address(f"//{request.headers.get(hdrs.HOST, '')}"):
+        raise web.HTTPForbidden
+    if origin is not None and not _is_local_address(origin):
+        raise web.HTTPForbidden
+
+
+def _is_local_address(address: str) -> bool:
+    try:
+        return is_loopback(urlsplit(address).hostname or "")
+    except ValueError:
+        return False
+
+
+def _secret(value: SecretStr | None) -> bytes | None:
+    """A secret as bytes; an empty one is none."""
+    return value.get_secret_value().encode() or None if value is not None else None
+
+
+def _bearer(request: web.Request) -> str | None:
+    value = request.headers.get(hdrs.AUTHORIZATION, "")
+    return value[len(_BEARER) :].strip() if value.lower().startswith(_BEARER) else None
+
+
+def _same(given: str | None, secret: bytes) -> bool:
+    return given is not None and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret)

@@ -1,0 +1,1 @@
+"""Gather a record: from a FHIR server or from a file."""

@@ -1,0 +1,98 @@
+"""The rest-hook Subscriptions by which a FHIR server tells this service of changes.
+
+https://hl7.org/fhir/R4/subscription.html, in the dialect of HAPI: with a payload it speaks to the endpoint as
+if that were a FHIR server, `PUT {endpoint}/{Type}/{id}`.
+"""
+
+import asyncio
+from typing import Any, NamedTuple
+
+import msgspec
+
+from service.core.knowledge import Knowledge
+from service.errors import ServerUnsupported
+from service.fhir.client import FhirClient
+from service.fhir.kinds import WATCHED_KINDS
+from service.fhir.release import Release
+from service.gather.searches import code_parameter
+
+SECRET_HEADER = "X-Hook-Secret"  # noqa: S105 - the name of a header
+_TELL_OF_DELETIONS = "http://hapifhir.io/fhir/StructureDefinition/subscription-send-delete-messages"
+"""HAPI tells of deletions only when the channel asks for it; other servers pass over the extension."""
+
+_POLLS = 60
+_POLL_SECONDS = 0.5
+
+
+class Subscribed(NamedTuple):
+    """One Subscription: its reference, what was done (created, repaired, unchanged), and its status."""
+
+    reference: str
+    done: str
+    status: str
+
+
+async def subscribe(
+    client: FhirClient, endpoint: str, secret: str | None, knowledge: Knowledge
+) -> list[Subscribed]:
+    """Create or repair one Subscription a kind of resource, and wait until the server has activated them.
+
+    A Subscription that differs from what it should be, or that the server turned off, is written anew. Kinds
+    that the server does not offer are passed over; of Observations only those that `knowledge` lists matter.
+    Raises `ServerUnsupported` for a server of R5, whose Subscriptions go by topics.
+    """
+    if await client.release() is not Release.R4:
+        raise ServerUnsupported(
+            "Subscription: a server of R5 notifies by topics; only those of R4 are set up"
+        )
+    offered = await client.offered()
+    wanted = [
+        render_subscription(kind, endpoint, secret, knowledge) for kind in WATCHED_KINDS if kind in offered
+    ]
+    return [await _ensure(client, subscription) for subscription in wanted]
+
+
+async def _ensure(client: FhirClient, wanted: dict[str, Any]) -> Subscribed:
+    path = f"Subscription/{wanted['id']}"
+    known = await client.find(path)
+    if known is not None and known.get("status") == "active" and _same(known, wanted):
+        return Subscribed(path, "unchanged", "active")
+    await client.put(path, msgspec.json.encode(wanted))
+    return Subscribed(path, "created" if known is None else "repaired", await _settled(client, path))
+
+
+def render_subscription(kind: str, endpoint: str, secret: str | None, knowledge: Knowledge) -> dict[str, Any]:
+    """The Subscription to changes of one kind of resource."""
+    codes = "&".join(f"{name}={value}" for name, value in code_parameter(kind, knowledge).items())
+    channel: dict[str, Any] = {
+        "type": "rest-hook",
+        "endpoint": endpoint,
+        "payload": "application/fhir+json",
+        "extension": [{"url": _TELL_OF_DELETIONS, "valueBoolean": True}],
+    }
+    if secret is not None:
+        channel["header"] = [f"{SECRET_HEADER}: {secret}"]
+    return {
+        "resourceType": "Subscription",
+        "id": f"trd-careplan-{kind.lower()}",
+        "status": "requested",
+        "reason": "Review treatment resistance when the record changes",
+        "criteria": f"{kind}?{codes}",
+        "channel": channel,
+    }
+
+
+def _same(known: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return all(known.get(key) == wanted[key] for key in ("criteria", "channel"))
+
+
+async def _settled(client: FhirClient, path: str) -> str:
+    """The status of a Subscription once the server has taken it up, at most half a minute later."""
+    status = "requested"
+    for _ in range(_POLLS):
+        known = await client.find(path)
+        status = str((known or {}).get("status", "gone"))
+        if status != "requested":
+            break
+        await asyncio.sleep(_POLL_SECONDS)
+    return status

@@ -1,0 +1,1 @@
+"""The clinical lists as FHIR definitions."""

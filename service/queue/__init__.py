@@ -1,0 +1,1 @@
+"""The durable queue: jobs, the database that keeps them, and the work that they stand for."""

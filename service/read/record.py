@@ -1,0 +1,429 @@
+"""Read gathered FHIR R4 resources into core records, each resource on its own.
+
+A resource that cannot be read becomes a value that says at which element, never an error and never
+silence. Another patient's record stops the reading: mixing two people is worse than no answer.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import MAXYEAR
+
+import msgspec
+
+from service.core.dates import PartialDate, years_after
+from service.core.diagnoses import is_named, place_allergy, place_diagnosis
+from service.core.knowledge import Knowledge
+from service.core.medicines import identify_medicine
+from service.core.records import (
+    MEDICINE_RECORDS,
+    Allergy,
+    ClinicalStatus,
+    Diagnosis,
+    Excluded,
+    ExclusionReason,
+    Observation,
+    Person,
+    PlanOfRecord,
+    Procedure,
+    Record,
+    Role,
+    Unreadable,
+    Verification,
+    VersionedReference,
+)
+from service.core.results import bears_on_assessment, procedure_kind
+from service.errors import NotAssessable, NotFhir
+from service.fhir.kinds import BEAR_BY_CODE, READ_KINDS
+from service.fhir.references import Reference, plain_system, read_reference
+from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
+from service.fhir.views import (
+    AllergyView,
+    CarePlanView,
+    ConceptView,
+    ConditionView,
+    IdentifierView,
+    PatientView,
+    PeriodView,
+    QuantityView,
+    ReferenceView,
+)
+from service.read.care_plans import deleted_plan, read_plan
+from service.read.elements import Elements, UnreadableElement, decode, status_code
+from service.read.medicines import MedicineReader
+from service.read.results import (
+    WITHDRAWN,
+    codes_of,
+    decode_observation,
+    decode_procedure,
+    read_observation,
+    read_procedure,
+    read_traces,
+)
+
+_PATIENT = msgspec.json.Decoder(PatientView)
+_CONDITION = msgspec.json.Decoder(ConditionView)
+_ALLERGY = msgspec.json.Decoder(AllergyView)
+_PLAN = msgspec.json.Decoder(CarePlanView)
+
+
+def read_record(gathered: Gathered, knowledge: Knowledge) -> Record:
+    """Read everything gathered about one patient.
+
+    Raises `NotAssessable` when there is no Patient, more than one, one merged into another, or a
+    record of somebody else; `NotFhir` when the Patient itself cannot be read.
+    """
+    versions = tell_versions(gathered.sources)
+    patients = [source for source in versions.latest if source.head.resource_type == "Patient"]
+    patient = _the_patient(patients, gathered)
+    reader = _Reader(gathered, patient, knowledge)
+    for source in versions.latest:
+        reader.take(source)
+    for source in versions.superseded:
+        if source.head.resource_type in READ_KINDS:
+            reader.excluded.append(Excluded(source.reference, ExclusionReason.SUPERSEDED))
+    for source in versions.contradictory:
+        reader.unreadable.append(Unreadable(source.reference, "id"))
+    return reader.record()
+
+
+def _the_patient(patients: list[Source], gathered: Gathered) -> Source:
+    if gathered.patient_id is not None:
+        patients = [source for source in patients if source.head.id == gathered.patient_id]
+    if not patients:
+        message = "no Patient in the record"
+        raise NotAssessable(message)
+    if len(patients) > 1:
+        message = "more than one Patient in the record"
+        raise NotAssessable(message)
+    return patients[0]
+
+
+class _Reader:
+    """Reads one patient's resources; what was read so far is in its lists."""
+
+    def __init__(self, gathered: Gathered, patient: Source, knowledge: Knowledge) -> None:
+        self.gathered = gathered
+        self.knowledge = knowledge
+        self.elements = Elements(knowledge)
+        self.medicines = MedicineReader(gathered, self.elements, self._belongs)
+        self.diagnoses: list[Diagnosis] = []
+        self.allergies: list[Allergy] = []
+        self.observations: list[Observation] = []
+        self.procedures: list[Procedure] = []
+        self.plans: list[PlanOfRecord] = []
+        self.ours: list[VersionedReference] = []
+        self.former: list[VersionedReference] = []
+        self.excluded: list[Excluded] = []
+        self.unreadable: list[Unreadable] = []
+        self._patient = patient
+        self._takers: dict[str | None, Callable[[Source], None]] = {
+            "Condition": self._take_condition,
+            "MedicationStatement": self.medicines.take_statement,
+            "MedicationRequest": self.medicines.take_request,
+            "MedicationDispense": self.medicines.take_dispense,
+            "MedicationAdministration": self.medicines.take_administration,
+            "AllergyIntolerance": self._take_allergy,
+            "Observation": self._take_observation,
+            "Procedure": self._take_procedure,
+            "CarePlan": self._take_plan,
+            "Patient": self._take_patient,
+        }
+        try:
+            view: PatientView = decode(patient, _PATIENT)
+            self._identifiers = {_key(i) for i in view.identifier if i.value}
+            self.person = self._person(view)
+        except UnreadableElement as fault:
+            message = f"{patient.reference}: cannot be read at {fault.element or 'its root'}"
+            raise NotFhir(message) from None
+
+    def record(self) -> Record:
+        record = Record(
+            person=self.person,
+            exposures=self.medicines.exposures,
+            diagnoses=tuple(self.diagnoses),
+            allergies=tuple(self.allergies),
+            observations=tuple(self.observations),
+            procedures=tuple(self.procedures),
+            plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
+            excluded=(*self.excluded, *self.medicines.excluded),
+            unreadable=(*self.unreadable, *self.medicines.unreadable),
+            doubtful_dates=tuple(self.elements.doubtful),
+            not_read=tuple(sorted(self.gathered.not_read)),
+            refused=tuple(sorted(self.gathered.refused)),
+        )
+        return replace(record, read=self._read(record))
+
+    def _read(self, record: Record) -> tuple[VersionedReference, ...]:
+        """Every version read of this patient: that nothing is found rests on all of them.
+
+        Not the observations and procedures that no list here knows: a patient may have thousands.
+        """
+        found = {
+            record.person.evidence,
+            *self.former,
+            *self.ours,
+            *self.medicines.medications,
+            *(reference for one in record.observations for reference in one.evidence),
+            *(reference for one in record.procedures for reference in one.evidence),
+            *(one.evidence for one in record.excluded),
+            *(one.evidence for one in record.unreadable),
+        }
+        named = (reference for reference in found if reference.type in READ_KINDS)
+        return tuple(sorted(named, key=str))
+
+    def take(self, source: Source) -> None:
+        """Read one resource, if it is of a kind that is read."""
+        kind = source.head.resource_type
+        if kind is None or not _A_KIND.fullmatch(kind):
+            self.unreadable.append(Unreadable(source.reference, "resourceType"))
+            return
+        try:
+            self._takers.get(kind, _leave)(source)
+        except UnreadableElement as fault:
+            self.unreadable.append(Unreadable(source.reference, fault.element))
+            if kind in MEDICINE_RECORDS:
+                self.medicines.take_trace(source)
+
+    # the patient ---------------------------------------------------------------------------------
+
+    def _take_patient(self, source: Source) -> None:
+        """A patient merged into ours tells of that, and of those merged before."""
+        if source.head.id in self.gathered.former_ids:
+            self.former.append(source.reference)
+
+    def _person(self, view: PatientView) -> Person:
+        for link in view.link:
+            if link.type == "replaced-by":
+                named = read_reference(link.other.reference if link.other else None)
+                other = named.name if named.kind == "Patient" else "another record"
+                message = f"{self._patient.reference}: merged into {other}; assess that one"
+                raise NotAssessable(message)
+        died = self.elements.date(self._patient, "deceasedDateTime", view.deceased_date_time)
+        dated = view.deceased_date_time is not None or bool(bytes(view.deceased_date_time_extension))
+        stated = view.deceased_boolean is True or dated
+        return Person(
+            self._patient.reference,
+            born=self.elements.date(self._patient, "birthDate", view.birth_date),
+            deceased=stated and died is None,
+            died=died,
+        )
+
+    def _belongs(self, source: Source, subject: ReferenceView, element: str) -> bool:
+        """Whether a resource is about our patient. Raises `NotAssessable` for somebody else's.
+
+        `$everything` may return records of others that merely name the patient; they are left out.
+        """
+        ours = self._is_ours(subject)
+        if ours is None:
+            raise UnreadableElement(element)
+        if not ours and (not self.gathered.compartment or self._may_be_ours(subject)):
+            message = f"{source.reference}: {element} is not {self._patient.reference}"
+            raise NotAssessable(message)
+        if ours and source.head.resource_type not in BEAR_BY_CODE:
+            self.ours.append(source.reference)
+        return ours
+
+    def _is_ours(self, subject: ReferenceView) -> bool | None:
+        """Whether a reference is to our patient; `None` where it does not say to whom."""
+        if subject.reference:
+            return self._leads_to_us(read_reference(subject.reference))
+        if subject.identifier is not None and subject.identifier.value:
+            return _key(subject.identifier) in self._identifiers
+        return None
+
+    def _may_be_ours(self, subject: ReferenceView) -> bool:
+        """Whether somebody else's reference could be ours after all: our id elsewhere, or an identifier."""
+        return not subject.reference or read_reference(subject.reference).id == self._patient.head.id
+
+    def _leads_to_us(self, reference: Reference) -> bool | None:
+        """Whether it is to our patient: relative, absolute on the same server, or within the Bundle.
+
+        `None` where it leads to no patient that could be told from ours.
+        """
+        url = self._patient.url
+        if url and reference.address == read_reference(url).address:
+            return True
+        if reference.kind:
+            ours = reference.id_of("Patient") in {self._patient.head.id, *self.gathered.former_ids} - {None}
+            return ours and (reference.is_on(self.gathered.base) or self._is_on_some_server(reference))
+        return None if self.gathered.compartment else False
+
+    def _is_on_some_server(self, reference: Reference) -> bool:
+        """Whether an address is absolute, and nothing says on which server our record is."""
+        known = (self._patient.url or "", self.gathered.base or "")
+        return not any(map(_is_absolute, known)) and _is_absolute(reference.base)
+
+    # conditions and allergies --------------------------------------------------------------------
+
+    def _take_condition(self, source: Source) -> None:
+        view: ConditionView = decode(source, _CONDITION)
+        if not self._belongs(source, view.subject, "subject"):
+            return
+        verification = self._verification(source, view.verification_status)
+        if verification is None:
+            return
+        onset = self._start(source, "onset", view.onset_date_time, view.onset_period)
+        abatement = self._abatement(source, view)
+        stated = (view.abatement_age, view.abatement_range, view.abatement_string)
+        concept = self.elements.concept(view.code)
+        if not concept.label:
+            raise UnreadableElement("code")
+        diagnosis = Diagnosis(
+            label=concept.label,
+            clinical_status=_clinical_status(view.clinical_status),
+            verification=verification,
+            evidence=(source.reference,),
+            onset=onset or self._at_age(view.onset_age),
+            abatement=abatement or self._at_age(view.abatement_age),
+            abated=any(element is not None for element in stated),
+            recorded=self.elements.date(source, "recordedDate", view.recorded_date),
+        )
+        severity = self.elements.concept(view.severity)
+        self.diagnoses.append(place_diagnosis(diagnosis, concept, severity, self.knowledge))
+
+    def _abatement(self, source: Source, view: ConditionView) -> PartialDate | None:
+        period = view.abatement_period
+        if period is not None:
+            return self.elements.date(source, "abatementPeriod", period.end or period.start)
+        return self.elements.date(source, "abatementDateTime", view.abatement_date_time)
+
+    def _take_allergy(self, source: Source) -> None:
+        view: AllergyView = decode(source, _ALLERGY)
+        if not self._belongs(source, view.patient, "patient"):
+            return
+        verification = self._verification(source, view.verification_status)
+        if verification is None:
+            return
+        substances = [reaction.substance for reaction in view.reaction if reaction.substance]
+        concepts = tuple(self.elements.concept(concept) for concept in (view.code, *substances) if concept)
+        if not is_named(concepts, self.knowledge):
+            raise UnreadableElement("code")
+        for group, by_text in place_allergy(concepts, self.knowledge):
+            self.allergies.append(
+                Allergy(
+                    group,
+                    _clinical_status(view.clinical_status),
+                    verification,
+                    by_text=by_text,
+                    evidence=(source.reference,),
+                )
+            )
+
+    def _take_observation(self, source: Source) -> None:
+        view = decode_observation(source)
+        bears = bears_on_assessment(codes_of(view, self.elements), self.knowledge)
+        if not bears and not view.subject.reference:
+            return
+        ours = self._belongs(source, view.subject, "subject")
+        if not ours or not bears or self._is_withdrawn(source, view.status):
+            return
+        try:
+            self.observations.extend(read_observation(source, view, self.elements))
+        except UnreadableElement:
+            self.observations.extend(read_traces(source, view, self.elements))
+            raise
+
+    def _take_procedure(self, source: Source) -> None:
+        view = decode_procedure(source)
+        if not self._belongs(source, view.subject, "subject"):
+            return
+        concept = self.elements.concept(view.code)
+        gives_esketamine = identify_medicine(concept, self.knowledge).role is Role.ESKETAMINE
+        kind = procedure_kind(concept, self.knowledge)
+        if (kind is None and not gives_esketamine) or self._is_withdrawn(source, view.status):
+            return
+        if gives_esketamine:  # first: it is told even where the rest cannot be read
+            self.medicines.take_visit(source, concept)
+        if kind is not None:
+            self.procedures.append(read_procedure(source, view, kind, self.elements))
+
+    def _is_withdrawn(self, source: Source, status: str | None) -> bool:
+        """Whether a resource says that it is not so, or did not take place, which is noted."""
+        if status not in WITHDRAWN:
+            return False
+        error = status == "entered-in-error"
+        reason = ExclusionReason.ENTERED_IN_ERROR if error else ExclusionReason.NOT_DONE
+        self.excluded.append(Excluded(source.reference, reason))
+        return True
+
+    def _take_plan(self, source: Source) -> None:
+        view: CarePlanView = decode(source, _PLAN)
+        if not self._belongs(source, view.subject, "subject"):
+            return
+        try:
+            plan = read_plan(source, view, self.elements, self.medicines.medication)
+        except UNDECODABLE:  # the digest of a plan takes in more than its view
+            raise UnreadableElement("") from None
+        self.plans.extend([plan] if plan else [])
+
+    def _verification(self, source: Source, status: ConceptView | None) -> Verification | None:
+        """How sure a record is; `None` when it was withdrawn, which is noted."""
+        code = status_code(status, "verificationStatus")
+        match code:
+            case "entered-in-error":
+                self.excluded.append(Excluded(source.reference, ExclusionReason.ENTERED_IN_ERROR))
+                return None
+            case "refuted":
+                self.excluded.append(Excluded(source.reference, ExclusionReason.REFUTED))
+                return None
+            case None:
+                return Verification.NOT_STATED
+            case "confirmed":
+                return Verification.CONFIRMED
+            case "unconfirmed" | "provisional" | "differential" | "presumed":
+                return Verification.UNPROVEN
+            case _:
+                raise UnreadableElement("verificationStatus")
+
+    # elements ------------------------------------------------------------------------------------
+
+    def _start(
+        self, source: Source, element: str, moment: str | None, period: PeriodView | None
+    ) -> PartialDate | None:
+        if period is not None:
+            return self.elements.date(source, f"{element}Period.start", period.start)
+        return self.elements.date(source, f"{element}DateTime", moment)
+
+    def _at_age(self, age: QuantityView | None) -> PartialDate | None:
+        """When the patient had an age that is given in years."""
+        born = self.person.born
+        if age is None or age.value is None or born is None or (age.code or age.unit) not in _YEARS:
+            return None
+        years = int(age.value)
+        if not 0 <= years <= _OLDEST or born.latest.year + years >= MAXYEAR:
+            return None
+        return PartialDate(years_after(born.earliest, years), years_after(born.latest, years + 1))
+
+
+_A_KIND = re.compile(r"[A-Z][A-Za-z]{1,63}")
+_OLDEST = 150
+_YEARS = frozenset({"a", "yr", "year", "years"})
+
+
+def _leave(_: Source) -> None:
+    """A kind of resource that has no bearing here."""
+
+
+def _is_absolute(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
+
+
+def _key(identifier: IdentifierView) -> tuple[str, str | None]:
+    return (plain_system(identifier.system or ""), identifier.value)
+
+
+def _clinical_status(status: ConceptView | None) -> ClinicalStatus:
+    match status_code(status, "clinicalStatus"):
+        case None:
+            return ClinicalStatus.NOT_STATED
+        case "active" | "recurrence" | "relapse":
+            return ClinicalStatus.ACTIVE
+        case "remission":
+            return ClinicalStatus.REMISSION
+        case "inactive" | "resolved":
+            return ClinicalStatus.ENDED
+        case "unknown":  # a code of R5, where the element is required
+            return ClinicalStatus.UNKNOWN
+        case _:
+            raise UnreadableElement("clinicalStatus")

@@ -1,0 +1,1 @@
+"""A decision as FHIR resources and in words."""

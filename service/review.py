@@ -1,0 +1,281 @@
+"""Gather, decide, apply: the one way from a patient to a decision and back, whichever door asks."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import StrEnum
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from service import clock
+from service.apply.intent import Conclusion, Intent, intend
+from service.apply.send import CONFLICTS
+from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
+from service.apply.withdrawal import write_withdrawal
+from service.apply.write_back import write_back
+from service.cause import Cause
+from service.clinic import clinic_calendar
+from service.core.decision import Decision, decide
+from service.core.knowledge import Knowledge
+from service.core.plans import PlanAction, WriteTier
+from service.core.records import Record, VersionedReference
+from service.core.schedule import Calendar
+from service.errors import ServerError, ServerMisread, ServerRefused, ServerUnsupported, SettingsError
+from service.fhir.client import FhirClient
+from service.fhir.loose import Resource
+from service.fhir.sources import Gathered
+from service.gather.everything import gather
+from service.knowledge import load_knowledge, mappings_directory
+from service.read.record import read_record
+from service.render.answer import AssessmentAnswer, CarePlanOut, to_answer
+from service.render.provenance import Occasion
+from service.settings import Settings
+
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One patient reviewed, stage by stage: gathered, read, decided, and what it means for the care plan."""
+
+    gathered: Gathered
+    record: Record
+    decision: Decision
+    intent: Intent
+
+    @property
+    def plan_before(self) -> Resource | None:
+        """The plan of record that the decision concerns, as the server gave it."""
+        known = self.intent.before
+        source = next((s for s in self.gathered.sources if known and s.reference == known.evidence), None)
+        content: Resource | None = msgspec.json.decode(source.content) if source else None
+        return content
+
+    @property
+    def answer(self) -> AssessmentAnswer:
+        """The answer of the contract; the care plan part says what would be written."""
+        known = self.intent.before
+        reference = f"CarePlan/{known.evidence.id}" if known else None
+        out = CarePlanOut(action=self.intent.action, reference=reference, why=self.intent.why)
+        return to_answer(self.decision, out, self.intent.tasks)
+
+
+class Held(StrEnum):
+    """Why nothing can be written, whatever the decision: the settings, or what the FHIR server takes."""
+
+    WRITE_OFF = "write-off"
+    NOT_ALLOWED = "patient-not-allowed"
+    NOT_TAKEN = "care-plan-not-taken"
+
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        return _WHY_HELD[self]
+
+
+_WHY_HELD = {
+    Held.WRITE_OFF: "TRD_WRITE is off",
+    Held.NOT_ALLOWED: "the patient is not among TRD_PATIENTS_ALLOWED",
+    Held.NOT_TAKEN: "the FHIR server takes no CarePlan",
+}
+
+
+async def find_hold(client: FhirClient, settings: Settings, patient_id: str) -> Held | None:
+    """Why nothing can be written for a patient; `None` where it can."""
+    if settings.writes and not settings.allows(patient_id):
+        return Held.NOT_ALLOWED
+    return await find_general_hold(client, settings)
+
+
+async def find_general_hold(client: FhirClient, settings: Settings) -> Held | None:
+    """Why nothing can be written for any patient; `None` where it can."""
+    if not settings.writes:
+        return Held.WRITE_OFF
+    taken = (await client.target()).tier is not WriteTier.RETURN_ONLY
+    return None if taken else Held.NOT_TAKEN
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A review and what was done with it; `answer.care_plan` says what was written, or would be.
+
+    `written` are the versions of every resource written, empty when nothing changed. `held` is why nothing
+    could be written.
+    """
+
+    review: Review
+    answer: AssessmentAnswer
+    written: tuple[VersionedReference, ...]
+    held: Held | None = None
+
+    @property
+    def told(self) -> dict[str, object]:
+        """What the log says of it."""
+        said = {"tier": self.answer.care_plan.tier, "held": self.held}
+        return {"written": len(self.written), **{name: one.value for name, one in said.items() if one}}
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """What every review needs beside the patient. `as_of` is the day the answer speaks of."""
+
+    settings: Settings
+    knowledge: Knowledge
+    calendar: Calendar
+    as_of: date
+
+    @classmethod
+    def prepare(cls, settings: Settings, as_of: date) -> "Reviewer":
+        """Load the knowledge; raises `SetupError` when it is faulty."""
+        directory = settings.mappings or mappings_directory()
+        knowledge = load_knowledge(directory, criteria=settings.criteria, region=settings.region)
+        return cls(settings, knowledge, clinic_calendar(settings, as_of), as_of)
+
+    def on(self, as_of: date) -> "Reviewer":
+        """The same reviewer on another day."""
+        if as_of == self.as_of:
+            return self
+        return replace(self, as_of=as_of, calendar=clinic_calendar(self.settings, as_of))
+
+    def review(self, gathered: Gathered) -> Review:
+        """Read a gathered record, decide, and say what that means for the care plan."""
+        record = read_record(gathered, self.knowledge)
+        decision = decide(record, self.knowledge, self.calendar, self.as_of)
+        return Review(gathered, record, decision, intend(decision, record.plans, gathered))
+
+    async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
+        """Gather a patient's record from the FHIR server and review it. Reads only."""
+        review = self.review(await gather(client, patient_id, self.knowledge))
+        if review.intent.new_plan_id is None:
+            return review
+        return await self._with_unlisted_plans(client, review, await find_assessment(client, patient_id))
+
+    async def _with_unlisted_plans(
+        self, client: FhirClient, review: Review, assessment: Resource | None
+    ) -> Review:
+        """The review on the record together with plans that are known by their id alone."""
+        for _ in range(_TRIES):
+            new_plan_id = review.intent.new_plan_id
+            if new_plan_id is None:
+                return review
+            plan_ids = (new_plan_id, *plans_named_in(assessment))
+            found = await find_unlisted_plan(client, plan_ids, review.gathered)
+            if found is None:
+                return review
+            review = self.review(found)
+        raise ServerMisread("CarePlans that no search lists keep turning up by id")
+
+    async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
+        """Review a patient and write the outcome back, unless something holds it back.
+
+        `cause` is told where something is written, and never decides whether.
+        Safe to repeat: a second run on an unchanged record writes nothing. A lost race is decided again on
+        what is then on record. Raises `InputError` where the record cannot be assessed and `ServerError`
+        where the server failed; both may be tried again later.
+        """
+        # Not every server refuses the second of two who create one id; within this process there is none.
+        async with _turn_of(client, patient_id):
+            done = await self._propose(client, patient_id, cause)
+            created = done.review.intent.action is PlanAction.CREATE and done.written
+            if not created or (await client.target()).loses_no_race:
+                return done
+            # Somebody else may have created one of another identity: then one of the two is revoked.
+            again = await self._propose(client, patient_id, cause)
+            return replace(again, written=(*done.written, *again.written)) if again.written else done
+
+    async def _propose(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
+        for attempt in range(1, _TRIES + 1):
+            held = await find_hold(client, self.settings, patient_id)
+            if held is not None:
+                review = await self.review_patient(client, patient_id)
+                return Proposal(review, await _held_back(client, review, held), (), held)
+            try:
+                return await self._review_and_write(client, patient_id, cause)
+            except ServerRefused as refused:
+                if refused.status not in CONFLICTS or attempt == _TRIES:
+                    raise
+        raise AssertionError  # pragma: no cover - the last try returns or raises
+
+    async def _review_and_write(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
+        """One try. The assessment on record is read first: who writes another after that is noticed."""
+        assessment = await find_assessment(client, patient_id)
+        gathered = await gather(client, patient_id, self.knowledge)
+        review = await self._with_unlisted_plans(client, self.review(gathered), assessment)
+        owner = self.settings.task_owner
+        occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar, owner)
+        conclusion = Conclusion(review.decision, review.intent, assessment, review.record.plans)
+        written = await write_back(client, conclusion, occasion)
+        return Proposal(review, await _after_writing(client, review, written), written)
+
+
+async def withdraw_draft(
+    client: FhirClient, settings: Settings, plan: Resource, *, reason: str, grounds: str
+) -> None:
+    """Revoke a draft of ours by hand, in turn with the reviews of its patient.
+
+    `plan` is the version that was looked at, and must be one that this service may change (`why_kept`).
+    Raises as `check_withdrawable` does, and `ServerRefused` with 409 or 412 when somebody changed it since.
+    """
+    await check_withdrawable(client, settings)
+    async with _turn_of(client, str(plan["subject"]["reference"]).rpartition("/")[2]):
+        await write_withdrawal(client, plan, reason=reason, grounds=grounds, recorded=clock.now_iso())
+
+
+async def check_withdrawable(client: FhirClient, settings: Settings) -> None:
+    """Make sure that plans can be revoked. The patients allowed do not matter (docs/decisions/0018).
+
+    Raises `SettingsError` in shadow mode, and `ServerUnsupported` where the server takes no CarePlan.
+    """
+    match await find_general_hold(client, settings):
+        case None:
+            return
+        case Held.WRITE_OFF as held:
+            raise SettingsError(f"{held.why}, so that nothing can be withdrawn")
+        case held:
+            raise ServerUnsupported(f"{held.why}, so that none can be revoked")
+
+
+async def check_task_owner(client: FhirClient, settings: Settings) -> None:
+    """Make sure that Tasks can be addressed; a server that is away now may be there when one is written.
+
+    Raises `SettingsError` where the server has nobody under `TRD_TASK_OWNER`: it could refuse every Task.
+    """
+    if settings.task_owner is None:
+        return
+    try:
+        known = await client.get_if_there(settings.task_owner)
+    except ServerError:
+        return
+    if known is None:
+        raise SettingsError("TRD_TASK_OWNER: the FHIR server has no such resource")
+
+
+_turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+
+def _turn_of(client: FhirClient, patient_id: str) -> asyncio.Lock:
+    """The lock by which one patient is written to once at a time; it goes when nobody holds it."""
+    return _turns.setdefault((client.base, patient_id), asyncio.Lock())
+
+
+async def _held_back(client: FhirClient, review: Review, held: Held) -> AssessmentAnswer:
+    """The answer, which says that its outcome was not written."""
+    answer = review.answer
+    why = f"{answer.care_plan.why} (not written: {held.why})"
+    return await _with_care_plan(client, answer, why=why)
+
+
+async def _after_writing(
+    client: FhirClient, review: Review, written: tuple[VersionedReference, ...]
+) -> AssessmentAnswer:
+    """The answer, with the reference of the plan that now stands: under the id that the server gave it."""
+    plan_id = review.intent.plan_id
+    if review.intent.plan is not None:
+        plan_id = next((reference.id for reference in written if reference.type == "CarePlan"), plan_id)
+    return await _with_care_plan(client, review.answer, reference=f"CarePlan/{plan_id}" if plan_id else None)
+
+
+async def _with_care_plan(client: FhirClient, answer: AssessmentAnswer, **update: object) -> AssessmentAnswer:
+    update["tier"] = (await client.target()).tier
+    return answer.model_copy(update={"care_plan": answer.care_plan.model_copy(update=update)})

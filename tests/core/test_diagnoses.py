@@ -1,0 +1,97 @@
+"""Conditions and allergies are placed by their codes, else by their words."""
+
+import pytest
+
+from service.core.diagnoses import is_named, place_allergy, place_diagnosis
+from service.core.records import (
+    ClinicalStatus,
+    Coding,
+    Concept,
+    DepressionState,
+    Diagnosis,
+    Severity,
+    SuicidalityKind,
+    Verification,
+)
+from tests.core.builders import US, ref
+
+NOTHING = Concept()
+MODERATE = Concept((Coding("snomed", "6736007", None),))
+
+
+def coded(*codes: str, text: str | None = None) -> Concept:
+    return Concept(tuple(Coding("icd-10-cm", code, None) for code in codes), text)
+
+
+def placed(concept: Concept, severity: Concept = NOTHING) -> Diagnosis:
+    bare = Diagnosis(concept.label, ClinicalStatus.ACTIVE, Verification.CONFIRMED, (ref("it", "Condition"),))
+    return place_diagnosis(bare, concept, severity, US)
+
+
+def test_a_code_places_a_depression_and_its_severity() -> None:
+    found = placed(coded("F33.2")).depression
+    assert found is not None
+    assert (found.state, found.severity) == (DepressionState.MDD, Severity.SEVERE)
+
+
+def test_the_element_severity_fills_in_what_the_code_leaves_open() -> None:
+    found = placed(coded("F33.9"), MODERATE).depression
+    assert found is not None
+    assert found.severity is Severity.MODERATE
+
+
+@pytest.mark.parametrize("codes", [("F33.1", "F33.42"), ("F33.1", "F34.1")])
+def test_codes_that_contradict_each_other_leave_the_depression_unspecified(codes: tuple[str, str]) -> None:
+    found = placed(coded(*codes)).depression
+    assert found is not None
+    assert (found.state, found.severity) == (DepressionState.UNSPECIFIED, None)
+
+
+def test_the_most_current_kind_of_suicidality_stands() -> None:
+    assert placed(coded("Z91.51", "R45.851")).suicidality is SuicidalityKind.IDEATION
+
+
+def test_a_safety_group_is_placed_once_by_several_codes() -> None:
+    assert placed(coded("I71.4", "I71.2")).safety == ("aneurysm",)
+
+
+def test_words_place_what_no_code_does() -> None:
+    found = placed(Concept(text="Cerebral aneurysm, depression"))
+    assert (found.safety_in_words, found.suggests_depression, found.recognised) == (
+        ("aneurysm",),
+        True,
+        False,
+    )
+
+
+def test_beside_a_known_code_only_words_of_a_contraindication_count() -> None:
+    found = placed(coded("R93.0", text="aneurysm? bipolar?"))
+    assert (found.safety_in_words, found.recognised) == (("aneurysm",), True)
+
+
+@pytest.mark.parametrize(
+    ("concept", "groups"),
+    [
+        (Concept((Coding("rxnorm", "6130", None),)), (("hypersensitivity", False),)),
+        (Concept(text="Ketamine"), (("hypersensitivity", True),)),
+        (Concept((Coding("rxnorm", "6130", "Ketamine"),)), (("hypersensitivity", False),)),
+        (Concept(text="Peanut"), ()),
+    ],
+)
+def test_an_allergy_is_placed_by_its_code_else_by_its_words(
+    concept: Concept, groups: tuple[tuple[str, bool], ...]
+) -> None:
+    assert place_allergy((concept,), US) == groups
+
+
+@pytest.mark.parametrize(
+    ("concept", "named"),
+    [
+        (Concept(), False),
+        (Concept((Coding("rxnorm", "1", None),)), False),
+        (Concept((Coding("rxnorm", "6130", None),)), True),
+        (Concept(text="Peanut"), True),
+    ],
+)
+def test_an_allergy_is_named_by_words_or_by_a_known_code(concept: Concept, *, named: bool) -> None:
+    assert is_named((concept,), US) is named
