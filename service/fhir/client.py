@@ -191,7 +191,7 @@ class FhirClient:
         """Have the server store an earlier version again, just as it was. Raises as `put` does."""
         await self._put(path, content, only_over)
 
-    async def _put(self, path: str, content: bytes, only_over: str | None) -> Answer:
+    async def _put(self, path: str, content: bytes, only_over: str | None) -> ServerAnswer:
         condition = {} if only_over is None else {"If-Match": f'W/"{only_over}"'}
         return await self._retried(
             "PUT", f"{self.base}/{path}", content=content, headers=condition, attempts=self._attempts

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import AsyncIterator
 from copy import deepcopy
 from datetime import timedelta
 
