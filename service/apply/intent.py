@@ -77,7 +77,7 @@ class Intent:
 
 def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gathered) -> Intent:
     """Set a decision against the plans on record."""
-    found = _guarded(reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision))))
+    found = reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision)))
     tasks = wanted_tasks(decision, found, plans) if shows_depression(decision.assessment) else ()
     stays = found.plan.evidence.id if found.plan else ""
     why = summarise(decision) if found.action is PlanAction.REVOKE else f"CarePlan/{stays} stays instead."
@@ -91,16 +91,6 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
         case _:
             intent = Intent(found.action, found.why, before=found.plan)
     return replace(intent, revoked=revoked, tasks=tasks)
-
-
-def _guarded(found: Reconciliation) -> Reconciliation:
-    """A draft without a version is left: a person's edit could be lost under what we write."""
-    changed = [*([found.plan] if found.plan else []), *found.superfluous]
-    changes = found.action in {PlanAction.UPDATE, PlanAction.REVOKE} or found.superfluous
-    if not changes or all(plan.evidence.version for plan in changed):
-        return found
-    why = "the server states no version of the draft, so that an edit could be lost"
-    return Reconciliation(PlanAction.LEAVE, why, found.plan)
 
 
 def _beside(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> Reconciliation | None:

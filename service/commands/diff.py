@@ -25,7 +25,7 @@ from service.core.tasks import TaskAction, TaskStep
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
 from service.render.answer import DecisionName
-from service.review import Held, Review, Reviewer
+from service.review import Held, Review, Reviewer, find_hold
 
 
 class Versions(Part):
@@ -88,7 +88,7 @@ async def preview(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Pr
         reason=answer.reason,
         action=intent.action,
         why=intent.why,
-        held=await reviewer.held(client, patient_id),
+        held=await find_hold(client, reviewer.settings, patient_id),
         tier=(await client.target()).tier,
         before=str(intent.before.evidence) if intent.before else None,
         versions_before=_versions_of(before, origin) if before else None,

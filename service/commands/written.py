@@ -22,13 +22,7 @@ from service.errors import ServerMisread
 from service.fhir.client import FhirClient
 from service.fhir.kinds import LISTED_AS, PATIENT_ELEMENTS, ListedAs
 from service.fhir.loose import Resource, part, text
-from service.fhir.names import (
-    ASSESSMENT_MODULE,
-    EDIT_DIGEST,
-    PLAN_IDENTIFIER,
-    edit_digest,
-    extension_value,
-)
+from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER, is_edited
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, reports_error
 from service.fhir.views import BundleView, IdentifierView, View
@@ -140,6 +134,11 @@ async def find_written(client: FhirClient, wanted: Wanted, timezone: str) -> Asy
                 yield listed
 
 
+async def list_written(client: FhirClient, wanted: Wanted, timezone: str) -> list[Listed]:
+    """Everything asked for, at once."""
+    return [listed async for listed in find_written(client, wanted, timezone)]
+
+
 async def _plans(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
     """Our plans, by the system of their identifier; whatever else a server shows is left out."""
     params = {"identifier": f"{PLAN_IDENTIFIER}|", "_count": _PAGE_SIZE}
@@ -195,7 +194,7 @@ def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:
         kind=kind,
         patient=text(part(content.get(PATIENT_ELEMENTS[content["resourceType"]])).get("reference")),
         status=content.get("status"),
-        edited=kind != "assessment" and extension_value(content, EDIT_DIGEST) != edit_digest(content),
+        edited=kind != "assessment" and is_edited(content),
         day=_day((origin.recorded if origin else None) or meta.get("lastUpdated"), timezone),
         decision=None if reason is None else _DECISION_OF.get(reason, DecisionName.DECLINE),
         reason=reason,

@@ -26,11 +26,11 @@ def place_diagnosis(
     placed = bool(groups) or depression is not None or suicidality is not None or is_not
     complete = any(coding.system in knowledge.classification_systems for coding in concept.codings)
     recognised = placed or complete
-    text = "" if recognised else " ".join(concept.phrases).lower()
-    said = (concept.text or "").lower() if recognised else text
-    if suicidality is None and knowledge.suicidality_words.search(said):
+    text = "" if recognised else " ".join(concept.phrases)
+    said = (concept.text or "") if recognised else text
+    if suicidality is None and knowledge.suicidality_words.all_in(said):
         suicidality = SuicidalityKind.IN_WORDS
-    suggested = dict.fromkeys(group for word, group in knowledge.safety_words.items() if word in said)
+    suggested = dict.fromkeys(knowledge.safety_words.all_in(said))
     if recognised:
         suggested = {g: None for g in suggested if g not in groups and _excludes(g, knowledge)}
     return replace(
@@ -40,7 +40,7 @@ def place_diagnosis(
         safety=tuple(groups),
         safety_in_words=tuple(suggested),
         recognised=recognised,
-        suggests_depression=bool(knowledge.depression_words.search(text)),
+        suggests_depression=bool(knowledge.depression_words.all_in(text)),
     )
 
 

@@ -36,5 +36,4 @@ def _stop_reason(reason: Concept, knowledge: Knowledge) -> set[StopReason]:
 
 
 def _is_negated(phrase: str, knowledge: Knowledge) -> bool:
-    rest = knowledge.stop_phrases.pattern.sub(" ", phrase.lower())
-    return _NEGATION.search(rest) is not None
+    return _NEGATION.search(knowledge.stop_phrases.without(phrase)) is not None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from service.core.knowledge import Knowledge
+from service.core.phrases import fold
 from service.core.records import Concept, Measure, ProcedureKind
 
 _NUMBER = re.compile(r"-?\d{1,4}(?:\.\d{1,4})?", re.ASCII)
@@ -11,7 +12,7 @@ _NUMBER = re.compile(r"-?\d{1,4}(?:\.\d{1,4})?", re.ASCII)
 
 def measure_of(concept: Concept, knowledge: Knowledge) -> Measure | None:
     """What an observation measures, by its code, else by its whole name."""
-    named = (knowledge.observation_names.get(phrase.strip().lower()) for phrase in concept.phrases)
+    named = (knowledge.observation_names.get(fold(phrase)) for phrase in concept.phrases)
     return knowledge.observations.first(concept) or next((measure for measure in named if measure), None)
 
 
@@ -34,7 +35,7 @@ def value_of(
     "moderate" or "positive" is none. A code and its words that differ tell nothing.
     """
     answers = tuple(answers)
-    phrases = [phrase.strip().lower() for answer in answers for phrase in answer.phrases]
+    phrases = [fold(phrase) for answer in answers for phrase in answer.phrases]
     told = {float(phrase) for phrase in phrases if _NUMBER.fullmatch(phrase)}
     if has_answers(measure, knowledge):
         coded = (knowledge.answers.meaning(c.system, c.code) for a in answers for c in a.codings)

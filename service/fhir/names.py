@@ -90,6 +90,11 @@ def edit_digest(resource: dict[str, Any]) -> str:
     return _sha256(_canonical({key: resource[key] for key in parts if key in resource}))
 
 
+def is_edited(resource: dict[str, Any]) -> bool:
+    """Whether somebody changed a care plan or a Task of ours since it was written, as far as we can tell."""
+    return extension_value(resource, EDIT_DIGEST) != edit_digest(resource)
+
+
 def grounds_digest(parts: Iterable[str]) -> str:
     """A digest of what a proposal rests on."""
     return _sha256(_canonical(list(parts)))[:_ID_LENGTH]

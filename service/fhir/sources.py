@@ -9,7 +9,8 @@ import msgspec
 from service.core.records import VersionedReference
 from service.errors import NotFhir, NotJson
 from service.fhir.kinds import PATIENT_ELEMENTS
-from service.fhir.references import read_reference
+from service.fhir.loose import Resource, part, text
+from service.fhir.references import Reference, read_reference
 from service.fhir.views import Head, OutcomeView, OwnerView
 from service.ids import is_id
 
@@ -169,6 +170,12 @@ def owner_in(source: Source, view: OwnerView) -> str | None:
     # Of a kind that has no row nothing else is known; a file may hold some.
     reference = named[PATIENT_ELEMENTS[kind]] if kind in PATIENT_ELEMENTS else view.subject or view.patient
     return read_reference(reference.reference if reference else None).id_of("Patient")
+
+
+def subject_of(resource: Resource) -> Reference:
+    """The reference by which a resource that is decoded names its patient."""
+    element = PATIENT_ELEMENTS[resource["resourceType"]]
+    return read_reference(text(part(resource.get(element)).get("reference")))
 
 
 def owner_of(source: Source) -> str:

@@ -25,10 +25,10 @@ from service.core.knowledge import (
     Ingredient,
     Knowledge,
     MedicineMeaning,
-    PhraseList,
     ResolvedRule,
     SafetyGroup,
 )
+from service.core.phrases import PhraseList, fold
 from service.core.records import (
     Indication,
     Measure,
@@ -39,6 +39,7 @@ from service.core.records import (
     SuicidalityKind,
 )
 from service.errors import MappingsError, SettingsError
+from service.knowledge.elements import load_elements
 from service.knowledge.lock import LOCK, digest_of, lists_in, read_lock
 from service.knowledge.rows import (
     Coded,
@@ -149,6 +150,7 @@ class _Loader:
             "codes/procedure_words.csv", "phrase", lambda row: ProcedureKind(row["kind"])
         )
         interacting_codes, interacting_names = self._interacting(groups)
+        elements = load_elements(self._present(), self._rows, self.faults)
         scales = self._toml("scales.toml", ScalesFile)
         sets = {file.id: file for file in self._files("criteria", CriteriaFile)}
         protocols = self._files("protocols", ProtocolFile)
@@ -193,6 +195,7 @@ class _Loader:
             interacting_codes=interacting_codes,
             interacting_names=interacting_names,
             placeholder_dates=placeholders,
+            elements=elements,
             protocols=tuple(map(to_protocol, protocols)),
             staging=to_staging(staging),
             catalogue=self._catalogue(protocols),
@@ -219,7 +222,7 @@ class _Loader:
         except (ValueError, KeyError) as error:
             self.faults.add(LOCK, None, f"cannot be read: {type(error).__name__}")
             return "unlocked"
-        present = {p.relative_to(self.directory).as_posix(): p for p in lists_in(self.directory)}
+        present = self._present()
         for name in sorted(present.keys() - locked.keys()):
             self.faults.add(name, None, "not in the lock")
         for name in sorted(locked.keys() - present.keys()):
@@ -229,6 +232,10 @@ class _Loader:
                 self.faults.add(name, None, "differs from its sha256 in the lock")
         latest = max((str(entry.get("date", "")) for entry in locked.values()), default="")
         return f"{latest}.{digest_of(path)[:8]}"
+
+    def _present(self) -> dict[str, Path]:
+        """Every list that is there, by its path under the directory."""
+        return {p.relative_to(self.directory).as_posix(): p for p in lists_in(self.directory)}
 
     # CSV -----------------------------------------------------------------------------------------
 
@@ -304,7 +311,7 @@ class _Loader:
     def _phrase_list(self, rows: list[Row], column: str, read: Callable[[Row], T | None]) -> PhraseList[T]:
         phrases: dict[str, T] = {}
         for row in rows:
-            for phrase in filter(None, (part.strip().lower() for part in row[column].split(";"))):
+            for phrase in filter(None, map(fold, row[column].split(";"))):
                 if phrase in phrases:
                     self.faults.of(row, f"lists {phrase!r} twice")
                 meaning = self._meaning(row, read)
@@ -345,15 +352,21 @@ class _Loader:
         spoken = [row for row in rows if row["phrase"]]
         return self._code_list(coded, read), self._phrase_list(spoken, "phrase", read)
 
-    def _words(self, name: str) -> re.Pattern[str]:
+    def _words(self, name: str) -> PhraseList[str]:
         """Words that a text contains, or that a word of it ends with."""
-        parts = []
-        for row in self._rows(name):
-            word = re.escape(row["word"].lower())
-            if row["match"] not in {"contains", "ends"}:
+        return self._word_list(list(self._rows(name)), lambda row: row["word"])
+
+    def _word_list(self, rows: list[Row], read: Callable[[Row], T | None]) -> PhraseList[T]:
+        """Words by the way in which each is found: as a word of its own, inside one, or at its end."""
+        found: dict[str, dict[str, T]] = {"word": {}, "contains": {}, "ends": {}}
+        for row in rows:
+            if row["match"] not in found:
                 self.faults.of(row, f"has a match that is not known: {row['match']!r}")
-            parts.append(word if row["match"] == "contains" else rf"{word}\b")
-        return re.compile("|".join(parts) or r"(?!)")
+                continue
+            meaning = self._meaning(row, read)
+            if meaning is not None:
+                found[row["match"]][fold(row["word"])] = meaning
+        return PhraseList.of(found["word"], found["contains"], found["ends"])
 
     def _placeholders(self) -> frozenset[date]:
         days = (
@@ -439,7 +452,7 @@ class _Loader:
     def _medicine_names(self, named: list[tuple[Row, str, MedicineMeaning]]) -> PhraseList[MedicineMeaning]:
         phrases: dict[str, MedicineMeaning] = {}
         for row, names, meaning in named:
-            for name in filter(None, (part.strip().lower() for part in names.split(";"))):
+            for name in filter(None, map(fold, names.split(";"))):
                 if name in phrases and phrases[name] != meaning:
                     self.faults.of(row, f"gives the name {name!r} a second meaning")
                 phrases[name] = meaning
@@ -486,10 +499,9 @@ class _Loader:
         coded = [row for row in rows if row["code"]]
         return self._code_list(coded, read), self._phrase_list(rows, "name", read)
 
-    def _safety_words(self, groups: Mapping[str, SafetyGroup]) -> dict[str, str]:
+    def _safety_words(self, groups: Mapping[str, SafetyGroup]) -> PhraseList[str]:
         rows = self._once("safety/condition_words.csv", "word")
-        read = self._group_in(groups)
-        return {word.lower(): group for word, row in rows.items() if (group := read(row)) is not None}
+        return self._word_list(list(rows.values()), self._group_in(groups))
 
     def _refuse_overlap(self, one: CodeList[Any], other: CodeList[Any], name: str) -> None:
         for system, code in sorted(one.exact.keys() & other.exact.keys()):

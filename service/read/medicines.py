@@ -381,8 +381,8 @@ class MedicineReader:
         a_day = units_a_day(steps, amount)
         if amount is None or not a_day:
             return None
-        days = math.floor(amount.high / a_day)
-        return days if 0 < days <= _LONGEST_SUPPLY else None
+        days = amount.high / a_day
+        return math.floor(days) if 1 <= days < _LONGEST_SUPPLY + 1 else None
 
 
 def _days(duration: QuantityView | None) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from service.core.decision import Propose
 from service.core.knowledge import Protocol
-from service.core.schedule import Schedule, Session
+from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
 from service.core.words import summarise
 from service.fhir.loose import Resource, part, parts
 from service.fhir.names import (
@@ -113,15 +113,12 @@ def _activities(schedule: Schedule) -> Iterator[Resource]:
     """What to do, in order: before the first session, the sessions, the decisions between, the rule after."""
     for text in schedule.preparation:
         yield _activity("Before the first session", f"{text}.")
-    total = len(schedule.sessions)
-    decisions = sorted(schedule.decision_points, key=lambda point: point.date)
-    for session in schedule.sessions:
-        while decisions and decisions[0].date <= session.date:
-            point = decisions.pop(0)
-            yield _activity(name_decision(point.code), point.text, event=point.date.isoformat())
-        yield _session(session, total, schedule)
-    for point in decisions:
-        yield _activity(name_decision(point.code), point.text, event=point.date.isoformat())
+    for one in order_by_date(schedule.decision_points, schedule.sessions):
+        match one:
+            case DatedDecision():
+                yield _activity(name_decision(one.code), one.text, event=one.date.isoformat())
+            case Session():
+                yield _session(one, schedule)
     yield _then(schedule.protocol)
 
 
@@ -132,7 +129,7 @@ def _activity(title: str, description: str, event: str | None = None) -> Resourc
     return {"detail": detail}
 
 
-def _session(session: Session, total: int, schedule: Schedule) -> Resource:
+def _session(session: Session, schedule: Schedule) -> Resource:
     """One session; a quantity only where a single dose is fixed, never a daily amount."""
     doses = name_doses(session)
     condition = _condition_of(session, schedule)
@@ -141,7 +138,9 @@ def _session(session: Session, total: int, schedule: Schedule) -> Resource:
     tasks = " ".join(f"{when}: {'; '.join(texts)}." for when, texts in steps)
     detail: Resource = {
         "kind": "MedicationRequest",
-        "code": {"text": f"Esketamine session {session.number} of {total} ({session.phase})"},
+        "code": {
+            "text": f"Esketamine session {session.number} of {len(schedule.sessions)} ({session.phase})"
+        },
         "status": "not-started",
         "scheduledTiming": {"event": [session.date.isoformat()]},
         "productCodeableConcept": _product(schedule.protocol),

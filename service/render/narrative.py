@@ -11,7 +11,7 @@ from service.core.assessment import Assessment
 from service.core.dates import PartialDate
 from service.core.decision import Propose
 from service.core.knowledge import Effect, Protocol
-from service.core.schedule import DatedDecision, Schedule, Session
+from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
 from service.core.trials import Counts
 from service.core.words import WEEKDAYS, headline, spoken, trial_sentence
 from service.fhir.loose import Resource, part
@@ -82,16 +82,15 @@ def _listed(title: str, texts: Iterable[str]) -> str:
 
 def _sessions_table(schedule: Schedule) -> str:
     """The sessions in order of time, with the decisions between them as rows of their own."""
-    rows = []
-    decisions = sorted(schedule.decision_points, key=lambda point: point.date)
-    for session in schedule.sessions:
-        while decisions and decisions[0].date <= session.date:
-            rows.append(_decision_row(decisions.pop(0)))
-        cells = (str(session.number), _long_day(session.date), session.phase, name_doses(session))
-        rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
-    rows += [_decision_row(point) for point in decisions]
+    dated = order_by_date(schedule.decision_points, schedule.sessions)
+    rows = [_decision_row(one) if isinstance(one, DatedDecision) else _session_row(one) for one in dated]
     head = "".join(f"<th>{title}</th>" for title in ("Session", "Date", "Phase", "Dose"))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _session_row(session: Session) -> str:
+    cells = (str(session.number), _long_day(session.date), session.phase, name_doses(session))
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
 
 
 def _decision_row(point: DatedDecision) -> str:

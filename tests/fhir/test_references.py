@@ -50,6 +50,8 @@ NO_REFERENCES = [
     "Patient/1\n",
     f"Patient/{'1' * 257}",
     "x?y/Patient/1",
+    "Patient/1/_history/",
+    "Patient/1/_history/2/3",
 ]
 
 
@@ -122,10 +124,10 @@ def a_resource(**elements: Any) -> bytes:
     return msgspec.json.encode({"resourceType": "Condition", "id": "1", **elements})
 
 
-@pytest.mark.parametrize("element", ["subject", "patient"])
+@pytest.mark.parametrize(("kind", "element"), [("Condition", "subject"), ("AllergyIntolerance", "patient")])
 @pytest.mark.parametrize("reference", [f"Patient/{LONG}", f"{BASE}/Patient/{LONG}/_history/3"])
-def test_whose_record_a_resource_is(element: str, reference: str) -> None:
-    content = a_resource(**{element: {"reference": reference}})
+def test_whose_record_a_resource_is(kind: str, element: str, reference: str) -> None:
+    content = a_resource(resourceType=kind, **{element: {"reference": reference}})
     assert owner_of(take_resource(content)) == LONG
     assert list(read_notification(content).patients) == [LONG]
 

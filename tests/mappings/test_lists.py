@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from service.core.knowledge import CodeList, Effect, Knowledge, PhraseList
+from service.core.knowledge import CodeList, Effect, Knowledge
 from service.core.medicines import identify_medicine
+from service.core.phrases import PhraseList
 from service.core.records import Depression, DepressionState, Role, Severity, SuicidalityKind
 from service.gather.files import read_bundle
 from service.knowledge import lists_in, load_knowledge, mappings_directory

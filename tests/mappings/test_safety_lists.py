@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.core.knowledge import Effect, PhraseList
+from service.core.knowledge import Effect
+from service.core.phrases import PhraseList
 from service.knowledge import mappings_directory
 from tests.core.builders import EU, US
 

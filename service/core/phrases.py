@@ -1,0 +1,158 @@
+"""Words of a record as they are compared with the lists: one spelling, found in linear time."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+Meaning = TypeVar("Meaning")
+
+_WORD = re.compile(r"[^\W_]+")
+_JOINED = re.compile(r"(?<=[^\W_])[-_](?=[^\W_])")
+
+
+class _Signs(dict[int, str]):
+    """What each character is compared as; worked out once for each character that is met.
+
+    Unicode takes most accented letters apart; those that it leaves whole are spelled out here.
+    """
+
+    def __missing__(self, code: int) -> str:
+        sign = chr(code)
+        self[code] = _BY_CATEGORY.get(unicodedata.category(sign), sign)
+        return self[code]
+
+
+_BY_CATEGORY = {
+    **dict.fromkeys(("Mn", "Me", "Cf"), ""),
+    **dict.fromkeys(("Zs", "Zl", "Zp", "Cc"), " "),
+    "Pd": "-",
+}
+_SIGNS = _Signs(
+    str.maketrans(
+        {
+            "ø": "o",
+            "æ": "ae",
+            "œ": "oe",
+            "ł": "l",
+            "đ": "d",
+            "ð": "d",
+            "þ": "th",
+            "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+        }
+    )
+)
+_SIGNS.update(str.maketrans(dict.fromkeys("\u2019\u2018\u02bc`", "'")))
+
+
+def fold(text: str) -> str:
+    """Text as it is compared: without case, accents, and the ways to write a hyphen, quote or space.
+
+    Unicode compatibility decomposition (NFKD) and case folding, without marks and invisible characters.
+    A hyphen inside a word is a space: "side-effect" is "side effect".
+    https://www.unicode.org/reports/tr15/, https://www.unicode.org/versions/latest/core-spec/chapter-3/.
+    """
+    if text.isascii():
+        spelled = text.lower()
+    else:
+        spelled = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+        spelled = spelled.translate(_SIGNS)
+    return " ".join(_JOINED.sub(" ", spelled).split())
+
+
+def words_of(folded: str) -> Iterator[str]:
+    """The words of a folded text, without what stands between them."""
+    return (word[0] for word in _WORD.finditer(folded))
+
+
+class Found(NamedTuple, Generic[Meaning]):
+    """A listed phrase in a folded text: where it begins and ends, and what it means."""
+
+    start: int
+    end: int
+    meaning: Meaning
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseList(Generic[Meaning]):
+    """Phrases and what they mean. At each place the longest one is found, and none twice.
+
+    `phrases` are found as whole words; `parts` anywhere, inside a word too, as compounds and scripts without
+    spaces ask for; `endings` at the end of a word. All are folded.
+    """
+
+    phrases: Mapping[str, Meaning]
+    parts: Mapping[str, Meaning]
+    endings: Mapping[str, Meaning]
+    _by_first_word: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(
+        cls,
+        phrases: Mapping[str, Meaning],
+        parts: Mapping[str, Meaning] | None = None,
+        endings: Mapping[str, Meaning] | None = None,
+    ) -> "PhraseList[Meaning]":
+        """Build a list; every phrase begins with a letter or a digit."""
+        folded = {fold(phrase): meaning for phrase, meaning in phrases.items()}
+        by_first: dict[str, list[str]] = {}
+        for phrase in sorted(folded, key=len, reverse=True):
+            by_first.setdefault(next(words_of(phrase)), []).append(phrase)
+        return cls(
+            folded,
+            {fold(part): meaning for part, meaning in (parts or {}).items()},
+            {fold(ending): meaning for ending, meaning in (endings or {}).items()},
+            {first: tuple(candidates) for first, candidates in by_first.items()},
+        )
+
+    def find(self, folded: str) -> tuple[Found[Meaning], ...]:
+        """Every phrase in a folded text, in order; of two that overlap the first, then the longest."""
+        found = sorted(
+            (*self._whole_words(folded), *self._within_words(folded)), key=lambda one: (one[0], -one[1])
+        )
+        kept: list[Found[Meaning]] = []
+        for one in found:
+            if not kept or one.start >= kept[-1].end:
+                kept.append(one)
+        return tuple(kept)
+
+    def all_in(self, text: str) -> tuple[Meaning, ...]:
+        """The meaning of every phrase found in a text."""
+        return tuple(found.meaning for found in self.find(fold(text)))
+
+    def without(self, text: str) -> str:
+        """The folded text with every phrase taken out."""
+        folded = fold(text)
+        return " ".join(_gaps(folded, self.find(folded)))
+
+    def _whole_words(self, folded: str) -> Iterator[Found[Meaning]]:
+        for word in _WORD.finditer(folded):
+            start = word.start()
+            for phrase in self._by_first_word.get(word[0], ()):
+                end = start + len(phrase)
+                if folded.startswith(phrase, start) and not folded[end : end + 1].isalnum():
+                    yield Found(start, end, self.phrases[phrase])
+                    break
+
+    def _within_words(self, folded: str) -> Iterator[Found[Meaning]]:
+        for part, meaning in self.parts.items():
+            start = folded.find(part)
+            while start >= 0:
+                yield Found(start, start + len(part), meaning)
+                start = folded.find(part, start + len(part))
+        if not self.endings:
+            return
+        for word in _WORD.finditer(folded):
+            for ending, meaning in self.endings.items():
+                if word[0].endswith(ending):
+                    yield Found(word.end() - len(ending), word.end(), meaning)
+
+
+def _gaps(folded: str, found: Iterable[Found[Meaning]]) -> Iterator[str]:
+    """What stands before, between and after the phrases found."""
+    at = 0
+    for one in found:
+        yield folded[at : one.start]
+        at = one.end
+    yield folded[at:]
