@@ -27,14 +27,14 @@ class _Entity(View):
     what: ReferenceView | None = None
 
 
-class _Part(View):
+class _OriginPart(View):
     url: str | None = None
     value_string: str | None = None
 
 
 class _Extension(View):
     url: str | None = None
-    extension: list[_Part] = msgspec.field(default_factory=list)
+    extension: list[_OriginPart] = msgspec.field(default_factory=list)
 
 
 class _Provenance(View):
@@ -169,5 +169,5 @@ def _source(entity: _Entity) -> str | None:
     return name if read_reference(name).versioned == name else "a source without a proper name"
 
 
-def _all(parts: list[_Part], name: str) -> tuple[str, ...]:
+def _all(parts: list[_OriginPart], name: str) -> tuple[str, ...]:
     return tuple(part.value_string for part in parts if part.url == name and part.value_string)

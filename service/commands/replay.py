@@ -15,7 +15,7 @@ from rich.markup import escape
 from service import __version__
 from service.apply.origins import Origin, origin_of, origins_of
 from service.cause import Cause
-from service.commands.compare import Part, PlanChanges, compare_plans, print_changes
+from service.commands.compare import PlanChanges, PrintedPart, compare_plans, print_changes
 from service.core.records import VersionedReference
 from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
@@ -29,7 +29,7 @@ from service.review import Review, Reviewer
 from service.settings import Settings
 
 
-class Decided(Part):
+class Decided(PrintedPart):
     """A decision, and with what it was reached."""
 
     decision: str | None
@@ -39,7 +39,7 @@ class Decided(Part):
     clinic: str | None
 
 
-class Replay(Part):
+class Replay(PrintedPart):
     """What deciding again gave. `why` is what differs or why it cannot be done, empty where it is the same.
 
     `gone` are versions that the server no longer has. `changes` sets the plan then against the plan now.

@@ -143,7 +143,10 @@ class PhraseList(Generic[Meaning]):
                 start = folded.find(part, start + len(part))
         if not self.endings:
             return
+        any_ending = tuple(self.endings)
         for word in _WORD.finditer(folded):
+            if not word[0].endswith(any_ending):
+                continue
             for ending, meaning in self.endings.items():
                 if word[0].endswith(ending):
                     yield Found(word.end() - len(ending), word.end(), meaning)

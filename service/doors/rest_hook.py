@@ -58,7 +58,7 @@ class _Tags(View):
     tag: list[CodingView] = msgspec.field(default_factory=list)
 
 
-class _Owner(OwnerView):
+class _Notified(OwnerView):
     """Whose record a resource belongs to, and whether we wrote it."""
 
     meta: _Tags | None = None
@@ -72,7 +72,7 @@ class _Owner(OwnerView):
 
 _ENTRY = msgspec.json.Decoder(_Entry)
 _BUNDLE = msgspec.json.Decoder(_Bundle)
-_OWNER = msgspec.json.Decoder(_Owner)
+_OWNER = msgspec.json.Decoder(_Notified)
 
 
 @dataclass(slots=True)

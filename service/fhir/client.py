@@ -56,7 +56,7 @@ _HEAD = msgspec.json.Decoder(Head)
 _KIND = msgspec.json.Decoder(KindView)
 
 
-class Answer(NamedTuple):
+class ServerAnswer(NamedTuple):
     """An answer of the server. The body may be empty where a resource was written."""
 
     status: int
@@ -191,7 +191,7 @@ class FhirClient:
         """Have the server store an earlier version again, just as it was. Raises as `put` does."""
         await self._put(path, content, only_over)
 
-    async def _put(self, path: str, content: bytes, only_over: str | None) -> Answer:
+    async def _put(self, path: str, content: bytes, only_over: str | None) -> ServerAnswer:
         condition = {} if only_over is None else {"If-Match": f'W/"{only_over}"'}
         return await self._retried(
             "PUT", f"{self.base}/{path}", content=content, headers=condition, attempts=self._attempts
@@ -214,7 +214,7 @@ class FhirClient:
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
         attempts: int,
-    ) -> Answer:
+    ) -> ServerAnswer:
         request = f"{method} {urlsplit(url).path}"
         sent = self._http.build_request(
             method, url, params=params, content=content, headers=_headers(content, headers)
@@ -237,7 +237,7 @@ class FhirClient:
             raise ServerMisread(f"{request}: the answer is not proper HTTP") from None
         raise AssertionError  # pragma: no cover - stamina either returns or raises
 
-    async def _send(self, sent: httpx.Request, request: str) -> Answer:
+    async def _send(self, sent: httpx.Request, request: str) -> ServerAnswer:
         async with self._turns, asyncio.timeout(self._seconds):
             response = await self._http.send(sent, stream=True)
             try:
@@ -245,7 +245,7 @@ class FhirClient:
             finally:
                 await response.aclose()
 
-    async def _read(self, response: httpx.Response, method: str, request: str) -> Answer:
+    async def _read(self, response: httpx.Response, method: str, request: str) -> ServerAnswer:
         if response.status_code in _TRY_AGAIN:
             raise _Overloaded(response.status_code, _retry_after(response.headers.get("Retry-After")))
         if response.status_code not in _DONE[method]:
@@ -260,7 +260,7 @@ class FhirClient:
             body += chunk
             if len(body) > _LARGEST_ANSWER:
                 raise ServerMisread(f"{request}: the answer is larger than {_LARGEST_ANSWER} bytes")
-        return Answer(response.status_code, response.headers, bytes(body))
+        return ServerAnswer(response.status_code, response.headers, bytes(body))
 
     async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
         """Every page of a search, its resources as R4 JSON, following `next` on the same origin only.
@@ -369,7 +369,7 @@ def _headers(content: bytes | None, others: dict[str, str] | None) -> dict[str, 
     return _HEADERS | written | (others or {})
 
 
-def _stored(answer: Answer, kind: str) -> Stored:
+def _stored(answer: ServerAnswer, kind: str) -> Stored:
     """Id and version of what was stored: by the body where there is one, else by the headers."""
     created = answer.status == HTTPStatus.CREATED
     head = Head()

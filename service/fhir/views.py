@@ -277,7 +277,6 @@ class CarePlanView(View):
     subject: ReferenceView
     status: str | None = None
     identifier: list[IdentifierView] = []
-    instantiates_canonical: list[str] = []
     title: str | None = None
     description: str | None = None
     activity: list[ActivityView] = []

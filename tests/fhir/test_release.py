@@ -10,8 +10,8 @@ import pytest
 
 from service.commands.publish import publish_to_server
 from service.commands.replay import replay
-from service.commands.withdraw import Outcome, sort_out, withdraw
-from service.commands.written import Wanted, find_written
+from service.commands.withdraw import WithdrawalOutcome, sort_out, withdraw
+from service.commands.written import WrittenFilter, find_written
 from service.core.plans import PlanAction
 from service.core.records import PlanStatus
 from service.doors.outcome import IssueType, failure_of
@@ -329,7 +329,7 @@ async def test_the_commands_over_plans_know_r5(server: FhirDouble) -> None:
     assert (again.same, again.why, again.gone) == (True, [], [])
     assert again.cause == "other"
 
-    found = [one async for one in find_written(client, Wanted(patient=PATIENT), "UTC")]
+    found = [one async for one in find_written(client, WrittenFilter(patient=PATIENT), "UTC")]
     assert [(one.written.kind, one.written.edited) for one in found] == [
         ("plan", False),
         ("assessment", False),
@@ -337,7 +337,7 @@ async def test_the_commands_over_plans_know_r5(server: FhirDouble) -> None:
     assert [one.written.cause for one in found] == ["other"] * 2
     drafts, left = sort_out(found)
     done = [one async for one in withdraw(client, settings(), drafts, "She moved away")]
-    assert ([one.outcome for one in done], left) == ([Outcome.WITHDRAWN], [])
+    assert ([one.outcome for one in done], left) == ([WithdrawalOutcome.WITHDRAWN], [])
     assert server.read(plan)["status"] == "revoked"
     assert server.of_type("Provenance")[-1]["authorization"][0]["concept"]["text"] == "She moved away"
     (withdrawn,) = (await propose(server)).review.record.plans
