@@ -27,7 +27,7 @@ from service.fhir.names import (
     identifiers_of,
     is_edited,
 )
-from service.fhir.sources import UNDECODABLE, reports_error, subject_of
+from service.fhir.sources import UNDECODABLE, read_subject, reports_error
 from service.render.guidance import TASK
 
 _PAGE_SIZE = "100"
@@ -69,7 +69,7 @@ def _ours(content: msgspec.Raw) -> Resource | None:
 
 def _is_about(task: Resource, patient_id: str | None) -> bool:
     """Whether a Task is about a patient: a server may not heed what was asked for."""
-    return patient_id is None or subject_of(task).id_of("Patient") == patient_id
+    return patient_id is None or read_subject(task).id_of("Patient") == patient_id
 
 
 def read_task(task: Resource) -> TaskOfRecord:

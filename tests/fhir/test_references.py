@@ -13,7 +13,7 @@ from service.fhir.models import validated
 from service.fhir.names import derived_id
 from service.fhir.r5.models import validated_r5
 from service.fhir.references import Reference, plain_system, read_reference
-from service.fhir.sources import owner_of, take_resource
+from service.fhir.sources import read_owner, take_resource
 
 LONG = "eXAMPLE.of_a-long~id" + "x" * 68
 BASE = "https://ehr.example/api/FHIR/R4"
@@ -128,7 +128,7 @@ def a_resource(**elements: Any) -> bytes:
 @pytest.mark.parametrize("reference", [f"Patient/{LONG}", f"{BASE}/Patient/{LONG}/_history/3"])
 def test_whose_record_a_resource_is(kind: str, element: str, reference: str) -> None:
     content = a_resource(resourceType=kind, **{element: {"reference": reference}})
-    assert owner_of(take_resource(content)) == LONG
+    assert read_owner(take_resource(content)) == LONG
     assert list(read_notification(content).patients) == [LONG]
 
 
@@ -136,8 +136,8 @@ def test_whose_record_a_resource_is(kind: str, element: str, reference: str) -> 
 def test_who_is_not_named_by_an_id_is_nobody(reference: str) -> None:
     content = a_resource(subject={"reference": reference})
     assert not read_notification(content).patients
-    with pytest.raises(NotFhir, match="does not say whose record it is"):
-        owner_of(take_resource(content))
+    with pytest.raises(NotFhir, match="does not name its patient by an id"):
+        read_owner(take_resource(content))
 
 
 @pytest.mark.parametrize("identity", ["a/b", "[red]x[/]", "a b", "..", "x?y", "a%2Fb"])
