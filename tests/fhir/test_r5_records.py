@@ -97,7 +97,7 @@ def example(path: Path) -> Resource:
     return resource
 
 
-def owner_of(resource: Resource) -> str:
+def read_owner(resource: Resource) -> str:
     return str(resource["subject"]["reference"]).removeprefix("Patient/")
 
 
@@ -113,7 +113,7 @@ def accounted_for(record: Record) -> list[VersionedReference]:
 )
 def test_every_example_is_accounted_for(path: Path) -> None:
     resource = example(path)
-    record = read(resource, patient=owner_of(resource))
+    record = read(resource, patient=read_owner(resource))
     assert accounted_for(record) == [VersionedReference(resource["resourceType"], resource["id"], None)]
     assert record.unreadable == ()
     assert record.doubtful_dates == ()
