@@ -13,7 +13,6 @@ from service.core.records import (
     Exposure,
     ExposureStatus,
     Grade,
-    Indication,
     Role,
     StopReason,
     VersionedReference,
@@ -218,4 +217,4 @@ def _switch_or_augmentation(course: Course, others: tuple[Course, ...], criteria
 
 
 def _for_something_else(course: Course) -> bool:
-    return any(exposure.indication is Indication.OTHER for exposure in course.exposures)
+    return any(exposure.indication.may_be_another for exposure in course.exposures)
