@@ -18,23 +18,27 @@ from service.core.plans import WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient, Stored, version_of
+from service.fhir.kinds import CLAIMED_KINDS
+from service.fhir.loose import Resource
 from service.fhir.models import validated
 from service.fhir.names import DEVICE_ID, DEVICE_INSIDE, content_digest
+from service.fhir.references import read_reference
 from service.fhir.release import Release
 from service.fhir.sources import UNDECODABLE
 from service.fhir.target import Target
 from service.fhir.views import TransactionResponseView
-from service.render.care_plan import Resource, render_device, sign_guidance
+from service.render.device import render_device
+from service.render.guidance import sign_guidance
 
 CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 """How a server says that somebody was faster: 412, or 409 on HAPI."""
 
 _NOT_DONE_HERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 """How a server says that it does not do what was asked."""
+_LONGEST_NUMBER = 64
+"""A version that has more digits is no number that anybody counts with."""
 _NO_VERSION = "0"
 """A version that no resource has: what is to be stored only over it, is stored only where nothing is."""
-_CLAIMED = frozenset({"CarePlan", "Task", "GuidanceResponse"})
-"""Kinds of which a new resource must never be stored over one that is there."""
 _DEVICE = f"Device/{DEVICE_ID}"
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _RESPONSE = msgspec.json.Decoder(TransactionResponseView)
@@ -75,7 +79,7 @@ class Write:
     @property
     def is_claimed(self) -> bool:
         """Whether it is a new one that must not be stored over one that is there."""
-        return self.is_new and self.kind in _CLAIMED
+        return self.is_new and self.kind in CLAIMED_KINDS
 
 
 async def store(
@@ -339,8 +343,8 @@ def _addressed(value: Any, moved: dict[str, str]) -> Any:
     changed = {key: _addressed(one, moved) for key, one in value.items()}
     reference = changed.get("reference")
     if isinstance(reference, str):
-        address, history, version = reference.partition("/_history/")
-        changed["reference"] = f"{moved.get(address, address)}{history}{version}"
+        address = read_reference(reference).address
+        changed["reference"] = moved.get(address, address) + reference.removeprefix(address)
     return changed
 
 
@@ -349,5 +353,5 @@ def _next_version(write: Write, deleted: frozenset[str]) -> VersionedReference:
     identity, version = str(write.resource["id"]), write.version
     if write.is_new:
         return VersionedReference(write.kind, identity, None if write.reference in deleted else "1")
-    numbered = version is not None and version.isdecimal()
+    numbered = version is not None and version.isdecimal() and len(version) <= _LONGEST_NUMBER
     return VersionedReference(write.kind, identity, str(int(version or "") + 1) if numbered else None)

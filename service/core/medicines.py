@@ -11,7 +11,7 @@ from functools import lru_cache
 from service.core.knowledge import Knowledge, MedicineMeaning
 from service.core.records import Concept, Identified, Medicine, Role
 
-_MILLIGRAMS = re.compile(r"(\d+(?:\.\d+)?)\s*mg\b", re.IGNORECASE)
+_MILLIGRAMS = re.compile(r"(?<!\d)(\d++(?:\.\d++)?+)\s*+mg\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4096)
@@ -112,5 +112,10 @@ def _strength_disagrees(concept: Concept, meaning: MedicineMeaning) -> bool:
     """Whether the words state a strength that the coded product does not have."""
     if not meaning.label_mg:
         return False
-    written = {float(mg) for phrase in concept.phrases for mg in _MILLIGRAMS.findall(phrase)}
+    written = {mg for phrase in concept.phrases for mg in strengths_in(phrase)}
     return bool(written) and not written & meaning.label_mg
+
+
+def strengths_in(text: str) -> frozenset[float]:
+    """The strengths in mg that a text states, such as the name of a product."""
+    return frozenset(float(mg) for mg in _MILLIGRAMS.findall(text))

@@ -8,22 +8,15 @@ import msgspec
 
 from service.core.records import VersionedReference
 from service.errors import NotFhir, NotJson
-from service.fhir.views import Head, OutcomeView, ReferenceView, View
+from service.fhir.kinds import PATIENT_ELEMENTS
+from service.fhir.references import read_reference
+from service.fhir.views import Head, OutcomeView, OwnerView
+from service.ids import is_id
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises over content that is not the JSON it should be."""
 
-
-class _Owner(View):
-    """Whose record a resource is."""
-
-    subject: ReferenceView | None = None
-    patient: ReferenceView | None = None
-
-
-_OWNER = msgspec.json.Decoder(_Owner)
-
-
+_OWNER = msgspec.json.Decoder(OwnerView)
 _HEAD = msgspec.json.Decoder(Head)
 _OUTCOME = msgspec.json.Decoder(OutcomeView)
 _LONGEST_NUMBER = 12
@@ -39,10 +32,11 @@ class Source:
 
     @property
     def reference(self) -> VersionedReference:
-        """The version of the resource that conclusions rest on."""
-        return VersionedReference(
-            self.head.resource_type or "Resource", self.head.id or "unidentified", self.head.meta.version_id
-        )
+        """The version of the resource that conclusions rest on. Without an id there is no version to name."""
+        kind, identity = self.head.resource_type or "Resource", self.head.id
+        if identity is None:
+            return VersionedReference(kind, "unidentified")
+        return VersionedReference(kind, identity, self.head.meta.version_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +78,19 @@ class Gathered:
 def take_resource(content: bytes | msgspec.Raw, url: str | None = None) -> Source:
     """Take one resource in, looking no further than its type, id and version.
 
-    A resource without a readable head is kept, to be reported as unreadable. Raises `NotJson` for what is
-    no JSON object.
+    A resource without a readable head is kept, to be reported as unreadable. An id that nothing could be
+    found by is taken as none. Raises `NotJson` for what is no JSON object.
     """
     try:
-        return Source(_HEAD.decode(content), content, url)
+        head = _HEAD.decode(content)
     except msgspec.ValidationError:
-        return Source(_readable_head(content), content, url)
+        head = _readable_head(content)
     except UNDECODABLE:
         message = "not a JSON object"
         raise NotJson(message) from None
+    if not is_id(head.id):
+        head.id = None
+    return Source(head, content, url)
 
 
 def _readable_head(content: bytes | msgspec.Raw) -> Head:
@@ -114,8 +111,8 @@ def _readable_head(content: bytes | msgspec.Raw) -> Head:
     )
 
 
-def tells_of_error(outcome: bytes | msgspec.Raw) -> bool:
-    """Whether an OperationOutcome among results tells of an error; one that cannot be read may."""
+def reports_error(outcome: bytes | msgspec.Raw) -> bool:
+    """Whether an OperationOutcome among results reports an error; one that cannot be read may."""
     try:
         issues = _OUTCOME.decode(outcome).issue
     except UNDECODABLE:
@@ -163,17 +160,23 @@ def _age_of_version(source: Source) -> tuple[str, int, str]:
     return (source.head.meta.last_updated or "", number, version)
 
 
+def owner_in(source: Source, view: OwnerView) -> str | None:
+    """The id of the patient that a resource is about, as a view of it says; `None` where it does not."""
+    kind = source.head.resource_type or ""
+    if kind == "Patient":
+        return source.head.id
+    named = {"subject": view.subject, "patient": view.patient, "for": view.for_}
+    # Of a kind that has no row nothing else is known; a file may hold some.
+    reference = named[PATIENT_ELEMENTS[kind]] if kind in PATIENT_ELEMENTS else view.subject or view.patient
+    return read_reference(reference.reference if reference else None).id_of("Patient")
+
+
 def owner_of(source: Source) -> str:
     """The id of the patient that a resource is about. Raises `NotFhir` where it does not say so."""
-    if source.head.resource_type == "Patient" and source.head.id:
-        return source.head.id
     try:
-        owner = _OWNER.decode(source.content)
+        patient_id = owner_in(source, _OWNER.decode(source.content))
     except UNDECODABLE:
-        owner = _Owner()
-    reference = owner.subject or owner.patient
-    address = (reference.reference or "") if reference else ""
-    kind, _, identity = "/".join(address.partition("/_history/")[0].split("/")[-2:]).partition("/")
-    if kind != "Patient" or not identity:
+        patient_id = None
+    if patient_id is None:
         raise NotFhir(f"{source.reference}: does not say whose record it is")
-    return identity
+    return patient_id

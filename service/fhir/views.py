@@ -39,6 +39,14 @@ class ReferenceView(View):
     display: str | None = None
 
 
+class OwnerView(View):
+    """Whose record a resource is."""
+
+    subject: ReferenceView | None = None
+    patient: ReferenceView | None = None
+    for_: ReferenceView | None = msgspec.field(name="for", default=None)
+
+
 class PeriodView(View):
     start: str | None = None
     end: str | None = None
@@ -251,15 +259,10 @@ class ReactionView(View):
     substance: ConceptView | None = None
 
 
-class EventsView(View):
-    event: list[str] = []
-
-
 class ActivityDetailView(View):
     code: ConceptView | None = None
     product_codeable_concept: ConceptView | None = None
     product_reference: ReferenceView | None = None
-    scheduled_timing: EventsView | None = None
 
 
 class ActivityView(View):

@@ -8,6 +8,7 @@ import msgspec
 from service.core.dates import Interval, PartialDate
 from service.core.knowledge import Knowledge
 from service.core.records import Coding, Concept, DoubtfulDate
+from service.fhir.references import plain_system
 from service.fhir.sources import UNDECODABLE, Source
 from service.fhir.views import ConceptView, PeriodView
 
@@ -63,6 +64,7 @@ class Elements:
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         self.doubtful: list[DoubtfulDate] = []
+        self._systems = {plain_system(uri): system for uri, system in knowledge.systems.items()}
 
     def concept(self, view: ConceptView | None) -> Concept:
         """A CodeableConcept; empty where there is none."""
@@ -85,10 +87,8 @@ class Elements:
         known = self.knowledge.systems
         if uri is None or uri in known:
             return known.get(uri or "")
-        address = uri.strip().partition("|")[0].rstrip("/").replace("https://", "http://", 1)
-        if address.startswith(f"{_SNOMED}/"):
-            address = _SNOMED
-        return known.get(address, uri)
+        address = plain_system(uri)
+        return self._systems.get(_SNOMED if address.startswith(f"{_SNOMED}/") else address, uri)
 
     def date(self, source: Source, element: str, text: str | None) -> PartialDate | None:
         """A date, unless it is missing or one that systems fill in when they do not know."""

@@ -33,6 +33,7 @@ from service.core.records import (
     Unreadable,
     VersionedReference,
 )
+from service.fhir.references import Reference, read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import (
     AdministrationView,
@@ -99,9 +100,9 @@ class MedicineReader:
             key: source
             for source in gathered.sources
             if source.head.resource_type in MEDICINE_RECORDS | _REASONS
-            for key in (f"{source.head.resource_type}/{source.head.id}", source.url)
-            if key
+            for key in _addresses(source)
         }
+        self._base = gathered.base
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -295,9 +296,9 @@ class MedicineReader:
         reference = view.medication_reference
         if reference is None:
             return Concept()
-        target = _address(reference)
-        if target.startswith("#"):
-            return self._elements.concept(_contained(view.contained, target[1:]))
+        inside = read_reference(reference.reference).fragment
+        if inside is not None:
+            return self._elements.concept(_contained(view.contained, inside))
         source = self._resolve(reference)
         if source is None:
             return Concept(text=reference.display)
@@ -313,20 +314,24 @@ class MedicineReader:
         return self._medicine(MedicineOnlyView(medication_reference=reference, contained=contained))
 
     def _resolve(self, reference: ReferenceView) -> Source | None:
-        target = _address(reference)
-        return self._by_address.get(target) or self._by_address.get(_relative(target))
+        """The resource that a reference leads to; `None` where it is elsewhere."""
+        target = read_reference(reference.reference)
+        found = self._by_address.get(target.address)
+        return found or (self._by_address.get(target.name or "") if self._is_here(target) else None)
+
+    def _is_here(self, reference: Reference) -> bool:
+        """Whether it may be on our server, which a file does not say."""
+        return self._base is None or reference.is_on(self._base)
 
     def _named(self, *references: ReferenceView) -> frozenset[tuple[str, str]]:
         """The records that references lead to, by type and id."""
         found = set()
         for reference in references:
-            address = _address(reference)
-            source = self._by_address.get(address)
-            kind, _, identity = _relative(address).partition("/")
+            source, target = self._resolve(reference), read_reference(reference.reference)
             if source is not None:
                 found.add((source.reference.type, source.reference.id))
-            elif identity:
-                found.add((kind, identity))
+            elif target.kind and self._is_here(target):
+                found.add((target.kind, target.id))
         return frozenset(found)
 
     def _indication(self, view: MedicineView) -> Indication:
@@ -339,9 +344,9 @@ class MedicineReader:
     def _reason(self, reference: ReferenceView, contained: list[ContainedView]) -> Concept:
         """What a condition or an observation given as the reason is; empty where it cannot be told."""
         told = Concept(text=reference.display)
-        target = _address(reference)
-        if target.startswith("#"):
-            found = self._elements.concept(_contained(contained, target[1:]))
+        inside = read_reference(reference.reference).fragment
+        if inside is not None:
+            found = self._elements.concept(_contained(contained, inside))
             return found if found.label else told
         source = self._resolve(reference)
         if source is None or source.head.resource_type not in _REASONS:
@@ -385,8 +390,8 @@ class MedicineReader:
         a_day = units_a_day(steps, amount)
         if amount is None or not a_day:
             return None
-        days = math.floor(amount.high / a_day)
-        return days if 0 < days <= _LONGEST_SUPPLY else None
+        days = amount.high / a_day
+        return math.floor(days) if 1 <= days < _LONGEST_SUPPLY + 1 else None
 
 
 def _days(duration: QuantityView | None) -> int | None:
@@ -413,13 +418,12 @@ def _lasting(period: Interval, days: int) -> Interval:
     return period if period.start is None or days == 1 else _supplied(period.start, days)
 
 
-def _address(reference: ReferenceView) -> str:
-    return (reference.reference or "").partition("/_history/")[0]
-
-
-def _relative(address: str) -> str:
-    """The `Type/id` that an absolute address ends with."""
-    return "/".join(address.split("/")[-2:])
+def _addresses(source: Source) -> Iterator[str]:
+    """What references to a resource say: its type and id, and the address that it came under."""
+    if source.head.id is not None:
+        yield f"{source.head.resource_type}/{source.head.id}"
+    if source.url:
+        yield read_reference(source.url).address
 
 
 def _contained(contained: Iterable[ContainedView], identity: str) -> ConceptView | None:
