@@ -404,7 +404,7 @@ UNKNOWN = {
         (a_statement(reasonReference=[{"reference": "#pain"}], contained=[PAIN]), Indication.OTHER),
         (a_statement(reasonReference=[{"reference": "#gone"}]), Indication.UNCLEAR),
         (
-            a_statement(reasonReference=[{"reference": "#gone", "display": "mood"}]),
+            a_statement(reasonReference=[{"reference": "#gone", "display": "MDD"}]),
             Indication.DEPRESSION,
         ),
         (a_statement(reasonCode=[{"extension": [UNKNOWN]}]), Indication.NOT_STATED),
