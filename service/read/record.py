@@ -109,6 +109,7 @@ class _Reader:
         self.medicines = MedicineReader(gathered, self.elements, self._belongs)
         self.diagnoses: list[Diagnosis] = []
         self.allergies: list[Allergy] = []
+        self.unplaced: list[VersionedReference] = []
         self.observations: list[Observation] = []
         self.procedures: list[Procedure] = []
         self.plans: list[PlanOfRecord] = []
@@ -143,6 +144,7 @@ class _Reader:
             exposures=self.medicines.exposures,
             diagnoses=tuple(self.diagnoses),
             allergies=tuple(self.allergies),
+            unplaced=tuple(self.unplaced),
             observations=tuple(self.observations),
             procedures=tuple(self.procedures),
             plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
@@ -301,7 +303,10 @@ class _Reader:
         concepts = tuple(self.elements.concept(concept) for concept in (view.code, *substances) if concept)
         if not is_named(concepts, self.knowledge):
             raise UnreadableElement("code")
-        for group, by_text in place_allergy(concepts, self.knowledge):
+        placed = place_allergy(concepts, self.knowledge)
+        if not placed.known:
+            self.unplaced.append(source.reference)
+        for group, by_text in placed.groups:
             self.allergies.append(
                 Allergy(
                     group,
