@@ -14,4 +14,5 @@ settings.register_profile("quick", deadline=None, max_examples=ALL // 5)
 
 def tries(number: int, **others: Any) -> settings:
     """So many examples with the profile `full`, and fewer in proportion with another."""
+    assert settings.default is not None
     return settings(max_examples=max(FEWEST, number * settings.default.max_examples // ALL), **others)
