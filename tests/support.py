@@ -346,7 +346,7 @@ async def client_at(base: str, *, searches: bool = False, **values: object) -> A
     """A client of a real server; with `searches`, one that never learns of `$everything`."""
     async with open_client(settings(fhir_base_url=base, **values)) as client:
         if searches:
-            client._capability = without_everything(await client.capability())
+            client._stated = without_everything(await client.capability()), await client.release()
         yield client
 
 

@@ -13,7 +13,7 @@ from service.apply.standing import plans_named_in
 from service.apply.tasks import asked_in, find_tasks, read_task
 from service.core.assessment import shows_depression
 from service.core.decision import Decision, Propose, grounds_of, wanted_plan
-from service.core.plans import PlanAction, Reconciliation, Wanted, open_after, reconcile
+from service.core.plans import PlanAction, Reconciliation, WantedPlan, open_after, reconcile
 from service.core.records import PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule
 from service.core.tasks import TaskStep, WantedTask, reconcile_tasks, wanted_tasks
@@ -96,7 +96,7 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
 def _beside(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> Reconciliation | None:
     """What a review would say once our drafts are revoked, where a plan of somebody else stays open."""
     left = open_after(found, plans)
-    return reconcile(Wanted.NO_PLAN, left) if left else None
+    return reconcile(WantedPlan.NO_PLAN, left) if left else None
 
 
 def _revoked(plan: PlanOfRecord, why: str, gathered: Gathered) -> Write:

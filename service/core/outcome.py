@@ -15,13 +15,11 @@ from service.core.records import (
     Exposure,
     ExposureStatus,
     Grade,
-    Indication,
     Role,
     StopReason,
     VersionedReference,
 )
-from service.core.scores import Course as Said
-from service.core.scores import Scales, Trajectory, trajectory
+from service.core.scores import Scales, Trajectory, Verdict, trajectory
 
 
 class OutcomeFinding(StrEnum):
@@ -123,19 +121,19 @@ def _inferred(course: Course, others: Successors, episode: Episode, criteria: Cr
 
 
 def _outcome_of(said: Trajectory) -> Outcome:
-    match said.course:
-        case Said.RESPONDED:
+    match said.verdict:
+        case Verdict.RESPONDED:
             reason = Reason(ReasonCode.SCORE_SHOWS_RESPONSE, said.text, said.evidence)
             return Outcome(OutcomeFinding.RESPONDED, Basis.DOCUMENTED, (reason,))
-        case Said.FAILED:
+        case Verdict.FAILED:
             reason = Reason(ReasonCode.SCORE_SHOWS_FAILURE, said.text, said.evidence)
             return Outcome(OutcomeFinding.FAILED, Basis.DOCUMENTED, (reason,))
-        case Said.PARTIAL:
+        case Verdict.PARTIAL:
             return _unknown(Reason(ReasonCode.SCORE_SHOWS_PARTIAL_RESPONSE, said.text, said.evidence))
-        case Said.UNDECIDED:
+        case Verdict.UNDECIDED:
             return _unknown(Reason(ReasonCode.SCORE_DISAGREES, said.text, said.evidence))
         case _:
-            assert_never(said.course)
+            assert_never(said.verdict)
 
 
 def _set_against(documented: Outcome, said: Trajectory | None) -> Outcome:
@@ -241,4 +239,4 @@ def _switch_or_augmentation(course: Course, others: Successors, criteria: Criter
 
 
 def _for_something_else(course: Course) -> bool:
-    return any(exposure.indication is Indication.OTHER for exposure in course.exposures)
+    return any(exposure.indication.may_be_another for exposure in course.exposures)

@@ -44,7 +44,7 @@ class Reconciliation:
     superfluous: tuple[PlanOfRecord, ...] = ()
 
 
-class Wanted(StrEnum):
+class WantedPlan(StrEnum):
     """What the decision asks for."""
 
     PLAN = "plan"
@@ -56,7 +56,9 @@ UNKNOWN_GROUNDS = "unknown"
 """The grounds of a withdrawn plan of which nothing tells what it rested on."""
 
 
-def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None = None) -> Reconciliation:
+def reconcile(
+    wanted: WantedPlan, plans: Iterable[PlanOfRecord], grounds: str | None = None
+) -> Reconciliation:
     """Set what the decision asks for against the plans on record.
 
     `grounds` is what the proposal rests on: one that was withdrawn by hand is not made again on the same.
@@ -82,11 +84,11 @@ def why_kept(plan: PlanOfRecord) -> str | None:
     return None
 
 
-def _reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None) -> Reconciliation:
+def _reconcile(wanted: WantedPlan, plans: Iterable[PlanOfRecord], grounds: str | None) -> Reconciliation:
     known = sorted(plans, key=lambda plan: (plan.evidence.type, plan.evidence.id))
     open_plans = [plan for plan in known if plan.status in OPEN_PLAN]
     drafts = [plan for plan in open_plans if plan.is_untouched_draft]
-    if wanted is Wanted.NO_PLAN and drafts:
+    if wanted is WantedPlan.NO_PLAN and drafts:
         return _with_drafts(wanted, drafts)
     if len(open_plans) > len(drafts):
         plan = next(plan for plan in open_plans if not plan.is_untouched_draft)
@@ -118,26 +120,26 @@ def open_after(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> list[Pla
     return sorted(left, key=lambda plan: plan.evidence.id)
 
 
-def _with_drafts(wanted: Wanted, drafts: list[PlanOfRecord]) -> Reconciliation:
+def _with_drafts(wanted: WantedPlan, drafts: list[PlanOfRecord]) -> Reconciliation:
     """Drafts that nobody touched: the first is the one meant, and any other came of a lost race."""
     draft, others = drafts[0], tuple(drafts[1:])
     match wanted:
-        case Wanted.PLAN:
+        case WantedPlan.PLAN:
             why = "the draft no longer says what the record says"
             return Reconciliation(PlanAction.UPDATE, why, draft, draft.replaces, others)
-        case Wanted.NO_PLAN:
+        case WantedPlan.NO_PLAN:
             why = "the draft is no longer supported by the record"
             return Reconciliation(PlanAction.REVOKE, why, draft, superfluous=others)
-        case Wanted.UNDECIDED:
+        case WantedPlan.UNDECIDED:
             why = "the record no longer decides; the draft is left for a clinician"
             return Reconciliation(PlanAction.LEAVE, why, draft, superfluous=others)
         case _:
             assert_never(wanted)
 
 
-def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord], grounds: str | None) -> Reconciliation:
+def _without_open_plan(wanted: WantedPlan, ours: list[PlanOfRecord], grounds: str | None) -> Reconciliation:
     """No open plan: propose one, unless a person ended ours, or it was withdrawn and nothing is new."""
-    if wanted is not Wanted.PLAN:
+    if wanted is not WantedPlan.PLAN:
         return Reconciliation(PlanAction.NONE, "no plan is proposed")
     ended = [plan for plan in ours if not revoked_by_us(plan)]
     if ended:

@@ -93,6 +93,10 @@ class DosageView(View):
     dose_and_rate: list[DoseAndRateView] = []
 
 
+class KindView(View):
+    resource_type: str | None = None
+
+
 class Head(View):
     """What every resource says of itself."""
 
@@ -273,7 +277,6 @@ class CarePlanView(View):
     subject: ReferenceView
     status: str | None = None
     identifier: list[IdentifierView] = []
-    instantiates_canonical: list[str] = []
     title: str | None = None
     description: str | None = None
     activity: list[ActivityView] = []

@@ -31,11 +31,11 @@ def protocol_definitions(knowledge: Knowledge) -> Iterator[Resource]:
         known = knowledge.catalogue
         date = known.files[f"protocols/{protocol.id}.toml"].date
         system = uris_of(knowledge)[protocol.product.system or ""]
-        yield from _Published(protocol, known.protocols[protocol.id], date, system).resources()
+        yield from _PublishedProtocol(protocol, known.protocols[protocol.id], date, system).resources()
 
 
 @dataclass(frozen=True, slots=True)
-class _Published:
+class _PublishedProtocol:
     """One protocol on its way to FHIR; `system` is the address of the code system of its product."""
 
     protocol: Protocol

@@ -256,8 +256,8 @@ def test_a_line_that_cannot_be_used_is_named_and_the_others_go_on() -> None:
     assert faults == {
         "line 2": "not a JSON object",
         "line 3": "not a JSON object",
-        "line 4": "Condition/one: does not say whose record it is",
-        "line 5": "Condition/two: does not say whose record it is",
+        "line 4": "Condition/one: does not name its patient by an id",
+        "line 5": "Condition/two: does not name its patient by an id",
     }
     assert [where for where, _ in records if where not in faults] == ["line 6", "Patient/ann"]
 
