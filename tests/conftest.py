@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-import tests.examples  # noqa: F401 - it registers the profile
+from tests.examples import QUICK
 from tests.lists import load_once
 
 os.environ["TZ"] = "Pacific/Auckland"  # far from UTC, so that a naive use of the local day shows
@@ -40,4 +40,4 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-settings.load_profile("quick")
+settings.load_profile(QUICK)
