@@ -97,7 +97,7 @@ def test_a_closed_task_says_why_and_is_no_edit(release: Release) -> None:
     sent = validated(closed) if release is Release.R4 else validated_r5(closed)
     task = resource_in_r4(release, sent)
     assert task["status"] == "cancelled"
-    assert "The reason is gone" in task["statusReason"]["text"]
+    assert "The reason no longer applies" in task["statusReason"]["text"]
     assert (task["authoredOn"], task["lastModified"]) == (NOW, LATER)
     assert (read_task(task).is_open, read_task(task).edited) == (False, False)
 
