@@ -39,5 +39,4 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.load_profile("quick")

@@ -11,7 +11,7 @@ from service.fhir.client import FhirClient
 from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import ASSESSMENT_IDENTIFIER, DEVICE_ID, DEVICE_IDENTIFIER
 from service.fhir.references import read_reference
-from service.fhir.sources import Gathered, owner_of, take_resource
+from service.fhir.sources import Gathered, read_owner, take_resource
 from service.ids import is_id
 from service.render.guidance import MISSING_PLAN, PLAN_OF, Whose, guidance_id
 
@@ -62,7 +62,7 @@ async def _with_plan(client: FhirClient, plan_id: str, gathered: Gathered) -> Ga
     path = f"CarePlan/{plan_id}"
     try:
         source = take_resource(await client.get(path))
-        if owner_of(source) not in {gathered.patient_id, *gathered.former_ids}:
+        if read_owner(source) not in {gathered.patient_id, *gathered.former_ids}:
             return None
         return gathered.with_source(source)
     except (NotJson, NotFhir):

@@ -19,11 +19,11 @@ from service.commands.compare import PlanChanges, PrintedPart, compare_plans, pr
 from service.core.records import VersionedReference
 from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
-from service.fhir.loose import Resource, part, text
+from service.fhir.loose import Resource
 from service.fhir.names import CONTENT_DIGEST, extension_value
 from service.fhir.references import read_reference
-from service.fhir.sources import Gathered, Source, take_resource
-from service.gather.everything import former_patients
+from service.fhir.sources import Gathered, Source, read_subject, take_resource
+from service.gather.everything import find_former_patients
 from service.render.provenance import describe_calendar
 from service.review import Review, Reviewer
 from service.settings import Settings
@@ -106,7 +106,7 @@ async def _decide_again(
         told = told.model_copy(update={"gone": gone})
         return _but(told, f"the server no longer has {len(gone)} of {len(found)} versions that were read")
     sources = tuple(source for source in found if source is not None)
-    patient = read_reference(text(part(plan.get("subject")).get("reference"))).id_of("Patient")
+    patient = read_subject(plan).id_of("Patient")
     if patient is None:
         return _but(told, "the plan does not name its patient by an id")
     gathered = Gathered(
@@ -115,7 +115,7 @@ async def _decide_again(
         client.base,
         not_read=origin.not_read,
         refused=origin.refused,
-        former_ids=former_patients(sources, patient, client.base),
+        former_ids=find_former_patients(sources, patient, client.base),
     )
     try:
         review = reviewer.review(gathered)

@@ -25,6 +25,7 @@ from service.core.records import (
 
 PRIOR_ESKETAMINE = "prior-esketamine"
 PSYCHOSIS = "psychosis"
+HYPERSENSITIVITY = "hypersensitivity"
 UNREADABLE = "unreadable-safety-record"
 BLOOD_PRESSURE = "blood-pressure"
 PREGNANCY = "pregnancy"

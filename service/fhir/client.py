@@ -295,7 +295,9 @@ class FhirClient:
             total = total if bundle.total is None else bundle.total
             yield bundle
         if total is not None and sum(sizes) < total and sizes[-1] >= _fullest(sizes, asked):
-            raise ServerMisread(f"{where}: the answer has {sum(sizes)} of {total} resources")
+            raise ServerMisread(
+                f"{where}: the answer has {sum(sizes)} of {total} resources, so it is incomplete"
+            )
 
     async def _first_page(self, path: str, params: dict[str, str]) -> tuple[bytes, dict[str, str]]:
         """The first page and what it was asked for with.

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from service.core.copies import distinct_exposures
 from service.core.dates import Interval, PartialDate
@@ -98,7 +98,6 @@ def rests_once(exposures: tuple[Exposure, ...]) -> list[Exposure]:
     return [replace(one, evidence=tuple(dict.fromkeys(one.evidence))) for one in exposures]
 
 
-@settings(max_examples=100, deadline=None)
 @given(told_again())
 def test_records_fold_as_they_do_one_by_one(exposures: tuple[Exposure, ...]) -> None:
     assert rests_once(distinct_exposures(exposures)) == rests_once(folded_one_by_one(exposures))

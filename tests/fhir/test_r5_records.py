@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.findings import Finding
@@ -30,6 +30,7 @@ from service.core.records import (
 from service.fhir.r5.records import in_r4
 from service.gather.files import read_bundle
 from service.review import Review
+from tests.examples import tries
 from tests.support import ROOT, RXNORM, Resource, a_bundle, a_condition, a_patient, answer_of, reviewer
 
 EXAMPLES = sorted((ROOT / "fixtures" / "spec" / "R5").glob("*.json"))
@@ -96,7 +97,7 @@ def example(path: Path) -> Resource:
     return resource
 
 
-def owner_of(resource: Resource) -> str:
+def read_owner(resource: Resource) -> str:
     return str(resource["subject"]["reference"]).removeprefix("Patient/")
 
 
@@ -112,7 +113,7 @@ def accounted_for(record: Record) -> list[VersionedReference]:
 )
 def test_every_example_is_accounted_for(path: Path) -> None:
     resource = example(path)
-    record = read(resource, patient=owner_of(resource))
+    record = read(resource, patient=read_owner(resource))
     assert accounted_for(record) == [VersionedReference(resource["resourceType"], resource["id"], None)]
     assert record.unreadable == ()
     assert record.doubtful_dates == ()
@@ -483,7 +484,7 @@ _JUNK = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@tries(300)
 @given(kind=st.sampled_from(KINDS), elements=st.dictionaries(st.sampled_from(_ELEMENTS), _JUNK, max_size=6))
 def test_nothing_is_so_odd_that_the_reading_fails(kind: str, elements: Resource) -> None:
     resource = elements | {"resourceType": kind, "id": "it", "subject": {"reference": "Patient/ann"}}

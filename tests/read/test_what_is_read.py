@@ -63,6 +63,7 @@ NOT_BY_A_VIEW = {
         "activity.progress",
         "activity.reference",
         "goal",
+        "instantiatesCanonical",
         "instantiatesUri",
         "intent",
         "note",

@@ -62,7 +62,7 @@ def _statement(given: Resource) -> Resource:
     adherence = statement.pop("adherence", None)
     if "reason" in part(adherence):
         statement["statusReason"] = [adherence["reason"]]
-    if adherence is not None and not _tells_of_the_dose(adherence):
+    if adherence is not None and not _confirms_the_dose(adherence):
         statement["dosage"] = [{"text": NOT_AS_DIRECTED}]
     return statement
 
@@ -94,8 +94,8 @@ def _adherence(adherence: Any) -> set[str]:
     return (codes or {text(concept.get("text")).strip().lower().replace(" ", "-")}) & _ADHERENCE.keys()
 
 
-def _tells_of_the_dose(adherence: Any) -> bool:
-    """Whether what was taken is what the dosage says, as far as the adherence goes."""
+def _confirms_the_dose(adherence: Any) -> bool:
+    """Whether the adherence allows that the medicine was taken as the dosage says."""
     known = _adherence(adherence)
     return _TAKING_OTHERWISE not in known and len({_ADHERENCE[code] for code in known}) == 1
 
