@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import tests.examples  # noqa: F401 - it registers the profiles
 from tests.lists import load_once
 
 os.environ["TZ"] = "Pacific/Auckland"  # far from UTC, so that a naive use of the local day shows

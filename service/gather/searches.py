@@ -72,7 +72,7 @@ async def read_everything(client: FhirClient, path: str, params: dict[str, str])
 
 
 class _Answer(NamedTuple):
-    """The resources of every page, once each, how many entries there were, and how many there are said to be."""
+    """The resources of every page, once each; how many entries came, and how many there are said to be."""
 
     sources: list[Source]
     entries: int
