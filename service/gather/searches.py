@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from http import HTTPStatus
+from typing import NamedTuple
 
 import msgspec
 
@@ -53,24 +54,40 @@ async def search_unless_forbidden(
 
 
 async def read_all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
-    """The resources of every page, once each, checked against the total where the server states one.
+    """The resources of every page, once each. Raises `ServerMisread` where the answer is not complete."""
+    return (await _read_all(client, path, params)).sources
 
-    Raises `ServerMisread` where the answer is not complete.
+
+async def read_everything(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
+    """The resources of every page of an operation, which counts what it answers with, and never estimates.
+
+    Raises `ServerMisread` where fewer came than the total.
     """
+    answer = await _read_all(client, path, params)
+    if answer.total is not None and answer.entries < answer.total:
+        raise ServerMisread(
+            f"GET {path}: the answer has {answer.entries} of {answer.total} resources, so it is incomplete"
+        )
+    return answer.sources
+
+
+class _Answer(NamedTuple):
+    """The resources of every page, once each; how many entries came, and how many there are said to be."""
+
+    sources: list[Source]
+    entries: int
+    total: int | None
+
+
+async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _Answer:
     sources: dict[tuple[VersionedReference, bytes], Source] = {}
-    matches, total = 0, None
+    entries, total = 0, None
     async for page in client.pages(path, params):
         total = page.total if page.total is not None else total
-        matches += _count_matches(page)
+        entries += len(page.entry)
         for source in _entries(page, path):
             sources.setdefault((source.reference, bytes(source.content)), source)
-    if total is not None and matches < total:
-        raise ServerMisread(f"GET {path}: the answer has {matches} of {total} resources, so it is incomplete")
-    return list(sources.values())
-
-
-def _count_matches(page: BundleView) -> int:
-    return sum(entry.search is None or entry.search.mode in {None, "match"} for entry in page.entry)
+    return _Answer(list(sources.values()), entries, total)
 
 
 def _entries(page: BundleView, path: str) -> Iterable[Source]:
