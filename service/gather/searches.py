@@ -71,7 +71,7 @@ async def read_everything(client: FhirClient, path: str, params: dict[str, str])
     return answer.sources
 
 
-class _Gotten(NamedTuple):
+class _Searched(NamedTuple):
     """The resources of every page, once each; how many entries came, and how many there are said to be."""
 
     sources: list[Source]
@@ -79,7 +79,7 @@ class _Gotten(NamedTuple):
     total: int | None
 
 
-async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _Gotten:
+async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _Searched:
     sources: dict[tuple[VersionedReference, bytes], Source] = {}
     entries, total = 0, None
     async for page in client.pages(path, params):
@@ -87,7 +87,7 @@ async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _G
         entries += len(page.entry)
         for source in _entries(page, path):
             sources.setdefault((source.reference, bytes(source.content)), source)
-    return _Gotten(list(sources.values()), entries, total)
+    return _Searched(list(sources.values()), entries, total)
 
 
 def _entries(page: BundleView, path: str) -> Iterable[Source]:
