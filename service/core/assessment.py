@@ -177,7 +177,7 @@ def _observation_order(result: Observation) -> tuple[object, ...]:
 def _settled(exposure: Exposure, as_of: date, criteria: Criteria) -> Exposure:
     """The exposure with its end settled; nearly all are over, and leave nothing to settle."""
     start, end = exposure.period.start, exposure.period.end
-    over = end is not None and end.latest <= as_of and not exposure.period.ongoing
+    over = end is not None and end.latest <= as_of and not exposure.period.ongoing and exposure.bounds is None
     if over and (start is None or start.latest <= as_of):
         return exposure
     return replace(exposure, period=settle_interval(exposure, as_of, criteria))

@@ -12,8 +12,10 @@ from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from service.core.catalogue import Catalogue
+from service.core.dose_words import Lexicon, Unit
 from service.core.phrases import PhraseList
 from service.core.records import (
+    Adherence,
     Coding,
     Concept,
     Depression,
@@ -351,7 +353,11 @@ class Knowledge:
     indication_codes: CodeList[Indication]
     indication_phrases: PhraseList[Indication]
     severities: CodeList[Severity]
-    dose_frequencies: PhraseList[float]
+    dose_lexicon: Lexicon
+    unit_codes: CodeList[Unit]
+    timing_codes: CodeList[float]
+    """How often a day each code of a timing stands for."""
+    adherence: CodeList[Adherence]
     observations: CodeList[Measure]
     observation_names: Mapping[str, Measure]
     """Whole names, folded, of observations without a known code."""

@@ -218,4 +218,4 @@ def _switch_or_augmentation(course: Course, others: tuple[Course, ...], criteria
 
 
 def _for_something_else(course: Course) -> bool:
-    return any(exposure.indication is Indication.OTHER for exposure in course.exposures)
+    return any(exposure.indication in {Indication.OTHER, Indication.UNCLEAR} for exposure in course.exposures)

@@ -10,7 +10,10 @@ _NEGATION = re.compile(r"\b(?:no|not|never|without|denies|denied)\b|n't\b")
 
 
 def read_indication(reasons: Iterable[Concept], knowledge: Knowledge) -> Indication:
-    """Depression if any reason says so; any other recorded reason is another indication."""
+    """Depression if any reason says so; any other recorded reason is another indication.
+
+    A reason that says nothing, such as a reference that leads nowhere, is one that cannot be told.
+    """
     reasons = tuple(reasons)
     if not reasons:
         return Indication.NOT_STATED
@@ -18,7 +21,7 @@ def read_indication(reasons: Iterable[Concept], knowledge: Knowledge) -> Indicat
         coded = knowledge.indication_codes.first(concept) or knowledge.depression.first(concept)
         if coded or any(knowledge.indication_phrases.all_in(phrase) for phrase in concept.phrases):
             return Indication.DEPRESSION
-    return Indication.OTHER
+    return Indication.OTHER if any(concept.label for concept in reasons) else Indication.UNCLEAR
 
 
 def read_stop_reasons(reasons: Iterable[Concept], knowledge: Knowledge) -> frozenset[StopReason]:

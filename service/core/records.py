@@ -90,10 +90,37 @@ class Medicine:
     unit: str | None = None
     unit_days: int = 1
     not_a_trial: str | None = None
+    lowest_mg: float | None = None
+    """The lowest strength that anything states, by code, ingredient or words; 0 where one is not understood."""
     interacts: tuple[str, ...] = ()
     """Ids of the safety groups that its code places it in."""
     interacts_in_words: tuple[str, ...] = ()
     """Ids of those that only its words suggest."""
+
+
+class Strength(NamedTuple):
+    """The mg of an ingredient in one item or one mL of a product; `unit` is `None` where it is not understood."""
+
+    milligrams: float
+    unit: str | None
+
+
+class ActiveIngredient(NamedTuple):
+    """An ingredient that a record names of a product."""
+
+    concept: Concept
+    strength: Strength | None = None
+
+
+class Product(NamedTuple):
+    """What a record says of the medicine that it is about.
+
+    `doubtful` names the element that leaves open whether it is that medicine at all.
+    """
+
+    concept: Concept = Concept()
+    ingredients: tuple[ActiveIngredient, ...] = ()
+    doubtful: str | None = None
 
 
 class DoseBasis(StrEnum):
@@ -133,11 +160,21 @@ class StopReason(StrEnum):
 
 
 class Indication(StrEnum):
-    """What a medicine was given for."""
+    """What a medicine was given for; `UNCLEAR` is a recorded reason that cannot be told."""
 
     DEPRESSION = "depression"
     OTHER = "other"
+    UNCLEAR = "unclear"
     NOT_STATED = "not-stated"
+
+
+class Adherence(StrEnum):
+    """Whether a medicine was taken as its record has it; `OTHERWISE` is in some other way."""
+
+    AS_DIRECTED = "as-directed"
+    OTHERWISE = "otherwise"
+    NOT_TAKEN = "not-taken"
+    UNKNOWN = "unknown"
 
 
 class Grade(StrEnum):
@@ -158,6 +195,7 @@ class Exposure:
     """One record of a medicine, as it came; ends are settled in `core.exposures`.
 
     `names` are the records that it says it is about, such as the prescription it was dispensed on.
+    `bounds` are the days that its dosage is limited to, inside a longer period: the dose is certain on no others.
     """
 
     medicine: Medicine
@@ -170,6 +208,7 @@ class Exposure:
     stop_reasons: frozenset[StopReason] = frozenset()
     grade: Grade = Grade.STATED
     names: frozenset[tuple[str, str]] = frozenset()
+    bounds: Interval | None = None
 
 
 class ClinicalStatus(StrEnum):

@@ -21,9 +21,9 @@ from service.fhir.names import (
     extension_value,
 )
 from service.fhir.sources import Source
-from service.fhir.views import CarePlanView, ConceptView, ContainedView, ReferenceView
+from service.fhir.views import CarePlanView, ConceptView, ReferenceView
 
-FindMedicine = Callable[[ReferenceView, list[ContainedView]], Concept]
+FindMedicine = Callable[[ReferenceView, list[msgspec.Raw]], Concept]
 
 
 def read_plan(

@@ -5,19 +5,20 @@ with the grade of evidence it is.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 
 from service.core.dates import Interval, PartialDate
-from service.core.dosing import DoseStep, daily_dose, supplied_dose, units_a_day
+from service.core.dose_words import ITEM
+from service.core.dosing import Amount, daily_dose, supplied_dose, units_a_day
 from service.core.exposures import Administration, add_up_days
-from service.core.medicines import identify_medicine
+from service.core.medicines import identify_medicine, identify_product
 from service.core.reasons import read_indication, read_stop_reasons
 from service.core.records import (
-    MEDICINE_RECORDS,
+    Adherence,
     Concept,
     Dose,
     DoseBasis,
@@ -37,21 +38,22 @@ from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import (
     AdministrationView,
     ConceptView,
-    ContainedView,
     DispenseRequestView,
     DispenseView,
     DosageView,
-    MedicationView,
+    ExtensionView,
     MedicineOnlyView,
     MedicineView,
     QuantityView,
     ReferenceView,
+    RepeatView,
     RequestView,
     StatementView,
     View,
 )
-from service.read.dosage import read_amount, read_steps
+from service.read.dosage import read_administered, read_amount, read_steps
 from service.read.elements import Elements, UnreadableElement, decode
+from service.read.products import ProductReader
 
 _DAYS_IN = {
     **dict.fromkeys(("d", "day", "days"), 1),
@@ -70,9 +72,13 @@ class _ReasonView(View):
     code: ConceptView | None = None
 
 
+class _IdentityView(View):
+    id: str | None = None
+
+
 _MEDICINE = msgspec.json.Decoder(MedicineOnlyView)
-_MEDICATION = msgspec.json.Decoder(MedicationView)
 _REASON = msgspec.json.Decoder(_ReasonView)
+_IDENTITY = msgspec.json.Decoder(_IdentityView)
 _STATEMENT = msgspec.json.Decoder(StatementView)
 _REQUEST = msgspec.json.Decoder(RequestView)
 _DISPENSE = msgspec.json.Decoder(DispenseView)
@@ -86,19 +92,23 @@ class MedicineReader:
 
     def __init__(self, gathered: Gathered, elements: Elements, belongs: Belongs) -> None:
         self.excluded: list[Excluded] = []
-        self.unreadable: list[Unreadable] = []
         self._exposures: list[Exposure] = []
         self._administrations: list[Administration] = []
         self._elements = elements
         self._knowledge = elements.knowledge
         self._belongs = belongs
+        self._products = ProductReader(elements, self._resolve)
         self._by_address = {
             key: source
             for source in gathered.sources
-            if source.head.resource_type in {*MEDICINE_RECORDS, "Condition"}
             for key in (f"{source.head.resource_type}/{source.head.id}", source.url)
             if key
         }
+
+    @property
+    def unreadable(self) -> list[Unreadable]:
+        """The Medications that could not be read, or not be relied on."""
+        return self._products.unreadable
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -129,14 +139,14 @@ class MedicineReader:
             medicine,
             period,
             status,
-            self._dose(view.dosage, medicine),
+            self._dose(view, view.dosage, medicine),
             (source.reference,),
             asserted=self._elements.date(source, "dateAsserted", view.date_asserted),
             indication=self._indication(view),
             stop_reasons=self._stop_reasons(view.status_reason, status),
             names=self._named(*view.based_on, *view.part_of, *view.derived_from),
         )
-        self._exposures.extend(self._phases(source, exposure, view.dosage))
+        self._exposures.extend(self._phases(source, view, exposure, view.dosage))
 
     def take_request(self, source: Source) -> None:
         """A MedicationRequest: what was meant to be taken, or what is reported to have been."""
@@ -147,9 +157,9 @@ class MedicineReader:
         if view.do_not_perform is True:
             self.excluded.append(Excluded(source.reference, ExclusionReason.NOT_TAKEN))
             return
-        if view.intent in _NO_ORDER:
-            status = ExposureStatus.INTENDED
         reported = view.reported_boolean is True or view.reported_reference is not None
+        if view.intent in _NO_ORDER and not reported:
+            status = ExposureStatus.INTENDED
         medicine = self._identified(view)
         period = self._prescribed_period(source, view)
         cut_short = status is ExposureStatus.ENDED and not reported
@@ -162,7 +172,7 @@ class MedicineReader:
             medicine,
             period,
             status,
-            self._dose(view.dosage_instruction, medicine),
+            self._dose(view, view.dosage_instruction, medicine),
             (source.reference,),
             asserted=authored if status is ExposureStatus.ACTIVE else None,
             indication=self._indication(view),
@@ -170,7 +180,7 @@ class MedicineReader:
             grade=Grade.STATED if reported else Grade.PRESCRIBED,
             names=self._named(*view.based_on),
         )
-        self._exposures.extend(self._phases(source, exposure, view.dosage_instruction))
+        self._exposures.extend(self._phases(source, view, exposure, view.dosage_instruction))
 
     def take_dispense(self, source: Source) -> None:
         """A MedicationDispense: what was handed over, for so many days."""
@@ -182,13 +192,14 @@ class MedicineReader:
         handed_over = self._elements.date(source, "whenHandedOver", view.when_handed_over)
         start = handed_over or self._elements.date(source, "whenPrepared", view.when_prepared)
         days = _days(view.days_supply) or self._days_of(view.quantity, view.dosage_instruction)
-        dose = self._dose(view.dosage_instruction, medicine)
+        dose = self._dose(view, view.dosage_instruction, medicine)
         if dose.basis is DoseBasis.NOT_DOCUMENTED and days is not None:
-            dose = supplied_dose(read_amount(view.quantity), days, medicine)
+            dose = supplied_dose(self._supply(view.quantity), days, medicine)
+        period = _supplied(start, days)
         reason = view.status_reason_codeable_concept
         dispensed = Exposure(
             medicine,
-            _supplied(start, days),
+            period,
             status,
             dose,
             (source.reference,),
@@ -196,6 +207,7 @@ class MedicineReader:
             stop_reasons=self._stop_reasons([reason] if reason else [], status),
             grade=Grade.DISPENSED,
             names=self._named(*view.authorizing_prescription, *view.part_of),
+            bounds=self._bounds(source, view.dosage_instruction, period),
         )
         self._exposures.append(dispensed)
 
@@ -211,15 +223,13 @@ class MedicineReader:
         if view.effective_period is None:
             given = self._elements.date(source, "effectiveDateTime", view.effective_date_time)
             period = Interval(given, given)
-        steps: tuple[DoseStep, ...] = ()
-        if view.dosage is not None:
-            once = (1 / medicine.unit_days,) * 2
-            steps = (DoseStep(read_amount(view.dosage.dose), once, text=view.dosage.text),)
+        once = 1 / medicine.unit_days
+        steps = read_administered(view.dosage, (once, once), self._elements)
         exposure = Exposure(
             medicine,
             _lasting(period, medicine.unit_days),
             status,
-            daily_dose(steps, medicine, self._knowledge),
+            self._taken_as_said(view, daily_dose(steps, medicine, self._knowledge, _rendered(view))),
             (source.reference,),
             indication=self._indication(view),
             grade=Grade.ADMINISTERED,
@@ -259,6 +269,10 @@ class MedicineReader:
         """Whether it is taken; `None` for another's, or where it says that it was not, which is noted."""
         if not self._belongs(source, view.subject, "subject"):
             return None
+        withheld = known is _ADMINISTRATION_STATUS and view.status == "on-hold"
+        if withheld or self._adherence(view) == {Adherence.NOT_TAKEN}:
+            self.excluded.append(Excluded(source.reference, ExclusionReason.NOT_TAKEN))
+            return None
         if view.status in _NOT_TAKEN:
             self.excluded.append(Excluded(source.reference, _NOT_TAKEN[view.status]))
             return None
@@ -268,46 +282,53 @@ class MedicineReader:
             raise UnreadableElement("status") from None
 
     def _identified(self, view: MedicineOnlyView) -> Medicine:
-        return identify_medicine(self._medicine(view), self._knowledge)
+        return identify_product(self._products.read(view), self._knowledge)
 
-    def _dose(self, dosages: list[DosageView], medicine: Medicine) -> Dose:
-        return daily_dose(read_steps(dosages), medicine, self._knowledge)
-
-    def _phases(self, source: Source, exposure: Exposure, dosages: list[DosageView]) -> Iterator[Exposure]:
-        """One exposure a dosage step, where every step has its own dates; else one for all."""
-        bounds = [d.timing.repeat.bounds_period if d.timing and d.timing.repeat else None for d in dosages]
-        if len(dosages) < 2 or not all(bound and bound.start for bound in bounds):  # noqa: PLR2004 - steps
-            yield exposure
-            return
-        for dosage, bound in zip(dosages, bounds, strict=True):
-            period = self._elements.interval(source, "dosage.timing.repeat.boundsPeriod", bound)
-            end = period.end or exposure.period.end
-            dose = self._dose([dosage], exposure.medicine)
-            yield replace(exposure, period=Interval(period.start, end), dose=dose)
-
-    def _medicine(self, view: MedicineOnlyView) -> Concept:
-        """The medicine by code, contained or by reference; empty where it cannot be resolved."""
-        if view.medication_codeable_concept is not None:
-            return self._elements.concept(view.medication_codeable_concept)
-        reference = view.medication_reference
-        if reference is None:
-            return Concept()
-        target = _address(reference)
-        if target.startswith("#"):
-            return self._elements.concept(_contained(view.contained, target[1:]))
-        source = self._resolve(reference)
-        if source is None:
-            return Concept(text=reference.display)
-        try:
-            medication: MedicationView = decode(source, _MEDICATION)
-        except UnreadableElement as fault:
-            self.unreadable.append(Unreadable(source.reference, fault.element))
-            return Concept(text=reference.display)
-        return self._elements.concept(medication.code)
-
-    def medication(self, reference: ReferenceView, contained: list[ContainedView]) -> Concept:
+    def medication(self, reference: ReferenceView, contained: list[msgspec.Raw]) -> Concept:
         """The medicine that a reference leads to; empty where it cannot be told."""
-        return self._medicine(MedicineOnlyView(medication_reference=reference, contained=contained))
+        return self._products.concept(reference, contained)
+
+    def _dose(self, view: MedicineView, dosages: list[DosageView], medicine: Medicine) -> Dose:
+        steps = read_steps(dosages, self._elements)
+        return self._taken_as_said(view, daily_dose(steps, medicine, self._knowledge, _rendered(view)))
+
+    def _taken_as_said(self, view: MedicineView, dose: Dose) -> Dose:
+        """The dose, which nobody knows where the medicine was taken in another way than its record has it."""
+        as_said = self._adherence(view) <= {Adherence.AS_DIRECTED, Adherence.UNKNOWN}
+        return dose if as_said else Dose(DoseBasis.UNREADABLE)
+
+    def _adherence(self, view: MedicineView) -> set[Adherence]:
+        """How the medicine was taken, by the extension of US Core and by that for the element of R5.
+
+        What no list knows says that it was taken in some way that is not understood.
+        """
+        told = (self._elements.concept(concept) for one in view.extension for concept in _adherence_in(one))
+        return {self._knowledge.adherence.first(concept) or Adherence.OTHERWISE for concept in told}
+
+    def _supply(self, quantity: QuantityView | None) -> Amount | None:
+        """The amount of a supply; a bare number counts units."""
+        amount = read_amount(quantity, self._elements)
+        bare = quantity is not None and not (quantity.unit or quantity.code)
+        return amount._replace(unit=ITEM) if amount is not None and bare else amount
+
+    def _phases(
+        self, source: Source, view: MedicineView, exposure: Exposure, dosages: list[DosageView]
+    ) -> Iterator[Exposure]:
+        """One exposure for the dosages of each period, where every one has its own; else one for all."""
+        bounds = [d.timing.repeat.bounds_period if d.timing and d.timing.repeat else None for d in dosages]
+        phases: dict[tuple[str | None, str | None], list[DosageView]] = {}
+        for dosage, bound in zip(dosages, bounds, strict=True):
+            if bound is not None and bound.start:
+                phases.setdefault((bound.start, bound.end), []).append(dosage)
+        if len(phases) < 2 or not all(bound and bound.start for bound in bounds):  # noqa: PLR2004 - phases
+            yield replace(exposure, bounds=self._bounds(source, dosages, exposure.period))
+            return
+        for phase in phases.values():
+            period = self._bounds(source, phase, Interval()) or Interval()
+            period = Interval(period.start, period.end or exposure.period.end)
+            dose = self._dose(view, phase, exposure.medicine)
+            counted = self._bounds(source, phase, period)
+            yield replace(exposure, period=period, dose=dose, bounds=counted)
 
     def _resolve(self, reference: ReferenceView) -> Source | None:
         target = _address(reference)
@@ -327,20 +348,23 @@ class MedicineReader:
         return frozenset(found)
 
     def _indication(self, view: MedicineView) -> Indication:
-        """What the medicine was given for, by the reasons that can be told."""
-        reasons = [self._elements.concept(reason) for reason in view.reason_code]
-        reasons += [concept for one in view.reason_reference if (concept := self._reason(one)).label]
+        """What the medicine was given for; a reason that is not known is not stated, one withheld is unclear."""
+        reasons = [self._elements.concept(reason) for reason in view.reason_code if not _is_unknown(reason)]
+        reasons += [self._reason(one, view.contained) for one in view.reason_reference]
         return read_indication(reasons, self._knowledge)
 
-    def _reason(self, reference: ReferenceView) -> Concept:
-        """What a condition given as the reason is; empty where it cannot be told."""
+    def _reason(self, reference: ReferenceView, contained: list[msgspec.Raw]) -> Concept:
+        """What a condition or finding given as the reason is; empty where it cannot be told."""
         source = self._resolve(reference)
-        if source is None or source.head.resource_type != "Condition":
-            return Concept(text=reference.display)
         try:
-            return self._elements.concept(decode(source, _REASON).code)
-        except UnreadableElement:
-            return Concept(text=reference.display)
+            if source is not None:
+                return self._elements.concept(decode(source, _REASON).code)
+            inside = next((one for one in contained if _is_at(one, reference)), None)
+            if inside is not None:
+                return self._elements.concept(_REASON.decode(inside).code)
+        except (UnreadableElement, *UNDECODABLE):
+            pass
+        return Concept(text=reference.display)
 
     def _stop_reasons(self, reasons: list[ConceptView], status: ExposureStatus) -> frozenset[StopReason]:
         if status not in {ExposureStatus.ENDED, ExposureStatus.ON_HOLD}:
@@ -352,6 +376,8 @@ class MedicineReader:
     def _prescribed_period(self, source: Source, view: RequestView) -> Interval:
         """When a prescription was meant to be taken: its bounds, else its validity, else its supply."""
         dispensing = view.dispense_request or DispenseRequestView()
+        if dispensing.modifier_extension:
+            return Interval()
         authored = self._elements.date(source, "authoredOn", view.authored_on)
         repeats = [d.timing.repeat for d in view.dosage_instruction if d.timing and d.timing.repeat]
         bounds = [repeat.bounds_period for repeat in repeats if repeat.bounds_period]
@@ -369,10 +395,52 @@ class MedicineReader:
         fills = max(dispensing.number_of_repeats_allowed or 0, 0) + 1
         return _supplied(authored, days * fills if days and days * fills <= _LONGEST_SUPPLY else None)
 
+    def _bounds(self, source: Source, dosages: list[DosageView], period: Interval) -> Interval | None:
+        """The days that the dosages of a period are limited to; `None` where one of them has no limit."""
+        limits = [self._limit(source, dosage, period.start) for dosage in dosages]
+        known = [limit for limit in limits if limit is not None]
+        if not known or len(known) < len(limits):
+            return None
+        starts = [limit.start for limit in known if limit.start is not None]
+        ends = [limit.end for limit in known if limit.end is not None]
+        if len(starts) < len(known):
+            return Interval()
+        return Interval(min(starts), max(ends) if len(ends) == len(known) else None)
+
+    def _limit(self, source: Source, dosage: DosageView, start: PartialDate | None) -> Interval | None:
+        """The days that one dosage is limited to, by its bounds, its duration and the number of its doses."""
+        repeat = dosage.timing.repeat if dosage.timing else None
+        if repeat is None:
+            return None
+        limits = [_supplied(start, days) if days else Interval() for days in self._lengths(repeat, dosage)]
+        if repeat.bounds_period is not None:
+            element = "dosage.timing.repeat.boundsPeriod"
+            limits.append(self._elements.interval(source, element, repeat.bounds_period))
+        if not limits:
+            return None
+        if Interval() in limits:
+            return Interval()
+        starts = [limit.start for limit in limits if limit.start is not None]
+        ends = [limit.end for limit in limits if limit.end is not None]
+        return Interval(max(starts, default=None), min(ends, default=None))
+
+    def _lengths(self, repeat: RepeatView, dosage: DosageView) -> Iterator[int | None]:
+        """The shortest number of days of each limit of a repeat rule; `None` where one cannot be understood."""
+        if repeat.bounds_duration is not None:
+            yield _days(repeat.bounds_duration)
+        if repeat.bounds_range is not None:
+            yield _days(repeat.bounds_range.low)
+        if repeat.duration is not None and repeat.duration_unit not in _SHORTER_THAN_A_DAY:
+            yield _days(QuantityView(value=repeat.duration, code=repeat.duration_unit))
+        if repeat.count is not None:
+            (step,) = read_steps([dosage], self._elements)
+            a_day = step.times_a_day[1] if step.times_a_day and step.times_a_day[1] > 0 else None
+            yield 1 if repeat.count <= 1 else math.ceil(repeat.count / a_day) if a_day else None
+
     def _days_of(self, quantity: QuantityView | None, dosages: list[DosageView]) -> int | None:
         """How long a quantity lasts, where the instructions say how many units a day."""
-        steps = read_steps(dosages)
-        amount = read_amount(quantity)
+        steps = read_steps(dosages, self._elements)
+        amount = self._supply(quantity)
         a_day = units_a_day(steps, amount)
         if amount is None or not a_day:
             return None
@@ -382,7 +450,7 @@ class MedicineReader:
 
 def _days(duration: QuantityView | None) -> int | None:
     """The whole days of a Duration; `None` where it has none, or not in a known unit."""
-    if duration is None or duration.value is None:
+    if duration is None or duration.value is None or duration.comparator is not None:
         return None
     days = duration.value * _DAYS_IN.get((duration.code or duration.unit or "d").lower(), 0)
     return math.floor(days) if 1 <= days <= _LONGEST_SUPPLY else None
@@ -413,10 +481,45 @@ def _relative(address: str) -> str:
     return "/".join(address.split("/")[-2:])
 
 
-def _contained(contained: Iterable[ContainedView], identity: str) -> ConceptView | None:
-    return next((resource.code for resource in contained if resource.id == identity), None)
+def _is_at(contained: msgspec.Raw, reference: ReferenceView) -> bool:
+    """Whether a contained resource is the one that a reference inside its container leads to."""
+    try:
+        return f"#{_IDENTITY.decode(contained).id}" == reference.reference
+    except UNDECODABLE:
+        return False
 
 
+def _rendered(view: MedicineView) -> str | None:
+    """One text for all dosages: an element of R5, in R4 one of several extensions of that name."""
+    extensions = (e.value_markdown or e.value_string for e in view.extension if _is_called(e, _RENDERED))
+    return view.rendered_dosage_instruction or next((text for text in extensions if text), None)
+
+
+def _adherence_in(extension: ExtensionView) -> Iterator[ConceptView]:
+    """The concepts of an extension that says whether the medicine was taken as directed."""
+    if _is_called(extension, _ADHERENCE):
+        inside = [one.value_codeable_concept for one in extension.extension if one.url in _ADHERENCE_CODES]
+        yield from (concept for concept in (extension.value_codeable_concept, *inside) if concept is not None)
+
+
+def _is_called(extension: ExtensionView, name: str) -> bool:
+    """Whether the last part of an extension's address is a name, whoever defines it."""
+    return (extension.url or "").lower().endswith(name)
+
+
+def _is_unknown(concept: ConceptView) -> bool:
+    """Whether a concept says only that nothing is known of it."""
+    told = concept.text or any(coding.code or coding.display for coding in concept.coding)
+    absent = [one.value_code for one in concept.extension if _is_called(one, "data-absent-reason")]
+    return not told and bool(absent) and not _WITHHELD & set(absent)
+
+
+_RENDERED = "rendereddosageinstruction"
+_ADHERENCE = "adherence"
+_ADHERENCE_CODES = frozenset({"medicationAdherence", "code"})
+_WITHHELD = frozenset({"masked", "not-permitted"})
+"""Reasons for which a value that is known is not shown."""
+_SHORTER_THAN_A_DAY = frozenset({"s", "min", "h"})
 _NO_ORDER = {"proposal", "plan", "option"}
 _NOT_TAKEN: dict[str | None, ExclusionReason] = {
     "not-taken": ExclusionReason.NOT_TAKEN,
