@@ -34,6 +34,7 @@ format: $(STAMP) ## lay out the code
 docs: $(STAMP) ## write the generated documents anew
 	$(BIN)/trd-careplan schema > docs/assessment.schema.json
 	$(BIN)/python -m tests.docs.cases_page > docs/cases.md
+	$(BIN)/python -m tests.docs.elements_page > docs/elements.md
 	$(BIN)/python -m tests.docs.plan_pages
 
 integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and Maven)

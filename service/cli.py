@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from stamina.instrumentation import set_on_retry_hooks
 
 from service import clock
-from service.cause import Cause
+from service.commands.assess import read_input, review_each
 from service.commands.report import print_report, print_stages
-from service.errors import InputError, MappingsError, NotFhir, NotJson, ServerMisread, SettingsError, TrdError
+from service.core.knowledge import Knowledge
+from service.errors import InputError, MappingsError, ServerMisread, TrdError
 from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
-from service.gather.subscriptions import Subscribed, subscribe
-from service.knowledge import lists_in, load_knowledge, mappings_directory, write_lock
+from service.ids import ID, is_id
+from service.knowledge import load_knowledge, mappings_directory
 from service.render.answer import AssessmentAnswer, DecisionName, answer_schema
-from service.review import Proposal, Review, Reviewer, check_task_owner, plan_to_show
+from service.review import Review, Reviewer
 from service.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ app = typer.Typer(
 mappings_app = typer.Typer(help="The clinical lists under `mappings/`.", no_args_is_help=True)
 app.add_typer(mappings_app, name="mappings")
 
-_PATIENT = re.compile(r"Patient/([A-Za-z0-9.\-]{1,64})")
-_CARE_PLAN = re.compile(r"CarePlan/[A-Za-z0-9.\-]{1,64}(/_history/[A-Za-z0-9.\-]{1,64})?")
+_PATIENT = re.compile(rf"Patient/{ID}")
+_CARE_PLAN = re.compile(rf"CarePlan/{ID}(/_history/{ID})?")
 _UNEXPECTED = 1
 _DIFFERENT = 1
 
@@ -86,31 +86,28 @@ def assess(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a patient.")] = False,
 ) -> None:
     """Assess a patient's record and say what follows. Reads only."""
-    settings = load_settings(criteria=criteria)
-    reviewer = Reviewer.prepare(settings, _day(as_of, settings))
+    reviewer = _reviewer(as_of, criteria)
     if _PATIENT.fullmatch(source):
-        _show(asyncio.run(_review_on_server(settings, reviewer, source)), as_json=as_json)
+        _print(_review_on_server(reviewer, source).answer, as_json=as_json)
         return
-    content = _read(source)
+    content = read_input(source)
     if not is_ndjson(content):
-        _show(reviewer.review(read_bundle(content)), as_json=as_json)
+        _print(reviewer.review(read_bundle(content)).answer, as_json=as_json)
         return
-    _assess_many(reviewer, content, as_json=as_json)
-
-
-def _assess_many(reviewer: Reviewer, content: bytes, *, as_json: bool) -> None:
-    """Assess every patient of an NDJSON file; those that cannot be are named on standard error."""
     failed = 0
-    for where, record in _with_progress(list(read_ndjson(content))):
-        try:
-            if isinstance(record, InputError):
-                raise record
-            _show(reviewer.review(record), as_json=as_json)
-        except InputError as error:
+    for where, review in review_each(reviewer, _with_progress(list(read_ndjson(content)))):
+        if isinstance(review, InputError):
             failed += 1
-            _complain(f"{where}: {error}")
+            _complain(f"{where}: {review}")
+        else:
+            _print(review.answer, as_json=as_json)
     if failed:
         raise typer.Exit(InputError.exit_code)
+
+
+def _reviewer(as_of: str | None, criteria: str | None) -> Reviewer:
+    settings = load_settings(criteria=criteria)
+    return Reviewer.prepare(settings, _day(as_of, settings))
 
 
 def _with_progress(records: list[NamedRecord]) -> Iterator[NamedRecord]:
@@ -130,33 +127,15 @@ def explain(source: Source, *, as_of: AsOf = None, criteria: CriteriaId = None) 
 
 def _reviewed(source: str, *, as_of: str | None, criteria: str | None) -> Review:
     """The review of one patient, from the server or from a file."""
-    settings = load_settings(criteria=criteria)
-    reviewer = Reviewer.prepare(settings, _day(as_of, settings))
+    reviewer = _reviewer(as_of, criteria)
     if _PATIENT.fullmatch(source):
-        return asyncio.run(_review_on_server(settings, reviewer, source))
-    return reviewer.review(read_bundle(_read(source)))
+        return _review_on_server(reviewer, source)
+    return reviewer.review(read_bundle(read_input(source)))
 
 
-async def _review_on_server(settings: Settings, reviewer: Reviewer, source: str) -> Review:
-    async with open_client(settings) as client:
-        return await reviewer.review_patient(client, source.removeprefix("Patient/"))
-
-
-def _read(source: str) -> bytes:
-    if source == "-":
-        content = sys.stdin.buffer.read()
-    else:
-        try:
-            content = Path(source).read_bytes()
-        except OSError as error:
-            raise NotFhir(f"{source}: cannot be read ({error.strerror})") from None
-    if not content.strip():
-        raise NotJson("the input is empty")
-    return content
-
-
-def _show(review: Review, *, as_json: bool) -> None:
-    _print(review.answer, as_json=as_json)
+def _review_on_server(reviewer: Reviewer, source: str) -> Review:
+    patient_id = source.removeprefix("Patient/")
+    return _with_client(reviewer.settings, partial(reviewer.review_patient, patient_id=patient_id))
 
 
 def _print(answer: AssessmentAnswer, *, as_json: bool) -> None:
@@ -166,8 +145,8 @@ def _print(answer: AssessmentAnswer, *, as_json: bool) -> None:
         print_report(Console(), answer)
 
 
-@app.command()
-def plan(
+@app.command("plan")
+def show_plan(
     source: Source,
     *,
     as_of: AsOf = None,
@@ -176,24 +155,21 @@ def plan(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that prints.")] = None,
 ) -> None:
     """Show the esketamine plan of record as a calendar, or the one that would be proposed."""
-    from service.render.calendar import print_plan, to_ics, to_page
+    from service.commands.plan import choose_plan, write_plan
+    from service.render.calendar import print_plan
 
     review = _reviewed(source, as_of=as_of, criteria=criteria)
-    found = plan_to_show(review)
-    if found is None:
+    shown = choose_plan(review)
+    if shown is None:
         typer.echo(f"No esketamine plan: {review.answer.care_plan.why}.")
-        return
-    agenda, where = found
-    if ics is not None:
-        ics.write_bytes(to_ics(agenda, clock.now()))
-    if html is not None:
-        html.write_text(to_page(agenda, where), encoding="utf-8")
-    if ics is None and html is None:
-        print_plan(Console(), agenda, where)
+    elif ics is None and html is None:
+        print_plan(Console(), *shown)
+    else:
+        write_plan(shown, ics=ics, html=html, now=clock.now())
 
 
-@app.command()
-def propose(
+@app.command("propose")
+def propose_command(
     patient: PatientArgument,
     *,
     as_of: AsOf = None,
@@ -201,19 +177,14 @@ def propose(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Assess a patient and write the outcome back to the FHIR server (unless `TRD_WRITE` is off)."""
-    settings = load_settings(criteria=criteria)
-    reviewer = Reviewer.prepare(settings, _day(as_of, settings))
-    proposal = asyncio.run(_propose_on_server(settings, reviewer, _patient_id(patient)))
+    from service.commands.propose import propose
+
+    reviewer, patient_id = _reviewer(as_of, criteria), _patient_id(patient)
+    proposal = _with_client(reviewer.settings, partial(propose, reviewer, patient_id=patient_id))
     _print(proposal.answer, as_json=as_json)
     if not as_json:
         written = ", ".join(map(str, proposal.written)) or "nothing"
         Console().print(f"Care plan: {proposal.answer.care_plan.why}. Written: {written}")
-
-
-async def _propose_on_server(settings: Settings, reviewer: Reviewer, patient_id: str) -> Proposal:
-    async with open_client(settings) as client:
-        await check_task_owner(client, settings)
-        return await reviewer.propose(client, patient_id, cause=Cause.COMMAND)
 
 
 @app.command("diff")
@@ -227,9 +198,8 @@ def show_changes(
     """Show what a review would change on the plan of record, before it does it. Reads only."""
     from service.commands.diff import preview, print_preview
 
-    settings = load_settings(criteria=criteria)
-    reviewer = Reviewer.prepare(settings, _day(as_of, settings))
-    found = asyncio.run(_with_client(settings, partial(preview, reviewer, patient_id=_patient_id(patient))))
+    reviewer, patient_id = _reviewer(as_of, criteria), _patient_id(patient)
+    found = _with_client(reviewer.settings, partial(preview, reviewer, patient_id=patient_id))
     if as_json:
         sys.stdout.write(found.model_dump_json() + "\n")
     else:
@@ -248,7 +218,7 @@ def decide_again(
     if not _CARE_PLAN.fullmatch(plan):
         raise typer.BadParameter("not of the form CarePlan/<id>[/_history/<version>]", param_hint="PLAN")
     settings = load_settings()
-    found = asyncio.run(_with_client(settings, partial(replay, settings, reference=plan)))
+    found = _with_client(settings, partial(replay, settings, reference=plan))
     if as_json:
         sys.stdout.write(found.model_dump_json() + "\n")
     else:
@@ -285,11 +255,12 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a resource.")] = False,
 ) -> None:
     """List what this service wrote on the FHIR server: plans, assessments and Tasks, as they stand."""
-    from service.commands.written import print_written
+    from service.commands.written import list_written, print_written
 
     settings = load_settings()
     wanted = _wanted(patient, decision, version, since, until)
-    found = asyncio.run(_with_client(settings, partial(_all_written, wanted=wanted, settings=settings)))
+    asked = partial(list_written, wanted=wanted, timezone=settings.timezone)
+    found = _with_client(settings, asked)
     if not as_json:
         print_written(Console(), [listed.written for listed in found])
         return
@@ -303,7 +274,7 @@ def _wanted(
     from service.commands.written import Wanted
     from service.core.decision import ReasonOfDecision
 
-    if patient is not None and not _PATIENT.fullmatch(f"Patient/{patient.removeprefix('Patient/')}"):
+    if patient is not None and not is_id(patient.removeprefix("Patient/")):
         raise typer.BadParameter("not the id of a patient", param_hint="--patient")
     known = [*(name.value for name in DecisionName), *(reason.value for reason in ReasonOfDecision)]
     if decision is not None and decision not in known:
@@ -315,12 +286,6 @@ def _wanted(
         _parse_day(since, "--since"),
         _parse_day(until, "--until"),
     )
-
-
-async def _all_written(client: FhirClient, *, wanted: "Wanted", settings: Settings) -> "list[Listed]":
-    from service.commands.written import find_written
-
-    return [listed async for listed in find_written(client, wanted, settings.timezone)]
 
 
 @app.command("withdraw")
@@ -337,31 +302,29 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
 ) -> None:
     """Revoke what is still an unedited draft of this service; anything else is left, and it is said why."""
-    from service.commands.withdraw import Outcome, Withdrawal, print_withdrawals, sort_out
+    from service.commands.withdraw import Outcome, find_drafts, plan_withdrawals, print_withdrawals
 
     settings = load_settings()
-    if settings.write == "off":
-        raise SettingsError("TRD_WRITE: is off, so that nothing can be withdrawn")
     wanted = _wanted(patient, decision, version, since, until)
-    asked = partial(_all_written, wanted=wanted, settings=settings)
-    drafts, left = sort_out(asyncio.run(_with_client(settings, asked)))
-    planned = [Withdrawal(d.written.resource, d.written.patient, Outcome.WITHDRAWN, reason) for d in drafts]
-    print_withdrawals(Console(), [*planned, *left])
+    drafts, left = _with_client(settings, partial(find_drafts, settings=settings, wanted=wanted))
+    print_withdrawals(Console(), [*plan_withdrawals(drafts, reason), *left])
     if not drafts:
         typer.echo("nothing to withdraw")
         return
     if not yes:
         _confirm(f"Withdraw {len(drafts)} drafts?")
-    done = asyncio.run(_with_client(settings, partial(_withdraw, drafts=drafts, reason=reason)))
+    done = _with_client(settings, partial(_withdraw, settings=settings, drafts=drafts, reason=reason))
     typer.echo(f"{sum(one.outcome is Outcome.WITHDRAWN for one in done)} of {len(drafts)} withdrawn")
 
 
-async def _withdraw(client: FhirClient, *, drafts: "list[Listed]", reason: str) -> "list[Withdrawal]":
+async def _withdraw(
+    client: FhirClient, *, settings: Settings, drafts: "list[Listed]", reason: str
+) -> "list[Withdrawal]":
     """Withdraw, saying at once what becomes of each: what follows may fail."""
     from service.commands.withdraw import withdraw
 
     done = []
-    async for one in withdraw(client, drafts, reason):
+    async for one in withdraw(client, settings, drafts, reason):
         typer.echo(f"{one.plan}: {one.outcome.value} ({one.why})")
         done.append(one)
     return done
@@ -378,9 +341,14 @@ def _confirm(question: str) -> None:
 Found = TypeVar("Found")
 
 
-async def _with_client(settings: Settings, ask: Callable[[FhirClient], Awaitable[Found]]) -> Found:
-    async with open_client(settings) as client:
-        return await ask(client)
+def _with_client(settings: Settings, ask: Callable[[FhirClient], Awaitable[Found]]) -> Found:
+    """Ask something of the configured FHIR server."""
+
+    async def connected() -> Found:
+        async with open_client(settings) as client:
+            return await ask(client)
+
+    return asyncio.run(connected())
 
 
 def _patient_id(patient: str) -> str:
@@ -400,22 +368,16 @@ def serve() -> None:
 @app.command("subscribe")
 def subscribe_command() -> None:
     """Create or repair the Subscriptions by which the FHIR server notifies this service."""
+    from service.commands.subscribe import find_endpoint, subscribe_to_changes
+
     settings = load_settings()
-    if settings.public_url is None:
-        raise SettingsError("TRD_PUBLIC_URL: not set; the FHIR server needs an address to notify")
-    endpoint = f"{str(settings.public_url).rstrip('/')}/hooks/fhir"
-    subscribed = asyncio.run(_subscribe(settings, endpoint))
+    find_endpoint(settings)
+    asked = partial(subscribe_to_changes, settings=settings, knowledge=_knowledge(settings))
+    subscribed = _with_client(settings, asked)
     for found in subscribed:
         typer.echo(f"{found.reference}: {found.done}, {found.status}")
     if any(found.status != "active" for found in subscribed):
         raise ServerMisread("the FHIR server did not activate every Subscription")
-
-
-async def _subscribe(settings: Settings, endpoint: str) -> list[Subscribed]:
-    secret = settings.hook_secret.get_secret_value() if settings.hook_secret else None
-    knowledge = load_knowledge(_directory(None), criteria=settings.criteria, region=settings.region)
-    async with open_client(settings) as client:
-        return await subscribe(client, endpoint, secret, knowledge)
 
 
 class JobState(StrEnum):
@@ -429,49 +391,22 @@ class JobState(StrEnum):
 
 
 @app.command("jobs")
-def list_jobs(
+def jobs_command(
     *,
     state: Annotated[JobState, typer.Option(help="Only jobs in this state.")] = JobState.OPEN,
     retry: Annotated[str | None, typer.Option(metavar="ID", help="Put a failed job back.")] = None,
 ) -> None:
     """List the jobs of the queue, or put a failed one back."""
-    settings = load_settings()
+    from service.commands.jobs import list_jobs, print_jobs, retry_job
+    from service.queue.jobs import State
+
+    database_url = load_settings().database_url
     if retry is not None:
-        asyncio.run(_retry(settings, retry))
+        asyncio.run(retry_job(database_url, retry))
         typer.echo(f"{retry}: waiting again")
         return
-    table = Table(box=None)
-    for heading in ("id", "job", "state", "tries", "since", "reason"):
-        table.add_column(heading, overflow="fold")
-    for row in asyncio.run(_job_rows(settings, state)):
-        table.add_row(*row)
-    Console().print(table)
-
-
-async def _job_rows(settings: Settings, state: JobState) -> list[tuple[str, ...]]:
-    from service.queue.jobs import Jobs, State
-
-    async with Jobs(settings.database_url) as queue:
-        found = await queue.jobs("all" if state is JobState.OPEN else State(state.value))
-    return [
-        (
-            job.id,
-            f"{job.kind} {job.reference}",
-            job.state.value,
-            str(job.attempts),
-            f"{job.created:%Y-%m-%d %H:%M:%S}",
-            job.reason or "",
-        )
-        for job in found
-        if state is not JobState.OPEN or job.state is not State.DONE
-    ]
-
-
-async def _retry(settings: Settings, job_id: str) -> None:
-    from service.queue.jobs import Jobs
-
-    async with Jobs(settings.database_url) as queue:
-        await queue.retry(job_id)
+    wanted = None if state is JobState.OPEN else State(state.value)
+    print_jobs(Console(), asyncio.run(list_jobs(database_url, wanted)))
 
 
 @app.command()
@@ -499,26 +434,37 @@ def publish_command(
     to_server: Annotated[bool, typer.Option("--to-server", help="Load them into the FHIR server.")] = False,
 ) -> None:
     """Give the clinical lists as FHIR definitions: a transaction Bundle, files, or on the FHIR server."""
-    from service.commands.publishing import print_bundle, publish_to_server, write_files
+    from service.commands.publish import (
+        check_placed,
+        publish_to_server,
+        render_bundle,
+        report_published,
+        write_files,
+    )
 
     if out is not None and to_server:
         raise typer.BadParameter("not together with --to-server", param_hint="--out")
     settings = load_settings()
-    knowledge = load_knowledge(_directory(None), criteria=settings.criteria, region=settings.region)
+    knowledge = _knowledge(settings)
     if to_server:
-        asyncio.run(publish_to_server(settings, knowledge))
+        asked = partial(publish_to_server, settings=settings, knowledge=knowledge)
+        compared = _with_client(settings, asked)
+        typer.echo("\n".join(report_published(compared, settings)))
+        check_placed(compared)
     elif out is not None:
-        write_files(knowledge, out)
+        typer.echo(f"{write_files(knowledge, out)} definitions written")
     else:
-        print_bundle(knowledge)
+        typer.echo(render_bundle(knowledge), nl=False)
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the answer that `assess --json` gives."""
-    settings = load_settings()
-    knowledge = load_knowledge(_directory(None), criteria=settings.criteria, region=settings.region)
-    typer.echo(json.dumps(answer_schema(knowledge), indent=2))
+    typer.echo(json.dumps(answer_schema(_knowledge(load_settings())), indent=2))
+
+
+def _knowledge(settings: Settings) -> Knowledge:
+    return load_knowledge(_directory(None), criteria=settings.criteria, region=settings.region)
 
 
 Directory = Annotated[Path | None, typer.Argument(help="Directory of the lists (default: the packaged one).")]
@@ -527,19 +473,17 @@ Directory = Annotated[Path | None, typer.Argument(help="Directory of the lists (
 @mappings_app.command("check")
 def check_mappings(directory: Directory = None) -> None:
     """Check every list, and say which file and line is at fault."""
-    settings = load_settings()
-    chosen = _directory(directory)
-    for region in ("us", "eu"):
-        knowledge = load_knowledge(chosen, criteria=settings.criteria, region=region)
-    typer.echo(f"{len(lists_in(chosen))} lists, no fault; knowledge version {knowledge.version}")
+    from service.commands.mappings import check_lists
+
+    typer.echo(check_lists(_directory(directory), load_settings().criteria))
 
 
 @mappings_app.command("lock")
 def lock_mappings(directory: Directory = None) -> None:
     """Pin every list as it is now, after a reviewed change."""
-    chosen = _directory(directory)
-    write_lock(chosen, clock.today("UTC"))
-    typer.echo(f"{len(lists_in(chosen))} lists pinned")
+    from service.commands.mappings import lock_lists
+
+    typer.echo(lock_lists(_directory(directory), clock.today("UTC")))
 
 
 def _directory(given: Path | None) -> Path:

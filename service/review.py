@@ -9,25 +9,27 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from service import clock
-from service.apply.intent import Conclusion, Intent, find_unlisted_plan, intend, write_back
+from service.apply.intent import Conclusion, Intent, intend
 from service.apply.send import CONFLICTS
-from service.apply.standing import find_assessment
+from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
+from service.apply.withdrawal import write_withdrawal
+from service.apply.write_back import write_back
 from service.cause import Cause
 from service.clinic import clinic_calendar
 from service.core.decision import Decision, decide
 from service.core.knowledge import Knowledge
 from service.core.plans import PlanAction, WriteTier
-from service.core.records import OPEN_PLAN, PlanStatus, Record, VersionedReference
+from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
 from service.errors import ServerError, ServerMisread, ServerRefused, SettingsError
 from service.fhir.client import FhirClient
+from service.fhir.loose import Resource
 from service.fhir.sources import Gathered
 from service.gather.everything import gather
 from service.knowledge import load_knowledge, mappings_directory
-from service.read.agenda import Agenda, read_agenda
 from service.read.record import read_record
 from service.render.answer import AssessmentAnswer, CarePlanOut, to_answer
-from service.render.care_plan import Occasion, Resource
+from service.render.provenance import Occasion
 from service.settings import Settings
 
 _TRIES = 5
@@ -66,12 +68,27 @@ class Held(StrEnum):
     NOT_ALLOWED = "patient-not-allowed"
     NOT_TAKEN = "care-plan-not-taken"
 
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        return _WHY_HELD[self]
 
-_HELD = {
-    Held.WRITE_OFF: "not written: TRD_WRITE is off",
-    Held.NOT_ALLOWED: "not written: the patient is not among TRD_PATIENTS_ALLOWED",
-    Held.NOT_TAKEN: "not written: the FHIR server takes no CarePlan",
+
+_WHY_HELD = {
+    Held.WRITE_OFF: "TRD_WRITE is off",
+    Held.NOT_ALLOWED: "the patient is not among TRD_PATIENTS_ALLOWED",
+    Held.NOT_TAKEN: "the FHIR server takes no CarePlan",
 }
+
+
+async def find_hold(client: FhirClient, settings: Settings, patient_id: str) -> Held | None:
+    """Why nothing can be written for a patient; `None` where it can."""
+    if not settings.writes:
+        return Held.WRITE_OFF
+    if not settings.allows(patient_id):
+        return Held.NOT_ALLOWED
+    taken = (await client.target()).tier is not WriteTier.RETURN_ONLY
+    return None if taken else Held.NOT_TAKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +142,7 @@ class Reviewer:
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
         review = self.review(await gather(client, patient_id, self.knowledge))
-        if review.intent.action is not PlanAction.CREATE:
+        if review.intent.new_plan_id is None:
             return review
         return await self._with_unlisted_plans(client, review, await find_assessment(client, patient_id))
 
@@ -134,20 +151,15 @@ class Reviewer:
     ) -> Review:
         """The review on the record together with plans that are known by their id alone."""
         for _ in range(_TRIES):
-            found = await find_unlisted_plan(client, review.intent, review.gathered, assessment)
+            new_plan_id = review.intent.new_plan_id
+            if new_plan_id is None:
+                return review
+            plan_ids = (new_plan_id, *plans_named_in(assessment))
+            found = await find_unlisted_plan(client, plan_ids, review.gathered)
             if found is None:
                 return review
             review = self.review(found)
         raise ServerMisread("CarePlans that no search lists keep turning up by id")
-
-    async def held(self, client: FhirClient, patient_id: str) -> Held | None:
-        """Why nothing can be written for a patient; `None` where it can."""
-        if self.settings.write == "off":
-            return Held.WRITE_OFF
-        if not self.settings.allows(patient_id):
-            return Held.NOT_ALLOWED
-        taken = (await client.target()).tier is not WriteTier.RETURN_ONLY
-        return None if taken else Held.NOT_TAKEN
 
     async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
         """Review a patient and write the outcome back, unless something holds it back.
@@ -169,7 +181,7 @@ class Reviewer:
 
     async def _propose(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         for attempt in range(1, _TRIES + 1):
-            held = await self.held(client, patient_id)
+            held = await find_hold(client, self.settings, patient_id)
             if held is not None:
                 review = await self.review_patient(client, patient_id)
                 return Proposal(review, await _held_back(client, review, held), (), held)
@@ -192,6 +204,22 @@ class Reviewer:
         return Proposal(review, await _after_writing(client, review, written), written)
 
 
+async def withdraw_draft(
+    client: FhirClient, settings: Settings, plan: Resource, *, reason: str, grounds: str
+) -> Held | None:
+    """Revoke a draft of ours by hand, unless something holds that back; returns what does.
+
+    `plan` is the version that was looked at, and must be one that this service may change (`why_kept`).
+    Raises `ServerRefused` with 409 or 412 when somebody changed it since.
+    """
+    patient_id = str(plan["subject"]["reference"]).rpartition("/")[2]
+    async with _turn_of(client, patient_id):
+        held = await find_hold(client, settings, patient_id)
+        if held is None:
+            await write_withdrawal(client, plan, reason=reason, grounds=grounds, recorded=clock.now_iso())
+        return held
+
+
 async def check_task_owner(client: FhirClient, settings: Settings) -> None:
     """Make sure that Tasks can be addressed; a server that is away now may be there when one is written.
 
@@ -207,20 +235,6 @@ async def check_task_owner(client: FhirClient, settings: Settings) -> None:
         raise SettingsError("TRD_TASK_OWNER: the FHIR server has no such resource")
 
 
-def plan_to_show(review: Review) -> tuple[Agenda, str] | None:
-    """The esketamine plan that stands on record and where, else the one that would be proposed.
-
-    An open plan comes first, then the latest that ended. `None` where there is none at all.
-    """
-    standing = [plan for plan in review.record.plans if plan.status is not PlanStatus.DELETED]
-    if standing:
-        chosen = max(standing, key=lambda plan: (plan.status in OPEN_PLAN, plan.sessions, plan.evidence))
-        return read_agenda(review.gathered.content_of(chosen.evidence)), f"{chosen.evidence} on record"
-    if review.intent.plan is not None:
-        return read_agenda(review.intent.plan), "not on record, would be proposed"
-    return None
-
-
 _turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
 
@@ -232,7 +246,7 @@ def _turn_of(client: FhirClient, patient_id: str) -> asyncio.Lock:
 async def _held_back(client: FhirClient, review: Review, held: Held) -> AssessmentAnswer:
     """The answer, which says that its outcome was not written."""
     answer = review.answer
-    why = f"{answer.care_plan.why} ({_HELD[held]})"
+    why = f"{answer.care_plan.why} (not written: {held.why})"
     return await _with_care_plan(client, answer, why=why)
 
 

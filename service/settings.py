@@ -12,11 +12,11 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_valida
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
+from service.ids import ID, is_id
 
 PREFIX = "TRD_"
 ENV_FILE = ".env"
-_FHIR_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
-_OWNER = re.compile(r"(Practitioner|PractitionerRole|Organization|CareTeam)/[A-Za-z0-9.\-]{1,64}")
+_OWNER = re.compile(rf"(Practitioner|PractitionerRole|Organization|CareTeam)/{ID}")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -33,16 +33,18 @@ class Settings(BaseSettings):
         4, description="How often a request is tried before it fails"
     )
     fhir_connections: Annotated[int, Field(ge=1, le=100)] = Field(
-        8, description="Requests under way at once to the FHIR server"
+        8, description="Largest number of requests to the FHIR server at the same time"
     )
-    timezone: str = Field("UTC", description="Time zone of the site; decides what day it is")
+    timezone: str = Field("UTC", description="Time zone of the site; determines what day it is")
     criteria: str = Field("seed", description="Criteria set, a file of `mappings/criteria/`")
-    region: Literal["us", "eu"] = Field("us", description="Label in force: protocols and safety effects")
+    region: Literal["us", "eu"] = Field(
+        "us", description="Drug label that applies; selects protocols and safety effects"
+    )
     clinic_days: Annotated[tuple[str, ...], NoDecode] = Field(
         ("mon", "tue", "wed", "thu", "fri"), description="Weekdays on which sessions are given"
     )
     care_setting: Literal["outpatient", "inpatient"] = Field(
-        "outpatient", description="Where sessions are given; decides which tasks of a REMS apply"
+        "outpatient", description="Where sessions are given; selects the REMS tasks that apply"
     )
     country: str | None = Field(
         None, description="Country (ISO 3166) whose public holidays close the clinic; by default the region's"
@@ -60,20 +62,25 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the service listens on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="Port the service listens on")
     database_url: str | None = Field(None, description="Database of the queue; an SQLite file by default")
-    write: Literal["on", "off"] = Field("on", description="`off` is shadow mode: nothing is written")
+    write: Literal["on", "off"] = Field("on", description="`off` is shadow mode: the service writes nothing")
     patients_allowed: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
         repr=False,
-        description="While going live, the only patients written for: ids separated by commas, or a file "
-        "with one a line",
+        description="The only patients for whom outcomes are written while you go live: ids separated by "
+        "commas, or a file with one id per line",
     )
     task_owner: str | None = Field(
         None,
-        description="Whom Tasks for a person are for, as `Practitioner/<id>`, `CareTeam/<id>` or the like",
+        description="Owner of the Tasks that the service raises: `Practitioner/<id>`, "
+        "`PractitionerRole/<id>`, `Organization/<id>` or `CareTeam/<id>`",
     )
-    hook_secret: SecretStr | None = Field(None, description="Secret that subscriptions must present")
-    api_token: SecretStr | None = Field(None, description="Bearer token that operations ask for")
-    public_url: AnyHttpUrl | None = Field(None, description="Address under which others reach the service")
+    hook_secret: SecretStr | None = Field(None, description="Secret that notifications must present")
+    api_token: SecretStr | None = Field(
+        None, description="Bearer token that callers of operations must present"
+    )
+    public_url: AnyHttpUrl | None = Field(
+        None, description="Address under which other systems reach the service"
+    )
 
     @field_validator("clinic_days", mode="before")
     @classmethod
@@ -108,7 +115,7 @@ class Settings(BaseSettings):
             return frozenset()
         names = _lines_of(Path(value.strip())) if Path(value.strip()).is_file() else value.split(",")
         found = frozenset(name.strip().removeprefix("Patient/") for name in names if name.strip())
-        if not found or not all(map(_FHIR_ID.fullmatch, found)):
+        if not found or not all(map(is_id, found)):
             raise ValueError("neither ids of patients, separated by commas, nor a file with one a line")
         return found
 
@@ -136,6 +143,11 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError):
             raise ValueError("not a time zone of the IANA database") from None
         return value
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything may be written to the FHIR server; otherwise the service is in shadow mode."""
+        return self.write == "on"
 
     def allows(self, patient_id: str) -> bool:
         """Whether the list of patients, if there is one, lets this patient be written for."""

@@ -11,10 +11,10 @@ import pytest
 from service.commands import written
 from service.commands.withdraw import Outcome, sort_out, withdraw
 from service.commands.written import Listed, Wanted, find_written
-from service.render.care_plan import guidance_id
+from service.render.guidance import guidance_id
 from tests.contract_write import TWO_FAILURES, ask, change, found_by, load_case, propose, read, versions
 from tests.in_r5 import load
-from tests.support import RXNORM, Resource, a_condition, a_statement, client_at, run_command
+from tests.support import RXNORM, Resource, a_condition, a_statement, client_at, run_command, settings
 
 _VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 AS_OF = ("--as-of", "2026-11-23")
@@ -165,7 +165,7 @@ class CommandsContract:
 
         assert out.endswith("1 of 1 withdrawn\n")
         assert left.endswith("nothing to withdraw\n")
-        assert "it is active" in left
+        assert "the plan is active" in left
         revoked = await read(server, plan)
         assert revoked["status"] == "revoked"
         assert "wrong <dose> list" in revoked["description"]
@@ -191,10 +191,11 @@ class CommandsContract:
 
     async def test_a_person_who_edits_after_the_list_was_read_wins(self, server: str) -> None:
         patient, plan = await planned(server)
-        drafts, _ = sort_out(await listed(server, patient))
+        async with client_at(server) as client:
+            drafts, _ = await sort_out(client, settings(), await listed(server, patient))
         await change(server, plan, status="active")
         async with client_at(server) as client:
-            (done,) = [one async for one in withdraw(client, drafts, "too late")]
+            (done,) = [one async for one in withdraw(client, settings(), drafts, "too late")]
         assert (done.outcome, done.why) == (Outcome.LEFT, "somebody changed it meanwhile")
         assert (await read(server, plan))["status"] == "active"
         assert await versions(server, plan) == ["1", "2"]

@@ -19,7 +19,7 @@ from service.core.assessment import shows_depression
 from service.core.dates import PartialDate
 from service.core.words import spoken
 from service.fhir.names import CONTENT_DIGEST, content_digest, edit_digest, extension_value
-from service.render.care_plan import guidance_id
+from service.render.guidance import guidance_id
 from service.review import Proposal, Reviewer
 from tests.in_r5 import as_read, as_sent, load
 from tests.support import (

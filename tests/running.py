@@ -17,7 +17,7 @@ import httpx
 from service import clock
 from service.demo.run import demo_patients
 from service.demo.sandbox.processes import free_port
-from service.render.care_plan import guidance_id
+from service.render.guidance import guidance_id
 from service.telemetry.logs import Event
 from tests.contract_write import ask, found_by, session_dates
 from tests.support import Resource, a_condition, resources_of

@@ -1,20 +1,23 @@
 """What the tests share: the named cases, a reviewer to judge them, and a pretend FHIR server to read from."""
 
+import io
 import json
 import os
-import subprocess
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import httpx
 import msgspec
 
+from service import cli
 from service.fhir.client import FhirClient, open_client
 from service.fhir.kinds import READ_TYPES
 from service.fhir.sources import Gathered
@@ -341,14 +344,41 @@ async def reviewed_at(
         return await (by or reviewer()).review_patient(client, patient_id)
 
 
-def run_command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed command `trd-careplan` as a user would, with these settings and no others."""
+class Ran(NamedTuple):
+    """What a command printed, and the code that it ended with."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run_command(*arguments: str, **environment: str) -> Ran:
+    """Run `trd-careplan` as a user would, with these settings and no others, but within this process.
+
+    A process of its own would spend a second on imports. It has a thread of its own, since a command starts
+    an event loop and the test may be in one. `test_demo.py` and `running.py` start the real program.
+    """
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRD_")}
-    return subprocess.run(
-        [Path(sys.executable).with_name("trd-careplan"), *arguments],
-        env={**kept, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with (
+        patch.dict(os.environ, {**kept, **environment}, clear=True),
+        patch.object(sys, "argv", ["trd-careplan", *arguments]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        ThreadPoolExecutor(1) as alone,
+    ):
+        code = alone.submit(_exit_code_of_main).result(timeout=60)
+    return Ran(code, _text_of(out), _text_of(err))
+
+
+def _exit_code_of_main() -> int:
+    try:
+        cli.main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def _text_of(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()

@@ -3,7 +3,6 @@
 Servers may take the version out of a reference they store; its display keeps it (docs/decisions/0013).
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -12,11 +11,11 @@ import msgspec
 from service.apply.standing import device_id
 from service.fhir.client import FhirClient
 from service.fhir.names import CAUSES, DEVICE_INSIDE, MADE_WITH, VERSION_IDENTIFIER
+from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE
 from service.fhir.views import ConceptView, ReferenceView, View
 
 _PAGE_SIZE = "200"
-_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9.\-]{1,64}(/_history/[A-Za-z0-9.\-]{1,64})?")
 
 
 class _Agent(View):
@@ -84,11 +83,6 @@ class Origin:
     not_read: tuple[str, ...]
     refused: tuple[str, ...]
 
-    @property
-    def targets_unversioned(self) -> frozenset[str]:
-        """The resources that it is about, as `Type/id`."""
-        return frozenset(target.partition("/_history/")[0] for target in self.targets)
-
 
 async def origins_of(client: FhirClient, reference: str) -> list[Origin]:
     """The origins of every version of one resource that this service wrote, the earliest first."""
@@ -139,7 +133,7 @@ def _read(content: bytes, device: str | None) -> Origin | None:
     criteria, _, version = (said.get("criteria") or "").partition("|")
     return Origin(
         reference=f"Provenance/{view.id}",
-        targets=tuple(_target(target) for target in view.target),
+        targets=tuple(filter(None, map(_target, view.target))),
         as_of=view.occurred_date_time,
         recorded=view.recorded or "",
         cause=_cause([*view.reason, *(one.concept for one in view.authorization if one.concept)]),
@@ -158,15 +152,14 @@ def _read(content: bytes, device: str | None) -> Origin | None:
 
 def _is_device(who: ReferenceView | None, device: str | None) -> bool:
     """Whether an agent is our Device: on its own, or inside where the server keeps no Device."""
-    address = (who.reference or "").partition("/_history/")[0] if who else ""
-    return address == f"#{DEVICE_INSIDE}" or f"/{address}".endswith(f"/Device/{device}")
+    agent = read_reference(who.reference if who else None)
+    return agent.fragment == DEVICE_INSIDE or (device is not None and agent.id_of("Device") == device)
 
 
-def _target(target: ReferenceView) -> str:
+def _target(target: ReferenceView) -> str | None:
     """The version that a reference names: by itself, or by its display where a server stripped it."""
-    reference = target.reference or ""
-    named = reference if "/_history/" in reference else target.display or reference
-    return "/".join(named.split("/")[-4 if "/_history/" in named else -2 :])
+    reference, shown = read_reference(target.reference), read_reference(target.display)
+    return reference.versioned if reference.version or not shown.kind else shown.versioned
 
 
 def _cause(reasons: list[ConceptView]) -> str | None:
@@ -179,7 +172,8 @@ def _source(entity: _Entity) -> str | None:
     identifier = entity.what.identifier if entity.what else None
     if entity.role != "source" or identifier is None or identifier.system != VERSION_IDENTIFIER:
         return None
-    return identifier.value if _NAME.fullmatch(identifier.value or "") else "a source without a proper name"
+    name = identifier.value or ""
+    return name if read_reference(name).versioned == name else "a source without a proper name"
 
 
 def _all(parts: list[_Part], name: str) -> tuple[str, ...]:

@@ -18,13 +18,16 @@ from service.core.plans import WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient, Stored, version_of
+from service.fhir.loose import Resource
 from service.fhir.models import validated
 from service.fhir.names import DEVICE_ID, DEVICE_INSIDE, content_digest
+from service.fhir.references import read_reference
 from service.fhir.release import Release
 from service.fhir.sources import UNDECODABLE
 from service.fhir.target import Target
 from service.fhir.views import TransactionResponseView
-from service.render.care_plan import Resource, render_device, sign_guidance
+from service.render.device import render_device
+from service.render.guidance import sign_guidance
 
 CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 """How a server says that somebody was faster: 412, or 409 on HAPI."""
@@ -339,8 +342,8 @@ def _addressed(value: Any, moved: dict[str, str]) -> Any:
     changed = {key: _addressed(one, moved) for key, one in value.items()}
     reference = changed.get("reference")
     if isinstance(reference, str):
-        address, history, version = reference.partition("/_history/")
-        changed["reference"] = f"{moved.get(address, address)}{history}{version}"
+        address = read_reference(reference).address
+        changed["reference"] = moved.get(address, address) + reference.removeprefix(address)
     return changed
 
 

@@ -1,12 +1,20 @@
-"""What of ours stands on a server beside the plans: the assessment of a patient, and our Device.
+"""What of ours stands on a server: the assessment of a patient, plans that no search lists, and our Device.
 
 By the id that we gave it; by its identifier where the server gives ids of its own. As R4 JSON.
 """
 
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
-from service.fhir.loose import part, parts
+from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import ASSESSMENT_IDENTIFIER, DEVICE_ID, DEVICE_IDENTIFIER
-from service.render.care_plan import Resource, guidance_id
+from service.fhir.r5.records import in_r4
+from service.fhir.references import read_reference
+from service.fhir.sources import Gathered, owner_of, take_resource
+from service.ids import is_id
+from service.render.guidance import MISSING_PLAN, PLAN_OF, Whose, guidance_id
 
 
 async def find_assessment(client: FhirClient, patient_id: str) -> Resource | None:
@@ -24,6 +32,48 @@ def outputs_of(assessment: Resource | None, name: str) -> list[Resource]:
     contained = map(part, parts((assessment or {}).get("contained")))
     outputs = (part(one) for resource in contained for one in parts(resource.get("parameter")))
     return [output for output in outputs if output.get("name") == name]
+
+
+async def find_unlisted_plan(
+    client: FhirClient, plan_ids: Iterable[str], gathered: Gathered
+) -> Gathered | None:
+    """Look for plans by id before a plan is created: searches may lag, and show nothing that was deleted.
+
+    Returns the record with the first plan that it does not hold yet, or `None` when there is none.
+    """
+    known = {source.head.id for source in gathered.sources if source.head.resource_type == "CarePlan"}
+    for plan_id in dict.fromkeys(plan_ids):
+        if plan_id not in known | {*gathered.deleted_plans}:
+            found = await _with_plan(client, plan_id, gathered)
+            if found is not None:
+                return found
+    return None
+
+
+def plans_named_in(assessment: Resource | None) -> list[str]:
+    """Ids of the plans of ours that an assessment on record tells of: its result, and those gone missing."""
+    whose = [output.get("valueCode") for output in outputs_of(assessment, PLAN_OF)]
+    result = read_reference(text(part((assessment or {}).get("result")).get("reference")))
+    missing = [text(output.get("valueString")) for output in outputs_of(assessment, MISSING_PLAN)]
+    named = [result.id_of("CarePlan")] if Whose.ANOTHERS.value not in whose else []
+    return [plan_id for plan_id in (*named, *missing) if plan_id and is_id(plan_id)]
+
+
+async def _with_plan(client: FhirClient, plan_id: str, gathered: Gathered) -> Gathered | None:
+    path = f"CarePlan/{plan_id}"
+    try:
+        source = take_resource(await client.get(path))
+        if owner_of(source) not in {gathered.patient_id, *gathered.former_ids}:
+            return None
+        return gathered.with_source(in_r4(await client.release(), source))
+    except (NotJson, NotFhir):
+        raise ServerMisread(f"GET {path}: the answer is not a FHIR resource") from None
+    except ServerRefused as refused:
+        if refused.status == HTTPStatus.NOT_FOUND:
+            return None
+        if refused.status == HTTPStatus.GONE:
+            return gathered.with_deleted_plan(plan_id)
+        raise
 
 
 async def device_id(client: FhirClient) -> str | None:

@@ -14,7 +14,7 @@ from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
-from service.fhir.loose import part, parts, text
+from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import (
     DEVICE_ID,
     EDIT_DIGEST,
@@ -25,10 +25,12 @@ from service.fhir.names import (
     edit_digest,
     extension_value,
     identifiers_of,
+    is_edited,
 )
 from service.fhir.r5.records import resource_in_r4
+from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, tells_of_error
-from service.render.care_plan import TASK, Resource
+from service.render.guidance import TASK
 
 _PAGE_SIZE = "100"
 _OPEN = frozenset({"draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"})
@@ -70,8 +72,8 @@ def _ours(content: msgspec.Raw) -> Resource | None:
 
 def _is_about(task: Resource, patient_id: str | None) -> bool:
     """Whether a Task is about a patient: a server may not heed what was asked for."""
-    address = text(part(task.get("for")).get("reference"))
-    return patient_id is None or f"/{address}".endswith(f"/Patient/{patient_id}")
+    whose = read_reference(text(part(task.get("for")).get("reference")))
+    return patient_id is None or whose.id_of("Patient") == patient_id
 
 
 def read_task(task: Resource) -> TaskOfRecord:
@@ -83,7 +85,7 @@ def read_task(task: Resource) -> TaskOfRecord:
         reason=next(reasons, ""),
         grounds=extension_value(task, GROUNDS) or "",
         is_open=task.get("status") in _OPEN,
-        edited=extension_value(task, EDIT_DIGEST) != edit_digest(task),
+        edited=is_edited(task),
     )
 
 

@@ -1,6 +1,5 @@
 """Two versions of a plan of this service, set against each other part by part."""
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from difflib import SequenceMatcher
@@ -13,13 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from service.fhir.names import PLAN_DEFINITION
-
-Resource = dict[str, Any]
+from service.fhir.loose import Resource
+from service.fhir.names import protocol_of
+from service.read.agenda import Activity, Agenda, read_agenda
 
 _FIELDS = ("status", "intent", "title", "description", "period", "addresses", "replaces")
 """Elements of a plan that are shown as they are; sessions, steps and notes are shown one by one."""
-_SESSION = re.compile(r"session (\d+)\b")
 _COLOUR = {
     "kept": "dim",
     "moved": "yellow",
@@ -98,10 +96,11 @@ class PlanChanges(Part):
 def compare_plans(before: Resource | None, after: Resource) -> PlanChanges:
     """Set two CarePlans of this service against each other; without a first one, all is added."""
     before = before or {}
+    old, new = read_agenda(before), read_agenda(after)
     return PlanChanges(
         fields=list(_fields(before, after)),
-        sessions=list(_sessions(_sessions_of(before), _sessions_of(after))),
-        steps=list(_steps(_steps_of(before), _steps_of(after))),
+        sessions=list(_sessions(_sessions_of(old), _sessions_of(new))),
+        steps=list(_steps(_steps_of(old), _steps_of(new))),
         notes=list(_notes(_notes_of(before), _notes_of(after))),
     )
 
@@ -111,7 +110,7 @@ def _fields(before: Resource, after: Resource) -> Iterator[FieldChange]:
         old, new = _said(before.get(name)), _said(after.get(name))
         if old != new:
             yield FieldChange(field=name, before=old, after=new)
-    old, new = protocol_of(before), protocol_of(after)
+    old, new = protocol_in_words(before), protocol_in_words(after)
     if old != new:
         yield FieldChange(field="protocol", before=old, after=new)
 
@@ -133,43 +132,39 @@ def _said(value: Any) -> str | None:
             return str(value)
 
 
-def _sessions_of(plan: Resource) -> dict[int, Resource]:
-    """The details of the sessions by their number; without one, by their place."""
-    details = [detail for detail in _details(plan) if _is_session(detail)]
-    found = {}
-    for place, detail in enumerate(sorted(details, key=lambda detail: _day(detail) or ""), start=1):
-        number = _SESSION.search(_title(detail))
-        found[int(number[1]) if number else place] = detail
-    return found
+def _sessions_of(agenda: Agenda) -> dict[int, Activity]:
+    """The sessions by their number; without one, by their place."""
+    sessions = sorted((one for one in agenda.activities if one.session), key=lambda one: one.days)
+    return {one.number or place: one for place, one in enumerate(sessions, start=1)}
 
 
-def _sessions(before: dict[int, Resource], after: dict[int, Resource]) -> Iterator[SessionChange]:
+def _sessions(before: dict[int, Activity], after: dict[int, Activity]) -> Iterator[SessionChange]:
     for number in sorted(before.keys() | after.keys()):
         old, new = before.get(number), after.get(number)
         yield SessionChange(
             number=number,
             change=_change_of_session(old, new),
-            before=_date(old),
-            after=_date(new),
+            before=_day(old),
+            after=_day(new),
             reworded=old is not None and new is not None and _undated(old) != _undated(new),
         )
 
 
-def _change_of_session(before: Resource | None, after: Resource | None) -> Change:
+def _change_of_session(before: Activity | None, after: Activity | None) -> Change:
     if before is None or after is None:
         return Change.ADDED if before is None else Change.REMOVED
-    if _day(before) != _day(after):
+    if before.days != after.days:
         return Change.MOVED
     return Change.KEPT if _undated(before) == _undated(after) else Change.CHANGED
 
 
-def _steps_of(plan: Resource) -> dict[str, str]:
+def _steps_of(agenda: Agenda) -> dict[str, str]:
     """The other activities: what each says, by its title; several of one title are told together."""
     found: dict[str, list[str]] = {}
-    for detail in _details(plan):
-        if not _is_session(detail):
-            said = " ".join(filter(None, (_day(detail), detail.get("description"))))
-            found.setdefault(_title(detail), []).append(said)
+    for step in agenda.activities:
+        if not step.session:
+            said = " ".join(filter(None, (*map(str, step.days), step.description)))
+            found.setdefault(step.title, []).append(said)
     return {title: " ".join(sorted(texts)) for title, texts in found.items()}
 
 
@@ -192,41 +187,20 @@ def _notes(before: list[str], after: list[str]) -> Iterator[NoteChange]:
         yield NoteChange(change=change if text in after else Change.REMOVED, text=text)
 
 
-def _details(plan: Resource) -> Iterator[Resource]:
-    return (activity["detail"] for activity in plan.get("activity", []) if "detail" in activity)
+def _day(session: Activity | None) -> date | None:
+    return session.days[0] if session is not None and session.days else None
 
 
-def _is_session(detail: Resource) -> bool:
-    return "productCodeableConcept" in detail and _day(detail) is not None
-
-
-def _title(detail: Resource) -> str:
-    return str(detail.get("code", {}).get("text", ""))
-
-
-def _day(detail: Resource | None) -> str | None:
-    events = (detail or {}).get("scheduledTiming", {}).get("event", [])
-    return str(events[0])[:10] if events else None
-
-
-def _date(detail: Resource | None) -> date | None:
-    try:
-        return date.fromisoformat(_day(detail) or "")
-    except ValueError:
-        return None
-
-
-def _undated(detail: Resource) -> Resource:
+def _undated(session: Activity) -> Resource:
     """What a session says beside its date and status."""
-    return {key: value for key, value in detail.items() if key not in {"id", "scheduledTiming", "status"}}
+    changing = {"id", "scheduledTiming", "status"}
+    return {key: value for key, value in session.detail.items() if key not in changing}
 
 
-def protocol_of(plan: Resource) -> str | None:
+def protocol_in_words(plan: Resource) -> str | None:
     """The id and version of the protocol that a plan of ours follows."""
-    for canonical in plan.get("instantiatesCanonical", []):
-        if canonical.startswith(f"{PLAN_DEFINITION}/"):
-            return str(canonical).rpartition("/")[2].replace("|", " ")
-    return None
+    found = protocol_of(plan.get("instantiatesCanonical", []))
+    return " ".join(found) if found else None
 
 
 # --- for a terminal -------------------------------------------------------------------------------

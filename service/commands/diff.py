@@ -14,18 +14,18 @@ from service.apply.standing import find_assessment
 from service.commands.compare import (
     Part,
     PlanChanges,
-    Resource,
     compare_plans,
     print_changes,
-    protocol_of,
+    protocol_in_words,
     table_of,
 )
 from service.core.decision import ReasonOfDecision
 from service.core.plans import PlanAction, WriteTier
 from service.core.tasks import TaskAction, TaskStep
 from service.fhir.client import FhirClient
+from service.fhir.loose import Resource
 from service.render.answer import DecisionName
-from service.review import Held, Review, Reviewer
+from service.review import Held, Review, Reviewer, find_hold
 
 
 class Versions(Part):
@@ -88,7 +88,7 @@ async def preview(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Pr
         reason=answer.reason,
         action=intent.action,
         why=intent.why,
-        held=await reviewer.held(client, patient_id),
+        held=await find_hold(client, reviewer.settings, patient_id),
         tier=(await client.target()).tier,
         before=str(intent.before.evidence) if intent.before else None,
         versions_before=_versions_of(before, origin) if before else None,
@@ -111,7 +111,7 @@ def _task(step: TaskStep) -> TaskChange:
 
 def _versions_of(plan: Resource, origin: Origin | None) -> Versions:
     return Versions(
-        protocol=protocol_of(plan),
+        protocol=protocol_in_words(plan),
         criteria=" ".join(origin.criteria) if origin and origin.criteria else None,
         knowledge=origin.knowledge if origin else None,
         software=origin.software if origin else None,
@@ -121,7 +121,7 @@ def _versions_of(plan: Resource, origin: Origin | None) -> Versions:
 def _versions_now(review: Review, before: Resource | None) -> Versions:
     knowledge = review.decision.assessment.knowledge
     return Versions(
-        protocol=protocol_of(review.intent.plan or before or {}),
+        protocol=protocol_in_words(review.intent.plan or before or {}),
         criteria=f"{knowledge.criteria.id} {knowledge.criteria.version}",
         knowledge=knowledge.version,
         software=__version__,
@@ -147,7 +147,7 @@ def print_preview(console: Console, found: Preview) -> None:
     else:
         print_changes(console, found.changes)
     for reference in found.revoked:
-        console.print(f"[red]revoked as well: {reference}[/]")
+        console.print(f"[red]revoked as well: {escape(reference)}[/]")
     for task in found.tasks:
         console.print(f"[yellow]Task {task.action.value} ({task.reason})[/] {escape(task.text or '')}")
 

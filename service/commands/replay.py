@@ -15,14 +15,17 @@ from rich.markup import escape
 from service import __version__
 from service.apply.origins import Origin, origin_of, origins_of
 from service.cause import Cause
-from service.commands.compare import Part, PlanChanges, Resource, compare_plans, print_changes
+from service.commands.compare import Part, PlanChanges, compare_plans, print_changes
+from service.core.records import VersionedReference
 from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
+from service.fhir.loose import Resource, part, text
 from service.fhir.names import CONTENT_DIGEST, extension_value
 from service.fhir.r5.records import in_r4
+from service.fhir.references import read_reference
 from service.fhir.sources import Gathered, Source, take_resource
 from service.gather.everything import former_patients
-from service.render.care_plan import in_words
+from service.render.provenance import describe_calendar
 from service.review import Review, Reviewer
 from service.settings import Settings
 
@@ -66,7 +69,7 @@ async def replay(settings: Settings, client: FhirClient, reference: str) -> Repl
     if not plan or version is None:
         return Replay(plan=reference, why=["the server has no such version of a plan"])
     unversioned = f"CarePlan/{plan['id']}"
-    name = f"{unversioned}/_history/{version}"
+    name = str(VersionedReference("CarePlan", plan["id"], version))
     origin = origin_of(await origins_of(client, unversioned), name)
     if origin is None:
         return Replay(
@@ -104,7 +107,9 @@ async def _decide_again(
         told = told.model_copy(update={"gone": gone})
         return _but(told, f"the server no longer has {len(gone)} of {len(found)} versions that were read")
     sources = tuple(source for source in found if source is not None)
-    patient = str(plan["subject"]["reference"]).rpartition("/")[2]
+    patient = read_reference(text(part(plan.get("subject")).get("reference"))).id_of("Patient")
+    if patient is None:
+        return _but(told, "the plan does not name its patient by an id")
     gathered = Gathered(
         sources,
         patient,
@@ -139,13 +144,14 @@ def _reviewer(settings: Settings, origin: Origin, as_of: date) -> Reviewer:
 
 async def _read_again(client: FhirClient, name: str) -> Source | None:
     """One version, as it was; `None` where the server no longer has it, or none was named."""
-    if "/_history/" not in name:
+    named = read_reference(name)
+    if named.version is None:
         return None
     content = await client.get_if_there(name)
     if content is None:
         return None
     try:
-        source = take_resource(content, f"{client.base}/{name.partition('/_history/')[0]}")
+        source = take_resource(content, f"{client.base}/{named.name}")
         return in_r4(await client.release(), source)
     except (NotJson, NotFhir):
         raise ServerMisread(f"GET {name}: the answer is not a FHIR resource") from None
@@ -158,7 +164,7 @@ def _compared(told: Replay, plan: Resource, review: Review, reviewer: Reviewer) 
         knowledge=knowledge.version,
         criteria=f"{knowledge.criteria.id} {knowledge.criteria.version}",
         software=__version__,
-        clinic=in_words(reviewer.calendar),
+        clinic=describe_calendar(reviewer.calendar),
     )
     written = review.intent.plan
     same_plan = written is not None and (
@@ -195,7 +201,7 @@ def _circumstances(then: Decided, now: Decided) -> Iterator[str]:
 def print_replay(console: Console, found: Replay) -> None:
     """Print what deciding again gave, for a reader."""
     head = "[green]same decision[/]" if found.same else "[yellow]not the same, or not to be decided again[/]"
-    console.print(f"{found.plan}: {head}")
+    console.print(f"{escape(found.plan)}: {head}")
     if found.then is not None:
         then = found.then
         console.print(

@@ -17,11 +17,13 @@ from rich.tree import Tree
 from service.core.dates import PartialDate
 from service.core.knowledge import Knowledge
 from service.core.records import VersionedReference
+from service.core.schedule import order_by_date
 from service.render.answer import (
     AssessmentAnswer,
     CriterionOut,
     DateRange,
     Days,
+    DecisionPointOut,
     ScheduleOut,
     TrialOut,
 )
@@ -204,15 +206,12 @@ def _schedule(schedule: ScheduleOut) -> Group:
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for heading in ("#", "date", "phase", "dose options"):
         table.add_column(heading, no_wrap=True)
-    decisions = sorted(schedule.decision_points, key=lambda point: point.date)
-    for session in schedule.sessions:
-        while decisions and decisions[0].date <= session.date:
-            point = decisions.pop(0)
-            table.add_row("", _long_date(point.date), f"[bold]{point.code}[/]", "")
-        doses = " or ".join(f"{dose} mg" for dose in session.dose_options_mg)
-        table.add_row(str(session.number), _long_date(session.date), session.phase, doses)
-    for point in decisions:
-        table.add_row("", _long_date(point.date), f"[bold]{point.code}[/]", "")
+    for one in order_by_date(schedule.decision_points, schedule.sessions):
+        if isinstance(one, DecisionPointOut):
+            table.add_row("", _long_date(one.date), f"[bold]{one.code}[/]", "")
+        else:
+            doses = " or ".join(f"{dose} mg" for dose in one.dose_options_mg)
+            table.add_row(str(one.number), _long_date(one.date), one.phase, doses)
     protocol = schedule.protocol
     head = f"[bold]Proposed schedule[/]  [dim]protocol {protocol.id} {protocol.version}[/]"
     return Group(head, Padding(table, (0, 0, 0, 1)), Padding(escape(schedule.then), (0, 0, 0, 2)))
@@ -285,7 +284,7 @@ def print_stages(console: Console, review: Review) -> None:
     """Print what each stage of the pipeline handed to the next."""
     console.rule("1 gathered", align="left")
     for source in review.gathered.sources:
-        console.print(f"{source.reference}  [dim]{len(bytes(source.content))} bytes[/]")
+        console.print(f"{escape(str(source.reference))}  [dim]{len(bytes(source.content))} bytes[/]")
     console.rule("2 read", align="left")
     record = review.record
     console.print(_tree("person", record.person))

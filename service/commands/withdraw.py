@@ -1,22 +1,24 @@
 """Withdraw drafts: revoke by hand what this service wrote and nobody touched, and nothing else."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from service import clock
 from service.apply.origins import Origin
-from service.apply.send import CONFLICTS, Write, store
-from service.commands.written import Listed
-from service.core.plans import UNKNOWN_GROUNDS, WriteTier
+from service.apply.send import CONFLICTS
+from service.commands.written import Listed, Wanted, list_written
+from service.core.plans import UNKNOWN_GROUNDS, why_kept
 from service.core.records import VersionedReference
-from service.errors import ServerRefused, ServerUnsupported
+from service.errors import ServerRefused, ServerUnsupported, SettingsError
 from service.fhir.client import FhirClient
-from service.render.care_plan import render_withdrawal, render_withdrawn
+from service.fhir.loose import Resource
+from service.read.care_plans import plan_of_record
+from service.review import Held, find_hold, withdraw_draft
+from service.settings import Settings
 
 
 class Outcome(StrEnum):
@@ -35,15 +37,29 @@ class Withdrawal(NamedTuple):
     why: str
 
 
-def sort_out(found: Iterable[Listed]) -> tuple[list[Listed], list[Withdrawal]]:
-    """The plans that may be withdrawn, and those that are left with the reason."""
+async def find_drafts(
+    client: FhirClient, settings: Settings, wanted: Wanted
+) -> tuple[list[Listed], list[Withdrawal]]:
+    """The plans asked for that may be withdrawn, and those that are left with the reason."""
+    return await sort_out(client, settings, await list_written(client, wanted, settings.timezone))
+
+
+async def sort_out(
+    client: FhirClient, settings: Settings, found: Iterable[Listed]
+) -> tuple[list[Listed], list[Withdrawal]]:
+    """The plans that may be withdrawn, and those that are left with the reason.
+
+    Raises `SettingsError` or `ServerUnsupported` where nothing can be written at all.
+    """
     drafts: list[Listed] = []
     left: list[Withdrawal] = []
     for listed in found:
         written = listed.written
         if written.kind != "plan":
             continue
-        why = _why_left(listed)
+        why = why_kept(plan_of_record(_evidence_of(listed.content), listed.content))
+        if why is None:
+            why = _why_held(await find_hold(client, settings, written.patient.removeprefix("Patient/")))
         if why is None:
             drafts.append(listed)
         else:
@@ -51,47 +67,53 @@ def sort_out(found: Iterable[Listed]) -> tuple[list[Listed], list[Withdrawal]]:
     return drafts, left
 
 
-def _why_left(listed: Listed) -> str | None:
-    """Why a plan is left as it is; `None` for a draft of ours that nobody touched."""
-    written = listed.written
-    if written.status != "draft":
-        return f"it is {written.status}"
-    if written.edited:
-        return "a person edited it"
-    if "/_history/" not in written.resource:
-        return "the server states no version, so that an edit could be lost"
-    return None
+def _evidence_of(plan: Resource) -> VersionedReference:
+    return VersionedReference("CarePlan", plan["id"], plan.get("meta", {}).get("versionId"))
 
 
-async def withdraw(client: FhirClient, drafts: Sequence[Listed], reason: str) -> AsyncIterator[Withdrawal]:
+def _why_held(held: Held | None) -> str | None:
+    """What keeps one patient's plan from being withdrawn; what keeps all of them is an error."""
+    match held:
+        case None:
+            return None
+        case Held.NOT_ALLOWED:
+            return held.why
+        case Held.WRITE_OFF:
+            raise SettingsError(f"{held.why}, so that nothing can be withdrawn")
+        case Held.NOT_TAKEN:
+            raise ServerUnsupported(f"{held.why}, so that none can be revoked")
+        case _:
+            assert_never(held)
+
+
+def plan_withdrawals(drafts: Iterable[Listed], reason: str) -> list[Withdrawal]:
+    """The withdrawals that are about to be made."""
+    return [
+        Withdrawal(draft.written.resource, draft.written.patient, Outcome.WITHDRAWN, reason)
+        for draft in drafts
+    ]
+
+
+async def withdraw(
+    client: FhirClient, settings: Settings, drafts: Iterable[Listed], reason: str
+) -> AsyncIterator[Withdrawal]:
     """Revoke drafts one by one, each only in the version that was looked at.
 
     One that somebody changed meanwhile is left. Any other failure of the server ends it and is raised; what
     was withdrawn until then stays withdrawn, and a second run goes on.
     """
-    if (await client.target()).tier is WriteTier.RETURN_ONLY:
-        raise ServerUnsupported("the FHIR server takes no CarePlan, so that none can be revoked")
     for listed in drafts:
         name, patient = listed.written.resource, listed.written.patient
+        grounds = _grounds(listed.origin, name)
         try:
-            await _withdraw(client, listed, reason)
+            held = await withdraw_draft(client, settings, listed.content, reason=reason, grounds=grounds)
         except ServerRefused as refused:
             if refused.status not in CONFLICTS:
                 raise
             yield Withdrawal(name, patient, Outcome.LEFT, "somebody changed it meanwhile")
         else:
-            yield Withdrawal(name, patient, Outcome.WITHDRAWN, reason)
-
-
-async def _withdraw(client: FhirClient, listed: Listed, reason: str) -> None:
-    plan = VersionedReference("CarePlan", listed.content["id"], listed.content["meta"]["versionId"])
-    revoked = render_withdrawn(listed.content, reason, _grounds(listed.origin, str(plan)))
-    recorded = clock.now_iso()
-    await store(
-        client,
-        [Write.over(plan.version, revoked)],
-        lambda targets: render_withdrawal(plan, targets[0], reason, recorded),
-    )
+            why = _why_held(held)
+            yield Withdrawal(name, patient, Outcome.LEFT if why else Outcome.WITHDRAWN, why or reason)
 
 
 def _grounds(origin: Origin | None, version: str) -> str:
@@ -107,5 +129,5 @@ def print_withdrawals(console: Console, rows: Iterable[Withdrawal]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         colour = "yellow" if row.outcome is Outcome.WITHDRAWN else "dim"
-        table.add_row(row.plan, row.patient, row.outcome.value, escape(row.why), style=colour)
+        table.add_row(escape(row.plan), escape(row.patient), row.outcome.value, escape(row.why), style=colour)
     console.print(table)

@@ -9,23 +9,21 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service.apply.origins import Origin, all_origins
 from service.apply.standing import find_assessment
 from service.apply.tasks import find_tasks
-from service.commands.compare import Part, Resource
+from service.commands.compare import Part
 from service.core.decision import ReasonOfDecision
+from service.core.records import VersionedReference
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
-from service.fhir.names import (
-    ASSESSMENT_MODULE,
-    EDIT_DIGEST,
-    PLAN_IDENTIFIER,
-    edit_digest,
-    extension_value,
-)
+from service.fhir.loose import Resource
+from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER, is_edited
 from service.fhir.r5.records import resource_in_r4
+from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, tells_of_error
 from service.fhir.views import BundleView, IdentifierView, View
 from service.render.answer import DecisionName
@@ -98,7 +96,7 @@ class Wanted:
     def includes(self, one: Written) -> bool:
         """Whether a resource is asked for."""
         return (
-            self.patient in {None, one.patient.removeprefix("Patient/")}
+            self.patient in {None, read_reference(one.patient).id_of("Patient")}
             and self.decision in {None, one.decision, one.reason}
             and self.version in {None, one.knowledge, one.software, one.criteria}
             and (self.since is None or (one.day is not None and one.day >= self.since))
@@ -124,10 +122,10 @@ class _Origins:
         for origin in origins:
             for target in origin.targets:
                 self.by_version[target] = origin
-                self.latest[target.partition("/_history/")[0]] = origin
+                self.latest[read_reference(target).address] = origin
 
     def of(self, version: str) -> Origin | None:
-        return self.by_version.get(version) or self.latest.get(version.partition("/_history/")[0])
+        return self.by_version.get(version) or self.latest.get(read_reference(version).address)
 
 
 async def find_written(client: FhirClient, wanted: Wanted, timezone: str) -> AsyncIterator[Listed]:
@@ -138,6 +136,11 @@ async def find_written(client: FhirClient, wanted: Wanted, timezone: str) -> Asy
             listed = _listed(content, origins, timezone)
             if wanted.includes(listed.written):
                 yield listed
+
+
+async def list_written(client: FhirClient, wanted: Wanted, timezone: str) -> list[Listed]:
+    """Everything asked for, at once."""
+    return [listed async for listed in find_written(client, wanted, timezone)]
 
 
 async def _plans(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
@@ -187,9 +190,7 @@ def _ours(page: BundleView, kind: str) -> Iterator[Resource]:
 def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:
     kind = _KINDS[content["resourceType"]]
     meta = content.get("meta", {})
-    name = f"{content['resourceType']}/{content['id']}"
-    if meta.get("versionId"):
-        name += f"/_history/{meta['versionId']}"
+    name = str(VersionedReference(content["resourceType"], content["id"], meta.get("versionId")))
     origin = origins.of(name)
     output = _output(content) if kind == "assessment" else {}
     reason = _reason((origin.decision if origin else None) or output.get("decision-reason"))
@@ -198,7 +199,7 @@ def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:
         kind=kind,
         patient=str((content.get("subject") or content.get("for") or {}).get("reference", "")),
         status=content.get("status"),
-        edited=kind != "assessment" and extension_value(content, EDIT_DIGEST) != edit_digest(content),
+        edited=kind != "assessment" and is_edited(content),
         day=_day((origin.recorded if origin else None) or meta.get("lastUpdated"), timezone),
         decision=None if reason is None else _DECISION_OF.get(reason, DecisionName.DECLINE),
         reason=reason,
@@ -252,7 +253,8 @@ def print_written(console: Console, found: Iterable[Written]) -> None:
         decision = "-" if one.decision is None else f"{one.decision.value} ({one.reason})"
         status = f"{one.status}{', edited' if one.edited else ''}"
         versions = (one.criteria or "-", one.knowledge or "-", one.software or "-", one.cause or "-")
-        table.add_row(str(one.day or "-"), one.resource, one.patient, status, decision, *versions)
+        cells = (str(one.day or "-"), one.resource, one.patient, status, decision, *versions)
+        table.add_row(*map(escape, cells))
     console.print(table)
     numbers = Counter(one.kind for one in rows)
     told = ", ".join(f"{numbers[kind]} {kind}s" for kind in _KINDS.values())

@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from service.core.catalogue import Catalogue
 from service.core.dose_words import Lexicon, Unit
+from service.core.elements import ElementTables
 from service.core.phrases import PhraseList
 from service.core.records import (
     Adherence,
@@ -372,6 +373,7 @@ class Knowledge:
     interacting_codes: CodeList[str]
     interacting_names: PhraseList[str]
     placeholder_dates: frozenset[date]
+    elements: ElementTables
     protocols: tuple[Protocol, ...]
     staging: Staging
     catalogue: Catalogue

@@ -60,8 +60,29 @@ def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None
     """Set what the decision asks for against the plans on record.
 
     `grounds` is what the proposal rests on: one that was withdrawn by hand is not made again on the same.
-    Never two open plans; never a change to what a person touched, activated, deleted or revoked.
+    Never two open plans; never a change to what a person touched, activated, deleted or revoked, and none to
+    a draft whose version is not known.
     """
+    found = _reconcile(wanted, plans, grounds)
+    rewritten = found.plan if found.action in {PlanAction.UPDATE, PlanAction.REVOKE} else None
+    changed = filter(None, (rewritten, *found.superfluous))
+    kept = next(filter(None, map(why_kept, changed)), None)
+    return found if kept is None else Reconciliation(PlanAction.LEAVE, kept, found.plan)
+
+
+def why_kept(plan: PlanOfRecord) -> str | None:
+    """Why this service may not change a plan; `None` for a draft of its own that nobody touched.
+
+    Without a version, a change could overwrite the edit of a person.
+    """
+    if not plan.is_untouched_draft:
+        return _why_left(plan)
+    if plan.evidence.version is None:
+        return "the server states no version of the draft, so that an edit could be lost"
+    return None
+
+
+def _reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None) -> Reconciliation:
     known = sorted(plans, key=lambda plan: (plan.evidence.type, plan.evidence.id))
     open_plans = [plan for plan in known if plan.status in OPEN_PLAN]
     drafts = [plan for plan in open_plans if plan.is_untouched_draft]

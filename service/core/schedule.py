@@ -4,10 +4,12 @@ Weeks are seven days rolling from the first session. The protocol's count of ses
 the calendar cannot hold it, the answer says so instead.
 """
 
-from collections.abc import Iterator
+import typing
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
+from typing import TypeVar
 
 from service.core.knowledge import CareSetting, Phase, Protocol, Visit
 
@@ -46,6 +48,23 @@ class DatedDecision:
     code: str
     date: date
     text: str
+
+
+class Dated(typing.Protocol):
+    """Anything that takes place on a day."""
+
+    @property
+    def date(self) -> date:
+        """The day."""
+
+
+D = TypeVar("D", bound=Dated)
+S = TypeVar("S", bound=Dated)
+
+
+def order_by_date(decision_points: Iterable[D], sessions: Iterable[S]) -> list[D | S]:
+    """Decision points and sessions in order of time; on the same day the decision comes first."""
+    return sorted((*decision_points, *sessions), key=lambda one: one.date)
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,7 @@ def _when(trial: Trial, *, is_open: bool) -> str:
     return f"{since} to {spoken(trial.end)}"
 
 
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 

@@ -6,7 +6,6 @@ import re
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -23,7 +22,8 @@ from service.demo.sandbox import load, running_sekmet
 from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
 from service.gather.subscriptions import subscribe
-from service.render.care_plan import guidance_id
+from service.read.agenda import read_agenda
+from service.render.guidance import guidance_id
 from service.review import Reviewer
 from service.server import serving
 from service.settings import Settings
@@ -174,17 +174,10 @@ def _faults(patient: DemoPatient, outcome: Outcome) -> list[str]:
         faults.append(f"{patient.name}: {'no' if proposed else 'a'} CarePlan")
     if outcome.plan is not None:
         expected = 12 if patient.reason == "trd" else 8
-        dates = list(_sessions(outcome.plan))
-        if len(dates) != expected or dates != sorted(dates) or outcome.plan["status"] != "draft":
+        dates = read_agenda(outcome.plan).session_days
+        if len(set(dates)) != expected or outcome.plan["status"] != "draft":
             faults.append(f"{patient.name}: {len(dates)} sessions, status {outcome.plan['status']}")
     return faults
-
-
-def _sessions(plan: dict[str, Any]) -> Iterator[str]:
-    for activity in plan["activity"]:
-        detail = activity["detail"]
-        if detail.get("kind") == "MedicationRequest":
-            yield detail["scheduledTiming"]["event"][0]
 
 
 def _show(console: Console, patient: DemoPatient, outcome: Outcome) -> None:
@@ -193,7 +186,8 @@ def _show(console: Console, patient: DemoPatient, outcome: Outcome) -> None:
     console.print(Padding(outcome.summary, (0, 0, 0, 2)), style="dim")
     if outcome.plan is not None:
         table = Table.grid(padding=(0, 2))
-        days = [f"{number}. {day}" for number, day in enumerate(_sessions(outcome.plan), start=1)]
+        session_days = read_agenda(outcome.plan).session_days
+        days = [f"{number}. {day}" for number, day in enumerate(session_days, start=1)]
         for first in range(0, len(days), 4):
             table.add_row("  ", *days[first : first + 4])
         console.print(f"  CarePlan/{outcome.plan['id']} ({outcome.plan['status']}, {outcome.plan['intent']})")

@@ -11,9 +11,10 @@ from service import clock
 from service.cause import Cause
 from service.doors.exchange import fhir_response, refuse_other_formats
 from service.doors.parameters import Question, read_question, to_parameters
-from service.doors.ports import CLIENT, FHIR_ID, METRICS, REVIEWER, SETTINGS, TOLD, Door, Route
+from service.doors.ports import CLIENT, METRICS, REVIEWER, SETTINGS, TOLD, Door, Route
 from service.errors import NotAssessable, NotFhir, NotJson
 from service.gather.files import read_bundle
+from service.ids import ID
 from service.publish.definitions import ASSESS, PROPOSE, capability_statement, fhir_base
 from service.render.answer import AssessmentAnswer
 from service.review import Reviewer
@@ -64,7 +65,7 @@ async def metadata(request: web.Request) -> web.Response:
     return fhir_response(capability_statement(fhir_base(request.app[SETTINGS])))
 
 
-_PATIENT = f"/fhir/Patient/{{id:{FHIR_ID}}}"
+_PATIENT = f"/fhir/Patient/{{id:{ID}}}"
 ROUTES = (
     Route(Door.ASSESS, "GET", f"{_PATIENT}/${ASSESS}", assess),
     Route(Door.ASSESS, "POST", f"{_PATIENT}/${ASSESS}", assess),

@@ -59,9 +59,6 @@ class Route(NamedTuple):
     handler: Handler
 
 
-FHIR_ID = r"[A-Za-z0-9.\-]{0,63}[A-Za-z0-9\-]"
-"""An id that FHIR allows, without those that end in a dot: `.` and `..` would climb a path."""
-
 SETTINGS = web.AppKey("settings", Settings)
 REVIEWER = web.AppKey("reviewer", Reviewer)
 CLIENT = web.AppKey("client", FhirClient)

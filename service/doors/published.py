@@ -3,8 +3,9 @@
 from aiohttp import web
 
 from service.doors.exchange import fhir_response, refuse_other_formats
-from service.doors.ports import FHIR_ID, PUBLISHED, SETTINGS, Door, Route
+from service.doors.ports import PUBLISHED, SETTINGS, Door, Route
 from service.errors import NotFhir
+from service.ids import ID
 from service.publish.definitions import PUBLISHED_KINDS, SEARCHED_BY, fhir_base
 from service.publish.published import searchset
 
@@ -34,5 +35,5 @@ async def search(request: web.Request) -> web.Response:
 _KIND = f"/fhir/{{kind:{'|'.join(PUBLISHED_KINDS)}}}"
 ROUTES = (
     Route(Door.DEFINITION, "GET", _KIND, search),
-    Route(Door.DEFINITION, "GET", f"{_KIND}/{{id:{FHIR_ID}}}", read),
+    Route(Door.DEFINITION, "GET", f"{_KIND}/{{id:{ID}}}", read),
 )

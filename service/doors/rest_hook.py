@@ -8,7 +8,6 @@ transaction a Bundle with one for each entry: HAPI 8.8 takes anything else for a
 """
 
 import asyncio
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,12 +20,14 @@ from service import clock
 from service.cause import Cause
 from service.doors.exchange import fhir_response, read_body
 from service.doors.outcome import to_bundle_response, to_information_outcome
-from service.doors.ports import FHIR_ID, METRICS, QUEUE, Door, Route
+from service.doors.ports import METRICS, QUEUE, Door, Route
 from service.errors import NotFhir, NotJson
 from service.fhir.kinds import READ_TYPES
 from service.fhir.names import BASE
+from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, Source, take_resource
 from service.fhir.views import CodingView, IdentifierView, ReferenceView, View
+from service.ids import ID
 from service.telemetry.logs import Event, log_error
 from service.telemetry.metrics import HookEvent
 
@@ -39,7 +40,6 @@ _SWEEP_MARGIN = timedelta(minutes=10)
 and clocks differ."""
 _STORE_SECONDS = 10.0
 _RETRY_AFTER = "5"
-_REFERENCE = re.compile(rf"(?:^|/)([A-Z][A-Za-z]{{1,63}})/({FHIR_ID})(?:/_history/[^/]+)?")
 
 
 class _Request(View):
@@ -213,8 +213,8 @@ def _take_changed(source: Source, notice: Notice) -> None:
 
 def _address(text: str | None) -> tuple[str, str] | None:
     """The type and id at the end of a reference or address. Its server does not matter for a hint."""
-    found = _REFERENCE.search(text or "")
-    return (found[1], found[2]) if found and found.end() == len(text or "") else None
+    found = read_reference(text)
+    return (found.kind, found.id) if found.kind else None
 
 
 async def receive(request: web.Request) -> web.Response:
@@ -262,8 +262,8 @@ async def _enqueue(request: web.Request, notice: Notice) -> None:
 
 
 _HOOK = "/hooks/fhir"
-_ONE = f"{_HOOK}/{{type:[A-Z][A-Za-z]{{1,63}}}}/{{id:{FHIR_ID}}}"
-_VERSION = f"{_ONE}/_history/{{version:{FHIR_ID}}}"
+_ONE = f"{_HOOK}/{{type:[A-Z][A-Za-z]{{1,63}}}}/{{id:{ID}}}"
+_VERSION = f"{_ONE}/_history/{{version:{ID}}}"
 ROUTES = (
     *(Route(Door.REST_HOOK, "PUT", path, receive) for path in (_HOOK, _ONE, _VERSION)),
     *(Route(Door.REST_HOOK, "POST", path, receive) for path in (_HOOK, _ONE, _VERSION)),

@@ -23,10 +23,12 @@ from service import __version__
 from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
 from service.fhir.names import identifiers_of
 from service.fhir.r5.records import resource_in_r4
+from service.fhir.references import read_reference
 from service.fhir.release import Release, release_of
 from service.fhir.sources import UNDECODABLE
 from service.fhir.target import Target, read_target, unlisted_kinds
 from service.fhir.views import BundleView, CapabilityView, Head, ResourceCapability
+from service.ids import is_id
 from service.settings import Settings
 
 Decoded = TypeVar("Decoded")
@@ -312,12 +314,12 @@ def _stored(answer: Answer, kind: str) -> Stored:
     head = Head()
     with suppress(*UNDECODABLE):
         head = _HEAD.decode(answer.body)
-    if head.resource_type == kind:
+    if head.resource_type == kind and is_id(head.id):
         return Stored(head.id, head.meta.version_id, created)
     where = answer.headers.get("Location", answer.headers.get("Content-Location", ""))
-    address, _, version = urlsplit(where).path.partition("/_history/")
-    identity = address.rpartition("/")[2] if address.rpartition("/")[0].endswith(kind) else None
-    return Stored(identity, version_of(answer.headers.get("ETag")) or version or None, created)
+    stored = read_reference(urlsplit(where).path)
+    version = version_of(answer.headers.get("ETag")) or stored.version
+    return Stored(stored.id_of(kind), version, created)
 
 
 def version_of(etag: str | None) -> str | None:

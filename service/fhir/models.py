@@ -21,10 +21,11 @@ _MODELS: dict[str, Any] = {
 def validated(resource: dict[str, Any]) -> dict[str, Any]:
     """The resource, after its model has accepted its structure.
 
-    Raises pydantic's `ValidationError`, which is a fault of this service.
+    The id is left to the server, which may give one that FHIR does not allow. Raises pydantic's
+    `ValidationError`, which is a fault of this service.
     """
     kind = resource["resourceType"]
     # What is only published is imported when it is: every review would wait for it otherwise.
     model: Any = _MODELS.get(kind) or get_fhir_model_class(kind)
-    model.model_validate(resource)
+    model.model_validate({name: value for name, value in resource.items() if name != "id"})
     return resource

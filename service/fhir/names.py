@@ -90,6 +90,11 @@ def edit_digest(resource: dict[str, Any]) -> str:
     return _sha256(_canonical({key: resource[key] for key in parts if key in resource}))
 
 
+def is_edited(resource: dict[str, Any]) -> bool:
+    """Whether somebody changed a care plan or a Task of ours since it was written, as far as we can tell."""
+    return extension_value(resource, EDIT_DIGEST) != edit_digest(resource)
+
+
 def grounds_digest(parts: Iterable[str]) -> str:
     """A digest of what a proposal rests on."""
     return _sha256(_canonical(list(parts)))[:_ID_LENGTH]
@@ -120,6 +125,15 @@ def identifiers_of(resource: dict[str, Any], system: str) -> list[str]:
     identifiers = resource.get("identifier")
     found = identifiers if isinstance(identifiers, list) else []
     return [str(one.get("value")) for one in found if isinstance(one, dict) and one.get("system") == system]
+
+
+def protocol_of(canonicals: Iterable[str]) -> tuple[str, str] | None:
+    """The id and version of the protocol that one of our plans follows, by what it instantiates."""
+    for canonical in canonicals:
+        url, _, version = canonical.partition("|")
+        if url.startswith(f"{PLAN_DEFINITION}/") and version:
+            return url.removeprefix(f"{PLAN_DEFINITION}/"), version
+    return None
 
 
 def _canonical(value: Any) -> str:

@@ -8,7 +8,9 @@ import msgspec
 
 from service.core.records import VersionedReference
 from service.errors import NotFhir, NotJson
+from service.fhir.references import read_reference
 from service.fhir.views import Head, OutcomeView, ReferenceView, View
+from service.ids import is_id
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises over content that is not the JSON it should be."""
@@ -39,10 +41,11 @@ class Source:
 
     @property
     def reference(self) -> VersionedReference:
-        """The version of the resource that conclusions rest on."""
-        return VersionedReference(
-            self.head.resource_type or "Resource", self.head.id or "unidentified", self.head.meta.version_id
-        )
+        """The version of the resource that conclusions rest on. Without an id there is no version to name."""
+        kind, identity = self.head.resource_type or "Resource", self.head.id
+        if identity is None:
+            return VersionedReference(kind, "unidentified")
+        return VersionedReference(kind, identity, self.head.meta.version_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +87,19 @@ class Gathered:
 def take_resource(content: bytes | msgspec.Raw, url: str | None = None) -> Source:
     """Take one resource in, looking no further than its type, id and version.
 
-    A resource without a readable head is kept, to be reported as unreadable. Raises `NotJson` for what is
-    no JSON object.
+    A resource without a readable head is kept, to be reported as unreadable. An id that nothing could be
+    found by is taken as none. Raises `NotJson` for what is no JSON object.
     """
     try:
-        return Source(_HEAD.decode(content), content, url)
+        head = _HEAD.decode(content)
     except msgspec.ValidationError:
-        return Source(_readable_head(content), content, url)
+        head = _readable_head(content)
     except UNDECODABLE:
         message = "not a JSON object"
         raise NotJson(message) from None
+    if not is_id(head.id):
+        head.id = None
+    return Source(head, content, url)
 
 
 def _readable_head(content: bytes | msgspec.Raw) -> Head:
@@ -172,8 +178,7 @@ def owner_of(source: Source) -> str:
     except UNDECODABLE:
         owner = _Owner()
     reference = owner.subject or owner.patient
-    address = (reference.reference or "") if reference else ""
-    kind, _, identity = "/".join(address.partition("/_history/")[0].split("/")[-2:]).partition("/")
-    if kind != "Patient" or not identity:
+    patient_id = read_reference(reference.reference if reference else None).id_of("Patient")
+    if patient_id is None:
         raise NotFhir(f"{source.reference}: does not say whose record it is")
-    return identity
+    return patient_id

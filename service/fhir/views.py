@@ -305,15 +305,10 @@ class ReactionView(View):
     substance: ConceptView | None = None
 
 
-class EventsView(View):
-    event: list[str] = []
-
-
 class ActivityDetailView(View):
     code: ConceptView | None = None
     product_codeable_concept: ConceptView | None = None
     product_reference: ReferenceView | None = None
-    scheduled_timing: EventsView | None = None
 
 
 class ActivityView(View):

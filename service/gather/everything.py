@@ -17,6 +17,7 @@ from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import READ_TYPES
 from service.fhir.r5.records import in_r4
+from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource, tells_of_error
 from service.fhir.views import (
     BundleView,
@@ -125,10 +126,9 @@ def _replaced(patient: Source, base: str) -> Iterable[str]:
     except UNDECODABLE:
         return
     for link in links:
-        address = (link.other.reference or "") if link.other and link.type == "replaces" else ""
-        kind, _, identity = address.removeprefix(f"{base}/").partition("/_history/")[0].partition("/")
-        if kind == "Patient" and _is_id(identity):
-            yield identity
+        former = read_reference(link.other.reference if link.other else None)
+        if link.type == "replaces" and former.kind == "Patient" and former.is_on(base):
+            yield former.id
 
 
 def _offers_everything(patient: ResourceCapability | None) -> bool:
@@ -246,9 +246,8 @@ def _medicine_elsewhere(source: Source, base: str) -> str | None:
         link = _LINK.decode(source.content).medication_reference
     except UNDECODABLE:
         return None
-    address = (link.reference or "") if link else ""
-    kind, _, identity = address.removeprefix(f"{base}/").partition("/_history/")[0].partition("/")
-    return identity if kind == "Medication" and _is_id(identity) else None
+    medicine = read_reference(link.reference if link else None)
+    return medicine.id_of("Medication") if medicine.is_on(base) else None
 
 
 async def _medication(client: FhirClient, identity: str) -> Source | None:
@@ -256,8 +255,3 @@ async def _medication(client: FhirClient, identity: str) -> Source | None:
     path = f"Medication/{identity}"
     body = await client.get_if_there(path)
     return None if body is None else _taken(body, f"{client.base}/{path}", f"GET {path}")
-
-
-def _is_id(text: str) -> bool:
-    """Whether a text is a FHIR id: https://hl7.org/fhir/R4/datatypes.html#id."""
-    return 0 < len(text) <= 64 and text.isascii() and text.replace("-", "").replace(".", "").isalnum()  # noqa: PLR2004

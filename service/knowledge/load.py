@@ -41,6 +41,7 @@ from service.core.records import (
 )
 from service.errors import MappingsError, SettingsError
 from service.knowledge.doses import build_lexicon, to_unit
+from service.knowledge.elements import load_elements
 from service.knowledge.lock import LOCK, digest_of, lists_in, read_lock
 from service.knowledge.rows import (
     Coded,
@@ -155,6 +156,7 @@ class _Loader:
             "codes/procedure_words.csv", "phrase", lambda row: ProcedureKind(row["kind"])
         )
         interacting_codes, interacting_names = self._interacting(groups)
+        elements = load_elements(self._present(), self._rows, self.faults)
         scales = self._toml("scales.toml", ScalesFile)
         sets = {file.id: file for file in self._files("criteria", CriteriaFile)}
         protocols = self._files("protocols", ProtocolFile)
@@ -202,6 +204,7 @@ class _Loader:
             interacting_codes=interacting_codes,
             interacting_names=interacting_names,
             placeholder_dates=placeholders,
+            elements=elements,
             protocols=tuple(map(to_protocol, protocols)),
             staging=to_staging(staging),
             catalogue=self._catalogue(protocols),
@@ -228,7 +231,7 @@ class _Loader:
         except (ValueError, KeyError) as error:
             self.faults.add(LOCK, None, f"cannot be read: {type(error).__name__}")
             return "unlocked"
-        present = {p.relative_to(self.directory).as_posix(): p for p in lists_in(self.directory)}
+        present = self._present()
         for name in sorted(present.keys() - locked.keys()):
             self.faults.add(name, None, "not in the lock")
         for name in sorted(locked.keys() - present.keys()):
@@ -238,6 +241,10 @@ class _Loader:
                 self.faults.add(name, None, "differs from its sha256 in the lock")
         latest = max((str(entry.get("date", "")) for entry in locked.values()), default="")
         return f"{latest}.{digest_of(path)[:8]}"
+
+    def _present(self) -> dict[str, Path]:
+        """Every list that is there, by its path under the directory."""
+        return {p.relative_to(self.directory).as_posix(): p for p in lists_in(self.directory)}
 
     # CSV -----------------------------------------------------------------------------------------
 

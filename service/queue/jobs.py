@@ -31,6 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.cause import Cause
 from service.errors import InputError, QueueError, ServerError, SetupError, TrdError
+from service.ids import is_id
 from service.queue.database import APPLICATION, QUEUE, WORKFLOW, open_database, open_jobs, waiting_keys
 
 DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
@@ -48,8 +49,8 @@ _AHEAD: Final = 8  # jobs claimed for each worker, so that none idles until the 
 _BATCH: Final = 500
 _REASON_LENGTH: Final = 300
 _ANSWER_SECONDS: Final = 2.0
-_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_REFERENCE: Final = re.compile(r"[A-Za-z0-9\-.:+_/]{1,200}")
+_NAME: Final = re.compile(r"[A-Za-z0-9\-.:+_~/]{1,400}")
+"""What is queued: a kind of job, a reference or an instant, and a cause."""
 
 _log = logging.getLogger(__name__)
 
@@ -521,8 +522,8 @@ _STATES: Final = {
 
 
 def _task(kind: str, reference: str, cause: str) -> _Task:
-    shape = _ID if kind == PATIENT else _REFERENCE
-    if not (shape.fullmatch(reference) and _REFERENCE.fullmatch(kind) and _REFERENCE.fullmatch(cause)):
+    proper = is_id(reference) if kind == PATIENT else _NAME.fullmatch(reference)
+    if not (proper and _NAME.fullmatch(kind) and _NAME.fullmatch(cause)):
         raise InputError("only references and plain names can be queued")
     return _Task(kind, reference, cause)
 

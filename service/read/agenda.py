@@ -1,79 +1,106 @@
 """A care plan as its reader needs it: what is to happen on which day, and the plan in its own words."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from service.core.dates import PartialDate
+from service.fhir.loose import Resource, part, parts, text
 
-Resource = dict[str, Any]
+_NUMBER = re.compile(r"session (\d{1,4})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One activity of a plan, whose `detail` is as FHIR has it.
+
+    `days` are those stated to the day. `session` holds for a treatment session: an activity that gives a
+    medicine on stated dates; `number` is the number in its title.
+    """
+
+    title: str
+    description: str
+    status: str
+    days: tuple[date, ...]
+    session: bool
+    number: int | None
+    detail: Resource
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One dated activity of a plan; `session` for a treatment session, `status` as FHIR has it."""
+    """An activity on one of its days."""
 
     day: date
-    title: str
-    description: str
-    status: str
-    session: bool
+    activity: Activity
 
 
 @dataclass(frozen=True, slots=True)
 class Agenda:
-    """A plan with its dated activities in order of time.
-
-    `undated` are the others, as title and description; `narrative` is XHTML, empty where there is none.
-    """
+    """A plan and its activities, in the order of the plan; `narrative` is XHTML, empty without one."""
 
     plan: str
     title: str
     status: str
-    entries: tuple[Entry, ...]
-    undated: tuple[tuple[str, str], ...]
+    activities: tuple[Activity, ...]
     narrative: str
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The activities in order of time, once per day; a session comes last on its day."""
+        found = (Entry(day, activity) for activity in self.activities for day in activity.days)
+        return tuple(sorted(found, key=lambda entry: (entry.day, entry.activity.session)))
+
+    @property
+    def undated(self) -> tuple[Activity, ...]:
+        """The activities that state no day."""
+        return tuple(activity for activity in self.activities if not activity.days)
+
+    @property
+    def session_days(self) -> tuple[date, ...]:
+        """The days of the treatment sessions, in order."""
+        return tuple(entry.day for entry in self.entries if entry.activity.session)
 
 
 def read_agenda(plan: Resource) -> Agenda:
-    """Read an R4 CarePlan, whoever wrote it. Activities that cannot be read for a day are undated."""
-    entries: list[Entry] = []
-    undated: list[tuple[str, str]] = []
-    for activity in plan.get("activity") or []:
-        detail = activity.get("detail") or {}
-        title = _text(detail.get("code")) or "Activity"
-        description = str(detail.get("description") or "")
-        session = "productCodeableConcept" in detail
-        status = str(detail.get("status") or "unknown")
-        days = _days(detail.get("scheduledTiming") or {})
-        entries.extend(Entry(day, title, description, status, session) for day in days)
-        if not days:
-            undated.append((title, description))
+    """Read an R4 CarePlan, whoever wrote it and however malformed it is."""
     return Agenda(
-        plan=f"CarePlan/{plan.get('id', 'unidentified')}",
-        title=str(plan.get("title") or "Care plan"),
-        status=str(plan.get("status") or "unknown"),
-        entries=tuple(sorted(entries, key=lambda entry: (entry.day, entry.session))),
-        undated=tuple(undated),
-        narrative=str((plan.get("text") or {}).get("div") or ""),
+        plan=f"CarePlan/{text(plan.get('id')) or 'unidentified'}",
+        title=text(plan.get("title")) or "Care plan",
+        status=text(plan.get("status")) or "unknown",
+        activities=tuple(
+            _read_activity(part(part(one).get("detail"))) for one in parts(plan.get("activity"))
+        ),
+        narrative=text(part(plan.get("text")).get("div")),
     )
 
 
-def _text(concept: Resource | None) -> str:
+def _read_activity(detail: Resource) -> Activity:
+    title = _title(part(detail.get("code"))) or "Activity"
+    events = parts(part(detail.get("scheduledTiming")).get("event"))
+    session = bool("productCodeableConcept" in detail and events)
+    number = _NUMBER.search(title) if session else None
+    return Activity(
+        title=title,
+        description=text(detail.get("description")),
+        status=text(detail.get("status")) or "unknown",
+        days=tuple(day for event in events for day in _day(event)),
+        session=session,
+        number=int(number[1]) if number else None,
+        detail=detail,
+    )
+
+
+def _title(concept: Resource) -> str:
     """The words of a concept."""
-    if not concept:
-        return ""
-    displays = (coding.get("display") for coding in concept.get("coding") or [])
-    return str(concept.get("text") or next((d for d in displays if d), ""))
+    displays = (text(part(coding).get("display")) for coding in parts(concept.get("coding")))
+    return text(concept.get("text")) or next(filter(None, displays), "")
 
 
-def _days(timing: Resource) -> list[date]:
-    days = []
-    for moment in timing.get("event") or []:
-        try:
-            found = PartialDate.parse(str(moment))
-        except ValueError:
-            continue
-        if found.earliest == found.latest:
-            days.append(found.earliest)
-    return days
+def _day(event: object) -> tuple[date, ...]:
+    """The day of an event; none where it states no day, or only a month or a year."""
+    try:
+        found = PartialDate.parse(text(event))
+    except ValueError:
+        return ()
+    return (found.earliest,) if found.earliest == found.latest else ()

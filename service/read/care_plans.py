@@ -1,53 +1,56 @@
 """Read CarePlans into plans of record: whose they are, where they stand, whether a person touched them."""
 
 from collections.abc import Callable
-from datetime import date
-from typing import Any
 
 import msgspec
 
-from service.core.dates import PartialDate
-from service.core.knowledge import Knowledge
 from service.core.medicines import identify_medicine
-from service.core.records import Coding, Concept, PlanOfRecord, PlanStatus, Role, VersionedReference
-from service.fhir.loose import part, parts, text
+from service.core.records import Concept, PlanOfRecord, PlanStatus, Role, VersionedReference
+from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import (
     CONTENT_DIGEST,
-    EDIT_DIGEST,
-    PLAN_DEFINITION,
     PLAN_IDENTIFIER,
     WITHDRAWN,
-    edit_digest,
     extension_value,
+    identifiers_of,
+    is_edited,
+    protocol_of,
 )
+from service.fhir.references import read_reference
 from service.fhir.sources import Source
-from service.fhir.views import CarePlanView, ConceptView, ReferenceView
+from service.fhir.views import CarePlanView, ReferenceView
+from service.read.agenda import read_agenda
+from service.read.elements import Elements
 
 FindMedicine = Callable[[ReferenceView, list[msgspec.Raw]], Concept]
 
 
 def read_plan(
-    source: Source, view: CarePlanView, knowledge: Knowledge, find: FindMedicine
+    source: Source, view: CarePlanView, elements: Elements, find: FindMedicine
 ) -> PlanOfRecord | None:
     """An esketamine plan of record; `None` for a care plan about something else. `find` follows references.
 
     A status that FHIR does not know counts as open: somebody may be working with the plan.
     """
-    identity = next((i.value for i in view.identifier if i.system == PLAN_IDENTIFIER), None)
-    ours = identity is not None
-    if not ours and not _gives_esketamine(view, knowledge, find):
+    ours = any(identifier.system == PLAN_IDENTIFIER for identifier in view.identifier)
+    if not ours and not _gives_esketamine(view, elements, find):
         return None
-    content: dict[str, Any] = msgspec.json.decode(source.content)
-    written = extension_value(content, EDIT_DIGEST)
+    return plan_of_record(source.reference, msgspec.json.decode(source.content))
+
+
+def plan_of_record(evidence: VersionedReference, content: Resource) -> PlanOfRecord:
+    """A CarePlan about esketamine as the core sees it; ours where it carries an identifier of ours."""
+    identity = next(iter(identifiers_of(content, PLAN_IDENTIFIER)), None)
+    ours = identity is not None
     return PlanOfRecord(
-        evidence=source.reference,
-        status=_status(view.status),
+        evidence=evidence,
+        status=_status(text(content.get("status"))),
         ours=ours,
-        edited=ours and written != edit_digest(content),
+        edited=ours and is_edited(content),
         identity=identity,
         content=extension_value(content, CONTENT_DIGEST),
-        protocol=_protocol(view.instantiates_canonical),
-        sessions=_sessions(view),
+        protocol=protocol_of(map(text, parts(content.get("instantiatesCanonical")))),
+        sessions=read_agenda(content).session_days,
         withdrawn=extension_value(content, WITHDRAWN),
         replaces=_replaced(content),
     )
@@ -59,51 +62,22 @@ def deleted_plan(plan_id: str) -> PlanOfRecord:
     return PlanOfRecord(evidence, PlanStatus.DELETED, ours=True, edited=True)
 
 
-def _replaced(content: dict[str, Any]) -> str | None:
+def _replaced(content: Resource) -> str | None:
     """The id of the plan that one of ours says it replaces."""
-    named = [part(one).get("reference") for one in parts(content.get("replaces"))]
-    return text(named[0]).rpartition("/")[2] or None if named else None
+    named = [read_reference(text(part(one).get("reference"))) for one in parts(content.get("replaces"))]
+    return named[0].id_of("CarePlan") if named else None
 
 
-def _status(status: str | None) -> PlanStatus:
+def _status(status: str) -> PlanStatus:
     """The status; what FHIR has no code for is unknown, "deleted" among it."""
     known = {code.value: code for code in PlanStatus if code is not PlanStatus.DELETED}
-    return known.get(status or "", PlanStatus.UNKNOWN)
+    return known.get(status, PlanStatus.UNKNOWN)
 
 
-def _gives_esketamine(view: CarePlanView, knowledge: Knowledge, find: FindMedicine) -> bool:
+def _gives_esketamine(view: CarePlanView, elements: Elements, find: FindMedicine) -> bool:
     """Whether a plan of somebody else is about esketamine: by the product of an activity, or by its words."""
     details = [activity.detail for activity in view.activity if activity.detail]
     said = [Concept(text=text) for text in (view.title, view.description) if text]
-    said += [_concept(c, knowledge) for d in details for c in (d.product_codeable_concept, d.code) if c]
+    said += [elements.concept(c) for d in details for c in (d.product_codeable_concept, d.code)]
     said += [find(d.product_reference, view.contained) for d in details if d.product_reference]
-    return any(identify_medicine(concept, knowledge).role is Role.ESKETAMINE for concept in said)
-
-
-def _concept(view: ConceptView, knowledge: Knowledge) -> Concept:
-    codings = (Coding(knowledge.systems.get(c.system or ""), c.code, c.display) for c in view.coding)
-    return Concept(tuple(codings), view.text)
-
-
-def _protocol(canonicals: list[str]) -> tuple[str, str] | None:
-    """The id and version of the protocol that one of our plans follows."""
-    for canonical in canonicals:
-        url, _, version = canonical.partition("|")
-        if url.startswith(f"{PLAN_DEFINITION}/") and version:
-            return url.rpartition("/")[2], version
-    return None
-
-
-def _sessions(view: CarePlanView) -> tuple[date, ...]:
-    """The dates of treatment sessions, in order."""
-    days = []
-    for activity in view.activity:
-        detail = activity.detail
-        if detail is None or detail.product_codeable_concept is None or detail.scheduled_timing is None:
-            continue
-        for moment in detail.scheduled_timing.event:
-            try:
-                days.append(PartialDate.parse(moment).earliest)
-            except ValueError:
-                continue
-    return tuple(sorted(days))
+    return any(identify_medicine(concept, elements.knowledge).role is Role.ESKETAMINE for concept in said)

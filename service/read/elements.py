@@ -1,7 +1,6 @@
 """The elements that every kind of resource shares: concepts, codings, dates, periods, statuses."""
 
 import re
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -9,6 +8,7 @@ import msgspec
 from service.core.dates import Interval, PartialDate
 from service.core.knowledge import Knowledge
 from service.core.records import Coding, Concept, DoubtfulDate
+from service.fhir.references import plain_system
 from service.fhir.sources import UNDECODABLE, Source
 from service.fhir.views import ConceptView, PeriodView
 
@@ -16,7 +16,6 @@ _FAULT_PATH = re.compile(r"`\$\.?([^`]*)`")
 _ICD_CATEGORY = 3
 _E_CATEGORY = 4
 """ICD-9-CM's external causes have their dot one place later: E950.0."""
-_OBJECT_IDENTIFIER = re.compile(r"[0-2](?:\.[0-9]+)+")
 _SNOMED = "http://snomed.info/sct"
 """Its editions and versions are addresses below it: http://snomed.info/sct/731000124108/version/20260301."""
 
@@ -59,31 +58,13 @@ def status_code(status: ConceptView | None, element: str) -> str | None:
     return next(iter(codes), None) or (status.text or "").strip().lower() or None
 
 
-@lru_cache(maxsize=8)
-def _addresses(knowledge: Knowledge) -> dict[str, str]:
-    """The code systems by their addresses in one spelling."""
-    return {_canonical(uri): system for uri, system in knowledge.systems.items()}
-
-
-@lru_cache(maxsize=1024)
-def _canonical(uri: str) -> str:
-    """An address in one spelling, whatever its scheme, case, version or last slash.
-
-    An object identifier may stand without `urn:oid:`, as in HL7 v2 and CDA. Editions and versions of SNOMED CT
-    are addresses below its own.
-    """
-    address = uri.strip().partition("|")[0].rstrip("/").casefold().replace("https://", "http://", 1)
-    if address.startswith(f"{_SNOMED}/"):
-        return _SNOMED
-    return f"urn:oid:{address}" if _OBJECT_IDENTIFIER.fullmatch(address) else address
-
-
 class Elements:
     """Reads elements, and keeps the dates that cannot be meant in `doubtful`."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         self.doubtful: list[DoubtfulDate] = []
+        self._systems = {plain_system(uri): system for uri, system in knowledge.systems.items()}
 
     def concept(self, view: ConceptView | None) -> Concept:
         """A CodeableConcept; empty where there is none."""
@@ -102,11 +83,17 @@ class Elements:
         return Coding(system, code, display)
 
     def system(self, uri: str | None) -> str | None:
-        """The short id of a code system, by whatever spelling of its address; the address where it has none."""
-        if uri is None:
-            return None
-        known = self.knowledge.systems.get(uri)
-        return known or _addresses(self.knowledge).get(_canonical(uri), uri)
+        """The short id of a code system, by whatever spelling of its address; the address where it has none.
+
+        A bare object identifier is one, as HL7 v2 and CDA write it.
+        """
+        known = self.knowledge.systems
+        if uri is None or uri in known:
+            return known.get(uri or "")
+        address = plain_system(uri)
+        if address.startswith(f"{_SNOMED}/"):
+            address = _SNOMED
+        return self._systems.get(address) or self._systems.get(f"urn:oid:{address}", uri)
 
     def date(self, source: Source, element: str, text: str | None) -> PartialDate | None:
         """A date, unless it is missing or one that systems fill in when they do not know."""

@@ -34,6 +34,7 @@ from service.core.records import (
     Unreadable,
     VersionedReference,
 )
+from service.fhir.references import Reference, read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import (
     AdministrationView,
@@ -101,9 +102,9 @@ class MedicineReader:
         self._by_address = {
             key: source
             for source in gathered.sources
-            for key in (f"{source.head.resource_type}/{source.head.id}", source.url)
-            if key
+            for key in _addresses(source)
         }
+        self._base = gathered.base
 
     @property
     def unreadable(self) -> list[Unreadable]:
@@ -331,20 +332,24 @@ class MedicineReader:
             yield replace(exposure, period=period, dose=dose, bounds=counted)
 
     def _resolve(self, reference: ReferenceView) -> Source | None:
-        target = _address(reference)
-        return self._by_address.get(target) or self._by_address.get(_relative(target))
+        """The resource that a reference leads to; `None` where it is elsewhere."""
+        target = read_reference(reference.reference)
+        found = self._by_address.get(target.address)
+        return found or (self._by_address.get(target.name or "") if self._is_here(target) else None)
+
+    def _is_here(self, reference: Reference) -> bool:
+        """Whether it may be on our server, which a file does not say."""
+        return self._base is None or reference.is_on(self._base)
 
     def _named(self, *references: ReferenceView) -> frozenset[tuple[str, str]]:
         """The records that references lead to, by type and id."""
         found = set()
         for reference in references:
-            address = _address(reference)
-            source = self._by_address.get(address)
-            kind, _, identity = _relative(address).partition("/")
+            source, target = self._resolve(reference), read_reference(reference.reference)
             if source is not None:
                 found.add((source.reference.type, source.reference.id))
-            elif identity:
-                found.add((kind, identity))
+            elif target.kind and self._is_here(target):
+                found.add((target.kind, target.id))
         return frozenset(found)
 
     def _indication(self, view: MedicineView) -> Indication:
@@ -472,13 +477,12 @@ def _lasting(period: Interval, days: int) -> Interval:
     return period if period.start is None or days == 1 else _supplied(period.start, days)
 
 
-def _address(reference: ReferenceView) -> str:
-    return (reference.reference or "").partition("/_history/")[0]
-
-
-def _relative(address: str) -> str:
-    """The `Type/id` that an absolute address ends with."""
-    return "/".join(address.split("/")[-2:])
+def _addresses(source: Source) -> Iterator[str]:
+    """What references to a resource say: its type and id, and the address that it came under."""
+    if source.head.id is not None:
+        yield f"{source.head.resource_type}/{source.head.id}"
+    if source.url:
+        yield read_reference(source.url).address
 
 
 def _is_at(contained: msgspec.Raw, reference: ReferenceView) -> bool:

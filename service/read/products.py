@@ -6,6 +6,7 @@ import msgspec
 
 from service.core.dose_words import UnitKind
 from service.core.records import ActiveIngredient, Concept, Product, Strength, Unreadable
+from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, Source
 from service.fhir.views import (
     ConceptView,
@@ -61,12 +62,12 @@ class ProductReader:
         return Concept((*product.concept.codings, *codings), product.concept.text or next(texts, None))
 
     def _at(self, reference: ReferenceView, contained: Contained, *, depth: int) -> Product:
-        target = (reference.reference or "").partition("/_history/")[0]
+        inside = read_reference(reference.reference).fragment
         display = Product(Concept(text=reference.display))
         if depth > _DEEPEST:
             return display
-        if target.startswith("#"):
-            medication = _inside(contained, target[1:])
+        if inside is not None:
+            medication = _inside(contained, inside)
             return display if medication is None else self._of(medication, contained, depth)
         source = self._resolve(reference)
         if source is None:

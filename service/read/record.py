@@ -35,6 +35,7 @@ from service.core.records import (
 from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
 from service.fhir.kinds import READ_TYPES
+from service.fhir.references import Reference, plain_system, read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
 from service.fhir.views import (
     AllergyView,
@@ -130,7 +131,7 @@ class _Reader:
         }
         try:
             view: PatientView = decode(patient, _PATIENT)
-            self._identifiers = {(i.system, i.value) for i in view.identifier if i.value}
+            self._identifiers = {_key(i) for i in view.identifier if i.value}
             self.person = self._person(view)
         except UnreadableElement as fault:
             message = f"{patient.reference}: cannot be read at {fault.element or 'its root'}"
@@ -194,8 +195,8 @@ class _Reader:
     def _person(self, view: PatientView) -> Person:
         for link in view.link:
             if link.type == "replaced-by":
-                named = link.other is not None and _A_PATIENT.search(link.other.reference or "")
-                other = named[0] if named else "another record"
+                named = read_reference(link.other.reference if link.other else None)
+                other = named.name if named.kind == "Patient" else "another record"
                 message = f"{self._patient.reference}: merged into {other}; assess that one"
                 raise NotAssessable(message)
         died = self.elements.date(self._patient, "deceasedDateTime", view.deceased_date_time)
@@ -226,30 +227,32 @@ class _Reader:
     def _is_ours(self, subject: ReferenceView) -> bool | None:
         """Whether a reference is to our patient; `None` where it does not say to whom."""
         if subject.reference:
-            return self._is_our_address(subject.reference.partition("/_history/")[0])
+            return self._leads_to_us(read_reference(subject.reference))
         if subject.identifier is not None and subject.identifier.value:
             return _key(subject.identifier) in self._identifiers
         return None
 
     def _may_be_ours(self, subject: ReferenceView) -> bool:
         """Whether somebody else's reference could be ours after all: our id elsewhere, or an identifier."""
-        address = (subject.reference or "").partition("/_history/")[0]
-        return not address or address.endswith(f"/{self._patient.head.id}")
+        return not subject.reference or read_reference(subject.reference).id == self._patient.head.id
 
-    def _is_our_address(self, address: str) -> bool:
-        """Compare an address with ours: relative, absolute on the same server, or within the Bundle."""
-        base = self.gathered.base
-        for identity in (self._patient.head.id, *self.gathered.former_ids):
-            if address in {f"Patient/{identity}", f"{base}/Patient/{identity}" if base else None}:
-                return True
-        return address == self._patient.url or self._is_ours_on_some_server(address)
+    def _leads_to_us(self, reference: Reference) -> bool | None:
+        """Whether it is to our patient: relative, absolute on the same server, or within the Bundle.
 
-    def _is_ours_on_some_server(self, address: str) -> bool:
-        """Whether an absolute address is ours where nothing says on which server our record is."""
-        known = [url for url in (self._patient.url, self.gathered.base) if url]
-        somewhere = not any(url.startswith(("http://", "https://")) for url in known)
-        ours = f"/Patient/{self._patient.head.id}"
-        return somewhere and address.startswith(("http://", "https://")) and address.endswith(ours)
+        `None` where it leads to no patient that could be told from ours.
+        """
+        url = self._patient.url
+        if url and reference.address == read_reference(url).address:
+            return True
+        if reference.kind:
+            ours = reference.id_of("Patient") in {self._patient.head.id, *self.gathered.former_ids} - {None}
+            return ours and (reference.is_on(self.gathered.base) or self._is_on_some_server(reference))
+        return None if self.gathered.compartment else False
+
+    def _is_on_some_server(self, reference: Reference) -> bool:
+        """Whether an address is absolute, and nothing says on which server our record is."""
+        known = (self._patient.url or "", self.gathered.base or "")
+        return not any(map(_is_absolute, known)) and _is_absolute(reference.base)
 
     # conditions and allergies --------------------------------------------------------------------
 
@@ -349,7 +352,7 @@ class _Reader:
         if not self._belongs(source, view.subject, "subject"):
             return
         try:
-            plan = read_plan(source, view, self.knowledge, self.medicines.medication)
+            plan = read_plan(source, view, self.elements, self.medicines.medication)
         except UNDECODABLE:  # the digest of a plan takes in more than its view
             raise UnreadableElement("") from None
         self.plans.extend([plan] if plan else [])
@@ -396,7 +399,6 @@ class _Reader:
 _TOLD_BY_CODE = frozenset({"Observation", "Procedure"})
 """Kinds of which only those of a listed code bear on anything."""
 _A_KIND = re.compile(r"[A-Z][A-Za-z]{1,63}")
-_A_PATIENT = re.compile(r"Patient/[A-Za-z0-9.-]{1,64}(?=$|/_history/)")
 _OLDEST = 150
 _YEARS = frozenset({"a", "yr", "year", "years"})
 
@@ -405,8 +407,12 @@ def _leave(_: Source) -> None:
     """A kind of resource that has no bearing here."""
 
 
-def _key(identifier: IdentifierView) -> tuple[str | None, str | None]:
-    return (identifier.system, identifier.value)
+def _is_absolute(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
+
+
+def _key(identifier: IdentifierView) -> tuple[str, str | None]:
+    return (plain_system(identifier.system or ""), identifier.value)
 
 
 def _clinical_status(status: ConceptView | None) -> ClinicalStatus:

@@ -1,7 +1,6 @@
 """A plan for people: a calendar on the terminal, an iCalendar file, a page to print."""
 
 import calendar
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from html import escape
 
@@ -12,7 +11,7 @@ from rich.markup import escape as plain
 from rich.padding import Padding
 from rich.table import Table
 
-from service.read.agenda import Agenda, Entry
+from service.read.agenda import Agenda
 
 _PRODUCT = "-//trd-careplan//plan of record//EN"
 _EVENT_STATUS = {"active": "CONFIRMED", "completed": "CONFIRMED", "revoked": "CANCELLED"}
@@ -33,7 +32,7 @@ thead th { border-bottom: .4mm solid #111 } tr { break-inside: avoid }
 def print_plan(console: Console, agenda: Agenda, source: str) -> None:
     """Print the months of a plan, and what is to happen when. `source` says where the plan stands."""
     console.print(f"[bold]{plain(agenda.title)}[/]  [dim]{plain(source)}, {plain(agenda.status)}[/]\n")
-    numbers = {entry.day: number for number, entry in enumerate(_sessions(agenda), start=1)}
+    numbers = {day: number for number, day in enumerate(agenda.session_days, start=1)}
     days = {entry.day for entry in agenda.entries}
     months = [_month(first, numbers, days) for first in _months(days)]
     console.print(Columns(months, padding=(0, 3)))
@@ -41,17 +40,14 @@ def print_plan(console: Console, agenda: Agenda, source: str) -> None:
     for heading in ("", "date", "", "what"):
         table.add_column(heading, overflow="fold")
     for entry in agenda.entries:
-        number = str(numbers[entry.day]) if entry.session else ""
-        what = plain(entry.title) if entry.session else f"[bold]{plain(entry.title)}[/]"
-        table.add_row(number, f"{entry.day:%a} {entry.day}", _DONE.get(entry.status, ""), what)
+        activity = entry.activity
+        number = str(numbers[entry.day]) if activity.session else ""
+        what = plain(activity.title) if activity.session else f"[bold]{plain(activity.title)}[/]"
+        table.add_row(number, f"{entry.day:%a} {entry.day}", _DONE.get(activity.status, ""), what)
     console.print(table)
-    for title, description in agenda.undated:
-        console.print(f"\n[bold]{plain(title)}[/]")
-        console.print(Padding(plain(description), (0, 0, 0, 2)))
-
-
-def _sessions(agenda: Agenda) -> Iterator[Entry]:
-    return (entry for entry in agenda.entries if entry.session)
+    for activity in agenda.undated:
+        console.print(f"\n[bold]{plain(activity.title)}[/]")
+        console.print(Padding(plain(activity.description), (0, 0, 0, 2)))
 
 
 def _months(days: set[date]) -> list[date]:
@@ -91,16 +87,15 @@ def to_ics(agenda: Agenda, now: datetime) -> bytes:
     found.add("method", "PUBLISH")
     seen: dict[str, int] = {}
     for entry in agenda.entries:
-        seen[entry.title] = seen.get(entry.title, 0) + 1
+        title = entry.activity.title
+        seen[title] = seen.get(title, 0) + 1
         event = Event()
-        event.add(
-            "uid", f"{agenda.plan.replace('/', '-')}-{_slug(entry.title)}-{seen[entry.title]}@trd-careplan"
-        )
+        event.add("uid", f"{agenda.plan.replace('/', '-')}-{_slug(title)}-{seen[title]}@trd-careplan")
         event.add("dtstamp", now)
         event.add("dtstart", entry.day)
         event.add("dtend", entry.day + timedelta(days=1))
-        event.add("summary", entry.title)
-        event.add("description", f"{entry.description}\n\n{agenda.plan}, {agenda.status}")
+        event.add("summary", title)
+        event.add("description", f"{entry.activity.description}\n\n{agenda.plan}, {agenda.status}")
         event.add("status", _EVENT_STATUS.get(agenda.status, "TENTATIVE"))
         found.add_component(event)
     return bytes(found.to_ical())
@@ -121,5 +116,7 @@ def to_page(agenda: Agenda, source: str) -> str:
 
 
 def _plain_page(agenda: Agenda) -> str:
-    rows = "".join(f"<tr><td>{entry.day}</td><td>{escape(entry.title)}</td></tr>" for entry in agenda.entries)
+    rows = "".join(
+        f"<tr><td>{entry.day}</td><td>{escape(entry.activity.title)}</td></tr>" for entry in agenda.entries
+    )
     return f"<h2>{escape(agenda.title)}</h2><table><tbody>{rows}</tbody></table>"

@@ -211,6 +211,9 @@ WRONG_USAGE = {
     "a bad date": (["assess", "-", "--as-of", "yesterday"], "not a date of the form"),
     "an unknown criteria set": (["assess", "-", "--criteria", "best"], "no criteria set 'best'"),
     "no server": (["assess", "Patient/p"], "TRD_FHIR_BASE_URL: not set"),
+    "no server for a long id": (["assess", f"Patient/{'a_b' * 30}"], "TRD_FHIR_BASE_URL: not set"),
+    "a patient that climbs": (["propose", "Patient/.."], "not of the form Patient/<id>"),
+    "a plan that climbs": (["replay", "CarePlan/1/_history/.."], "not of the form CarePlan/<id>"),
 }
 
 

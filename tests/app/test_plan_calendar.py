@@ -45,18 +45,17 @@ def test_the_terminal_shows_every_date_and_what_it_is_for(agenda: Agenda) -> Non
     said = printed(agenda)
     for entry in agenda.entries:
         assert f"{entry.day}" in said
-        assert entry.title in said
-    for title, description in agenda.undated:
-        assert title in said
-        assert description.split()[-1] in said
-    sessions = [entry for entry in agenda.entries if entry.session]
-    assert all(f"#{number}" in said for number in range(1, len(sessions) + 1))
+        assert entry.activity.title in said
+    for activity in agenda.undated:
+        assert activity.title in said
+        assert activity.description.split()[-1] in said
+    assert all(f"#{number}" in said for number in range(1, len(agenda.session_days) + 1))
 
 
 def test_the_calendar_file_has_one_event_a_date(agenda: Agenda) -> None:
     events = events_of(to_ics(agenda, NOW))
     assert [(event["dtstart"].dt, str(event["summary"])) for event in events] == [
-        (entry.day, entry.title) for entry in agenda.entries
+        (entry.day, entry.activity.title) for entry in agenda.entries
     ]
     assert len({str(event["uid"]) for event in events}) == len(events)
     for event in events:
@@ -125,10 +124,32 @@ def test_a_plan_of_others_without_a_narrative_still_makes_a_page() -> None:
         ],
     }
     agenda = read_agenda(plan)
-    assert [(entry.day, entry.title) for entry in agenda.entries] == [(date(2026, 12, 1), "Session <1>")]
+    assert [(entry.day, entry.activity.title) for entry in agenda.entries] == [
+        (date(2026, 12, 1), "Session <1>")
+    ]
     assert len(agenda.undated) == 2
     assert "Session &lt;1&gt;" in to_page(agenda, "x")
     assert "Session <1>" in printed(agenda)
+
+
+MALFORMED: list[dict[str, Any]] = [
+    {"activity": "x", "text": "x", "title": ["x"], "status": 1, "id": None},
+    {"activity": [None, "x", {"detail": "x"}, {"detail": {"code": "x", "scheduledTiming": "x"}}]},
+    {
+        "activity": [
+            {"detail": {"code": {"coding": ["x", {"display": 1}]}, "scheduledTiming": {"event": "x"}}}
+        ]
+    },
+    {"activity": [{"detail": {"productCodeableConcept": {}, "scheduledTiming": {"event": [None, 1]}}}]},
+]
+
+
+@pytest.mark.parametrize("plan", MALFORMED)
+def test_a_malformed_plan_is_read_as_far_as_it_goes(plan: dict[str, Any]) -> None:
+    agenda = read_agenda(plan)
+    assert agenda.entries == ()
+    assert {activity.title for activity in agenda.activities} <= {"Activity"}
+    assert printed(agenda)
 
 
 def test_an_empty_plan_is_no_fault() -> None:

@@ -57,16 +57,19 @@ def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "do-not-show" not in repr(load_settings())
 
 
-@pytest.mark.parametrize("given", ["17, Patient/b-2", "patients.txt"], ids=["a list", "a file"])
+LONG = "a_b." * 22
+
+
+@pytest.mark.parametrize("given", [f"17, Patient/b-2, {LONG}", "patients.txt"], ids=["a list", "a file"])
 def test_patients_that_may_be_written_for(
     given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "patients.txt").write_text("17  # the first\n\nPatient/b-2\n", encoding="utf-8")
+    (tmp_path / "patients.txt").write_text(f"17  # the first\n\nPatient/b-2\n{LONG}\n", encoding="utf-8")
     monkeypatch.setenv("TRD_PATIENTS_ALLOWED", given)
 
     found = load_settings()
 
-    assert found.patients_allowed == {"17", "b-2"}
+    assert found.patients_allowed == {"17", "b-2", LONG}
     assert (found.allows("17"), found.allows("18")) == (True, False)
     assert "b-2" not in repr(found)
 

@@ -123,3 +123,16 @@ def test_an_allergy_that_may_be_ours_stops_the_review(subject: Resource) -> None
     allergy = {"resourceType": "AllergyIntolerance", "id": "odd", "patient": subject}
     with pytest.raises(NotAssessable):
         with_one_more(allergy | {"code": {"text": "ketamine"}})
+
+
+@pytest.mark.parametrize("system", ["https://example.org/mrn", "http://example.org/mrn/"])
+def test_an_identifier_is_ours_however_its_system_is_spelled(system: str) -> None:
+    def identify(bundle: Resource) -> None:
+        for entry in bundle["entry"]:
+            if entry["resource"]["resourceType"] == "Patient":
+                entry["resource"]["identifier"] = [{"system": "http://example.org/mrn", "value": "7"}]
+        subject = {"identifier": {"system": system, "value": "7"}}
+        allergy = {"resourceType": "AllergyIntolerance", "id": "odd", "patient": subject}
+        bundle["entry"].append({"resource": allergy | {"code": {"text": "ketamine"}}})
+
+    assert "AllergyIntolerance/odd" in {e for finding in answered(identify).safety for e in finding.evidence}

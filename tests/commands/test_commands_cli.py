@@ -144,7 +144,7 @@ def test_withdraw_without_anybody_to_ask_needs_to_be_told(server: FhirDouble, ru
     assert server.read(plan_reference(server))["status"] == "revoked"
     again = run("withdraw", "--yes")
     assert again.out.endswith("nothing to withdraw\n")
-    assert "it is revoked" in again.out
+    assert "the plan is revoked" in again.out
 
 
 def test_withdraw_leaves_what_is_not_asked_for(server: FhirDouble, run: Run) -> None:
@@ -163,4 +163,4 @@ def test_shadow_mode_withdraws_nothing(server: FhirDouble, run: Run, monkeypatch
     monkeypatch.setenv("TRD_WRITE", "off")
     ran = run("withdraw", "--yes")
     assert (ran.code, len(server.posted)) == (2, 1)
-    assert "TRD_WRITE: is off" in ran.err
+    assert "TRD_WRITE is off" in ran.err

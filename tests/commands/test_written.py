@@ -14,7 +14,7 @@ from service.cause import Cause
 from service.commands.replay import replay
 from service.commands.withdraw import Outcome, Withdrawal, print_withdrawals, sort_out, withdraw
 from service.commands.written import Listed, Wanted, Written, find_written, print_written
-from service.errors import ServerMisread, ServerRefused, ServerUnsupported
+from service.errors import ServerMisread, ServerRefused, ServerUnsupported, SettingsError
 from service.fhir.models import validated
 from service.fhir.names import WITHDRAWN, extension_value
 from tests.fhir.double import FhirDouble
@@ -137,10 +137,37 @@ async def test_every_page_is_read(server: FhirDouble) -> None:
 
 
 async def test_where_no_plan_can_be_written_none_is_said_to_be_withdrawn(server: FhirDouble) -> None:
-    drafts, _ = sort_out(await listed(server))
+    drafts, _ = await sort_out(client_of(server), settings(), await listed(server))
     server.takes = frozenset({"GuidanceResponse"})
     with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
-        _ = [one async for one in withdraw(client_of(server), drafts, "too early")]
+        await sort_out(client_of(server), settings(), await listed(server))
+    with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
+        _ = [one async for one in withdraw(client_of(server), settings(), drafts, "too early")]
+
+
+async def test_in_shadow_mode_nothing_is_withdrawn(server: FhirDouble) -> None:
+    drafts, _ = await sort_out(client_of(server), settings(), await listed(server))
+    before = len(server.posted)
+    with pytest.raises(SettingsError, match="TRD_WRITE is off"):
+        await sort_out(client_of(server), settings(write="off"), await listed(server))
+    with pytest.raises(SettingsError, match="TRD_WRITE is off"):
+        _ = [one async for one in withdraw(client_of(server), settings(write="off"), drafts, "too early")]
+    assert len(server.posted) == before
+
+
+async def test_the_draft_of_a_patient_who_is_not_allowed_is_left(server: FhirDouble) -> None:
+    by = settings(patients_allowed="bob")
+    drafts, _ = await sort_out(client_of(server), settings(), await listed(server))
+    before = len(server.posted)
+    none, (left,) = await sort_out(client_of(server), by, await listed(server))
+    (held,) = [one async for one in withdraw(client_of(server), by, drafts, "too early")]
+    assert none == []
+    assert left == held
+    assert (left.outcome, left.why) == (
+        Outcome.LEFT,
+        "the patient is not among TRD_PATIENTS_ALLOWED",
+    )
+    assert len(server.posted) == before
 
 
 async def test_what_others_wrote_is_none_of_it(server: FhirDouble) -> None:
@@ -222,6 +249,12 @@ def printed(show: Callable[[Console], None]) -> str:
     return captured.get()
 
 
+async def test_a_status_in_brackets_is_printed_as_it_is(server: FhirDouble) -> None:
+    server.change(plan_reference(server), status="[/red]")
+    written = await found(server)
+    assert "[/red]" in printed(lambda console: print_written(console, written))
+
+
 async def test_the_table_shows_all_of_it(server: FhirDouble) -> None:
     written = await found(server)
     text = printed(lambda console: print_written(console, written))
@@ -234,8 +267,9 @@ async def test_the_table_shows_all_of_it(server: FhirDouble) -> None:
 
 
 async def withdrawn(server: FhirDouble, reason: str = "a wrong dose list") -> list[Withdrawal]:
-    drafts, left = sort_out(await listed(server))
-    return [one async for one in withdraw(client_of(server), drafts, reason)] + left
+    client = client_of(server)
+    drafts, left = await sort_out(client, settings(), await listed(server))
+    return [one async for one in withdraw(client, settings(), drafts, reason)] + left
 
 
 async def test_a_draft_is_revoked_with_the_reason_and_its_provenance(server: FhirDouble) -> None:
@@ -266,12 +300,12 @@ async def test_a_withdrawn_plan_is_listed_as_such_and_withdrawn_once(server: Fhi
     (plan,) = [one for one in await found(server) if one.kind == "plan"]
     assert (plan.status, plan.edited, plan.cause, plan.decision) == ("revoked", False, "withdrawal", None)
     (again,) = await withdrawn(server)
-    assert (again.outcome, again.why) == (Outcome.LEFT, "it is revoked")
+    assert (again.outcome, again.why) == (Outcome.LEFT, "the plan is revoked; a person decides about it")
 
 
 LEFT: dict[str, tuple[dict[str, object], str]] = {
-    "active": ({"status": "active"}, "it is active"),
-    "a note": ({"note": [{"text": "Ask her first"}]}, "a person edited it"),
+    "active": ({"status": "active"}, "the plan is active; a person decides about it"),
+    "a note": ({"note": [{"text": "Ask her first"}]}, "the draft was edited by a person"),
 }
 
 
@@ -287,7 +321,7 @@ async def test_what_a_person_did_is_left_and_it_is_said_why(server: FhirDouble, 
 async def test_a_plan_without_a_version_is_left(server: FhirDouble) -> None:
     del server.versions[plan_reference(server)][0]["meta"]["versionId"]  # type: ignore[index]
     (left,) = await withdrawn(server)
-    assert left.why == "the server states no version, so that an edit could be lost"
+    assert left.why == "the server states no version of the draft, so that an edit could be lost"
 
 
 @pytest.mark.parametrize("status", [409, 412])

@@ -9,7 +9,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from service.core.knowledge import CareSetting, Protocol
-from service.core.schedule import Calendar, Schedule, Unschedulable, plan_sessions
+from service.core.schedule import (
+    Calendar,
+    DatedDecision,
+    Schedule,
+    Session,
+    Unschedulable,
+    order_by_date,
+    plan_sessions,
+)
 from tests.core.builders import AS_OF, EU, US, WEEKDAYS
 
 PROTOCOLS = {protocol.id: protocol for protocol in (*US.protocols, *EU.protocols)}
@@ -263,3 +271,13 @@ def test_every_visit_has_a_before_a_during_and_an_after(protocol: Protocol) -> N
     assert any("food" in task for task in visit.before)
     assert any("observation" in task for task in visit.during)
     assert any("driving" in task for task in visit.after)
+
+
+def test_a_decision_comes_before_the_session_of_its_day() -> None:
+    days = [date(2026, 1, day) for day in (5, 8, 12)]
+    sessions = [Session(number, "induction", day, (56,)) for number, day in enumerate(days, start=1)]
+    points = [DatedDecision("late", date(2026, 1, 20), ""), DatedDecision("review", days[1], "")]
+
+    ordered = order_by_date(points, sessions)
+
+    assert ordered == [sessions[0], points[1], sessions[1], sessions[2], points[0]]

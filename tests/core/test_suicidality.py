@@ -191,3 +191,9 @@ def test_evidence_of_a_current_risk_is_in_the_first_alert(conditions: list[Diagn
 
 def test_a_window_edge_known_by_month_is_open() -> None:
     assert said(suicidality(recorded=None, onset=PartialDate.parse("2026-10"))) == OLD
+
+
+def test_nothing_found_is_no_reassurance() -> None:
+    (reason,) = answer(record()).reasons
+
+    assert reason.text == "no current suicidality is recorded; that is not an assessment of the risk"

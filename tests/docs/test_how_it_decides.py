@@ -1,4 +1,4 @@
-"""The rules' page says what the criteria sets say, and leads where it means to; the glossary is in order."""
+"""The rules' page says what the criteria sets say; the glossary is in order."""
 
 import re
 import tomllib
@@ -39,22 +39,6 @@ def test_a_row_says_what_the_set_says(path: Path) -> None:
         f"{said['failure_fall']:.0%}".replace("%", " %"),
         f"{said['look_back_years']} years",
     ]
-
-
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
-def test_links_to_sections_lead_to_one(page: Path) -> None:
-    links = re.findall(r"\]\(([\w./-]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
-
-    assert [
-        link for link in links if link[1] not in _sections(page.parent / link[0] if link[0] else page)
-    ] == []
-
-
-def _sections(page: Path) -> set[str]:
-    """The anchors of a page, as GitHub makes them from its headings."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    texts = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings]
-    return {re.sub(r"[^\w\- ]", "", text).replace(" ", "-") for text in texts}
 
 
 def test_the_glossary_is_in_order_and_says_each_word_once() -> None:

@@ -8,11 +8,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.commands import publishing
+from service.commands.publish import (
+    check_placed,
+    publish_to_server,
+    render_bundle,
+    report_published,
+    write_files,
+)
 from service.errors import ServerMisread, ServerRefused
 from service.publish.definitions import PUBLISHED_KINDS
 from service.publish.deliver import Compared, Standing, compare, deliver
 from service.publish.published import publish
+from service.settings import Settings
 from tests.support import Resource, a_bundle, client_of, fhir_response, reviewer, settings
 
 KNOWLEDGE = reviewer().knowledge
@@ -141,63 +148,52 @@ async def test_a_search_that_cannot_be_read_is_no_absence() -> None:
 # --- the command ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The configured server of the command."""
-    found = Server()
-
-    class Opened:
-        async def __aenter__(self) -> object:
-            return client_of(found, attempts=1)
-
-        async def __aexit__(self, *_: object) -> None:
-            pass
-
-    monkeypatch.setattr(publishing, "open_client", lambda _: Opened())
-    return found
+async def published(server: Server, by: Settings) -> list[str]:
+    """What the command reports."""
+    compared = await publish_to_server(client_of(server, attempts=1), by, KNOWLEDGE)
+    return report_published(compared, by)
 
 
-async def test_the_command_says_what_it_wrote(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    await publishing.publish_to_server(settings(), KNOWLEDGE)
-    lines = capsys.readouterr().out.splitlines()
+async def test_the_command_says_what_it_wrote() -> None:
+    server = Server()
+    lines = await published(server, settings())
     assert lines[-1] == f"{len(ALL)} definitions, {len(ALL)} written"
     assert "PlanDefinition/us-trd: missing" in lines
 
-    await publishing.publish_to_server(settings(), KNOWLEDGE)
-    assert capsys.readouterr().out == f"{len(ALL)} definitions, 0 written\n"
+    assert await published(server, settings()) == [f"{len(ALL)} definitions, 0 written"]
     assert len(server.written) == len(ALL)
 
 
-async def test_in_shadow_mode_nothing_is_written(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    await publishing.publish_to_server(settings(write="off"), KNOWLEDGE)
+async def test_in_shadow_mode_nothing_is_written() -> None:
+    server = Server()
+    lines = await published(server, settings(write="off"))
 
     assert server.written == []
-    assert f"{len(ALL)} to write (TRD_WRITE is off)" in capsys.readouterr().out
+    assert f"{len(ALL)} to write (TRD_WRITE is off)" in lines[-1]
 
 
-async def test_an_id_that_is_taken_is_an_error_after_all_others(
-    server: Server, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_an_id_that_is_taken_is_an_error_after_all_others() -> None:
+    server = Server()
     server.stored["PlanDefinition/us-trd"] = {"resourceType": "PlanDefinition", "id": "us-trd"}
 
-    with pytest.raises(ServerMisread, match="an id is taken"):
-        await publishing.publish_to_server(settings(), KNOWLEDGE)
+    compared = await publish_to_server(client_of(server, attempts=1), settings(), KNOWLEDGE)
 
-    assert "PlanDefinition/us-trd: taken: another definition has this id" in capsys.readouterr().out
+    with pytest.raises(ServerMisread, match="an id is taken"):
+        check_placed(compared)
+    check_placed(one for one in compared if one.reference != "PlanDefinition/us-trd")
+    lines = report_published(compared, settings())
+    assert "PlanDefinition/us-trd: taken: another definition has this id" in lines
     assert len(server.written) == len(ALL) - 1
 
 
-def test_the_command_prints_one_transaction(capsys: pytest.CaptureFixture[str]) -> None:
-    publishing.print_bundle(KNOWLEDGE)
-
-    bundle = json.loads(capsys.readouterr().out)
+def test_the_command_prints_one_transaction() -> None:
+    bundle = json.loads(render_bundle(KNOWLEDGE))
     assert tuple(entry["resource"] for entry in bundle["entry"]) == ALL
 
 
-def test_the_command_writes_a_file_a_definition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    publishing.write_files(KNOWLEDGE, tmp_path / "new" / "folder")
+def test_the_command_writes_one_file_per_definition(tmp_path: Path) -> None:
+    number = write_files(KNOWLEDGE, tmp_path / "new" / "folder")
 
     files = sorted((tmp_path / "new" / "folder").iterdir())
-    assert len(files) == len(ALL)
+    assert len(files) == number == len(ALL)
     assert json.loads((tmp_path / "new" / "folder" / "PlanDefinition-us-trd.json").read_bytes()) == PLAN
-    assert capsys.readouterr().out == f"{len(ALL)} definitions written\n"

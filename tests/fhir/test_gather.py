@@ -147,7 +147,7 @@ async def test_a_medicine_that_did_not_come_along_is_read(reference: str) -> Non
         "Medication/../Patient/bob",
         "Medication/capsule?_format=xml",
         "Medication/a b",
-        f"Medication/{'a' * 65}",
+        f"Medication/{'a' * 257}",
         "",
     ],
 )
@@ -156,6 +156,22 @@ async def test_a_medicine_that_is_not_on_this_server_is_not_asked_for(reference:
     gathered = await gathered_from(server)
     assert len(server.asked) == 3
     assert len(reviewer().review(gathered).record.exposures) == 1
+
+
+async def test_a_medicine_of_another_server_is_not_ours_of_the_same_id() -> None:
+    elsewhere = a_statement("one", medication="http://elsewhere.example/fhir/Medication/capsule")
+    review = reviewer().review(await gathered_from(PretendServer([*ANN, elsewhere])))
+    medicines = {e.evidence[0].id: repr(e.medicine) for e in review.record.exposures}
+    assert "venlafaxine" in medicines["venlafaxine"]
+    assert "venlafaxine" not in medicines["one"]
+
+
+@pytest.mark.parametrize("reference", ["#ann", "urn:uuid:1", "Patient/a n n", "patient/ann", "ann"])
+async def test_a_subject_that_names_nobody_makes_a_record_unreadable(reference: str) -> None:
+    odd = a_condition("odd") | {"subject": {"reference": reference}}
+    server = everything_answers(a_bundle([*ANN, odd], kind="searchset"))
+    (unreadable,) = reviewer().review(await gathered_from(server)).record.unreadable
+    assert (str(unreadable.evidence), unreadable.element) == ("Condition/odd", "subject")
 
 
 async def test_the_patients_that_are_not_asked_for_stay_out() -> None:

@@ -187,6 +187,46 @@ def test_an_esketamine_plan_of_somebody_else_is_known(how: str) -> None:
     assert (plan.identity, plan.content, plan.protocol) == (None, None, None)
 
 
+SPELLINGS = [
+    RXNORM,
+    f"{RXNORM}/",
+    f"{RXNORM}|2026-01",
+    f"{RXNORM}/|2026-01",
+    f" {RXNORM}",
+    RXNORM.replace("http://", "https://"),
+    RXNORM.replace("http://", "https://") + "/|2026-01",
+    RXNORM.replace("rxnorm", "RxNorm"),
+    RXNORM.replace("http://www.nlm", "HTTP://WWW.NLM"),
+    "urn:oid:2.16.840.1.113883.6.88",
+    "URN:OID:2.16.840.1.113883.6.88",
+]
+CODED_IN: dict[str, Callable[[Resource], Resource]] = {
+    "the product": lambda concept: a_plan(activity=an_activity(productCodeableConcept=concept)),
+    "the code": lambda concept: a_plan(activity=an_activity(code=concept)),
+    "a contained medication": lambda concept: a_plan(
+        activity=an_activity(productReference={"reference": "#m"}),
+        contained=[{"resourceType": "Medication", "id": "m", "code": concept}],
+    ),
+}
+
+
+@pytest.mark.parametrize("where", CODED_IN)
+@pytest.mark.parametrize("system", SPELLINGS)
+def test_a_code_alone_is_known_however_its_system_is_spelled(where: str, system: str) -> None:
+    plan = CODED_IN[where]({"coding": [{"system": system, "code": "2119365"}]})
+    review = reviewed(plan)
+    assert [str(one.evidence) for one in review.record.plans] == ["CarePlan/theirs/_history/4"]
+    assert (review.decision.reason.value, review.intent.action) == ("in-treatment", PlanAction.LEAVE)
+
+
+@pytest.mark.parametrize("system", [f"{RXNORM}-extension", "http://example.org/rxnorm", "", None])
+def test_a_code_of_another_system_is_no_esketamine(system: str | None) -> None:
+    assert (
+        reviewed(CODED_IN["the product"]({"coding": [{"system": system, "code": "2119365"}]})).record.plans
+        == ()
+    )
+
+
 UNRELATED = {
     "about diabetes": a_plan(title="Diabetes", activity=an_activity(productCodeableConcept=INSULIN)),
     "about psychotherapy": a_plan(
@@ -211,10 +251,7 @@ def test_the_dates_of_somebody_elses_plan_are_read() -> None:
     )
     activity += an_activity(productCodeableConcept=ESKETAMINE, scheduledTiming={"repeat": {"frequency": 1}})
     activity += an_activity(productCodeableConcept=ESKETAMINE, scheduledString="weekly")
-    assert [day.isoformat() for day in only(a_plan(activity=activity)).sessions] == [
-        "2026-11-01",
-        "2026-11-25",
-    ]
+    assert [day.isoformat() for day in only(a_plan(activity=activity)).sessions] == ["2026-11-25"]
 
 
 def test_an_active_plan_of_somebody_else_is_left_and_pointed_to() -> None:
@@ -289,6 +326,15 @@ def test_a_draft_of_ours_beside_an_unreadable_plan_is_not_doubled(ours: Resource
     review = reviewed(ours, UNREADABLE["activity"])
     assert review.intent.action is PlanAction.LEAVE
     assert len(review.record.plans) == 1
+
+
+@pytest.mark.parametrize("identity", [None, "a/b", "[x]"])
+def test_a_draft_of_ours_without_a_proper_id_is_left(ours: Resource, identity: str | None) -> None:
+    others = [one for one in ours["extension"] if one["url"] != CONTENT_DIGEST]
+    older = ours | {"extension": [*others, {"url": CONTENT_DIGEST, "valueString": "older"}]}
+    assert reviewed(older).intent.action is PlanAction.UPDATE
+    intent = reviewed(older | {"id": identity}).intent
+    assert (intent.action, intent.plans_written) == (PlanAction.LEAVE, [])
 
 
 def test_an_identifier_of_ours_makes_it_ours_whatever_it_is_about() -> None:

@@ -25,14 +25,10 @@ from service.fhir.r5.plans import UNTOLD, plan_in_r4, plan_in_r5
 from service.fhir.r5.records import resource_in_r4
 from service.fhir.release import Release
 from service.gather.files import read_bundle
-from service.render.care_plan import (
-    Occasion,
-    render_device,
-    render_guidance,
-    render_provenance,
-    render_revoked,
-    render_withdrawal,
-)
+from service.render.care_plan import render_revoked
+from service.render.device import render_device
+from service.render.guidance import render_guidance
+from service.render.provenance import Occasion, render_provenance, render_withdrawal
 from service.review import Review
 from tests.support import (
     RXNORM,

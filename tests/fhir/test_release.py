@@ -2,14 +2,12 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from copy import deepcopy
 from datetime import timedelta
 
 import pytest
 
-from service.commands import publishing
+from service.commands.publish import publish_to_server
 from service.commands.replay import replay
 from service.commands.withdraw import Outcome, sort_out, withdraw
 from service.commands.written import Wanted, find_written
@@ -17,11 +15,10 @@ from service.core.plans import PlanAction
 from service.core.records import PlanStatus
 from service.doors.outcome import IssueType, failure_of
 from service.errors import ServerUnsupported
-from service.fhir.client import FhirClient
 from service.fhir.r5.plans import plan_in_r4
 from service.fhir.release import Release, release_of
 from service.gather.everything import gather
-from service.render.care_plan import guidance_id
+from service.render.guidance import guidance_id
 from service.review import Proposal
 from tests.fhir.double import FhirDouble
 from tests.in_r5 import in_r5
@@ -225,8 +222,8 @@ async def test_the_commands_over_plans_know_r5(server: FhirDouble) -> None:
         ("assessment", False),
     ]
     assert [one.written.cause for one in found] == ["other"] * 2
-    drafts, left = sort_out(found)
-    done = [one async for one in withdraw(client, drafts, "She moved away")]
+    drafts, left = await sort_out(client, settings(), found)
+    done = [one async for one in withdraw(client, settings(), drafts, "She moved away")]
     assert ([one.outcome for one in done], left) == ([Outcome.WITHDRAWN], [])
     assert server.read(plan)["status"] == "revoked"
     assert server.of_type("Provenance")[-1]["authorization"][0]["concept"]["text"] == "She moved away"
@@ -234,16 +231,9 @@ async def test_the_commands_over_plans_know_r5(server: FhirDouble) -> None:
     assert not withdrawn.edited
 
 
-async def test_definitions_of_r4_are_not_loaded_into_a_server_of_r5(
-    server: FhirDouble, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @asynccontextmanager
-    async def opened(_: object) -> AsyncIterator[FhirClient]:
-        yield client_of(server)
-
-    monkeypatch.setattr(publishing, "open_client", opened)
+async def test_definitions_of_r4_are_not_loaded_into_a_server_of_r5(server: FhirDouble) -> None:
     with pytest.raises(ServerUnsupported, match="definitions"):
-        await publishing.publish_to_server(settings(), reviewer().knowledge)
+        await publish_to_server(client_of(server), settings(), reviewer().knowledge)
     assert server.posted == []
 
 

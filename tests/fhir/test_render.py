@@ -32,14 +32,10 @@ from service.fhir.names import (
     extension_value,
 )
 from service.gather.files import read_bundle
-from service.render.care_plan import (
-    Occasion,
-    render_device,
-    render_guidance,
-    render_plan,
-    render_provenance,
-    render_revoked,
-)
+from service.render.care_plan import render_plan, render_revoked
+from service.render.device import render_device
+from service.render.guidance import render_guidance
+from service.render.provenance import Occasion, render_provenance
 from service.review import Review
 from tests.support import (
     AS_OF,

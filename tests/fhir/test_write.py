@@ -12,7 +12,7 @@ from service import __version__
 from service.cause import Cause
 from service.errors import NotAssessable, ServerMisread, ServerRefused
 from service.fhir.names import PLAN_IDENTIFIER
-from service.render.care_plan import guidance_id
+from service.render.guidance import guidance_id
 from service.review import Proposal, Reviewer
 from tests.fhir.double import FhirDouble
 from tests.support import (

@@ -20,7 +20,7 @@ import pytest
 
 from service.fhir.client import FhirClient
 from service.fhir.names import same_content
-from service.render.care_plan import guidance_id
+from service.render.guidance import guidance_id
 from tests.contract_interrupted import Change, a_third_failure, an_aneurysm, assert_explained
 from tests.contract_late import Addresses, LateContract, open_plans, plans_of, refuted
 from tests.contract_write import (

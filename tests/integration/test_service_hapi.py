@@ -19,7 +19,7 @@ import pytest
 from service import clock
 from service.demo.run import demo_patients
 from service.gather.subscriptions import SUBSCRIBED, render_subscription
-from service.render.care_plan import guidance_id
+from service.render.guidance import guidance_id
 from tests.contract_write import ask, found_by, read, versions
 from tests.running import (
     Service,

@@ -173,7 +173,7 @@ def _stored(database: str, folder: Path) -> str:
     return "".join(path.read_bytes().decode("latin-1") for path in folder.glob("queue.sqlite*"))
 
 
-@pytest.mark.parametrize("bad", ["Peter James", "1?name=x", "", "1/2", "1" * 65, "é"])
+@pytest.mark.parametrize("bad", ["Peter James", "1?name=x", "", "1/2", "..", "[1]", "1" * 257, "é"])
 async def test_only_references_are_accepted(sqlite_database: str, bad: str) -> None:
     async with Jobs(sqlite_database) as queue:
         with pytest.raises(InputError) as refused:

@@ -280,6 +280,12 @@ ROWS = [
         "an id has letters, digits, hyphens and dots",
         id="a group whose id could not be published",
     ),
+    pytest.param(
+        "elements/Flag.csv",
+        ("odd", "", "silent", "nothing", "yes", "", "", "It is odd.", "test"),
+        "is a modifier element and silent",
+        id="a modifier element that is silent",
+    ),
 ]
 
 

@@ -25,8 +25,10 @@ _MODELS: dict[str, Any] = {
 def validated_r5(resource: dict[str, Any]) -> dict[str, Any]:
     """A resource rendered in R4, as R5 has it, after its model has accepted its structure.
 
-    Raises pydantic's `ValidationError`, which is a fault of this service.
+    The id is left to the server, as in R4. Raises pydantic's `ValidationError`, which is a fault of this
+    service.
     """
     rendered = render_in_r5(resource)
-    _MODELS[rendered["resourceType"]].model_validate(rendered)
+    model = _MODELS[rendered["resourceType"]]
+    model.model_validate({name: value for name, value in rendered.items() if name != "id"})
     return rendered

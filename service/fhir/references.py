@@ -1,0 +1,70 @@
+"""Read what FHIR refers by: references to resources, and the addresses of systems and protocols.
+
+https://hl7.org/fhir/R4/references.html. Every reference is taken apart here and nowhere else.
+"""
+
+import re
+from typing import NamedTuple
+
+from service.ids import ID, is_id
+
+_LITERAL = re.compile(rf"(?:([^?#\s]*)/)?([A-Z][A-Za-z]{{1,63}})/({ID})(?:/_history/([^/?#\s]+))?")
+
+
+class Reference(NamedTuple):
+    """Where a reference leads.
+
+    `address` is the reference without the version. `kind` and `id` are those of the resource it names; both
+    are empty for a fragment (`#m`), a URN (`urn:uuid:...`), and what is no reference. `base` is the address
+    of the server, empty for a relative reference.
+    """
+
+    address: str
+    base: str = ""
+    kind: str = ""
+    id: str = ""
+    version: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The resource as `Type/id`; `None` where the reference does not name one that way."""
+        return f"{self.kind}/{self.id}" if self.kind else None
+
+    @property
+    def versioned(self) -> str | None:
+        """The version as `Type/id/_history/version`; without the version where none is named."""
+        return f"{self.name}/_history/{self.version}" if self.name and self.version else self.name
+
+    @property
+    def fragment(self) -> str | None:
+        """The id of the contained resource that the reference leads to; `None` where it leads elsewhere."""
+        return self.address[1:] if self.address.startswith("#") else None
+
+    def is_on(self, base: str | None) -> bool:
+        """Whether it names a resource on the server with this address, as every relative reference does."""
+        return bool(self.kind) and self.base in {"", base}
+
+    def id_of(self, kind: str) -> str | None:
+        """The id of a resource of this kind; `None` where the reference is to something else."""
+        return self.id if self.kind == kind else None
+
+
+def read_reference(text: str | None) -> Reference:
+    """Take a reference apart; one that is missing or malformed names nothing."""
+    found = _LITERAL.fullmatch(text or "")
+    if found is None:
+        return Reference((text or "").partition("/_history/")[0])
+    base, kind, identity, version = found.groups()
+    name = f"{kind}/{identity}"
+    address = name if base is None else f"{base}/{name}"
+    return Reference(address, base or "", kind, identity, version if is_id(version) else None)
+
+
+def plain_system(uri: str) -> str:
+    """One spelling for all spellings of the address of a code system or of a system of identifiers.
+
+    Records write one address with `http` or `https`, with a version behind `|`, with a slash at the end, and
+    in capitals. No two systems differ in these alone.
+    """
+    address = uri.strip().partition("|")[0].rstrip("/").lower()
+    return address.replace("https://", "http://", 1) if address.startswith("https://") else address

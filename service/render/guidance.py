@@ -1,0 +1,168 @@
+"""Render the record of an assessment: one GuidanceResponse per patient.
+
+https://hl7.org/fhir/R4/guidanceresponse.html
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from enum import StrEnum
+
+from service.core.decision import Decision, NeedsInformation, Propose
+from service.core.safety import SafetyFinding
+from service.core.schedule import Unschedulable
+from service.core.tasks import WantedTask
+from service.core.trials import Trial
+from service.core.words import summarise, trial_sentence
+from service.fhir.loose import Resource
+from service.fhir.names import (
+    ASSESSMENT_IDENTIFIER,
+    ASSESSMENT_MODULE,
+    CONTENT_DIGEST,
+    DEVICE_ID,
+    content_digest,
+    derived_id,
+)
+
+TASK = "task"
+"""Name of the output that tells what a person was asked."""
+PLAN_OF = "plan-of"
+"""Name of the output that tells whose the plan is that the assessment ends in."""
+MISSING_PLAN = "missing-plan"
+"""Name of the output that tells of a plan that is no longer listed: it may have been deleted."""
+_NEEDED_FROM = {
+    "two-adequate-trials-without-relief": "MedicationStatement",
+    "adult": "Patient",
+}
+
+
+class Whose(StrEnum):
+    """Who made a plan."""
+
+    OURS = "this-service"
+    ANOTHERS = "another"
+
+
+def render_guidance(  # noqa: PLR0913 - each is said in the record of an assessment
+    decision: Decision,
+    plan_id: str | None,
+    left: str | None = None,
+    *,
+    tasks: Iterable[WantedTask] = (),
+    missing_plans: Iterable[str] = (),
+    whose: Whose = Whose.OURS,
+) -> Resource:
+    """The record of the assessment: one GuidanceResponse a patient, with each criterion in its output.
+
+    `left` is why the plan on record stays as it is, where it does; `tasks` is what a person is asked;
+    `missing_plans` are ids of plans of ours that an earlier assessment ended in and that are no longer
+    listed; `whose` says whose the plan is that this one ends in.
+    """
+    found = decision.assessment
+    guidance: Resource = {
+        "resourceType": "GuidanceResponse",
+        "id": guidance_id(found.patient.id),
+        "identifier": [{"system": ASSESSMENT_IDENTIFIER, "value": guidance_id(found.patient.id)}],
+        "contained": [_output(decision, tasks, missing_plans)],
+        "moduleUri": ASSESSMENT_MODULE,
+        "status": "data-required" if isinstance(decision, NeedsInformation) else "success",
+        "subject": {"reference": f"Patient/{found.patient.id}"},
+        "occurrenceDateTime": found.as_of.isoformat(),
+        "performer": {"reference": f"Device/{DEVICE_ID}"},
+        "note": [{"text": _assessment_in_words(decision, left)}],
+        "outputParameters": {"reference": "#output"},
+    }
+    if isinstance(decision, NeedsInformation):
+        needed = dict.fromkeys(_NEEDED_FROM.get(m.would_decide, "Condition") for m in found.missing)
+        guidance["dataRequirement"] = [{"type": kind} for kind in needed]
+    if plan_id is not None:
+        guidance["result"] = {"reference": f"CarePlan/{plan_id}"}
+        guidance["contained"][0]["parameter"].append({"name": PLAN_OF, "valueCode": whose.value})
+    return sign_guidance(guidance)
+
+
+def sign_guidance(guidance: Resource) -> Resource:
+    """The assessment with a digest of what it says, by which it is known when it says something new."""
+    digest = {"url": CONTENT_DIGEST, "valueString": content_digest(guidance)}
+    return {**guidance, "extension": [digest]}
+
+
+def guidance_id(patient_id: str) -> str:
+    """The id of the one GuidanceResponse of a patient."""
+    return derived_id("GuidanceResponse", patient_id)
+
+
+def _assessment_in_words(decision: Decision, left: str | None) -> str:
+    """The summary, without a schedule that stands in no plan: its dates would move on every day."""
+    if isinstance(decision, Propose):
+        if left is not None:
+            why = f"the plan on record stays as it is ({left})"
+            decision = replace(decision, schedule=Unschedulable(why))
+        elif isinstance(decision.schedule, Unschedulable):
+            why = "the clinic's calendar cannot hold the sessions of the protocol"
+            decision = replace(decision, schedule=Unschedulable(why))
+    return summarise(decision)
+
+
+def _output(decision: Decision, tasks: Iterable[WantedTask], missing_plans: Iterable[str]) -> Resource:
+    found = decision.assessment
+    parameters: list[Resource] = [
+        {"name": "decision-reason", "valueCode": decision.reason.value},
+        {"name": "criteria", "valueString": found.knowledge.criteria.id},
+        {"name": "knowledge-version", "valueString": found.knowledge.version},
+    ]
+    parameters += [
+        {
+            "name": pathway.id,
+            "part": [
+                {"name": criterion.id, "valueCode": criterion.answer.finding.value}
+                for criterion in pathway.criteria
+            ],
+        }
+        for pathway in found.pathways
+    ]
+    parameters += [_trial(trial, found.as_of) for trial in found.trials]
+    parameters += [_safety(finding) for finding in found.safety]
+    parameters += [{"name": "alert", "valueString": alert.text} for alert in found.alerts]
+    parameters += [
+        {"name": "missing", "valueString": f"{missing.what} (decides {missing.would_decide})"}
+        for missing in found.missing
+    ]
+    parameters += [_task(task) for task in tasks]
+    parameters += [{"name": MISSING_PLAN, "valueString": plan_id} for plan_id in missing_plans]
+    return {"resourceType": "Parameters", "id": "output", "parameter": parameters}
+
+
+def _task(task: WantedTask) -> Resource:
+    return {
+        "name": TASK,
+        "part": [
+            {"name": "reason", "valueCode": task.reason.value},
+            {"name": "grounds", "valueString": task.grounds},
+        ],
+    }
+
+
+def _trial(trial: Trial, as_of: date) -> Resource:
+    return {
+        "name": "trial",
+        "part": [
+            {"name": "medicine", "valueString": trial.name},
+            {"name": "adequacy", "valueCode": trial.adequacy.finding.value},
+            {"name": "outcome", "valueCode": trial.outcome.finding.value},
+            {"name": "counts", "valueCode": trial.counts.value},
+            {"name": "in-words", "valueString": trial_sentence(trial, as_of)},
+        ],
+    }
+
+
+def _safety(finding: SafetyFinding) -> Resource:
+    return {
+        "name": "safety",
+        "part": [
+            {"name": "id", "valueCode": finding.id},
+            {"name": "effect", "valueCode": finding.effect.value},
+            {"name": "finding", "valueCode": finding.finding.value},
+            {"name": "label-section", "valueString": finding.section},
+        ],
+    }

@@ -1,0 +1,128 @@
+"""The care plan in words for a clinician: the narrative, and the sentences that it shares with the plan.
+
+https://hl7.org/fhir/R4/narrative.html: text, no links, no styles.
+"""
+
+from collections.abc import Iterable
+from datetime import date
+from html import escape
+
+from service.core.assessment import Assessment
+from service.core.dates import PartialDate
+from service.core.decision import Propose
+from service.core.knowledge import Effect, Protocol
+from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
+from service.core.trials import Counts
+from service.core.words import WEEKDAYS, headline, spoken, trial_sentence
+from service.fhir.loose import Resource, part
+
+
+def render_narrative(decision: Propose, schedule: Schedule) -> Resource:
+    """The whole plan in plain words: it may be all that a reader sees, in an EHR or on paper.
+
+    https://hl7.org/fhir/R4/narrative.html: text, no links, no styles.
+    """
+    found, visit = decision.assessment, schedule.visit
+    reasons = [trial_sentence(trial, found.as_of) for trial in found.trials if trial.counts is not Counts.NO]
+    parts = [
+        f"<h2>{escape(schedule.protocol.title)}</h2>",
+        "<p><b>Draft, proposed by decision support. A clinician decides; nothing is ordered.</b></p>",
+        *(f"<p><b>Alert: {escape(alert.text)}</b></p>" for alert in found.alerts),
+        f"<p>{escape(_what(schedule))}</p>",
+        _listed("Before the first session", schedule.preparation),
+        "<h3>Sessions</h3>",
+        _sessions_table(schedule),
+        f"<p>{escape(schedule.then)}</p>",
+        _listed("Before each visit", visit.before),
+        _listed("During each visit", visit.during),
+        _listed("After each visit", visit.after),
+        f"<h3>Why</h3><p>{escape(headline(decision))}</p>",
+        _listed("", reasons),
+        _listed("To weigh", list_cautions(found)[len(found.alerts) :]),
+        f"<p>{escape(name_versions(found, schedule.protocol))}</p>",
+    ]
+    return {"status": "generated", "div": _div("".join(parts))}
+
+
+def render_revoked_narrative(plan: Resource, text: str) -> Resource:
+    """The narrative of a revoked plan: why it was revoked, then what had been proposed."""
+    div = part(plan.get("text")).get("div")
+    start, end, rest = (div if isinstance(div, str) else _div("")).partition(">")
+    said = f"<p><b>{escape(text)}</b></p><p>What had been proposed:</p>"
+    return {"status": "generated", "div": f"{start}{end}{said}{rest}"}
+
+
+def _div(content: str) -> str:
+    return f'<div xmlns="http://www.w3.org/1999/xhtml" lang="en" xml:lang="en">{content}</div>'
+
+
+def name_versions(found: Assessment, protocol: Protocol) -> str:
+    """By what it was decided; another version of any of these makes another draft of it."""
+    criteria, version = found.knowledge.criteria, found.knowledge.version
+    return (
+        f"Criteria {criteria.id} {criteria.version}, protocol {protocol.id} {protocol.version}, "
+        f"knowledge {version}."
+    )
+
+
+def _what(schedule: Schedule) -> str:
+    sessions = schedule.sessions
+    return (
+        f"{len(sessions)} sessions of {schedule.protocol.product.display} nasal spray from "
+        f"{_long_day(sessions[0].date)} to {_long_day(sessions[-1].date)}, given under supervision in a "
+        "clinical setting, never at home."
+    )
+
+
+def _listed(title: str, texts: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    heading = f"<h3>{escape(title)}</h3>" if title else ""
+    return f"{heading}<ul>{items}</ul>" if items else ""
+
+
+def _sessions_table(schedule: Schedule) -> str:
+    """The sessions in order of time, with the decisions between them as rows of their own."""
+    dated = order_by_date(schedule.decision_points, schedule.sessions)
+    rows = [_decision_row(one) if isinstance(one, DatedDecision) else _session_row(one) for one in dated]
+    head = "".join(f"<th>{title}</th>" for title in ("Session", "Date", "Phase", "Dose"))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _session_row(session: Session) -> str:
+    cells = (str(session.number), _long_day(session.date), session.phase, name_doses(session))
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+def _decision_row(point: DatedDecision) -> str:
+    return (
+        f"<tr><td></td><td>{escape(_long_day(point.date))}</td>"
+        f'<td colspan="2"><b>{escape(name_decision(point.code))}.</b> {escape(point.text)}</td></tr>'
+    )
+
+
+def list_cautions(found: Assessment) -> list[str]:
+    """What a clinician must know beside the schedule: alerts, cautions, and what was not looked at."""
+    texts = [alert.text for alert in found.alerts]
+    texts += [
+        f"Caution: {finding.title} (label section {finding.section})."
+        for finding in found.safety
+        if finding.effect is Effect.CAUTION
+    ]
+    texts += [f"{warning.text}." for warning in found.warnings]
+    if found.not_screened:
+        texts.append(f"Not screened: {', '.join(found.not_screened)}.")
+    return texts
+
+
+def name_doses(session: Session) -> str:
+    """The doses that a clinician chooses from, such as "56 mg or 84 mg"."""
+    return " or ".join(f"{dose} mg" for dose in session.dose_options_mg)
+
+
+def name_decision(code: str) -> str:
+    """The code of a decision point as a heading, such as "Benefit review"."""
+    return code.replace("-", " ").capitalize()
+
+
+def _long_day(day: date) -> str:
+    return f"{WEEKDAYS[day.weekday()]} {spoken(PartialDate.on(day))}"

@@ -1,0 +1,154 @@
+"""Render a Provenance: from what, with what, when and why a version was written.
+
+https://hl7.org/fhir/R4/provenance.html
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from service import __version__
+from service.cause import Cause
+from service.core.assessment import Assessment
+from service.core.decision import Decision, grounds_of
+from service.core.records import Record, VersionedReference
+from service.core.schedule import Calendar
+from service.core.words import WEEKDAYS
+from service.fhir.loose import Resource
+from service.fhir.names import (
+    CAUSES,
+    DEVICE_ID,
+    MADE_WITH,
+    VERSION_IDENTIFIER,
+    derived_id,
+    grounds_digest,
+)
+
+_PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+_AGENT = {
+    "type": {"coding": [{"system": _PARTICIPANT, "code": "assembler"}]},
+    "who": {"reference": f"Device/{DEVICE_ID}"},
+}
+_CAUSES = {
+    Cause.OPERATION: "An operation was asked for",
+    Cause.REST_HOOK: "The FHIR server told of a change",
+    Cause.SWEEP: "A sweep found a change",
+    Cause.DELETED: "The FHIR server told of a deletion",
+    Cause.RETRY: "A failed review was put back by hand",
+    Cause.COMMAND: "A command was given",
+    Cause.WITHDRAWAL: "It was withdrawn by hand",
+    Cause.OTHER: "Not stated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When something is written, what brought it about, and what it was decided from.
+
+    `recorded` is the instant of writing, `task_owner` whom a person's Task is for. None of it decides
+    whether anything is written.
+    """
+
+    recorded: str
+    cause: Cause
+    record: Record
+    calendar: Calendar
+    task_owner: str | None = None
+
+
+def render_provenance(
+    decision: Decision, targets: Iterable[VersionedReference], occasion: Occasion
+) -> Resource:
+    """What was written from which versions, by what, when, and what brought it about.
+
+    It answers for a version of a plan all that is needed to decide the same again.
+    """
+    found, record = decision.assessment, occasion.record
+    written = [str(target) for target in targets]
+    made_with = {
+        "software": __version__,
+        "knowledge": found.knowledge.version,
+        "criteria": f"{found.knowledge.criteria.id}|{found.knowledge.criteria.version}",
+        "region": found.knowledge.region,
+        "clinic": describe_calendar(occasion.calendar),
+        "decision": decision.reason.value,
+    }
+    if grounds := grounds_of(decision):
+        made_with["grounds"] = grounds_digest(grounds)
+    parts = [*made_with.items(), *(("not-read", kind) for kind in record.not_read)]
+    parts += [("refused", kind) for kind in record.refused]
+    return {
+        "resourceType": "Provenance",
+        "id": derived_id("Provenance", *written),
+        "extension": [
+            {
+                "url": MADE_WITH,
+                "extension": [{"url": name, "valueString": value} for name, value in parts],
+            }
+        ],
+        "target": [_versioned(reference) for reference in written],
+        "occurredDateTime": found.as_of.isoformat(),
+        "recorded": occasion.recorded,
+        "reason": [_cause(occasion.cause)],
+        "activity": {
+            "text": f"Assessed by criteria {found.knowledge.criteria.id} {found.knowledge.criteria.version}, "
+            f"knowledge {found.knowledge.version}"
+        },
+        "agent": [_AGENT],
+        "entity": [{"role": "source", "what": _source(ref)} for ref in _sources(found, record)],
+    }
+
+
+def render_withdrawal(
+    plan: VersionedReference, target: VersionedReference, reason: str, recorded: str
+) -> Resource:
+    """The Provenance of a withdrawn plan: which version was withdrawn, when and why."""
+    return {
+        "resourceType": "Provenance",
+        "id": derived_id("Provenance", str(target)),
+        "extension": [
+            {
+                "url": MADE_WITH,
+                "extension": [{"url": "software", "valueString": __version__}],
+            }
+        ],
+        "target": [_versioned(str(target))],
+        "recorded": recorded,
+        "reason": [{**_cause(Cause.WITHDRAWAL), "text": reason}],
+        "activity": {"text": "Withdrawn by hand"},
+        "agent": [_AGENT],
+        "entity": [{"role": "revision", "what": _source(plan)}],
+    }
+
+
+def describe_calendar(calendar: Calendar) -> str:
+    """All of a clinic's calendar that dates depend on, short enough to be written down with them."""
+    weekdays = ",".join(WEEKDAYS[day].lower() for day in sorted(calendar.weekdays))
+    closed = derived_id(*(day.isoformat() for day in sorted(calendar.closed)))[:12]
+    return f"{weekdays}; lead {calendar.lead_days} days; {calendar.setting.value}; closing days {closed}"
+
+
+def _cause(cause: Cause) -> Resource:
+    return {"coding": [{"system": CAUSES, "code": cause.value}], "text": _CAUSES[cause]}
+
+
+def _source(ref: VersionedReference) -> Resource:
+    """A version that a conclusion rests on, by name: a reference to it would keep HAPI from deleting it."""
+    name = str(ref)
+    return {"type": ref.type, "identifier": {"system": VERSION_IDENTIFIER, "value": name}, "display": name}
+
+
+def _versioned(reference: str) -> Resource:
+    """A reference to one version. HAPI stores references without their version, but keeps the display."""
+    return {"reference": reference, "display": reference}
+
+
+def _sources(found: Assessment, record: Record) -> list[VersionedReference]:
+    """Every version that was read, as what is not found rests on all of them, and all that is cited."""
+    refs = {found.patient, *found.anchors, *record.read}
+    refs.update(ref for trial in found.trials for ref in trial.evidence)
+    refs.update(ref for finding in found.safety for ref in finding.evidence)
+    refs.update(ref for alert in found.alerts for ref in alert.evidence)
+    for pathway in found.pathways:
+        for criterion in pathway.criteria:
+            refs.update(ref for reason in criterion.answer.reasons for ref in reason.evidence)
+    return sorted(refs, key=str)
