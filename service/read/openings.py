@@ -157,7 +157,7 @@ class _Labels(_Node):
 
     def look(self, value: Any, place: "_Place", search: "_Search") -> None:
         labels = search.compiled.tables.labels
-        if any(one.get("code") in labels for one in _dicts(value)):
+        if any(isinstance(code := one.get("code"), str) and code in labels for one in _dicts(value)):
             search.note(f"{place.path}{self.name}", self.bears_on, How.WITHHELD)
 
 
@@ -317,4 +317,4 @@ def _says_nothing(value: Any) -> bool:
 
 def _repeats_the_elements(narrative: Any) -> bool:
     """Whether a narrative is made of the elements alone: https://hl7.org/fhir/R4/codesystem-narrative-status.html."""
-    return isinstance(narrative, dict) and narrative.get("status") in {"generated", "empty"}
+    return isinstance(narrative, dict) and narrative.get("status") in ("generated", "empty")

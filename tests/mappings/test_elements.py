@@ -18,9 +18,9 @@ ROWS = {
     if name.startswith("elements/") and PurePath(name).stem in TABLES.types
 }
 BASES = ("Resource", "DomainResource", "Element", "BackboneElement")
-SOON = ("QuestionnaireResponse", "Flag", "List")
-"""Kinds that have a table and are no part of a record yet."""
-RESOURCES = (*READ_TYPES, *SOON)
+OTHERS = ("Substance", "QuestionnaireResponse", "Flag", "List")
+"""Kinds that have a table and are not asked for: what a medicine is made of, and those yet to be read."""
+RESOURCES = (*READ_TYPES, *OTHERS)
 PARTS = tuple(sorted(ROWS.keys() - {*RESOURCES, *BASES}))
 
 MODIFIERS = {
@@ -34,6 +34,7 @@ MODIFIERS = {
     "MedicationDispense": {"status"},
     "MedicationAdministration": {"status"},
     "Medication": {"status"},
+    "Substance": {"status", "instance"},
     "AllergyIntolerance": {"clinicalStatus", "verificationStatus"},
     "Observation": {"status"},
     "Procedure": {"status"},
@@ -94,11 +95,11 @@ def test_every_row_has_an_element_of_the_releases_it_names(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_a_used_element_with_parts_names_their_type(kind: str) -> None:
+    """The type that R4 has, where R5 has another: records of R5 are translated before they are read."""
     for row in ROWS[kind]:
-        for release in MODELS:
-            parts = elements_of(release, kind).get(row["element"])
-            if row["treatment"] == "used" and release in row["source"]:
-                assert row["parts"] == (parts or ""), (release, row)
+        release = "R4" if "R4" in row["source"] else "R5"
+        if row["treatment"] == "used" and row["element"] in elements_of(release, kind):
+            assert row["parts"] == (elements_of(release, kind)[row["element"]] or ""), row
 
 
 def _of_a_type(kind: str) -> set[str]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.core.elements import Bearing, How, Treatment
 from service.fhir.r5.plans import UNTOLD
@@ -87,8 +89,9 @@ def test_the_parts_of_an_element_bear_on_what_its_place_does() -> None:
 
 
 def test_a_limit_of_a_timing_bears_on_the_period_and_its_rhythm_on_the_dose() -> None:
-    assert dosed(timing={"repeat": {"boundsRange": {"low": {"value": 2}}}}) == not_read(
-        "dosage.timing.repeat.boundsRange", Bearing.PERIOD
+    less = {"value": 2, "unit": "wk", "comparator": "<"}
+    assert dosed(timing={"repeat": {"boundsDuration": less}}) == not_read(
+        "dosage.timing.repeat.boundsDuration.comparator", Bearing.PERIOD
     )
     assert dosed(timing={"modifierExtension": MODIFIER}) == not_read(
         "dosage.timing.modifierExtension", Bearing.DOSE
@@ -215,11 +218,9 @@ def test_a_label_says_that_parts_were_withheld(element: str, code: str) -> None:
 
 
 def test_a_listed_extension_opens_what_its_row_says() -> None:
-    rendered = (
-        "http://hl7.org/fhir/5.0/StructureDefinition/extension-MedicationRequest.renderedDosageInstruction"
-    )
-    assert opened("MedicationRequest", extension=[{"url": rendered, "valueMarkdown": "25 mg"}]) == not_read(
-        "extension(extension-MedicationRequest.renderedDosageInstruction)", Bearing.DOSE, only_if_unsaid=True
+    sent = [{"url": "http://hl7.org/fhir/StructureDefinition/originalText", "valueString": "50 mg"}]
+    assert dosed(extension=sent) == not_read(
+        "dosage.extension(originalText)", Bearing.DOSE, only_if_unsaid=True
     )
     days = [{"url": "http://hl7.org/fhir/StructureDefinition/timing-dayOfMonth", "valuePositiveInt": 1}]
     assert dosed(timing={"repeat": {"extension": days}}) == not_read(
@@ -267,6 +268,15 @@ def test_a_contained_resource_to_which_nothing_leads_means_nothing() -> None:
     assert statement(contained=contained, medicationReference={"reference": "#"}) == []
 
 
+def test_an_ingredient_that_a_contained_medicine_leads_to_is_a_part_of_it() -> None:
+    substance = {"resourceType": "Substance", "id": "s", "description": "an ester"}
+    made_of = [{"itemReference": {"reference": "#s"}}]
+    medication = {"resourceType": "Medication", "id": "m", "ingredient": made_of}
+    assert statement(contained=[substance, medication], medicationReference={"reference": "#m"}) == not_read(
+        "contained.description", Bearing.MEDICINE, only_if_unsaid=True
+    )
+
+
 def test_contained_resources_that_lead_to_each_other_are_looked_at_once() -> None:
     def made_of(identity: str, other: str) -> Resource:
         parts = [{"itemReference": {"reference": f"#{other}"}}]
@@ -284,6 +294,33 @@ def test_a_resource_that_is_nested_too_deeply_is_open_as_a_whole() -> None:
     for _ in range(2000):
         item = {"item": [item]}
     assert opened("QuestionnaireResponse", item=[item]) == not_read("", Bearing.RECORD)
+
+
+NAMES = sorted({name.rpartition(".")[2] for table in KNOWLEDGE.elements.types.values() for name in table})
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["", "#a", "a", ABSENT, "masked", "Medication"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from([*NAMES, *(f"_{name}" for name in NAMES), "url", "valueCode", "resourceType"]),
+            inner,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    kind=st.sampled_from(sorted(KNOWLEDGE.elements.types)),
+    content=st.dictionaries(st.sampled_from(NAMES), VALUES),
+)
+def test_whatever_a_resource_holds_what_it_leaves_open_has_a_name(kind: str, content: Resource) -> None:
+    found = find_opened(kind, content, KNOWLEDGE)
+    assert all(one.element and one.bears_on not in {Bearing.ELEMENT, Bearing.NOTHING} for one in found)
+    assert len(set(found)) == len(found)
 
 
 # records as they are ---------------------------------------------------------------------------
