@@ -1,6 +1,6 @@
 """Synthetic patients, built in code: nobody's record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -123,6 +123,16 @@ def patient_of_30_records() -> bytes:
 def patient_of_8_records(identity: str) -> list[Json]:
     """One Patient, one Condition and 6 MedicationStatements, as resources to load on a server."""
     return list(_resources(identity, _DIAGNOSES[:1], _TAKEN[:6], ()))
+
+
+def patient_with(resources: Iterable[Json]) -> Json:
+    """A Bundle: one Patient with an active depression, and these resources, as many as there are."""
+    subject = {"reference": "Patient/long"}
+    more = (
+        _head(resource["resourceType"], f"long-{number}") | resource | {"subject": subject}
+        for number, resource in enumerate(resources)
+    )
+    return _bundle([*_resources("long", _DIAGNOSES[:1], (), ()), *more])
 
 
 def _resources(

@@ -34,6 +34,8 @@ CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 
 _NOT_DONE_HERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 """How a server says that it does not do what was asked."""
+_LONGEST_NUMBER = 64
+"""A version that has more digits is no number that anybody counts with."""
 _NO_VERSION = "0"
 """A version that no resource has: what is to be stored only over it, is stored only where nothing is."""
 _CLAIMED = frozenset({"CarePlan", "Task", "GuidanceResponse"})
@@ -352,5 +354,5 @@ def _next_version(write: Write, deleted: frozenset[str]) -> VersionedReference:
     identity, version = str(write.resource["id"]), write.version
     if write.is_new:
         return VersionedReference(write.kind, identity, None if write.reference in deleted else "1")
-    numbered = version is not None and version.isdecimal()
+    numbered = version is not None and version.isdecimal() and len(version) <= _LONGEST_NUMBER
     return VersionedReference(write.kind, identity, str(int(version or "") + 1) if numbered else None)

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
 
+from service.core.copies import distinct_exposures
 from service.core.counting import FailedTrials, count_failed, enough_failed, flag_related
 from service.core.courses import Episode
 from service.core.depression import DepressionFindings, assess_depression, find_episode
-from service.core.exposures import distinct_exposures, settle_interval
+from service.core.exposures import settle_interval
 from service.core.findings import Answer, Finding, Reason, ReasonCode, all_met
 from service.core.knowledge import Criteria, Knowledge
 from service.core.records import (

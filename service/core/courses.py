@@ -8,12 +8,24 @@ the day. A prescription that nothing better tells of is a possibility: only the 
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
-from service.core.dates import Interval, PartialDate, Span, joined, total_days, union, within
+from service.core.dates import (
+    Interval,
+    PartialDate,
+    Span,
+    Spans,
+    joined,
+    shared_out,
+    total_days,
+    union,
+    within,
+)
 from service.core.findings import Finding
 from service.core.knowledge import Criteria, Ingredient, PrescribedOnly, UndocumentedDose
 from service.core.records import (
@@ -63,12 +75,14 @@ class Course:
     exposures: tuple[Exposure, ...]
     days: tuple[int, int]
     adequate_days: tuple[int, int]
+    evidence: tuple[VersionedReference, ...] = field(init=False)
+    """The records that it was joined from."""
 
-    @property
-    def evidence(self) -> tuple[VersionedReference, ...]:
-        """The records that it was joined from."""
+    def __post_init__(self) -> None:
+        """Put the evidence together once: many conclusions name it."""
         found = {ref for exposure in self.exposures for ref in exposure.evidence}
-        return tuple(sorted(found, key=str)) if len(found) > 1 else tuple(found)
+        evidence = tuple(sorted(found, key=str)) if len(found) > 1 else tuple(found)
+        object.__setattr__(self, "evidence", evidence)
 
     @property
     def taken(self) -> tuple[Exposure, ...]:
@@ -85,19 +99,12 @@ def join_courses(
     """Join exposures into courses over gaps up to the grace period, in order of time."""
     possible = [_possible_span(exposure, episode) for exposure in exposures]
     chains = joined(possible, gap_days=criteria.grace_days)
-    courses = []
-    for chain in chains:
-        members = tuple(
-            exposure
-            for exposure, span in zip(exposures, possible, strict=True)
-            if chain[0] <= span[0] and span[1] <= chain[1]
-        )
-        courses.append(
-            _course(members, ingredient, episode, criteria)
-            if len(members) > 1
-            else _course_of_one(members[0], ingredient, episode, criteria)
-        )
-    return tuple(courses)
+    return tuple(
+        _course(tuple(members), ingredient, episode, criteria)
+        if len(members) > 1
+        else _course_of_one(members[0], ingredient, episode, criteria)
+        for members in shared_out(zip(possible, exposures, strict=True), chains)
+    )
 
 
 def _course_of_one(
@@ -155,21 +162,23 @@ def _course(
     ]
     single = _single_readings(certain)
     spans = union([piece.span for piece, _ in certain])
-    shortest = adequate_shortest = 0
-    for chain in joined(spans, gap_days=criteria.grace_days):
-        shortest = max(shortest, total_days(within(within(spans, chain), episode.certain)))
-        lowest = [piece for piece in single if chain[0] <= piece.span[0] <= chain[1]]
-        days = _days_certainly_at(lowest, [piece for piece, _ in possible], required, episode.certain)
-        adequate_shortest = max(adequate_shortest, days)
+    adequate = _certainly_at(single, [piece for piece, _ in possible], required)
+    chains = joined(spans, gap_days=criteria.grace_days)
     longest = total_days(within(union([piece.span for piece, _ in possible]), episode.possible))
     highest = [piece._replace(mg=mg) for piece, mg in possible]
-    adequate_longest = _days_possibly_at(highest, single, required, episode.possible)
+    adequate_longest = total_days(within(_possibly_at(highest, single, required), episode.possible))
     return Course(
         _course_interval(_taken(exposures)),
         exposures,
-        (shortest, longest),
-        (adequate_shortest, adequate_longest),
+        (_longest_run(spans, chains, episode.certain), longest),
+        (_longest_run(adequate, chains, episode.certain), adequate_longest),
     )
+
+
+def _longest_run(spans: Spans, chains: Spans, window: Span) -> int:
+    """The most days in the window that the spans of one chain hold."""
+    runs = shared_out(((span, span) for span in spans), chains)
+    return max((total_days(within(run, window)) for run in runs), default=0)
 
 
 def _taken(exposures: tuple[Exposure, ...]) -> tuple[Exposure, ...]:
@@ -191,9 +200,10 @@ def _single_readings(certain: list[tuple[_Piece, Exposure]]) -> list[_Piece]:
     for piece, exposure in certain:
         key = (exposure.medicine.strength_mg, exposure.dose, piece.rank)
         alike.setdefault(key, []).append(piece)
+    lowest = [(min(piece.mg for piece in pieces), pieces) for pieces in alike.values()]
     return [
-        _Piece(span, min(piece.mg for piece in pieces), pieces[0].rank)
-        for pieces in alike.values()
+        _Piece(span, mg, pieces[0].rank)
+        for mg, pieces in lowest
         for span in union([piece.span for piece in pieces])
     ]
 
@@ -252,77 +262,91 @@ def dose_is_assumed(exposure: Exposure, ingredient: Ingredient, criteria: Criter
     )
 
 
-def _days_certainly_at(certain: list[_Piece], possible: list[_Piece], required: float, window: Span) -> int:
-    """Days in the window on which the doses certainly add up to the required amount.
+def _certainly_at(certain: list[_Piece], possible: list[_Piece], required: float) -> Spans:
+    """The days on which the doses certainly add up to the required amount.
 
     A better record that may tell of the day as well must not say less.
     """
     if len({piece.rank for piece in possible}) == 1:
-        return _days_at(certain, required, window)
+        return _at(certain, required)
     adequate = []
-    for span in _segments([*certain, *possible]):
-        sure = _by_rank(certain, span)
+    for span, (sure, maybe) in _told_by_day(certain, possible):
         if sure:
             best = min(sure)
-            better = [
-                min(piece.mg for piece in pieces)
-                for rank, pieces in _by_rank(possible, span).items()
-                if rank < best
-            ]
-            amounts = [sum(piece.mg for piece in sure[best]), *better]
-            if min(amounts) >= required:
+            better = [min(doses) for rank, doses in maybe.items() if rank < best]
+            if min([sum(sure[best]), *better]) >= required:
                 adequate.append(span)
-    return total_days(within(union(adequate), window))
+    return union(adequate)
 
 
-def _days_possibly_at(possible: list[_Piece], certain: list[_Piece], required: float, window: Span) -> int:
-    """Days in the window on which the doses may add up to the required amount.
+def _possibly_at(possible: list[_Piece], certain: list[_Piece], required: float) -> Spans:
+    """The days on which the doses may add up to the required amount.
 
     A record counts where no better one certainly tells of the day.
     """
     if len({piece.rank for piece in possible}) == 1:
-        return _days_at(possible, required, window)
+        return _at(possible, required)
     adequate = []
-    for span in _segments([*certain, *possible]):
-        best = min(_by_rank(certain, span), default=math.inf)
-        amounts = [
-            sum(piece.mg for piece in pieces)
-            for rank, pieces in _by_rank(possible, span).items()
-            if rank <= best
-        ]
+    for span, (sure, maybe) in _told_by_day(certain, possible):
+        best = min(sure, default=math.inf)
+        amounts = [sum(doses) for rank, doses in maybe.items() if rank <= best]
         if max(amounts, default=0.0) >= required:
             adequate.append(span)
-    return total_days(within(union(adequate), window))
+    return union(adequate)
 
 
-def _by_rank(pieces: list[_Piece], span: Span) -> dict[int, list[_Piece]]:
-    """The pieces that cover a segment, by rank."""
-    found: dict[int, list[_Piece]] = {}
-    for piece in pieces:
-        if piece.span[0] <= span[0] <= piece.span[1]:
-            found.setdefault(piece.rank, []).append(piece)
-    return found
-
-
-def _segments(pieces: Iterable[_Piece]) -> Iterator[Span]:
-    """The stretches of days between any two changes."""
-    edges = {edge for (first, last), _, _ in pieces for edge in (first.toordinal(), last.toordinal() + 1)}
-    for first, after in itertools.pairwise(sorted(edges)):
-        yield (date.fromordinal(first), date.fromordinal(after - 1))
-
-
-def _days_at(pieces: list[_Piece], required: float, window: Span) -> int:
-    """Days in the window on which the doses add up to the required amount.
+def _at(pieces: list[_Piece], required: float) -> Spans:
+    """The days on which the doses add up to the required amount.
 
     An ingredient without a known minimum requires an infinite dose, which only an unknown dose
     may reach: such a trial is never certainly adequate, and never certainly not.
     """
     if len(pieces) == 1:
         (piece,) = pieces
-        return total_days(within((piece.span,), window)) if piece.mg >= required else 0
-    adequate = [
-        span
-        for span in _segments(pieces)
-        if sum(piece.mg for piece in pieces if piece.span[0] <= span[0] <= piece.span[1]) >= required
-    ]
-    return total_days(within(union(adequate), window))
+        return (piece.span,) if piece.mg >= required else ()
+    return union(
+        [
+            span
+            for span, (told,) in _told_by_day(pieces)
+            if sum(itertools.chain.from_iterable(told.values())) >= required
+        ]
+    )
+
+
+class _Running:
+    """The doses that run at a time, in the order of their records."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+        self.doses: list[float] = []
+
+    def begin(self, number: int, mg: float) -> None:
+        """Take in the dose of the record with that number."""
+        place = bisect_left(self._numbers, number)
+        self._numbers.insert(place, number)
+        self.doses.insert(place, mg)
+
+    def end(self, number: int) -> None:
+        """Leave out the dose of the record with that number."""
+        place = bisect_left(self._numbers, number)
+        del self._numbers[place], self.doses[place]
+
+
+def _told_by_day(*sides: list[_Piece]) -> Iterator[tuple[Span, tuple[dict[int, list[float]], ...]]]:
+    """The stretches of days between any two changes, with the doses that each side tells of, by rank."""
+    pieces = [(side, piece) for side, told in enumerate(sides) for piece in told]
+    begin: dict[int, list[int]] = defaultdict(list)
+    end: dict[int, list[int]] = defaultdict(list)
+    for number, (_, piece) in enumerate(pieces):
+        begin[piece.span[0].toordinal()].append(number)
+        end[piece.span[1].toordinal() + 1].append(number)
+    running: tuple[dict[int, _Running], ...] = tuple(defaultdict(_Running) for _ in sides)
+    for first, after in itertools.pairwise(sorted({*begin, *end})):
+        for number in end.get(first, ()):
+            side, piece = pieces[number]
+            running[side][piece.rank].end(number)
+        for number in begin.get(first, ()):
+            side, piece = pieces[number]
+            running[side][piece.rank].begin(number, piece.mg)
+        told = tuple({rank: one.doses for rank, one in ranks.items() if one.doses} for ranks in running)
+        yield (date.fromordinal(first), date.fromordinal(after - 1)), told

@@ -6,9 +6,14 @@ such dates gives a shortest and a longest answer; a rule is settled only when bo
 
 import calendar
 import re
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 _DAY_OR_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(?:T|\Z)", re.ASCII)
 _PARTIAL = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:T.*)?)?)?", re.DOTALL | re.ASCII)
@@ -129,6 +134,15 @@ def within(spans: "list[Span] | Spans", window: Span) -> Spans:
     return tuple(
         [(max(first, since), min(last, until)) for first, last in spans if first <= until and last >= since]
     )
+
+
+def shared_out(items: Iterable[tuple[Span, Item]], chains: Spans) -> tuple[list[Item], ...]:
+    """The items of each chain, in their order: each has a span, which lies in one of the chains."""
+    begin = [first for first, _ in chains]
+    shares: tuple[list[Item], ...] = tuple([] for _ in chains)
+    for (first, _), item in items:
+        shares[bisect_right(begin, first) - 1].append(item)
+    return shares
 
 
 def total_days(spans: "list[Span] | Spans") -> int:

@@ -80,7 +80,12 @@ def _combined(steps: tuple[DoseStep, ...], doses: list[Dose]) -> Dose:
     if len(lows) < len(doses) or not 0 < sum(highs) < math.inf:
         return UNREADABLE
     low = sum(lows) if _add_up(steps) else min(lows)
-    return Dose(DoseBasis.DOCUMENTED, round(low, 3), round(sum(highs), 3))
+    return documented(round(low, 3), round(sum(highs), 3))
+
+
+def documented(low: float, high: float) -> Dose:
+    """A dose in mg; unreadable where it is beyond every number."""
+    return Dose(DoseBasis.DOCUMENTED, low, high) if high < math.inf else UNREADABLE
 
 
 def _add_up(steps: tuple[DoseStep, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Exposures before they are joined: when each ended, and which of them tell of the same tablets."""
+"""Exposures before they are joined: when each ended, what a day of givings amounts to, whose trial it is."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -6,15 +6,14 @@ from datetime import date
 from typing import NamedTuple
 
 from service.core.dates import Interval, PartialDate, days_before
+from service.core.dosing import documented
 from service.core.knowledge import Criteria
 from service.core.records import (
     Dose,
     DoseBasis,
     Exposure,
     ExposureStatus,
-    Grade,
     Identified,
-    Indication,
     reference_order,
 )
 
@@ -68,88 +67,6 @@ def _settled_end(exposure: Exposure, as_of: date, criteria: Criteria) -> Interva
     return Interval(start, PartialDate(start.earliest, max(last, start.latest)))
 
 
-def distinct_exposures(exposures: tuple[Exposure, ...]) -> tuple[Exposure, ...]:
-    """Fold copies: the same product, dose, period and outcome is one exposure under any ids."""
-    folded: dict[tuple[object, ...], Exposure] = {}
-    for exposure in sorted(exposures, key=lambda e: reference_order(e.evidence)):
-        key = (
-            exposure.medicine.ingredient or exposure.medicine.label.lower(),
-            exposure.medicine.identified,
-            exposure.medicine.strength_mg,
-            exposure.medicine.not_a_trial,
-            exposure.period,
-            exposure.dose,
-            exposure.status,
-            exposure.stop_reasons,
-            exposure.indication,
-            exposure.grade,
-            exposure.medicine.lowest_mg if exposure.dose.basis is DoseBasis.NOT_DOCUMENTED else None,
-        )
-        first = folded.get(key)
-        if first is None:
-            folded[key] = exposure
-        else:
-            folded[key] = replace(
-                first,
-                evidence=(*first.evidence, *exposure.evidence),
-                names=first.names | exposure.names,
-                asserted=_later(first.asserted, exposure.asserted),
-            )
-    return _without_told_prescriptions(tuple(folded.values()))
-
-
-def _without_told_prescriptions(exposures: tuple[Exposure, ...]) -> tuple[Exposure, ...]:
-    """Fold a prescription into what better records tell of it.
-
-    A prescription says what was meant to be taken. Where another record of the medicine names it, or a
-    statement of the medicine overlaps it, that record says what came of it; the prescription lends it
-    what it leaves out (dose, reason to give, reason to stop) and adds no days of its own.
-    """
-    kept = list(exposures)
-    prescribed = [exposure for exposure in exposures if exposure.grade is Grade.PRESCRIBED]
-    for prescription in sorted(prescribed, key=lambda e: reference_order(e.evidence)):
-        current = next(e for e in kept if set(e.evidence) >= set(prescription.evidence))
-        telling = [other for other in kept if other is not current and _tells_of(other, current)]
-        if current.grade is Grade.PRESCRIBED and telling:
-            kept = [_lent(e, current) if e in telling else e for e in kept if e is not current]
-    return tuple(kept)
-
-
-def _tells_of(other: Exposure, prescription: Exposure) -> bool:
-    """Whether a record speaks of the same tablets as a prescription."""
-    if trial_key(other) != trial_key(prescription):
-        return False
-    own = {(ref.type, ref.id) for ref in prescription.evidence}
-    return bool(other.names & own) or (other.grade is Grade.STATED and _may_overlap(other, prescription))
-
-
-def _may_overlap(one: Exposure, other: Exposure) -> bool:
-    def begins_by_the_end_of(first: Interval, second: Interval) -> bool:
-        return first.start is None or second.end is None or first.start.earliest <= second.end.latest
-
-    return begins_by_the_end_of(one.period, other.period) and begins_by_the_end_of(other.period, one.period)
-
-
-def _lent(exposure: Exposure, prescription: Exposure) -> Exposure:
-    """The record with what its prescription knows and it does not."""
-    undocumented = exposure.dose.basis is DoseBasis.NOT_DOCUMENTED
-    unexplained = exposure.status is ExposureStatus.ENDED and not exposure.stop_reasons
-    not_stated = exposure.indication is Indication.NOT_STATED
-    return replace(
-        exposure,
-        dose=prescription.dose if undocumented else exposure.dose,
-        stop_reasons=prescription.stop_reasons if unexplained else exposure.stop_reasons,
-        indication=prescription.indication if not_stated else exposure.indication,
-        evidence=(*exposure.evidence, *prescription.evidence),
-        names=exposure.names | prescription.names,
-    )
-
-
-def _later(first: PartialDate | None, second: PartialDate | None) -> PartialDate | None:
-    """The later assertion; an unknown one says least."""
-    return max(first, second) if first is not None and second is not None else None
-
-
 class Administration(NamedTuple):
     """One giving of a medicine: the dose of `exposure` is what was given then.
 
@@ -193,8 +110,9 @@ def _sum_of(lowest: tuple[Dose, ...], highest: tuple[Dose, ...]) -> Dose:
     for basis in (DoseBasis.UNREADABLE, DoseBasis.NOT_DOCUMENTED):
         if any(dose.basis is basis for dose in highest):
             return Dose(basis)
-    low = sum(dose.low_mg or 0.0 for dose in lowest)
-    return Dose(DoseBasis.DOCUMENTED, low, sum(dose.high_mg or 0.0 for dose in highest))
+    return documented(
+        sum(dose.low_mg or 0.0 for dose in lowest), sum(dose.high_mg or 0.0 for dose in highest)
+    )
 
 
 def trial_key(exposure: Exposure) -> tuple[str, str]:

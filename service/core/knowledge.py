@@ -45,6 +45,13 @@ class CodeList(Generic[Meaning]):
         default_factory=dict
     )
     hierarchical: frozenset[str] = frozenset()
+    longest: int = field(init=False)
+    """The characters of the longest code listed: no longer one need be looked for."""
+
+    def __post_init__(self) -> None:
+        """Find the longest code."""
+        lengths = (*(len(code) for _, code in self.exact), *(length for _, length in self.patterns))
+        object.__setattr__(self, "longest", max(lengths, default=0))
 
     def meaning(self, system: str | None, code: str | None) -> Meaning | None:
         """What the list says of a code; `None` where it says nothing."""
@@ -52,7 +59,7 @@ class CodeList(Generic[Meaning]):
             return None
         if system not in self.hierarchical:
             return self.exact.get((system, code))
-        for length in range(len(code), 0, -1):
+        for length in range(min(len(code), self.longest), 0, -1):
             prefix = code[:length]
             found = self.exact.get((system, prefix))
             if found is not None:

@@ -1,6 +1,8 @@
 """What came of a trial: what the record documents, else what follows from it."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import assert_never
 
@@ -19,7 +21,7 @@ from service.core.records import (
     VersionedReference,
 )
 from service.core.scores import Course as Said
-from service.core.scores import Score, Trajectory, trajectory
+from service.core.scores import Scales, Trajectory, trajectory
 
 
 class OutcomeFinding(StrEnum):
@@ -48,10 +50,30 @@ class Outcome:
     inference: InferredFailure | None = None
 
 
+class Successors:
+    """The courses of every medicine that may have replaced or augmented another, by when they began."""
+
+    def __init__(self, courses: tuple[Course, ...]) -> None:
+        began = sorted(
+            (start.earliest.toordinal(), place)
+            for place, course in enumerate(courses)
+            if (start := course.interval.start) is not None and not _for_something_else(course)
+        )
+        self._courses = courses
+        self._began = [day for day, _ in began]
+        self._places = [place for _, place in began]
+
+    def begun(self, after: date, until: date, *, days_later: int) -> list[Course]:
+        """Those that began, at the earliest, after one day and at most some days after another."""
+        first = bisect_right(self._began, after.toordinal())
+        last = bisect_right(self._began, until.toordinal() + days_later)
+        return [self._courses[place] for place in sorted(self._places[first:last])]
+
+
 def grade_outcome(
     course: Course,
-    others: tuple[Course, ...],
-    scores: tuple[Score, ...],
+    others: Successors,
+    scales: Scales,
     episode: Episode,
     criteria: Criteria,
 ) -> Outcome:
@@ -60,19 +82,20 @@ def grade_outcome(
     A documented stop reason decides, then the symptom scores on it. Without either, a course that ended
     counts as an inferred failure when another antidepressant replaced it or an augmenting agent was
     added, or when it ended while the MDD stayed active. An ongoing course is a failure only by its scores
-    or when it was augmented. `others` are the courses of every medicine that may have replaced or
-    augmented it: a refill starts nothing new.
+    or when it was augmented: a refill starts nothing new.
     """
     evidence = course.evidence
-    measured = trajectory(course.interval, scores, criteria)
+    measured = trajectory(course.interval, scales, criteria)
     last = _last_exposures(course)
-    documented = {_documented_outcome(e.stop_reasons, evidence) for e in last if e.stop_reasons}
+    documented = {
+        _documented_outcome(reasons, evidence) for reasons in {e.stop_reasons for e in last} if reasons
+    }
     if documented:
         return _set_against(_agreed(documented, evidence), measured)
     return _inferred(course, others, episode, criteria) if measured is None else _outcome_of(measured)
 
 
-def _inferred(course: Course, others: tuple[Course, ...], episode: Episode, criteria: Criteria) -> Outcome:
+def _inferred(course: Course, others: Successors, episode: Episode, criteria: Criteria) -> Outcome:
     """What follows for a course of which nobody wrote down what came of it."""
     evidence = course.evidence
     change = _switch_or_augmentation(course, others, criteria)
@@ -186,7 +209,7 @@ def _documented_outcome(reasons: frozenset[StopReason], evidence: tuple[Versione
     return documented(OutcomeFinding.UNKNOWN, ReasonCode.STOPPED_OTHER, text)
 
 
-def _switch_or_augmentation(course: Course, others: tuple[Course, ...], criteria: Criteria) -> Reason | None:
+def _switch_or_augmentation(course: Course, others: Successors, criteria: Criteria) -> Reason | None:
     """The medicine that certainly replaced or augmented this one, if any.
 
     A replacement starts after this course did and soon after (or before) it ended, and outlasts it.
@@ -196,9 +219,9 @@ def _switch_or_augmentation(course: Course, others: tuple[Course, ...], criteria
     if start is None or end is None:
         return None
     own = trial_key(course.exposures[0])
-    for other in others:
+    for other in others.begun(start.latest, end.earliest, days_later=criteria.switch_days):
         other_start, other_end = other.interval.start, other.interval.end
-        if other_start is None or other_start.earliest <= start.latest or _for_something_else(other):
+        if other_start is None:
             continue
         medicine = other.exposures[0].medicine
         if medicine.role is Role.AUGMENTING and other_start.latest <= end.earliest:

@@ -1,7 +1,7 @@
 """Safety: what excludes a proposal, what a person must review first, and what the plan must warn of."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from service.core.dates import days_before
@@ -68,11 +68,11 @@ def assess_safety(
 
 def merge_findings(findings: Iterable[SafetyFinding]) -> tuple[SafetyFinding, ...]:
     """One finding a group, the strongest effect first."""
-    found: dict[str, SafetyFinding] = {}
+    found: dict[str, list[SafetyFinding]] = {}
     for finding in findings:
-        known = found.get(finding.id)
-        found[finding.id] = finding if known is None else _merged(known, finding)
-    return tuple(sorted(found.values(), key=lambda f: (-_STRENGTH.index(f.effect), f.id)))
+        found.setdefault(finding.id, []).append(finding)
+    merged = (_merged(same) if len(same) > 1 else same[0] for same in found.values())
+    return tuple(sorted(merged, key=lambda f: (-_STRENGTH.index(f.effect), f.id)))
 
 
 def _of_conditions_and_allergies(
@@ -139,8 +139,9 @@ def _latest(record: Record, measure: Measure, as_of: date) -> tuple[Observation,
     """
     found = [r for r in record.observations if r.measure is measure]
     found = [r for r in found if r.when is None or r.when.earliest <= as_of]
-    dates = [r.when for r in found if r.when is not None and r.settled and r.value is not None]
-    return tuple(r for r in found if r.when is None or not any(d.earliest > r.when.latest for d in dates))
+    dates = [r.when.earliest for r in found if r.when is not None and r.settled and r.value is not None]
+    last = max(dates, default=date.min)
+    return tuple(r for r in found if r.when is None or r.when.latest >= last)
 
 
 def _of_result(group: SafetyGroup, result: Observation, since: date = date.min) -> Iterator[SafetyFinding]:
@@ -236,10 +237,8 @@ def _finding(
     yield SafetyFinding(group.id, group.title, effect, finding, group.section, refs)
 
 
-def _merged(one: SafetyFinding, other: SafetyFinding) -> SafetyFinding:
-    """Two findings of one group: the stronger effect, the surer finding, all the evidence."""
-    first, second = sorted(
-        (one, other), key=lambda f: (_STRENGTH.index(f.effect), f.finding is Finding.MET), reverse=True
-    )
-    evidence = tuple(sorted({*first.evidence, *second.evidence}, key=str))
-    return SafetyFinding(first.id, first.title, first.effect, first.finding, first.section, evidence)
+def _merged(same: list[SafetyFinding]) -> SafetyFinding:
+    """The findings of one group: the strongest effect, the surest finding of it, all the evidence."""
+    first = max(same, key=lambda f: (_STRENGTH.index(f.effect), f.finding is Finding.MET))
+    evidence = tuple(sorted({ref for finding in same for ref in finding.evidence}, key=str))
+    return replace(first, evidence=evidence)

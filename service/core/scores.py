@@ -4,6 +4,8 @@ A score speaks for the present for as long as the criteria set says. Results aft
 without a date, preliminary or outside their scale say nothing.
 """
 
+import itertools
+from bisect import bisect_left, bisect_right
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -66,7 +68,7 @@ def current_symptoms(scores: tuple[Score, ...], criteria: Criteria, as_of: date)
     """
     since = days_before(as_of, criteria.score_days)
     recent = [score for score in scores if score.when.latest >= since]
-    last = [score for score in recent if not _is_followed(score, recent)]
+    last = _not_followed(recent, recent)
     telling = [score for score in last if score.symptomatic or score.in_remission]
     certain = all(score.when.earliest >= since for score in telling)
     remitted = tuple(score for score in telling if score.in_remission)
@@ -93,7 +95,28 @@ class Trajectory(NamedTuple):
     evidence: tuple[VersionedReference, ...]
 
 
-def trajectory(interval: Interval, scores: tuple[Score, ...], criteria: Criteria) -> Trajectory | None:
+class Scales:
+    """The scores of a record by scale, each from the earliest."""
+
+    def __init__(self, scores: tuple[Score, ...]) -> None:
+        self._scores: dict[Measure, list[Score]] = {}
+        for score in scores:
+            self._scores.setdefault(score.scale, []).append(score)
+        self._earliest = {of: [s.when.earliest for s in found] for of, found in self._scores.items()}
+        self._latest = {
+            of: list(itertools.accumulate((s.when.latest for s in found), max))
+            for of, found in self._scores.items()
+        }
+
+    def between(self, first: date, last: date) -> list[list[Score]]:
+        """The scores of each scale without those that were certainly taken before or after these days."""
+        return [
+            found[bisect_left(self._latest[of], first) : bisect_right(self._earliest[of], last)]
+            for of, found in self._scores.items()
+        ]
+
+
+def trajectory(interval: Interval, scales: Scales, criteria: Criteria) -> Trajectory | None:
     """What the scores say of a treatment: `None` where they do not tell.
 
     The last score of a scale, taken on the treatment and no sooner than the minimum weeks after its start,
@@ -103,8 +126,7 @@ def trajectory(interval: Interval, scores: tuple[Score, ...], criteria: Criteria
     Where scales disagree, or dates leave open which score was the last on it, a failure is not told, and
     one that may have been a response is undecided.
     """
-    scales = dict.fromkeys(score.scale for score in scores)
-    read = [_readings(interval, [s for s in scores if s.scale is scale], criteria) for scale in scales]
+    read = _readings(interval, scales, criteria)
     telling = [said for readings in read if any(readings) for said in readings]
     told = [said for said in telling if said is not None]
     courses = {said.course for said in told}
@@ -117,8 +139,8 @@ def trajectory(interval: Interval, scores: tuple[Score, ...], criteria: Criteria
     return Trajectory(Course.UNDECIDED, text, evidence)
 
 
-def _readings(interval: Interval, scores: list[Score], criteria: Criteria) -> list[Trajectory | None]:
-    """What one scale says, by every reading of its dates that is possible."""
+def _readings(interval: Interval, scales: Scales, criteria: Criteria) -> list[list[Trajectory | None]]:
+    """What each scale says, by every reading of its dates that is possible."""
     start, end = interval.start, interval.end
     if start is None or end is None:
         return []
@@ -127,9 +149,12 @@ def _readings(interval: Interval, scores: list[Score], criteria: Criteria) -> li
     enough = PartialDate(max(start.earliest + minimum, recently), max(start.latest + minimum, recently))
     window = PartialDate(*(days_before(day, criteria.score_days) for day in (start.earliest, start.latest)))
     return [
-        _compared(interval, before, after, criteria) if after is not None else None
-        for before in _last_between(window, start, scores)
-        for after in _last_between(enough, end, scores)
+        [
+            _compared(interval, before, after, criteria) if after is not None else None
+            for before in _last_between(window, start, scores)
+            for after in _last_between(enough, end, scores)
+        ]
+        for scores in scales.between(window.earliest, max(start.latest, end.latest))
     ]
 
 
@@ -137,13 +162,14 @@ def _last_between(first: PartialDate, last: PartialDate, scores: list[Score]) ->
     """The scores that may be the last between two days; `None` where there may be none."""
     sure = [s for s in scores if s.when.earliest >= first.latest and s.when.latest <= last.earliest]
     perhaps = [s for s in scores if s.when.latest >= first.earliest and s.when.earliest <= last.latest]
-    found = [score for score in perhaps if not _is_followed(score, sure)]
+    found = _not_followed(perhaps, sure)
     return [*found] if sure else [None, *found]
 
 
-def _is_followed(score: Score, others: list[Score]) -> bool:
-    """Whether one of the others was certainly taken later."""
-    return any(other.when.earliest > score.when.latest for other in others)
+def _not_followed(scores: list[Score], others: list[Score]) -> list[Score]:
+    """The scores after which none of the others was certainly taken."""
+    last = max((other.when.earliest for other in others), default=date.min)
+    return [score for score in scores if score.when.latest >= last]
 
 
 def _compared(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from service.core.courses import Episode
+from service.core.dates import total_days, union
 from service.core.depression import DepressionFindings
 from service.core.knowledge import Band, Staging
 from service.core.records import Exposure, Procedure, ProcedureKind, Record, Role
@@ -95,7 +96,8 @@ def _was_augmented(trials: tuple[Trial, ...], exposures: tuple[Exposure, ...]) -
         for exposure in exposures
         if exposure.medicine.role is Role.AUGMENTING and (span := exposure.period.certain)
     ]
-    return any(a[0] <= c[1] and c[0] <= a[1] for a in agents for c in courses)
+    apart = total_days(union(courses)) + total_days(union(agents))
+    return total_days(union([*courses, *agents])) < apart
 
 
 def _msm(given: _Given, depression: DepressionFindings, episode: Episode, scales: Staging) -> Range:

@@ -17,7 +17,7 @@ from service.core.dates import PartialDate
 from service.core.exposures import trial_key
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, Ingredient, Knowledge
-from service.core.outcome import Outcome, OutcomeFinding, grade_outcome
+from service.core.outcome import Outcome, OutcomeFinding, Successors, grade_outcome
 from service.core.records import (
     GRADES,
     Exposure,
@@ -29,7 +29,7 @@ from service.core.records import (
     VersionedReference,
     reference_order,
 )
-from service.core.scores import Score
+from service.core.scores import Scales, Score
 
 
 class Counts(StrEnum):
@@ -104,9 +104,10 @@ def find_trials(
         if _may_be_trial(exposure) or _is_known(exposure):
             groups.setdefault(trial_key(exposure), []).append(exposure)
     courses = [_courses(tuple(group), episode, knowledge) for _, group in sorted(groups.items())]
-    others = tuple(c for some in courses if _is_known(some[0].exposures[0]) for c in some)
+    others = Successors(tuple(c for some in courses if _is_known(some[0].exposures[0]) for c in some))
     tried = [some for some in courses if _may_be_trial(some[0].exposures[0])]
-    trials = [_trial(some, others, scores, episode, knowledge) for some in tried]
+    scales = Scales(scores)
+    trials = [_trial(some, others, scales, episode, knowledge) for some in tried]
     return tuple(sorted(trials, key=_trial_order))
 
 
@@ -136,8 +137,8 @@ def _trial_order(trial: Trial) -> tuple[date, date, str, tuple[tuple[str, str, s
 
 def _trial(
     courses: tuple[Course, ...],
-    others: tuple[Course, ...],
-    scores: tuple[Score, ...],
+    others: Successors,
+    scales: Scales,
     episode: Episode,
     knowledge: Knowledge,
 ) -> Trial:
@@ -146,7 +147,7 @@ def _trial(
     ingredient = knowledge.ingredient(medicine.ingredient)
     judged = []
     for course in courses:
-        outcome = grade_outcome(course, others, scores, episode, criteria)
+        outcome = grade_outcome(course, others, scales, episode, criteria)
         judged.append(_judge(course, ingredient, outcome, criteria))
     best = _telling(judged)
     evidence = sorted({ref for c in courses for e in c.exposures for ref in e.evidence}, key=str)

@@ -15,7 +15,8 @@ from service.core.records import (
     Severity,
 )
 
-_MILLIGRAMS = re.compile(r"(\d+(?:\.\d+)?)\s*mg\b", re.IGNORECASE)
+
+_MILLIGRAMS = re.compile(r"(?<!\d)(\d++(?:\.\d++)?+)\s*+mg\b", re.IGNORECASE)
 
 
 class MissingColumn(Exception):

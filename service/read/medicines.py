@@ -14,6 +14,7 @@ import msgspec
 from service.core.dates import Interval, PartialDate
 from service.core.dose_words import ITEM
 from service.core.dosing import Amount, daily_dose, supplied_dose, units_a_day
+from service.core.elements import Bearing, How
 from service.core.exposures import Administration, add_up_days
 from service.core.medicines import identify_medicine, identify_product
 from service.core.reasons import read_indication, read_stop_reasons
@@ -27,6 +28,7 @@ from service.core.records import (
     Exposure,
     ExposureStatus,
     Grade,
+    Identified,
     Indication,
     Medicine,
     Role,
@@ -54,7 +56,8 @@ from service.fhir.views import (
 )
 from service.read.dosage import read_administered, read_amount, read_steps
 from service.read.elements import Elements, UnreadableElement, decode
-from service.read.products import ProductReader
+from service.read.opened import Openings, take_openings
+from service.read.products import ABSENT, ProductReader
 
 _DAYS_IN = {
     **dict.fromkeys(("d", "day", "days"), 1),
@@ -95,21 +98,18 @@ class MedicineReader:
         self.excluded: list[Excluded] = []
         self._exposures: list[Exposure] = []
         self._administrations: list[Administration] = []
+        self._unreadable: list[Unreadable] = []
         self._elements = elements
         self._knowledge = elements.knowledge
         self._belongs = belongs
         self._products = ProductReader(elements, self._resolve)
-        self._by_address = {
-            key: source
-            for source in gathered.sources
-            for key in _addresses(source)
-        }
+        self._by_address = {key: source for source in gathered.sources for key in _addresses(source)}
         self._base = gathered.base
 
     @property
     def unreadable(self) -> list[Unreadable]:
-        """The Medications that could not be read, or not be relied on."""
-        return self._products.unreadable
+        """The elements that could not be read, of records of medicines and of the Medications they lead to."""
+        return [*self._unreadable, *self._products.unreadable]
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -130,24 +130,26 @@ class MedicineReader:
         status = self._status(source, view, _STATEMENT_STATUS)
         if status is None:
             return
+        opened = self._opened(source)
         period = (
             self._elements.interval(source, "effectivePeriod", view.effective_period)
             if view.effective_period is not None
             else Interval(self._elements.date(source, "effectiveDateTime", view.effective_date_time))
         )
-        medicine = self._identified(view)
+        medicine = self._identified(view, opened)
         exposure = Exposure(
             medicine,
             period,
             status,
-            self._dose(view, view.dosage, medicine),
+            self._dose(view, view.dosage, medicine, opened),
             (source.reference,),
             asserted=self._elements.date(source, "dateAsserted", view.date_asserted),
-            indication=self._indication(view),
-            stop_reasons=self._stop_reasons(view.status_reason, status),
+            indication=self._indication(view, opened),
+            stop_reasons=self._stop_reasons(view.status_reason, status, opened),
             names=self._named(*view.based_on, *view.part_of, *view.derived_from),
         )
-        self._exposures.extend(self._phases(source, view, exposure, view.dosage))
+        phases = self._phases(source, view, exposure, view.dosage, opened)
+        self._exposures.extend(_with_open_period(phase, opened) for phase in phases)
 
     def take_request(self, source: Source) -> None:
         """A MedicationRequest: what was meant to be taken, or what is reported to have been."""
@@ -161,7 +163,8 @@ class MedicineReader:
         reported = view.reported_boolean is True or view.reported_reference is not None
         if view.intent in _NO_ORDER and not reported:
             status = ExposureStatus.INTENDED
-        medicine = self._identified(view)
+        opened = self._opened(source)
+        medicine = self._identified(view, opened)
         period = self._prescribed_period(source, view)
         cut_short = status is ExposureStatus.ENDED and not reported
         if cut_short and period.start is not None and period.end is not None:
@@ -173,15 +176,16 @@ class MedicineReader:
             medicine,
             period,
             status,
-            self._dose(view, view.dosage_instruction, medicine),
+            self._dose(view, view.dosage_instruction, medicine, opened),
             (source.reference,),
             asserted=authored if status is ExposureStatus.ACTIVE else None,
-            indication=self._indication(view),
-            stop_reasons=self._stop_reasons(reasons, status),
+            indication=self._indication(view, opened),
+            stop_reasons=self._stop_reasons(reasons, status, opened),
             grade=Grade.STATED if reported else Grade.PRESCRIBED,
             names=self._named(*view.based_on),
         )
-        self._exposures.extend(self._phases(source, view, exposure, view.dosage_instruction))
+        phases = self._phases(source, view, exposure, view.dosage_instruction, opened)
+        self._exposures.extend(_with_open_period(phase, opened) for phase in phases)
 
     def take_dispense(self, source: Source) -> None:
         """A MedicationDispense: what was handed over, for so many days."""
@@ -189,11 +193,12 @@ class MedicineReader:
         status = self._status(source, view, _DISPENSE_STATUS)
         if status is None:
             return
-        medicine = self._identified(view)
+        opened = self._opened(source)
+        medicine = self._identified(view, opened)
         handed_over = self._elements.date(source, "whenHandedOver", view.when_handed_over)
         start = handed_over or self._elements.date(source, "whenPrepared", view.when_prepared)
         days = _days(view.days_supply) or self._days_of(view.quantity, view.dosage_instruction)
-        dose = self._dose(view, view.dosage_instruction, medicine)
+        dose = self._dose(view, view.dosage_instruction, medicine, opened)
         if dose.basis is DoseBasis.NOT_DOCUMENTED and days is not None:
             dose = supplied_dose(self._supply(view.quantity), days, medicine)
         period = _supplied(start, days)
@@ -204,13 +209,13 @@ class MedicineReader:
             status,
             dose,
             (source.reference,),
-            indication=self._indication(view),
-            stop_reasons=self._stop_reasons([reason] if reason else [], status),
+            indication=self._indication(view, opened),
+            stop_reasons=self._stop_reasons([reason] if reason else [], status, opened),
             grade=Grade.DISPENSED,
             names=self._named(*view.authorizing_prescription, *view.part_of),
             bounds=self._bounds(source, view.dosage_instruction, period),
         )
-        self._exposures.append(dispensed)
+        self._exposures.append(_with_open_period(dispensed, opened))
 
     def take_administration(self, source: Source) -> None:
         """A MedicationAdministration: what was given, and when."""
@@ -218,7 +223,8 @@ class MedicineReader:
         status = self._status(source, view, _ADMINISTRATION_STATUS)
         if status is None:
             return
-        medicine = self._identified(view)
+        opened = self._opened(source)
+        medicine = self._identified(view, opened)
         period = self._elements.interval(source, "effectivePeriod", view.effective_period)
         moment = view.effective_date_time or (view.effective_period.start if view.effective_period else None)
         if view.effective_period is None:
@@ -230,13 +236,13 @@ class MedicineReader:
             medicine,
             _lasting(period, medicine.unit_days),
             status,
-            self._taken_as_said(view, daily_dose(steps, medicine, self._knowledge, _rendered(view))),
+            self._as_taken(view, daily_dose(steps, medicine, self._knowledge, _rendered(view)), opened),
             (source.reference,),
-            indication=self._indication(view),
+            indication=self._indication(view, opened),
             grade=Grade.ADMINISTERED,
             names=self._named(*([view.request] if view.request else []), *view.part_of),
         )
-        self._administrations.append(Administration(exposure, moment))
+        self._administrations.append(Administration(_with_open_period(exposure, opened), moment))
 
     def take_visit(self, source: Source, concept: Concept) -> None:
         """A Procedure by which a medicine is given, such as a billed visit, is an exposure to it."""
@@ -256,7 +262,7 @@ class MedicineReader:
             view = _MEDICINE.decode(source.content)
         except UNDECODABLE:
             return
-        medicine = self._identified(view)
+        medicine = self._identified(view, Openings(source.reference, (), self._unreadable))
         if medicine.role is Role.ESKETAMINE:
             unknown = Dose(DoseBasis.NOT_DOCUMENTED)
             trace = Exposure(medicine, Interval(), ExposureStatus.UNKNOWN, unknown, (source.reference,))
@@ -282,21 +288,41 @@ class MedicineReader:
         except KeyError:
             raise UnreadableElement("status") from None
 
-    def _identified(self, view: MedicineOnlyView) -> Medicine:
-        return identify_product(self._products.read(view), self._knowledge)
+    def _opened(self, source: Source) -> Openings:
+        """What the record leaves open beside what is read of it; what leaves the whole of it open raises.
+
+        Each element that leaves something open is named as unreadable.
+        """
+        return take_openings(source, self._knowledge, self._unreadable)
+
+    def _identified(self, view: MedicineOnlyView, opened: Openings) -> Medicine:
+        product = self._products.read(view)
+        medicine = identify_product(product, self._knowledge)
+        unsaid = medicine.identified is Identified.UNRESOLVED
+        doubt = opened.that_open(Bearing.MEDICINE, unsaid=unsaid)
+        if doubt is None or unsaid:
+            return medicine
+        return identify_product(product._replace(doubtful=doubt.element), self._knowledge)
 
     def medication(self, reference: ReferenceView, contained: list[msgspec.Raw]) -> Concept:
         """The medicine that a reference leads to; empty where it cannot be told."""
         return self._products.concept(reference, contained)
 
-    def _dose(self, view: MedicineView, dosages: list[DosageView], medicine: Medicine) -> Dose:
+    def _dose(
+        self, view: MedicineView, dosages: list[DosageView], medicine: Medicine, opened: Openings
+    ) -> Dose:
         steps = read_steps(dosages, self._elements)
-        return self._taken_as_said(view, daily_dose(steps, medicine, self._knowledge, _rendered(view)))
+        return self._as_taken(view, daily_dose(steps, medicine, self._knowledge, _rendered(view)), opened)
 
-    def _taken_as_said(self, view: MedicineView, dose: Dose) -> Dose:
-        """The dose, which nobody knows where the medicine was taken in another way than its record has it."""
+    def _as_taken(self, view: MedicineView, dose: Dose, opened: Openings) -> Dose:
+        """The dose, which nobody knows where an element leaves it open, or where it was not taken as it says."""
         as_said = self._adherence(view) <= {Adherence.AS_DIRECTED, Adherence.UNKNOWN}
-        return dose if as_said else Dose(DoseBasis.UNREADABLE)
+        unsaid = dose.basis is DoseBasis.NOT_DOCUMENTED
+        return (
+            dose
+            if as_said and not opened.that_open(Bearing.DOSE, unsaid=unsaid)
+            else Dose(DoseBasis.UNREADABLE)
+        )
 
     def _adherence(self, view: MedicineView) -> set[Adherence]:
         """How the medicine was taken, by the extension of US Core and by that for the element of R5.
@@ -313,7 +339,12 @@ class MedicineReader:
         return amount._replace(unit=ITEM) if amount is not None and bare else amount
 
     def _phases(
-        self, source: Source, view: MedicineView, exposure: Exposure, dosages: list[DosageView]
+        self,
+        source: Source,
+        view: MedicineView,
+        exposure: Exposure,
+        dosages: list[DosageView],
+        opened: Openings,
     ) -> Iterator[Exposure]:
         """One exposure for the dosages of each period, where every one has its own; else one for all."""
         bounds = [d.timing.repeat.bounds_period if d.timing and d.timing.repeat else None for d in dosages]
@@ -327,7 +358,7 @@ class MedicineReader:
         for phase in phases.values():
             period = self._bounds(source, phase, Interval()) or Interval()
             period = Interval(period.start, period.end or exposure.period.end)
-            dose = self._dose(view, phase, exposure.medicine)
+            dose = self._dose(view, phase, exposure.medicine, opened)
             counted = self._bounds(source, phase, period)
             yield replace(exposure, period=period, dose=dose, bounds=counted)
 
@@ -352,11 +383,25 @@ class MedicineReader:
                 found.add((target.kind, target.id))
         return frozenset(found)
 
-    def _indication(self, view: MedicineView) -> Indication:
-        """What the medicine was given for; a reason that is not known is not stated, one withheld is unclear."""
-        reasons = [self._elements.concept(reason) for reason in view.reason_code if not _is_unknown(reason)]
+    def _indication(self, view: MedicineView, opened: Openings) -> Indication:
+        """What the medicine was given for; a reason that nobody knows is not stated, one withheld is unclear."""
+        reasons = [concept for reason in view.reason_code for concept in self._stated(reason)]
         reasons += [self._reason(one, view.contained) for one in view.reason_reference]
-        return read_indication(reasons, self._knowledge)
+        indication = read_indication(reasons, self._knowledge)
+        unsaid = indication is Indication.NOT_STATED
+        doubtful = opened.that_open(Bearing.REASON, unsaid=unsaid)
+        return Indication.UNCLEAR if doubtful and indication is not Indication.OTHER else indication
+
+    def _stated(self, reason: ConceptView) -> Iterator[Concept]:
+        """A reason as far as one is stated; of one that is withheld nothing is known but that there is one."""
+        concept = self._elements.concept(reason)
+        absent = [coding for coding in concept.codings if coding.system in ABSENT]
+        if absent and len(absent) == len(concept.codings):
+            known = self._knowledge.elements.absences
+            if any(known.get(coding.code or "") is not How.NOT_KNOWN for coding in absent):
+                yield Concept()
+        elif concept.label:
+            yield concept
 
     def _reason(self, reference: ReferenceView, contained: list[msgspec.Raw]) -> Concept:
         """What a condition or finding given as the reason is; empty where it cannot be told."""
@@ -371,10 +416,15 @@ class MedicineReader:
             pass
         return Concept(text=reference.display)
 
-    def _stop_reasons(self, reasons: list[ConceptView], status: ExposureStatus) -> frozenset[StopReason]:
+    def _stop_reasons(
+        self, reasons: list[ConceptView], status: ExposureStatus, opened: Openings
+    ) -> frozenset[StopReason]:
         if status not in {ExposureStatus.ENDED, ExposureStatus.ON_HOLD}:
             return frozenset()
-        return read_stop_reasons(map(self._elements.concept, reasons), self._knowledge)
+        stated = [concept for reason in reasons for concept in self._stated(reason)]
+        found = read_stop_reasons(stated, self._knowledge)
+        doubtful = opened.that_open(Bearing.STOP_REASON, unsaid=not found)
+        return found | {StopReason.UNCLEAR} if doubtful else found
 
     # when ----------------------------------------------------------------------------------------
 
@@ -449,8 +499,8 @@ class MedicineReader:
         a_day = units_a_day(steps, amount)
         if amount is None or not a_day:
             return None
-        days = math.floor(amount.high / a_day)
-        return days if 0 < days <= _LONGEST_SUPPLY else None
+        days = amount.high / a_day
+        return math.floor(days) if 1 <= days < _LONGEST_SUPPLY + 1 else None
 
 
 def _days(duration: QuantityView | None) -> int | None:
@@ -511,18 +561,23 @@ def _is_called(extension: ExtensionView, name: str) -> bool:
     return (extension.url or "").lower().endswith(name)
 
 
-def _is_unknown(concept: ConceptView) -> bool:
-    """Whether a concept says only that nothing is known of it."""
-    told = concept.text or any(coding.code or coding.display for coding in concept.coding)
-    absent = [one.value_code for one in concept.extension if _is_called(one, "data-absent-reason")]
-    return not told and bool(absent) and not _WITHHELD & set(absent)
+def _with_open_period(exposure: Exposure, opened: Openings) -> Exposure:
+    """The exposure, whose days nobody knows where an element leaves them open.
+
+    One of a dosage leaves open how long it held; any other, when the medicine was taken.
+    """
+    unsaid = exposure.period.start is None or exposure.period.end is None
+    open_period = opened.that_open(Bearing.PERIOD, unsaid=unsaid)
+    if open_period is None:
+        return exposure
+    if open_period.element.startswith("dosage") or open_period.only_if_unsaid:
+        return replace(exposure, bounds=Interval())
+    return replace(exposure, period=Interval(), bounds=None)
 
 
 _RENDERED = "rendereddosageinstruction"
 _ADHERENCE = "adherence"
 _ADHERENCE_CODES = frozenset({"medicationAdherence", "code"})
-_WITHHELD = frozenset({"masked", "not-permitted"})
-"""Reasons for which a value that is known is not shown."""
 _SHORTER_THAN_A_DAY = frozenset({"s", "min", "h"})
 _NO_ORDER = {"proposal", "plan", "option"}
 _NOT_TAKEN: dict[str | None, ExclusionReason] = {

@@ -24,7 +24,7 @@ from service.read.elements import Elements, UnreadableElement, decode
 Resolve = Callable[[ReferenceView], Source | None]
 Contained = list[msgspec.Raw]
 
-_ABSENT = frozenset({"data-absent-reason", "null-flavor"})
+ABSENT = frozenset({"data-absent-reason", "null-flavor"})
 """Code systems whose codes say why there is no value; a medicine so coded is not named."""
 _UNITS = {UnitKind.ITEM: "item", UnitKind.VOLUME: "mL"}
 _DEEPEST = 3
@@ -119,7 +119,7 @@ class ProductReader:
     def _named(self, view: ConceptView | None) -> Concept:
         """A concept without codes that only say why there is none: such a medicine is not named."""
         concept = self._elements.concept(view)
-        codings = tuple(coding for coding in concept.codings if coding.system not in _ABSENT)
+        codings = tuple(coding for coding in concept.codings if coding.system not in ABSENT)
         if len(codings) < len(concept.codings):
             return Concept(codings)
         return concept

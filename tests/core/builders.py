@@ -10,10 +10,11 @@ from datetime import date
 from typing import Any
 
 from service.core.assessment import Assessment, assess
+from service.core.copies import distinct_exposures
 from service.core.courses import Episode
 from service.core.dates import Interval, PartialDate
 from service.core.decision import Decision, decide
-from service.core.exposures import distinct_exposures, settle_interval
+from service.core.exposures import settle_interval
 from service.core.findings import Answer, Finding, Reason
 from service.core.knowledge import Criteria, Knowledge, UndocumentedDose
 from service.core.records import (

@@ -16,6 +16,7 @@ from service.core.records import (
     DoseBasis,
     Exposure,
     ExposureStatus,
+    Grade,
     Identified,
     Indication,
     Person,
@@ -218,3 +219,54 @@ def clear_records(draw: st.DrawFn) -> Record:
 
 def another(entry: Exposure, identity: str) -> Exposure:
     return replace(entry, evidence=(ref(identity),))
+
+
+FEW_DAYS = st.sampled_from(
+    ["2025-01-05", "2025-01", "2025-02-01", "2025-02-20", "2025-03", "2025", "2025-04-01"]
+)
+FEW_PERIODS = st.builds(Interval, *(st.none() | FEW_DAYS.map(PartialDate.parse),) * 2)
+FEW_DOSES = st.sampled_from(
+    [NOT_DOCUMENTED, NOT_DOCUMENTED, UNREADABLE_DOSE, Dose(DoseBasis.DOCUMENTED, 50.0, 50.0)]
+)
+REQUESTS = st.integers(0, 7).map(lambda number: f"rx{number}")
+
+
+@st.composite
+def _told_again(draw: st.DrawFn, number: int) -> list[Exposure]:
+    """One record of one of two medicines, which may name prescriptions; a prescription may have steps."""
+    grade = draw(st.sampled_from([Grade.PRESCRIBED] * 4 + [Grade.STATED] * 2 + [Grade.DISPENSED]))
+    kind = "MedicationRequest" if grade is Grade.PRESCRIBED else "MedicationStatement"
+    identity = draw(REQUESTS) if grade is Grade.PRESCRIBED else f"other{number}"
+    what = medicine("sertraline" if draw(st.integers(0, 4)) else "fluoxetine")
+    named = frozenset(("MedicationRequest", name) for name in draw(st.sets(REQUESTS, max_size=3)))
+    steps = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    return [
+        replace(
+            exposure(what),
+            period=draw(FEW_PERIODS),
+            status=draw(st.sampled_from([ExposureStatus.ENDED, ExposureStatus.ENDED, ExposureStatus.ACTIVE])),
+            dose=draw(FEW_DOSES),
+            evidence=(ref(identity, kind),),
+            asserted=draw(MAYBE_DATES),
+            indication=draw(st.sampled_from(Indication)),
+            stop_reasons=draw(
+                st.sampled_from([frozenset[StopReason]()] * 2 + [frozenset({StopReason.OTHER})])
+            ),
+            grade=grade,
+            names=named if draw(st.booleans()) else frozenset(),
+        )
+        for _ in range(steps)
+    ]
+
+
+@st.composite
+def told_again(draw: st.DrawFn) -> tuple[Exposure, ...]:
+    """Records that may tell of the same tablets.
+
+    Undated ones, copies, prescriptions in steps that share their evidence, prescriptions that name one
+    another in chains and circles, and records of any grade that name them.
+    """
+    records = [one for number in range(draw(st.integers(1, 9))) for one in draw(_told_again(number))]
+    again = draw(st.lists(st.sampled_from(records), max_size=3))
+    copied = [replace(one, evidence=(ref(f"again{n}", one.evidence[0].type),)) for n, one in enumerate(again)]
+    return tuple(draw(st.permutations([*records, *copied])))

@@ -5,8 +5,9 @@ from datetime import date
 
 import pytest
 
+from service.core.copies import distinct_exposures
 from service.core.dates import Interval, PartialDate
-from service.core.exposures import distinct_exposures, settle_interval, trial_key
+from service.core.exposures import settle_interval, trial_key
 from service.core.records import Exposure, ExposureStatus, Identified, Indication, StopReason
 from tests.core.builders import AS_OF, SEED, day, exposure, medicine, ref, settled, some_day, unnamed
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.core.exposures import distinct_exposures
+from service.core.copies import distinct_exposures
 from service.core.findings import Finding, ReasonCode
 from service.core.knowledge import PrescribedOnly
 from service.core.records import Exposure, Grade, Indication, StopReason

@@ -13,6 +13,7 @@ from service.core.knowledge import Criteria
 from service.core.records import Measure, Observation
 from service.core.scores import (
     Course,
+    Scales,
     Score,
     Symptoms,
     Trajectory,
@@ -226,7 +227,7 @@ def going_on(start: str = "2026-01-01") -> Interval:
 
 
 def of(*results: Observation, during: Interval | None = None, criteria: Criteria = SEED) -> Trajectory | None:
-    return trajectory(during or course(), scores(*results), criteria)
+    return trajectory(during or course(), Scales(scores(*results)), criteria)
 
 
 def told(*results: Observation, during: Interval | None = None, criteria: Criteria = SEED) -> Course | None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from service.core.copies import distinct_exposures
 from service.core.dosing import Amount, DoseStep, daily_dose, supplied_dose, units_a_day
-from service.core.exposures import Administration, add_up_days, distinct_exposures
+from service.core.exposures import Administration, add_up_days
 from service.core.findings import Finding, ReasonCode
 from service.core.records import Dose, DoseBasis, Exposure, Grade, Identified
 from service.core.trials import Trial
