@@ -14,7 +14,9 @@ from benchmarks.figures import Figure
 from benchmarks.patients import patient_of_8_records
 from service import __version__
 from service.fhir.client import open_client
-from service.gather.everything import EVERYTHING, gather, observation_codes
+from service.fhir.kinds import EVERYTHING_KINDS
+from service.gather.everything import gather
+from service.gather.searches import observation_codes
 from service.knowledge import load_knowledge, mappings_directory
 from service.settings import Settings
 from tests.servers import load, running_hapi
@@ -27,7 +29,7 @@ _AT_ONCE: Final = 8
 _WARM_UP: Final = 6
 _ROUNDS: Final = 30
 
-_QUERY: Final = {"_type": ",".join(EVERYTHING), "_count": "200"}
+_QUERY: Final = {"_type": ",".join(EVERYTHING_KINDS), "_count": "200"}
 _HEADERS: Final = {
     "Accept": "application/fhir+json",
     "Accept-Encoding": "gzip, deflate",

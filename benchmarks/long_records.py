@@ -10,10 +10,10 @@ import orjson
 from benchmarks.figures import Figure
 from benchmarks.patients import AS_OF, Json, patient_with
 from service.core.decision import decide
-from service.fhir.files import read_bundle
-from service.fhir.read import read_record
+from service.gather.files import read_bundle
+from service.read.record import read_record
+from service.review import Reviewer
 from service.settings import Settings
-from service.workflow import Reviewer
 
 LIMIT: Final = 8.0
 """Four times the records may cost twice their share; to hold each beside each costs four times theirs."""

@@ -1,3 +1,3 @@
 """trd-careplan: from a FHIR record to a treatment-resistance assessment and an esketamine care plan."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

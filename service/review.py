@@ -21,7 +21,7 @@ from service.core.knowledge import Knowledge
 from service.core.plans import PlanAction, WriteTier
 from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
-from service.errors import ServerError, ServerMisread, ServerRefused, SettingsError
+from service.errors import ServerError, ServerMisread, ServerRefused, ServerUnsupported, SettingsError
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
 from service.fhir.sources import Gathered
@@ -83,10 +83,15 @@ _WHY_HELD = {
 
 async def find_hold(client: FhirClient, settings: Settings, patient_id: str) -> Held | None:
     """Why nothing can be written for a patient; `None` where it can."""
+    if settings.writes and not settings.allows(patient_id):
+        return Held.NOT_ALLOWED
+    return await find_general_hold(client, settings)
+
+
+async def find_general_hold(client: FhirClient, settings: Settings) -> Held | None:
+    """Why nothing can be written for any patient; `None` where it can."""
     if not settings.writes:
         return Held.WRITE_OFF
-    if not settings.allows(patient_id):
-        return Held.NOT_ALLOWED
     taken = (await client.target()).tier is not WriteTier.RETURN_ONLY
     return None if taken else Held.NOT_TAKEN
 
@@ -206,18 +211,29 @@ class Reviewer:
 
 async def withdraw_draft(
     client: FhirClient, settings: Settings, plan: Resource, *, reason: str, grounds: str
-) -> Held | None:
-    """Revoke a draft of ours by hand, unless something holds that back; returns what does.
+) -> None:
+    """Revoke a draft of ours by hand, in turn with the reviews of its patient.
 
     `plan` is the version that was looked at, and must be one that this service may change (`why_kept`).
-    Raises `ServerRefused` with 409 or 412 when somebody changed it since.
+    Raises as `check_withdrawable` does, and `ServerRefused` with 409 or 412 when somebody changed it since.
     """
-    patient_id = str(plan["subject"]["reference"]).rpartition("/")[2]
-    async with _turn_of(client, patient_id):
-        held = await find_hold(client, settings, patient_id)
-        if held is None:
-            await write_withdrawal(client, plan, reason=reason, grounds=grounds, recorded=clock.now_iso())
-        return held
+    await check_withdrawable(client, settings)
+    async with _turn_of(client, str(plan["subject"]["reference"]).rpartition("/")[2]):
+        await write_withdrawal(client, plan, reason=reason, grounds=grounds, recorded=clock.now_iso())
+
+
+async def check_withdrawable(client: FhirClient, settings: Settings) -> None:
+    """Make sure that plans can be revoked. The patients allowed do not matter (docs/decisions/0018).
+
+    Raises `SettingsError` in shadow mode, and `ServerUnsupported` where the server takes no CarePlan.
+    """
+    match await find_general_hold(client, settings):
+        case None:
+            return
+        case Held.WRITE_OFF as held:
+            raise SettingsError(f"{held.why}, so that nothing can be withdrawn")
+        case held:
+            raise ServerUnsupported(f"{held.why}, so that none can be revoked")
 
 
 async def check_task_owner(client: FhirClient, settings: Settings) -> None:

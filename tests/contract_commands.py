@@ -191,8 +191,7 @@ class CommandsContract:
 
     async def test_a_person_who_edits_after_the_list_was_read_wins(self, server: str) -> None:
         patient, plan = await planned(server)
-        async with client_at(server) as client:
-            drafts, _ = await sort_out(client, settings(), await listed(server, patient))
+        drafts, _ = sort_out(await listed(server, patient))
         await change(server, plan, status="active")
         async with client_at(server) as client:
             (done,) = [one async for one in withdraw(client, settings(), drafts, "too late")]

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -19,7 +20,7 @@ import msgspec
 
 from service import cli
 from service.fhir.client import FhirClient, open_client
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import READ_KINDS
 from service.fhir.sources import Gathered
 from service.fhir.views import CapabilityView
 from service.gather.files import read_bundle
@@ -221,7 +222,7 @@ class PretendServer:
         resources: Iterable[Resource],
         *,
         everything: bool = True,
-        offered: Iterable[str] = READ_TYPES,
+        offered: Iterable[str] = READ_KINDS,
         includes: bool = True,
         page: int = 1000,
         answers: Mapping[str, Handler] | None = None,
@@ -356,7 +357,7 @@ def run_command(*arguments: str, **environment: str) -> Ran:
     """Run `trd-careplan` as a user would, with these settings and no others, but within this process.
 
     A process of its own would spend a second on imports. It has a thread of its own, since a command starts
-    an event loop and the test may be in one. `test_demo.py` and `running.py` start the real program.
+    an event loop and the test may be in one. What serves is run by `run_program`.
     """
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRD_")}
@@ -369,6 +370,20 @@ def run_command(*arguments: str, **environment: str) -> Ran:
     ):
         code = alone.submit(_exit_code_of_main).result(timeout=60)
     return Ran(code, _text_of(out), _text_of(err))
+
+
+def run_program(*arguments: str, **environment: str) -> Ran:
+    """Run the installed program `trd-careplan` in a process of its own, with these settings and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRD_")}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("trd-careplan"), *arguments],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def _exit_code_of_main() -> int:

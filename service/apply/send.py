@@ -18,6 +18,7 @@ from service.core.plans import WriteTier
 from service.core.records import VersionedReference
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient, Stored, version_of
+from service.fhir.kinds import CLAIMED_KINDS
 from service.fhir.loose import Resource
 from service.fhir.models import validated
 from service.fhir.names import DEVICE_ID, DEVICE_INSIDE, content_digest
@@ -38,8 +39,6 @@ _LONGEST_NUMBER = 64
 """A version that has more digits is no number that anybody counts with."""
 _NO_VERSION = "0"
 """A version that no resource has: what is to be stored only over it, is stored only where nothing is."""
-_CLAIMED = frozenset({"CarePlan", "Task", "GuidanceResponse"})
-"""Kinds of which a new resource must never be stored over one that is there."""
 _DEVICE = f"Device/{DEVICE_ID}"
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _RESPONSE = msgspec.json.Decoder(TransactionResponseView)
@@ -80,7 +79,7 @@ class Write:
     @property
     def is_claimed(self) -> bool:
         """Whether it is a new one that must not be stored over one that is there."""
-        return self.is_new and self.kind in _CLAIMED
+        return self.is_new and self.kind in CLAIMED_KINDS
 
 
 async def store(

@@ -14,6 +14,7 @@ from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
+from service.fhir.kinds import PATIENT_ELEMENTS
 from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import (
     DEVICE_ID,
@@ -29,7 +30,7 @@ from service.fhir.names import (
 )
 from service.fhir.r5.records import resource_in_r4
 from service.fhir.references import read_reference
-from service.fhir.sources import UNDECODABLE, tells_of_error
+from service.fhir.sources import UNDECODABLE, reports_error
 from service.render.guidance import TASK
 
 _PAGE_SIZE = "100"
@@ -64,7 +65,7 @@ def _ours(content: msgspec.Raw) -> Resource | None:
         task = _OBJECT.decode(content)
     except UNDECODABLE:
         return None
-    if task.get("resourceType") == "OperationOutcome" and tells_of_error(content):
+    if task.get("resourceType") == "OperationOutcome" and reports_error(content):
         raise ServerMisread("GET Task: it came with an error of the server")
     is_ours = task.get("resourceType") == "Task" and isinstance(task.get("id"), str)
     return task if is_ours and identifiers_of(task, TASK_IDENTIFIER) else None
@@ -72,7 +73,7 @@ def _ours(content: msgspec.Raw) -> Resource | None:
 
 def _is_about(task: Resource, patient_id: str | None) -> bool:
     """Whether a Task is about a patient: a server may not heed what was asked for."""
-    whose = read_reference(text(part(task.get("for")).get("reference")))
+    whose = read_reference(text(part(task.get(PATIENT_ELEMENTS["Task"])).get("reference")))
     return patient_id is None or whose.id_of("Patient") == patient_id
 
 

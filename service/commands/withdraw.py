@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from enum import StrEnum
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,11 +13,11 @@ from service.apply.send import CONFLICTS
 from service.commands.written import Listed, Wanted, list_written
 from service.core.plans import UNKNOWN_GROUNDS, why_kept
 from service.core.records import VersionedReference
-from service.errors import ServerRefused, ServerUnsupported, SettingsError
+from service.errors import ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
 from service.read.care_plans import plan_of_record
-from service.review import Held, find_hold, withdraw_draft
+from service.review import check_withdrawable, withdraw_draft
 from service.settings import Settings
 
 
@@ -40,17 +40,16 @@ class Withdrawal(NamedTuple):
 async def find_drafts(
     client: FhirClient, settings: Settings, wanted: Wanted
 ) -> tuple[list[Listed], list[Withdrawal]]:
-    """The plans asked for that may be withdrawn, and those that are left with the reason."""
-    return await sort_out(client, settings, await list_written(client, wanted, settings.timezone))
+    """The plans asked for that may be withdrawn, and those that are left with the reason.
 
-
-async def sort_out(
-    client: FhirClient, settings: Settings, found: Iterable[Listed]
-) -> tuple[list[Listed], list[Withdrawal]]:
-    """The plans that may be withdrawn, and those that are left with the reason.
-
-    Raises `SettingsError` or `ServerUnsupported` where nothing can be written at all.
+    Raises as `check_withdrawable` does.
     """
+    await check_withdrawable(client, settings)
+    return sort_out(await list_written(client, wanted, settings.timezone))
+
+
+def sort_out(found: Iterable[Listed]) -> tuple[list[Listed], list[Withdrawal]]:
+    """The plans that may be withdrawn, and those that are left with the reason."""
     drafts: list[Listed] = []
     left: list[Withdrawal] = []
     for listed in found:
@@ -58,8 +57,6 @@ async def sort_out(
         if written.kind != "plan":
             continue
         why = why_kept(plan_of_record(_evidence_of(listed.content), listed.content))
-        if why is None:
-            why = _why_held(await find_hold(client, settings, written.patient.removeprefix("Patient/")))
         if why is None:
             drafts.append(listed)
         else:
@@ -69,21 +66,6 @@ async def sort_out(
 
 def _evidence_of(plan: Resource) -> VersionedReference:
     return VersionedReference("CarePlan", plan["id"], plan.get("meta", {}).get("versionId"))
-
-
-def _why_held(held: Held | None) -> str | None:
-    """What keeps one patient's plan from being withdrawn; what keeps all of them is an error."""
-    match held:
-        case None:
-            return None
-        case Held.NOT_ALLOWED:
-            return held.why
-        case Held.WRITE_OFF:
-            raise SettingsError(f"{held.why}, so that nothing can be withdrawn")
-        case Held.NOT_TAKEN:
-            raise ServerUnsupported(f"{held.why}, so that none can be revoked")
-        case _:
-            assert_never(held)
 
 
 def plan_withdrawals(drafts: Iterable[Listed], reason: str) -> list[Withdrawal]:
@@ -106,14 +88,13 @@ async def withdraw(
         name, patient = listed.written.resource, listed.written.patient
         grounds = _grounds(listed.origin, name)
         try:
-            held = await withdraw_draft(client, settings, listed.content, reason=reason, grounds=grounds)
+            await withdraw_draft(client, settings, listed.content, reason=reason, grounds=grounds)
         except ServerRefused as refused:
             if refused.status not in CONFLICTS:
                 raise
             yield Withdrawal(name, patient, Outcome.LEFT, "somebody changed it meanwhile")
         else:
-            why = _why_held(held)
-            yield Withdrawal(name, patient, Outcome.LEFT if why else Outcome.WITHDRAWN, why or reason)
+            yield Withdrawal(name, patient, Outcome.WITHDRAWN, reason)
 
 
 def _grounds(origin: Origin | None, version: str) -> str:

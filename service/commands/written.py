@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,11 +20,12 @@ from service.core.decision import ReasonOfDecision
 from service.core.records import VersionedReference
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
-from service.fhir.loose import Resource
+from service.fhir.kinds import LISTED_AS, PATIENT_ELEMENTS, ListedAs
+from service.fhir.loose import Resource, part, text
 from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER, is_edited
 from service.fhir.r5.records import resource_in_r4
 from service.fhir.references import read_reference
-from service.fhir.sources import UNDECODABLE, tells_of_error
+from service.fhir.sources import UNDECODABLE, reports_error
 from service.fhir.views import BundleView, IdentifierView, View
 from service.render.answer import DecisionName
 
@@ -54,10 +55,6 @@ class _Owned(View):
 _OURS = msgspec.json.Decoder(_Owned)
 
 
-Kind = Literal["plan", "assessment", "task"]
-_KINDS: dict[str, Kind] = {"CarePlan": "plan", "GuidanceResponse": "assessment", "Task": "task"}
-
-
 class Written(Part):
     """One resource that this service wrote, as it stands, and how its last version of ours came about.
 
@@ -66,7 +63,7 @@ class Written(Part):
     """
 
     resource: str
-    kind: Kind
+    kind: ListedAs
     patient: str
     status: str | None
     edited: bool
@@ -183,12 +180,12 @@ def _ours(page: BundleView, kind: str) -> Iterator[Resource]:
             continue
         if view.resource_type == kind and view.is_ours:
             yield msgspec.json.decode(entry.resource)
-        elif view.resource_type == "OperationOutcome" and tells_of_error(entry.resource):
+        elif view.resource_type == "OperationOutcome" and reports_error(entry.resource):
             raise ServerMisread(f"GET {kind}: it came with an error of the server")
 
 
 def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:
-    kind = _KINDS[content["resourceType"]]
+    kind = LISTED_AS[content["resourceType"]]
     meta = content.get("meta", {})
     name = str(VersionedReference(content["resourceType"], content["id"], meta.get("versionId")))
     origin = origins.of(name)
@@ -197,7 +194,7 @@ def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:
     written = Written(
         resource=name,
         kind=kind,
-        patient=str((content.get("subject") or content.get("for") or {}).get("reference", "")),
+        patient=text(part(content.get(PATIENT_ELEMENTS[content["resourceType"]])).get("reference")),
         status=content.get("status"),
         edited=kind != "assessment" and is_edited(content),
         day=_day((origin.recorded if origin else None) or meta.get("lastUpdated"), timezone),
@@ -257,5 +254,5 @@ def print_written(console: Console, found: Iterable[Written]) -> None:
         table.add_row(*map(escape, cells))
     console.print(table)
     numbers = Counter(one.kind for one in rows)
-    told = ", ".join(f"{numbers[kind]} {kind}s" for kind in _KINDS.values())
+    told = ", ".join(f"{numbers[kind]} {kind}s" for kind in get_args(ListedAs))
     console.print(told, style="dim")

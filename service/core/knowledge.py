@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Annotated, Generic, NamedTuple, TypeVar
+
+from pydantic import Field
 
 from service.core.catalogue import Catalogue
 from service.core.dose_words import Lexicon, Unit
@@ -149,6 +151,13 @@ class InferredFailure(StrEnum):
     SWITCHED_OR_AUGMENTED = "switched-or-augmented"
 
 
+class DoseTable(StrEnum):
+    """Which table of minimum doses is asked for."""
+
+    LENIENT = "lenient"
+    STRICT = "strict"
+
+
 class RelatedPairs(StrEnum):
     """Whether two closely related medicines, such as citalopram and escitalopram, count as two trials."""
 
@@ -167,34 +176,36 @@ class PrescribedOnly(StrEnum):
 class Criteria:
     """A criteria set: the parameters by which treatment resistance is judged.
 
-    `required_trials` failed trials, of at least `required_classes` different classes.
+    `required_trials` failed trials, of at least `required_classes` different classes; lengths in days or
+    years as named. Every field but the first two is a parameter of the files of `mappings/criteria/`, under
+    this name and within these bounds; `service.knowledge` checks the files by this declaration.
     """
 
     id: str
     version: str
-    required_trials: int
-    required_classes: int
-    minimum_days: int
-    grace_days: int
-    look_back_years: int
-    switch_days: int
-    stale_days: int
-    suicidality_days: int
+    required_trials: Annotated[int, Field(ge=1)]
+    required_classes: Annotated[int, Field(ge=1)]
+    minimum_days: Annotated[int, Field(ge=1)]
+    grace_days: Annotated[int, Field(ge=0)]
+    look_back_years: Annotated[int, Field(ge=1)]
+    switch_days: Annotated[int, Field(ge=0)]
+    stale_days: Annotated[int, Field(ge=1)]
+    suicidality_days: Annotated[int, Field(ge=1)]
     undocumented_dose: UndocumentedDose
-    strict_doses: bool
+    doses: DoseTable
     counted_inferences: frozenset[InferredFailure]
     related_pairs: RelatedPairs
     prescribed_only: PrescribedOnly
-    score_days: int
+    score_days: Annotated[int, Field(ge=1)]
     """How long a symptom score speaks for the present."""
-    response_fall: float
+    response_fall: Annotated[float, Field(gt=0, le=1)]
     """The share by which a score falls in a response."""
-    failure_fall: float
+    failure_fall: Annotated[float, Field(gt=0, le=1)]
     """A fall by less than this share is a failure; by a share between the two it is neither."""
 
     def minimum_mg(self, ingredient: Ingredient) -> float | None:
         """The minimum daily dose that this set asks of an ingredient."""
-        if self.strict_doses and ingredient.strict_minimum_mg is not None:
+        if self.doses is DoseTable.STRICT and ingredient.strict_minimum_mg is not None:
             return ingredient.strict_minimum_mg
         return ingredient.minimum_mg
 

@@ -5,8 +5,9 @@ from aiohttp import web
 from service.doors.exchange import fhir_response, refuse_other_formats
 from service.doors.ports import PUBLISHED, SETTINGS, Door, Route
 from service.errors import NotFhir
+from service.fhir.kinds import PUBLISHED_KINDS
 from service.ids import ID
-from service.publish.definitions import PUBLISHED_KINDS, SEARCHED_BY, fhir_base
+from service.publish.definitions import SEARCHED_BY, fhir_base
 from service.publish.published import searchset
 
 _UNSEARCHED = frozenset({"_format", "_pretty"})

@@ -22,18 +22,14 @@ from service.doors.exchange import fhir_response, read_body
 from service.doors.outcome import to_bundle_response, to_information_outcome
 from service.doors.ports import METRICS, QUEUE, Door, Route
 from service.errors import NotFhir, NotJson
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import NOTICED_KINDS, WRITTEN_KINDS
 from service.fhir.names import BASE
 from service.fhir.references import read_reference
-from service.fhir.sources import UNDECODABLE, Source, take_resource
-from service.fhir.views import CodingView, IdentifierView, ReferenceView, View
+from service.fhir.sources import UNDECODABLE, Source, owner_in, take_resource
+from service.fhir.views import CodingView, IdentifierView, OwnerView, View
 from service.ids import ID
 from service.telemetry.logs import Event, log_error
 from service.telemetry.metrics import HookEvent
-
-OWN_TYPES = frozenset({"CarePlan", "GuidanceResponse", "Provenance", "Device", "Task"})
-"""Kinds of resource that this service writes; news of them would make it answer itself."""
-NOTICED_TYPES = frozenset(READ_TYPES) - OWN_TYPES
 
 _SWEEP_MARGIN = timedelta(minutes=10)
 """How long ago a change may have been that a notification without a body speaks of: HAPI tries for a minute,
@@ -62,11 +58,9 @@ class _Tags(View):
     tag: list[CodingView] = msgspec.field(default_factory=list)
 
 
-class _Owner(View):
+class _Owner(OwnerView):
     """Whose record a resource belongs to, and whether we wrote it."""
 
-    subject: ReferenceView | None = None
-    patient: ReferenceView | None = None
     meta: _Tags | None = None
     identifier: list[IdentifierView] = msgspec.field(default_factory=list)
 
@@ -112,7 +106,7 @@ class Notice:
 
     def deleted_one(self, kind: str, identity: str) -> None:
         """A resource was deleted; whose it was is in its history."""
-        if kind in NOTICED_TYPES:
+        if kind in NOTICED_KINDS:
             self.deleted[f"{kind}/{identity}"] = None
             self.kinds[HookEvent.DELETED] += 1
         else:
@@ -120,7 +114,7 @@ class Notice:
 
     def not_used(self, kind: str) -> None:
         """A resource that says nothing about a patient's record."""
-        self.kinds[HookEvent.OWN_WRITE if kind in OWN_TYPES else HookEvent.NOT_USED] += 1
+        self.kinds[HookEvent.OWN_WRITE if kind in WRITTEN_KINDS else HookEvent.NOT_USED] += 1
 
 
 def read_notification(body: bytes, path: tuple[str, str] | None = None) -> Notice:
@@ -180,7 +174,7 @@ def _take_address(address: tuple[str, str] | None, notice: Notice) -> None:
     kind, identity = address or (None, "")
     if kind == "Patient":
         notice.changed(identity)
-    elif kind is None or kind in NOTICED_TYPES:
+    elif kind is None or kind in NOTICED_KINDS:
         notice.something_changed()
     else:
         notice.not_used(kind)
@@ -189,7 +183,7 @@ def _take_address(address: tuple[str, str] | None, notice: Notice) -> None:
 def _take_changed(source: Source, notice: Notice) -> None:
     """Take a changed resource: whose record it belongs to, and no more."""
     kind = source.head.resource_type
-    if kind not in NOTICED_TYPES:
+    if kind not in NOTICED_KINDS:
         notice.not_used(kind or "")
         return
     try:
@@ -200,13 +194,9 @@ def _take_changed(source: Source, notice: Notice) -> None:
     if owner.is_ours:
         notice.kinds[HookEvent.OWN_WRITE] += 1
         return
-    if kind == "Patient":
-        found = _address(f"Patient/{source.head.id}") if source.head.id else None
-    else:
-        reference = owner.subject or owner.patient
-        found = _address(reference.reference if reference else None)
-    if found is not None and found[0] == "Patient":
-        notice.changed(found[1])
+    patient_id = owner_in(source, owner)
+    if patient_id is not None:
+        notice.changed(patient_id)
     else:
         notice.kinds[HookEvent.NO_PATIENT] += 1
 

@@ -3,19 +3,10 @@
 from typing import Any
 
 from fhir.resources.R4B import get_fhir_model_class
-from fhir.resources.R4B.careplan import CarePlan
-from fhir.resources.R4B.device import Device
-from fhir.resources.R4B.guidanceresponse import GuidanceResponse
-from fhir.resources.R4B.provenance import Provenance
-from fhir.resources.R4B.task import Task
 
-_MODELS: dict[str, Any] = {
-    "CarePlan": CarePlan,
-    "Device": Device,
-    "GuidanceResponse": GuidanceResponse,
-    "Provenance": Provenance,
-    "Task": Task,
-}
+from service.fhir.kinds import WRITTEN_KINDS
+
+_MODELS: dict[str, Any] = {kind: get_fhir_model_class(kind) for kind in WRITTEN_KINDS}
 
 
 def validated(resource: dict[str, Any]) -> dict[str, Any]:

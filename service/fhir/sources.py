@@ -8,24 +8,15 @@ import msgspec
 
 from service.core.records import VersionedReference
 from service.errors import NotFhir, NotJson
+from service.fhir.kinds import PATIENT_ELEMENTS
 from service.fhir.references import read_reference
-from service.fhir.views import Head, OutcomeView, ReferenceView, View
+from service.fhir.views import Head, OutcomeView, OwnerView
 from service.ids import is_id
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises over content that is not the JSON it should be."""
 
-
-class _Owner(View):
-    """Whose record a resource is."""
-
-    subject: ReferenceView | None = None
-    patient: ReferenceView | None = None
-
-
-_OWNER = msgspec.json.Decoder(_Owner)
-
-
+_OWNER = msgspec.json.Decoder(OwnerView)
 _HEAD = msgspec.json.Decoder(Head)
 _OUTCOME = msgspec.json.Decoder(OutcomeView)
 _LONGEST_NUMBER = 12
@@ -120,8 +111,8 @@ def _readable_head(content: bytes | msgspec.Raw) -> Head:
     )
 
 
-def tells_of_error(outcome: bytes | msgspec.Raw) -> bool:
-    """Whether an OperationOutcome among results tells of an error; one that cannot be read may."""
+def reports_error(outcome: bytes | msgspec.Raw) -> bool:
+    """Whether an OperationOutcome among results reports an error; one that cannot be read may."""
     try:
         issues = _OUTCOME.decode(outcome).issue
     except UNDECODABLE:
@@ -169,16 +160,23 @@ def _age_of_version(source: Source) -> tuple[str, int, str]:
     return (source.head.meta.last_updated or "", number, version)
 
 
+def owner_in(source: Source, view: OwnerView) -> str | None:
+    """The id of the patient that a resource is about, as a view of it says; `None` where it does not."""
+    kind = source.head.resource_type or ""
+    if kind == "Patient":
+        return source.head.id
+    named = {"subject": view.subject, "patient": view.patient, "for": view.for_}
+    # Of a kind that has no row nothing else is known; a file may hold some.
+    reference = named[PATIENT_ELEMENTS[kind]] if kind in PATIENT_ELEMENTS else view.subject or view.patient
+    return read_reference(reference.reference if reference else None).id_of("Patient")
+
+
 def owner_of(source: Source) -> str:
     """The id of the patient that a resource is about. Raises `NotFhir` where it does not say so."""
-    if source.head.resource_type == "Patient" and source.head.id:
-        return source.head.id
     try:
-        owner = _OWNER.decode(source.content)
+        patient_id = owner_in(source, _OWNER.decode(source.content))
     except UNDECODABLE:
-        owner = _Owner()
-    reference = owner.subject or owner.patient
-    patient_id = read_reference(reference.reference if reference else None).id_of("Patient")
+        patient_id = None
     if patient_id is None:
         raise NotFhir(f"{source.reference}: does not say whose record it is")
     return patient_id

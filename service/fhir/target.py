@@ -6,10 +6,8 @@ By its CapabilityStatement (https://hl7.org/fhir/R4/capabilitystatement.html), a
 from dataclasses import dataclass
 
 from service.core.plans import WriteTier
+from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.views import CapabilityView, ResourceCapability
-
-WRITTEN_KINDS = ("Device", "CarePlan", "Task", "GuidanceResponse", "Provenance")
-"""What this service writes, in an order in which none refers to one that comes later."""
 
 
 @dataclass(slots=True)

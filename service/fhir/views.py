@@ -51,6 +51,14 @@ class ReferenceView(View):
     display: str | None = None
 
 
+class OwnerView(View):
+    """Whose record a resource is."""
+
+    subject: ReferenceView | None = None
+    patient: ReferenceView | None = None
+    for_: ReferenceView | None = msgspec.field(name="for", default=None)
+
+
 class PeriodView(View):
     start: str | None = None
     end: str | None = None

@@ -6,23 +6,19 @@ from http import HTTPStatus
 from service.core.knowledge import Knowledge
 from service.errors import NotFhir, NotJson, ServerRefused
 from service.fhir.client import FhirClient
+from service.fhir.kinds import WATCHED_KINDS
 from service.fhir.sources import owner_of, take_resource
-from service.gather.everything import observation_codes
-from service.gather.subscriptions import SUBSCRIBED
-
-_PAGE_SIZE = "200"
+from service.gather.searches import PAGE_SIZE, code_parameter
 
 
 async def patients_changed_since(client: FhirClient, instant: str, knowledge: Knowledge) -> set[str]:
-    """Ids of the patients with a change since an instant, over every kind of resource subscribed to."""
+    """Ids of the patients with a change since an instant, over every kind of resource that is watched."""
     offered = await client.offered()
     found: set[str] = set()
-    for kind in SUBSCRIBED:
+    for kind in WATCHED_KINDS:
         if kind not in offered:
             continue
-        params = {"_lastUpdated": f"ge{instant}", "_count": _PAGE_SIZE}
-        if kind == "Observation":
-            params["code"] = ",".join(observation_codes(knowledge))
+        params = {"_lastUpdated": f"ge{instant}", "_count": PAGE_SIZE, **code_parameter(kind, knowledge)}
         async for page in client.pages(kind, params):
             found |= _owners(bytes(entry.resource) for entry in page.entry)
     return found
@@ -33,7 +29,7 @@ async def patients_of_deleted(client: FhirClient, reference: str) -> set[str]:
     try:
         return {
             owner
-            async for page in client.pages(f"{reference}/_history", {"_count": _PAGE_SIZE})
+            async for page in client.pages(f"{reference}/_history", {"_count": PAGE_SIZE})
             for owner in _owners(bytes(entry.resource) for entry in page.entry)
         }
     except ServerRefused as refused:

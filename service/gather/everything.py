@@ -12,28 +12,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from service.core.knowledge import Knowledge
-from service.core.records import MEDICINE_RECORDS, VersionedReference
-from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
+from service.errors import ServerRefused
 from service.fhir.client import FhirClient
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import EVERYTHING_KINDS, NAME_A_MEDICINE, SEARCHED_BY_CODE, SEARCHED_KINDS
 from service.fhir.r5.records import in_r4
 from service.fhir.references import read_reference
-from service.fhir.sources import UNDECODABLE, Gathered, Source, take_resource, tells_of_error
-from service.fhir.views import (
-    BundleView,
-    EntryView,
-    LinkView,
-    ReferenceView,
-    ResourceCapability,
-    View,
+from service.fhir.sources import UNDECODABLE, Gathered, Source
+from service.fhir.views import LinkView, ReferenceView, ResourceCapability, View
+from service.gather.searches import (
+    PAGE_SIZE,
+    read_all_pages,
+    search_parameters,
+    search_unless_forbidden,
+    take_answer,
 )
-
-_PAGE_SIZE = "200"
-EVERYTHING = tuple(kind for kind in READ_TYPES if kind != "Observation")
-"""Kinds asked for by `$everything`, which cannot choose observations by their code."""
-_OBSERVATION = "Observation"
-_SEARCHED = tuple(kind for kind in READ_TYPES if kind not in {"Patient", "Medication"})
-
 
 Answer = TypeVar("Answer")
 
@@ -75,7 +67,7 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
         former.append(following)
         sources, refused = [*sources, *more], [*refused, *also_refused]
     sources += await _missing_medications(client, sources)
-    not_offered = [kind for kind in _SEARCHED if kind not in offered]
+    not_offered = [kind for kind in SEARCHED_KINDS if kind not in offered]
     return Gathered(
         tuple(sources),
         patient_id,
@@ -94,13 +86,12 @@ async def _record_of(
     release = await client.release()
     offered = await client.offered()
     everything = _offers_everything(offered.get("Patient"))
-    kinds = (_OBSERVATION,) if everything else _SEARCHED
-    searches = {
-        kind: _search_of(kind, offered[kind], patient_id, knowledge) for kind in kinds if kind in offered
-    }
+    kinds = SEARCHED_BY_CODE if everything else SEARCHED_KINDS
+    shown = [kind for kind in kinds if kind in offered]
+    searches = {kind: search_parameters(kind, offered[kind], patient_id, knowledge) for kind in shown}
     first = _everything(client, patient_id) if everything else _patient(client, patient_id)
     found = await _side_by_side(
-        first, *(_unless_forbidden(client, kind, params) for kind, params in searches.items())
+        first, *(search_unless_forbidden(client, kind, params) for kind, params in searches.items())
     )
     refused = [kind for kind, sources in zip(searches, found[1:], strict=True) if sources is None]
     return [in_r4(release, source) for some in found if some is not None for source in some], refused
@@ -137,25 +128,15 @@ def _offers_everything(patient: ResourceCapability | None) -> bool:
 
 async def _everything(client: FhirClient, patient_id: str) -> list[Source]:
     path = f"Patient/{patient_id}/$everything"
-    sources = await _all_pages(client, path, {"_type": ",".join(EVERYTHING), "_count": _PAGE_SIZE})
+    sources = await read_all_pages(client, path, {"_type": ",".join(EVERYTHING_KINDS), "_count": PAGE_SIZE})
     if not any(s.head.resource_type == "Patient" and s.head.id == patient_id for s in sources):
         raise ServerRefused(f"GET {path}: the answer has no such Patient", HTTPStatus.NOT_FOUND)
     return sources
 
 
-async def _unless_forbidden(client: FhirClient, kind: str, params: dict[str, str]) -> list[Source] | None:
-    """The resources of one kind; `None` where the server does not show them to us."""
-    try:
-        return await _all_pages(client, kind, params)
-    except ServerRefused as refused:
-        if refused.status != HTTPStatus.FORBIDDEN:
-            raise
-        return None
-
-
 async def _patient(client: FhirClient, patient_id: str) -> list[Source]:
     path = f"Patient/{patient_id}"
-    return [_taken(await client.get(path), None, f"GET {path}")]
+    return [take_answer(await client.get(path), None, f"GET {path}")]
 
 
 async def _side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
@@ -168,68 +149,6 @@ async def _side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
     return [task.result() for task in started]
 
 
-def _search_of(
-    kind: str, offered: ResourceCapability, patient_id: str, knowledge: Knowledge
-) -> dict[str, str]:
-    params = {"patient": patient_id, "_count": _PAGE_SIZE}
-    medication = f"{kind}:medication"
-    if medication in offered.search_include:
-        params["_include"] = medication
-    if kind == _OBSERVATION:
-        params["code"] = ",".join(observation_codes(knowledge))
-    return params
-
-
-def observation_codes(knowledge: Knowledge) -> list[str]:
-    """The observations to ask for, each as `system|code`."""
-    uris: dict[str, str] = {}
-    for uri, system in knowledge.systems.items():
-        uris.setdefault(system, uri)
-    return sorted(f"{uris[system]}|{code}" for system, code in knowledge.observations.exact)
-
-
-async def _all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
-    """The resources of every page, once each, checked against the total where the server states one."""
-    sources: dict[tuple[VersionedReference, bytes], Source] = {}
-    matches, total = 0, None
-    async for page in client.pages(path, params):
-        total = page.total if page.total is not None else total
-        matches += _count_matches(page)
-        for source in _entries(page, path):
-            sources.setdefault((source.reference, bytes(source.content)), source)
-    if total is not None and matches < total:
-        raise ServerMisread(f"GET {path}: the answer has {matches} of {total} resources")
-    return list(sources.values())
-
-
-def _count_matches(page: BundleView) -> int:
-    return sum(entry.search is None or entry.search.mode in {None, "match"} for entry in page.entry)
-
-
-def _entries(page: BundleView, path: str) -> Iterable[Source]:
-    for entry in page.entry:
-        if not bytes(entry.resource):
-            raise ServerMisread(f"GET {path}: an entry has no resource")
-        source = _taken(entry.resource, entry.full_url, f"GET {path}")
-        if source.head.resource_type == "OperationOutcome":
-            _heed(entry, path)
-        elif source.head.resource_type is None or source.head.resource_type in READ_TYPES:
-            yield source
-
-
-def _heed(entry: EntryView, path: str) -> None:
-    """An outcome among the results: an error in it means that the answer is not complete."""
-    if tells_of_error(entry.resource):
-        raise ServerMisread(f"GET {path}: it came with an error of the server")
-
-
-def _taken(content: bytes | msgspec.Raw, url: str | None, where: str) -> Source:
-    try:
-        return take_resource(content, url)
-    except (NotJson, NotFhir):
-        raise ServerMisread(f"{where}: the answer is not a FHIR resource") from None
-
-
 async def _missing_medications(client: FhirClient, sources: list[Source]) -> list[Source]:
     """Read the medicines that records refer to on this server and that did not come along."""
     present = {s.head.id for s in sources if s.head.resource_type == "Medication"}
@@ -240,7 +159,7 @@ async def _missing_medications(client: FhirClient, sources: list[Source]) -> lis
 
 def _medicine_elsewhere(source: Source, base: str) -> str | None:
     """The id of the Medication on this server that a record refers to."""
-    if source.head.resource_type not in MEDICINE_RECORDS:
+    if source.head.resource_type not in NAME_A_MEDICINE:
         return None
     try:
         link = _LINK.decode(source.content).medication_reference
@@ -254,4 +173,4 @@ async def _medication(client: FhirClient, identity: str) -> Source | None:
     """A Medication, or `None` when the server no longer has it: then the reference leads nowhere."""
     path = f"Medication/{identity}"
     body = await client.get_if_there(path)
-    return None if body is None else _taken(body, f"{client.base}/{path}", f"GET {path}")
+    return None if body is None else take_answer(body, f"{client.base}/{path}", f"GET {path}")

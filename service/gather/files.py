@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.errors import InputError, NotAssessable, NotFhir, NotJson
-from service.fhir.sources import UNDECODABLE, Gathered, Source, owner_of, take_resource, tells_of_error
+from service.fhir.sources import UNDECODABLE, Gathered, Source, owner_of, reports_error, take_resource
 from service.fhir.views import BundleView
 
 _BUNDLE = msgspec.json.Decoder(BundleView)
@@ -42,7 +42,7 @@ def read_bundle(content: bytes | msgspec.Raw) -> Gathered:
     sources = [
         take_resource(entry.resource, entry.full_url) for entry in bundle.entry if bytes(entry.resource)
     ]
-    if any(s.head.resource_type == "OperationOutcome" and tells_of_error(s.content) for s in sources):
+    if any(s.head.resource_type == "OperationOutcome" and reports_error(s.content) for s in sources):
         raise NotAssessable("the Bundle tells of an error of the server; the record may be incomplete")
     return Gathered(tuple(sources))
 

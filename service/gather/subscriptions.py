@@ -12,24 +12,9 @@ import msgspec
 from service.core.knowledge import Knowledge
 from service.errors import ServerUnsupported
 from service.fhir.client import FhirClient
+from service.fhir.kinds import WATCHED_KINDS
 from service.fhir.release import Release
-from service.gather.everything import observation_codes
-
-SUBSCRIBED = (
-    "Patient",
-    "Condition",
-    "MedicationStatement",
-    "MedicationRequest",
-    "MedicationDispense",
-    "AllergyIntolerance",
-    "Observation",
-    "Procedure",
-)
-"""Kinds of resource whose change can change a decision and that name their patient.
-
-MedicationAdministration is none of them: a ward gives medicines all day, and the next other change of the
-record takes them in.
-"""
+from service.gather.searches import code_parameter
 
 SECRET_HEADER = "X-Hook-Secret"  # noqa: S105 - the name of a header
 _TELL_OF_DELETIONS = "http://hapifhir.io/fhir/StructureDefinition/subscription-send-delete-messages"
@@ -62,7 +47,7 @@ async def subscribe(
         )
     offered = await client.offered()
     wanted = [
-        render_subscription(kind, endpoint, secret, knowledge) for kind in SUBSCRIBED if kind in offered
+        render_subscription(kind, endpoint, secret, knowledge) for kind in WATCHED_KINDS if kind in offered
     ]
     return [await _ensure(client, subscription) for subscription in wanted]
 
@@ -78,7 +63,7 @@ async def _ensure(client: FhirClient, wanted: dict[str, Any]) -> Subscribed:
 
 def render_subscription(kind: str, endpoint: str, secret: str | None, knowledge: Knowledge) -> dict[str, Any]:
     """The Subscription to changes of one kind of resource."""
-    codes = f"code={','.join(observation_codes(knowledge))}" if kind == "Observation" else ""
+    codes = "&".join(f"{name}={value}" for name, value in code_parameter(kind, knowledge).items())
     channel: dict[str, Any] = {
         "type": "rest-hook",
         "endpoint": endpoint,

@@ -1,8 +1,8 @@
 """Shapes of the TOML files under `mappings/`, and what they become in the core."""
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from service.core.catalogue import ProtocolSources
 from service.core.knowledge import (
@@ -10,17 +10,13 @@ from service.core.knowledge import (
     CareSetting,
     Criteria,
     DecisionPoint,
-    InferredFailure,
     Limits,
     Phase,
-    PrescribedOnly,
     Protocol,
-    RelatedPairs,
     Repeat,
     Scale,
     SettingTask,
     Staging,
-    UndocumentedDose,
     Visit,
 )
 from service.core.records import Coding
@@ -47,32 +43,32 @@ class Sourced(Strict, Generic[T]):
     source: _Source
 
 
-class Parameters(Strict):
-    """The parameters of a criteria set; lengths in days, weeks or years as named."""
+def _shape_parameters() -> type[Strict]:
+    """A table with the parameters of a criteria set as the core declares them, each with its source."""
+    declared = get_type_hints(Criteria, include_extras=True)
+    shapes: dict[str, Any] = {
+        name: (Sourced.__class_getitem__(shape), ...)
+        for name, shape in declared.items()
+        if name not in {"id", "version"}
+    }
+    return create_model("Parameters", __base__=Strict, **shapes)
 
-    required_trials: Sourced[Annotated[int, Field(ge=1)]]
-    required_classes: Sourced[Annotated[int, Field(ge=1)]]
-    minimum_days: Sourced[Annotated[int, Field(ge=1)]]
-    grace_days: Sourced[Annotated[int, Field(ge=0)]]
-    look_back_years: Sourced[Annotated[int, Field(ge=1)]]
-    switch_days: Sourced[Annotated[int, Field(ge=0)]]
-    stale_days: Sourced[Annotated[int, Field(ge=1)]]
-    suicidality_days: Sourced[Annotated[int, Field(ge=1)]]
-    undocumented_dose: Sourced[UndocumentedDose]
-    doses: Sourced[Literal["lenient", "strict"]]
-    counted_inferences: Sourced[list[InferredFailure]]
-    related_pairs: Sourced[RelatedPairs]
-    prescribed_only: Sourced[PrescribedOnly]
-    score_days: Sourced[Annotated[int, Field(ge=1)]]
-    response_fall: Sourced[Annotated[float, Field(gt=0, le=1)]]
-    failure_fall: Sourced[Annotated[float, Field(gt=0, le=1)]]
 
-    @model_validator(mode="after")
-    def _failure_ends_where_response_begins(self) -> "Parameters":
-        if self.failure_fall.value > self.response_fall.value:
-            message = "failure_fall is more than response_fall: a score would be both"
-            raise ValueError(message)
-        return self
+_PARAMETERS = _shape_parameters()
+
+
+def _check_parameters(table: object) -> Strict:
+    parameters = _PARAMETERS.model_validate(table)
+    values = _values_of(parameters)
+    if values["failure_fall"] > values["response_fall"]:
+        message = "failure_fall is more than response_fall: a score would be both"
+        raise ValueError(message)
+    return parameters
+
+
+def _values_of(parameters: Strict) -> dict[str, Any]:
+    """The values of sourced parameters by name."""
+    return {name: sourced.value for name, sourced in parameters}
 
 
 class Signed(Strict):
@@ -89,7 +85,7 @@ class Signed(Strict):
 class CriteriaFile(Signed):
     """A file of `criteria/`."""
 
-    parameters: Parameters
+    parameters: Annotated[Strict, BeforeValidator(_check_parameters)]
 
 
 class PhaseFile(Strict):
@@ -315,27 +311,7 @@ def to_sources(file: ProtocolFile) -> ProtocolSources:
 
 def to_criteria(file: CriteriaFile) -> Criteria:
     """A criteria set as the core uses it."""
-    values = file.parameters
-    return Criteria(
-        id=file.id,
-        version=file.version,
-        required_trials=values.required_trials.value,
-        required_classes=values.required_classes.value,
-        minimum_days=values.minimum_days.value,
-        grace_days=values.grace_days.value,
-        look_back_years=values.look_back_years.value,
-        switch_days=values.switch_days.value,
-        stale_days=values.stale_days.value,
-        suicidality_days=values.suicidality_days.value,
-        undocumented_dose=values.undocumented_dose.value,
-        strict_doses=values.doses.value == "strict",
-        counted_inferences=frozenset(values.counted_inferences.value),
-        related_pairs=values.related_pairs.value,
-        prescribed_only=values.prescribed_only.value,
-        score_days=values.score_days.value,
-        response_fall=values.response_fall.value,
-        failure_fall=values.failure_fall.value,
-    )
+    return Criteria(id=file.id, version=file.version, **_values_of(file.parameters))
 
 
 def to_scale(file: ScaleFile) -> Scale:

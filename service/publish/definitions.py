@@ -3,21 +3,13 @@
 from typing import Any, Literal
 
 from service import __version__
+from service.fhir.kinds import PUBLISHED_KINDS
 from service.fhir.names import BASE
 from service.settings import Settings
 
 ASSESS = "assess-treatment-resistance"
 PROPOSE = "propose-care-plan"
 
-PUBLISHED_KINDS = (
-    "CodeSystem",
-    "ValueSet",
-    "ConceptMap",
-    "OperationDefinition",
-    "ActivityDefinition",
-    "PlanDefinition",
-)
-"""What is served to be read, in an order in which none names one that comes later."""
 SEARCHED_BY = {"url": "uri", "version": "token"}
 """By what it can be searched, with the kinds of these parameters."""
 

@@ -10,8 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 from service.core.knowledge import Knowledge
+from service.fhir.kinds import PUBLISHED_KINDS
 from service.publish.canonical import Resource
-from service.publish.definitions import PUBLISHED_KINDS, operation_definitions
+from service.publish.definitions import operation_definitions
 from service.publish.protocols import protocol_definitions
 from service.publish.terminology import code_systems, concept_maps, value_sets
 

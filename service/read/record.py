@@ -34,7 +34,7 @@ from service.core.records import (
 )
 from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import BEAR_BY_CODE, READ_KINDS
 from service.fhir.references import Reference, plain_system, read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
 from service.fhir.views import (
@@ -80,7 +80,7 @@ def read_record(gathered: Gathered, knowledge: Knowledge) -> Record:
     for source in versions.latest:
         reader.take(source)
     for source in versions.superseded:
-        if source.head.resource_type in READ_TYPES:
+        if source.head.resource_type in READ_KINDS:
             reader.excluded.append(Excluded(source.reference, ExclusionReason.SUPERSEDED))
     for source in versions.contradictory:
         reader.unreadable.append(Unreadable(source.reference, "id"))
@@ -169,7 +169,7 @@ class _Reader:
             *(one.evidence for one in record.excluded),
             *(one.evidence for one in record.unreadable),
         }
-        named = (reference for reference in found if reference.type in READ_TYPES)
+        named = (reference for reference in found if reference.type in READ_KINDS)
         return tuple(sorted(named, key=str))
 
     def take(self, source: Source) -> None:
@@ -220,7 +220,7 @@ class _Reader:
         if not ours and (not self.gathered.compartment or self._may_be_ours(subject)):
             message = f"{source.reference}: {element} is not {self._patient.reference}"
             raise NotAssessable(message)
-        if ours and source.head.resource_type not in _TOLD_BY_CODE:
+        if ours and source.head.resource_type not in BEAR_BY_CODE:
             self.ours.append(source.reference)
         return ours
 
@@ -396,8 +396,6 @@ class _Reader:
         return PartialDate(years_after(born.earliest, years), years_after(born.latest, years + 1))
 
 
-_TOLD_BY_CODE = frozenset({"Observation", "Procedure"})
-"""Kinds of which only those of a listed code bear on anything."""
 _A_KIND = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _OLDEST = 150
 _YEARS = frozenset({"a", "yr", "year", "years"})

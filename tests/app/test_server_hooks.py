@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from service import app as app_module
 from service.doors import exchange, rest_hook
-from service.doors.rest_hook import OWN_TYPES, read_notification
+from service.doors.rest_hook import read_notification
+from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.names import BASE as OURS
 from service.ids import is_id
 from tests.app.serving import CANARY, SECRET, PretendQueue, Site, fhir_of, issue_of, serving
@@ -175,7 +176,7 @@ async def test_a_transaction_is_answered_as_one(kind: str) -> None:
     assert "entry" not in empty  # FHIR knows no empty lists
 
 
-@pytest.mark.parametrize("kind", sorted(OWN_TYPES))
+@pytest.mark.parametrize("kind", sorted(WRITTEN_KINDS))
 async def test_news_of_our_own_writes_starts_nothing(kind: str) -> None:
     queue = PretendQueue()
     resource = {"resourceType": kind, "id": "x", "subject": {"reference": "Patient/ann"}}

@@ -3,8 +3,8 @@
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
+from service.fhir.kinds import PUBLISHED_KINDS
 from service.fhir.names import PLAN_DEFINITION
-from service.publish.definitions import PUBLISHED_KINDS
 from service.publish.published import publish
 from tests.app.serving import TOKEN, fhir_of, issue_of, serving
 from tests.support import case_names, case_review, reviewer

@@ -12,7 +12,7 @@ from rich.console import Console
 from service import __version__
 from service.cause import Cause
 from service.commands.replay import replay
-from service.commands.withdraw import Outcome, Withdrawal, print_withdrawals, sort_out, withdraw
+from service.commands.withdraw import Outcome, Withdrawal, find_drafts, print_withdrawals, sort_out, withdraw
 from service.commands.written import Listed, Wanted, Written, find_written, print_written
 from service.errors import ServerMisread, ServerRefused, ServerUnsupported, SettingsError
 from service.fhir.models import validated
@@ -137,37 +137,30 @@ async def test_every_page_is_read(server: FhirDouble) -> None:
 
 
 async def test_where_no_plan_can_be_written_none_is_said_to_be_withdrawn(server: FhirDouble) -> None:
-    drafts, _ = await sort_out(client_of(server), settings(), await listed(server))
+    drafts, _ = sort_out(await listed(server))
     server.takes = frozenset({"GuidanceResponse"})
     with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
-        await sort_out(client_of(server), settings(), await listed(server))
+        await find_drafts(client_of(server), settings(), Wanted())
     with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
         _ = [one async for one in withdraw(client_of(server), settings(), drafts, "too early")]
 
 
 async def test_in_shadow_mode_nothing_is_withdrawn(server: FhirDouble) -> None:
-    drafts, _ = await sort_out(client_of(server), settings(), await listed(server))
+    drafts, _ = sort_out(await listed(server))
     before = len(server.posted)
     with pytest.raises(SettingsError, match="TRD_WRITE is off"):
-        await sort_out(client_of(server), settings(write="off"), await listed(server))
+        await find_drafts(client_of(server), settings(write="off"), Wanted())
     with pytest.raises(SettingsError, match="TRD_WRITE is off"):
         _ = [one async for one in withdraw(client_of(server), settings(write="off"), drafts, "too early")]
     assert len(server.posted) == before
 
 
-async def test_the_draft_of_a_patient_who_is_not_allowed_is_left(server: FhirDouble) -> None:
+async def test_a_patient_can_be_taken_off_the_list_before_the_draft_is_withdrawn(server: FhirDouble) -> None:
     by = settings(patients_allowed="bob")
-    drafts, _ = await sort_out(client_of(server), settings(), await listed(server))
-    before = len(server.posted)
-    none, (left,) = await sort_out(client_of(server), by, await listed(server))
-    (held,) = [one async for one in withdraw(client_of(server), by, drafts, "too early")]
-    assert none == []
-    assert left == held
-    assert (left.outcome, left.why) == (
-        Outcome.LEFT,
-        "the patient is not among TRD_PATIENTS_ALLOWED",
-    )
-    assert len(server.posted) == before
+    drafts, _ = await find_drafts(client_of(server), by, Wanted())
+    (done,) = [one async for one in withdraw(client_of(server), by, drafts, "not one of ours")]
+    assert done.outcome is Outcome.WITHDRAWN
+    assert server.read(plan_reference(server))["status"] == "revoked"
 
 
 async def test_what_others_wrote_is_none_of_it(server: FhirDouble) -> None:
@@ -268,7 +261,7 @@ async def test_the_table_shows_all_of_it(server: FhirDouble) -> None:
 
 async def withdrawn(server: FhirDouble, reason: str = "a wrong dose list") -> list[Withdrawal]:
     client = client_of(server)
-    drafts, left = await sort_out(client, settings(), await listed(server))
+    drafts, left = sort_out(await listed(server))
     return [one async for one in withdraw(client, settings(), drafts, reason)] + left
 
 

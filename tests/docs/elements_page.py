@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 from service.core.knowledge import Knowledge
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import READ_KINDS
 from service.fhir.r5.records import resource_in_r4
 from service.fhir.release import Release
 from tests.elements_met import elements_met
@@ -44,9 +44,9 @@ def elements_page() -> str:
     """The page, in Markdown."""
     knowledge = reviewer().knowledge
     tables = _tables(knowledge)
-    others = sorted(tables.keys() - {*READ_TYPES, *_EVERY, *_LISTS})
+    others = sorted(tables.keys() - {*READ_KINDS, *_EVERY, *_LISTS})
     lines = [_HEAD]
-    for kind in (*READ_TYPES, *others):
+    for kind in (*READ_KINDS, *others):
         lines += [f"## {kind}\n", *_of_type(kind, tables[kind])]
     lines += ["## Every resource and every element\n"]
     for kind in _EVERY:

@@ -4,6 +4,7 @@
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from service.core.schedule import Schedule
 from service.gather.files import read_bundle
 from service.read.agenda import read_agenda
 from service.render.calendar import to_page
-from service.review import Review
+from service.review import Reviewer
 from tests.support import AS_OF, case_bundle, resources_of, reviewer
 
 FOLDER = Path(__file__).parents[2] / "docs" / "plans"
+_KNOWLEDGE_VERSION = "2026-01-01.00000000"
+"""Stands for the version of the lists, which a real plan states and which every edited row changes."""
 _TRD = "two-documented-failures-propose-treatment"
 _ACUTE = "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone"
 _MADE_OF = {
@@ -44,12 +47,18 @@ def _plan_of(protocol_id: str) -> dict[str, Any]:
     for resource in resources_of(bundle):
         if resource["resourceType"] == "Patient":
             resource["birthDate"] = born
-    review: Review = reviewer(AS_OF, "seed", region).review(read_bundle(json.dumps(bundle).encode()))
+    review = _reviewer(region).review(read_bundle(json.dumps(bundle).encode()))
     assert isinstance(review.decision, Propose)
     assert isinstance(review.decision.schedule, Schedule)
     assert review.decision.protocol.id == protocol_id
     assert review.intent.plan is not None
     return review.intent.plan
+
+
+def _reviewer(region: str) -> Reviewer:
+    """The reviewer of a region, with a version of the knowledge that no edited list changes."""
+    known = reviewer(AS_OF, "seed", region)
+    return replace(known, knowledge=replace(known.knowledge, version=_KNOWLEDGE_VERSION))
 
 
 if __name__ == "__main__":

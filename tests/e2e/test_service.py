@@ -9,7 +9,7 @@ import pytest
 
 from service import clock
 from service.demo.run import demo_patients
-from service.gather.subscriptions import SUBSCRIBED
+from service.fhir.kinds import WATCHED_KINDS
 from tests.contract_write import ask, found_by, read
 from tests.running import (
     Service,
@@ -23,7 +23,7 @@ from tests.running import (
     until,
 )
 from tests.servers import load, running_sekmet
-from tests.support import run_command
+from tests.support import run_command, run_program
 
 SECRET = "a-hook-secret"  # noqa: S105 - known to the tests only
 HEADER = {"X-Hook-Secret": SECRET}
@@ -66,10 +66,10 @@ async def test_a_subscribed_server_brings_care_plans_about(server: str, tmp_path
         done = [run_command("subscribe", **beside) for _ in range(2)]
         assert [(one.returncode, one.stderr) for one in done] == [(0, ""), (0, "")]
         assert [line.partition(": ")[2] for line in done[0].stdout.splitlines()] == [
-            "created, active" for _ in SUBSCRIBED
+            "created, active" for _ in WATCHED_KINDS
         ]
         assert [line.partition(": ")[2] for line in done[1].stdout.splitlines()] == [
-            "unchanged, active" for _ in SUBSCRIBED
+            "unchanged, active" for _ in WATCHED_KINDS
         ]
         for patient in patients:
             load(server, patient.bundle)
@@ -199,7 +199,7 @@ async def test_told_to_stop_during_reviews_it_ends_cleanly_and_goes_on_at_the_ne
     ],
 )
 def test_off_loopback_it_does_not_start_without_its_secrets(given: dict[str, str], missing: str) -> None:
-    ran = run_command("serve", TRD_HOST="0.0.0.0", TRD_FHIR_BASE_URL="http://127.0.0.1:1/fhir", **given)  # noqa: S104
+    ran = run_program("serve", TRD_HOST="0.0.0.0", TRD_FHIR_BASE_URL="http://127.0.0.1:1/fhir", **given)  # noqa: S104
 
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith(f"trd-careplan: {missing}: not set")
@@ -207,7 +207,7 @@ def test_off_loopback_it_does_not_start_without_its_secrets(given: dict[str, str
 
 
 def test_without_a_fhir_server_it_does_not_start() -> None:
-    ran = run_command("serve")
+    ran = run_program("serve")
 
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith("trd-careplan: TRD_FHIR_BASE_URL: not set")

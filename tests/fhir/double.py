@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import READ_KINDS
 from tests.fhir.front import Front
 from tests.fhir.reformatting import reformatted
 from tests.fhir.searching import is_found, owner_of
 from tests.support import BASE, Resource, fhir_response
 
-_KINDS = (*READ_TYPES, "GuidanceResponse", "Provenance", "Device", "Task")
+_KINDS = (*READ_KINDS, "GuidanceResponse", "Provenance", "Device", "Task")
 _INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
 _OF_THE_SERVER = {"versionId", "lastUpdated", "source"}
 _NEVER_STORED = 'W/"0"'

@@ -7,8 +7,8 @@ import pytest
 
 from service.errors import ServerRefused
 from service.fhir.client import FhirClient
+from service.fhir.kinds import WATCHED_KINDS
 from service.gather.changes import patients_changed_since, patients_of_deleted
-from service.gather.subscriptions import SUBSCRIBED
 from tests.support import reviewer
 
 KIND = {"Content-Type": "application/fhir+json"}
@@ -44,7 +44,7 @@ async def test_a_sweep_asks_for_every_kind_since_the_instant() -> None:
 
     def server(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/fhir/metadata":
-            return offering(*SUBSCRIBED, "Organization")
+            return offering(*WATCHED_KINDS, "Organization")
         asked.append((request.url.path, request.url.params["_lastUpdated"]))
         match request.url.path:
             case "/fhir/Patient":
@@ -59,7 +59,7 @@ async def test_a_sweep_asks_for_every_kind_since_the_instant() -> None:
 
     assert await ask(server, since, "2026-11-23T10:00:00+00:00") == {"a", "b", "c"}
     assert {since for _, since in asked} == {"ge2026-11-23T10:00:00+00:00"}
-    assert [path for path, _ in asked] == [f"/fhir/{kind}" for kind in SUBSCRIBED]
+    assert [path for path, _ in asked] == [f"/fhir/{kind}" for kind in WATCHED_KINDS]
 
 
 async def test_a_sweep_passes_over_what_the_server_does_not_offer_and_other_observations() -> None:

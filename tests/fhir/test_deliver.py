@@ -16,7 +16,7 @@ from service.commands.publish import (
     write_files,
 )
 from service.errors import ServerMisread, ServerRefused
-from service.publish.definitions import PUBLISHED_KINDS
+from service.fhir.kinds import PUBLISHED_KINDS
 from service.publish.deliver import Compared, Standing, compare, deliver
 from service.publish.published import publish
 from service.settings import Settings

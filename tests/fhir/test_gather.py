@@ -6,9 +6,9 @@ import pytest
 
 from service.errors import NotAssessable, ServerError, ServerMisread, ServerRefused, ServerUnreachable
 from service.fhir.client import FhirClient
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import EVERYTHING_KINDS, READ_KINDS
 from service.fhir.sources import Gathered
-from service.gather.everything import EVERYTHING, gather
+from service.gather.everything import gather
 from tests.support import (
     BASE,
     PretendServer,
@@ -36,7 +36,7 @@ ANN = [
     an_allergy("penicillin"),
 ]
 BOB = [a_patient("bob"), a_condition("bobs", "bob"), a_statement("bobs", "bob"), an_allergy("bobs", "bob")]
-SEARCHED = set(READ_TYPES) - {"Patient", "Medication"}
+SEARCHED = set(READ_KINDS) - {"Patient", "Medication"}
 CODES = "%2C".join(
     sorted(f"http%3A%2F%2Floinc.org%7C{code}" for _, code in reviewer().knowledge.observations.exact)
 )
@@ -67,7 +67,7 @@ async def test_a_server_with_everything_is_asked_for_it_and_for_the_observations
     gathered = await gathered_from(server)
 
     assert contents_of(gathered) == ALL_OF_ANN
-    kinds = "%2C".join(EVERYTHING)
+    kinds = "%2C".join(EVERYTHING_KINDS)
     assert server.paths[:2] == ["metadata", f"Patient/ann/$everything?_type={kinds}&_count=200"]
     assert server.paths[2:] == [f"Observation?patient=ann&_count=200&code={CODES}"]
     assert gathered.compartment
@@ -186,7 +186,7 @@ async def test_the_patients_that_are_not_asked_for_stay_out() -> None:
 
 @pytest.mark.parametrize("everything", [True, False])
 async def test_a_kind_that_the_server_does_not_offer_is_said_to_be_unread(everything: bool) -> None:
-    offered = set(READ_TYPES) - {"AllergyIntolerance"}
+    offered = set(READ_KINDS) - {"AllergyIntolerance"}
     record = [r for r in ANN if r["resourceType"] != "AllergyIntolerance"]
 
     gathered = await gathered_from(PretendServer(record, everything=everything, offered=offered))

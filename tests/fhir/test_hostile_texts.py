@@ -14,7 +14,7 @@ import pytest
 import service
 from service.core.dates import PartialDate
 from service.core.dosing import DoseStep, daily_dose
-from service.core.knowledge import CodeList, PhraseList
+from service.core.knowledge import CodeList
 from service.core.medicines import identify_medicine
 from service.core.records import Identified
 from tests.core.builders import UNREADABLE_DOSE, US, coded, medicine
@@ -63,9 +63,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
                     yield f"{module.name}.{name}", value
     for field in fields(US):
         listed = getattr(US, field.name)
-        if isinstance(listed, PhraseList):
-            yield field.name, listed.pattern
-        elif isinstance(listed, re.Pattern):
+        if isinstance(listed, re.Pattern):
             yield field.name, listed
         elif isinstance(listed, CodeList):
             rows = (row for same_length in listed.patterns.values() for row in same_length)

@@ -12,10 +12,10 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from service.core.knowledge import Protocol
 from service.core.schedule import Schedule, plan_sessions
+from service.fhir.kinds import PUBLISHED_KINDS
 from service.fhir.names import BASE, PLAN_DEFINITION
 from service.knowledge import mappings_directory
 from service.publish.canonical import licences_of
-from service.publish.definitions import PUBLISHED_KINDS
 from service.publish.published import publish, transaction
 from tests.support import AS_OF, Resource, case_names, case_review, reviewer
 

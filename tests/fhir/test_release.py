@@ -222,7 +222,7 @@ async def test_the_commands_over_plans_know_r5(server: FhirDouble) -> None:
         ("assessment", False),
     ]
     assert [one.written.cause for one in found] == ["other"] * 2
-    drafts, left = await sort_out(client, settings(), found)
+    drafts, left = sort_out(found)
     done = [one async for one in withdraw(client, settings(), drafts, "She moved away")]
     assert ([one.outcome for one in done], left) == ([Outcome.WITHDRAWN], [])
     assert server.read(plan)["status"] == "revoked"

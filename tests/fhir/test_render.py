@@ -21,7 +21,7 @@ from service.core.knowledge import Effect
 from service.core.plans import PlanAction
 from service.core.records import VersionedReference
 from service.core.schedule import Schedule
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import READ_KINDS
 from service.fhir.models import validated
 from service.fhir.names import (
     CAUSES,
@@ -772,7 +772,7 @@ def test_every_record_that_was_read_is_named_as_a_source(name: str) -> None:
     """Also those that say nothing, are set aside or cannot be read: what is not found rests on them."""
     named = {entity["what"]["display"] for entity in provenance_of(name)["entity"]}
     gathered = read_bundle(case_bytes(name))
-    there = {str(source.reference) for source in gathered.sources if source.head.resource_type in READ_TYPES}
+    there = {str(source.reference) for source in gathered.sources if source.head.resource_type in READ_KINDS}
     bears = {s for s in there if not s.startswith(("Observation/", "Procedure/"))}
     assert bears <= named <= there
 

@@ -9,8 +9,9 @@ import pytest
 
 from service.errors import ServerUnsupported
 from service.fhir.client import FhirClient
+from service.fhir.kinds import WATCHED_KINDS
 from service.gather import subscriptions
-from service.gather.subscriptions import SUBSCRIBED, render_subscription, subscribe
+from service.gather.subscriptions import render_subscription, subscribe
 from tests.support import reviewer
 
 KNOWLEDGE = reviewer().knowledge
@@ -21,7 +22,7 @@ class Server:
     """Keeps Subscriptions and activates each the first time it is read after a write."""
 
     def __init__(
-        self, settles_as: str = "active", offered: Iterable[str] = SUBSCRIBED, fhir_version: str = "4.0.1"
+        self, settles_as: str = "active", offered: Iterable[str] = WATCHED_KINDS, fhir_version: str = "4.0.1"
     ) -> None:
         self.offered = tuple(offered)
         self.fhir_version = fhir_version
@@ -61,8 +62,8 @@ async def test_one_active_subscription_a_kind_of_resource() -> None:
 
     done = await server.subscribe("s3cret")
 
-    assert [(found.done, found.status) for found in done] == [("created", "active")] * len(SUBSCRIBED)
-    for kind in SUBSCRIBED:
+    assert [(found.done, found.status) for found in done] == [("created", "active")] * len(WATCHED_KINDS)
+    for kind in WATCHED_KINDS:
         held = server.held[f"Subscription/trd-careplan-{kind.lower()}"]
         assert held["criteria"].startswith(
             f"{kind}?code=http://loinc.org|" if kind == "Observation" else kind

@@ -7,7 +7,8 @@ import pytest
 from service.core.plans import WriteTier
 from service.errors import ServerRefused
 from service.fhir.client import FhirClient
-from service.fhir.target import WRITTEN_KINDS, Target, read_target
+from service.fhir.kinds import WRITTEN_KINDS
+from service.fhir.target import Target, read_target
 from service.fhir.views import CapabilityView
 from tests.support import Resource, client_of, fhir_response
 

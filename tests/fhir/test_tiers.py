@@ -10,8 +10,8 @@ import httpx
 import pytest
 import structlog
 
+from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.names import DEVICE_INSIDE
-from service.fhir.target import WRITTEN_KINDS
 from service.queue.work import Work
 from service.review import Proposal
 from service.telemetry.logs import Event, configure_logs

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
+from service.fhir.kinds import PUBLISHED_KINDS
 from service.fhir.names import PLAN_DEFINITION
-from service.publish.definitions import PUBLISHED_KINDS
 from service.publish.deliver import Standing, compare, deliver
 from service.publish.published import publish, transaction
 from tests.contract_write import ask, found_by

@@ -18,7 +18,8 @@ import pytest
 
 from service import clock
 from service.demo.run import demo_patients
-from service.gather.subscriptions import SUBSCRIBED, render_subscription
+from service.fhir.kinds import WATCHED_KINDS
+from service.gather.subscriptions import render_subscription
 from service.render.guidance import guidance_id
 from tests.contract_write import ask, found_by, read, versions
 from tests.running import (
@@ -150,7 +151,7 @@ async def test_a_subscribed_server_brings_care_plans_about(server: str, tmp_path
     async with serving(server, tmp_path) as service:
         done = run_command("subscribe", **service.environment, TRD_PUBLIC_URL=service.address)
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.count(", active\n") == len(SUBSCRIBED)
+        assert done.stdout.count(", active\n") == len(WATCHED_KINDS)
         for identity, patient in patients.items():
             load(server, renamed(patient.bundle, identity))
 

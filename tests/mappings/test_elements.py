@@ -6,7 +6,7 @@ from pathlib import PurePath
 import pytest
 
 from service.core.elements import Bearing, ElementRule, Treatment
-from service.fhir.kinds import READ_TYPES
+from service.fhir.kinds import READ_KINDS
 from service.knowledge import load_knowledge, mappings_directory
 from tests.mappings.definitions import MODELS, elements_of
 
@@ -20,7 +20,7 @@ ROWS = {
 BASES = ("Resource", "DomainResource", "Element", "BackboneElement")
 OTHERS = ("Substance", "QuestionnaireResponse", "Flag", "List")
 """Kinds that have a table and are not asked for: what a medicine is made of, and those yet to be read."""
-RESOURCES = (*READ_TYPES, *OTHERS)
+RESOURCES = (*READ_KINDS, *OTHERS)
 PARTS = tuple(sorted(ROWS.keys() - {*RESOURCES, *BASES}))
 
 MODIFIERS = {

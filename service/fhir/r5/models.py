@@ -5,21 +5,12 @@ Imported for such a server only; the models of R4 are in `service.fhir.models`.
 
 from typing import Any
 
-from fhir.resources.careplan import CarePlan
-from fhir.resources.device import Device
-from fhir.resources.guidanceresponse import GuidanceResponse
-from fhir.resources.provenance import Provenance
-from fhir.resources.task import Task
+from fhir.resources import get_fhir_model_class
 
+from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.r5.written import render_in_r5
 
-_MODELS: dict[str, Any] = {
-    "CarePlan": CarePlan,
-    "Device": Device,
-    "GuidanceResponse": GuidanceResponse,
-    "Provenance": Provenance,
-    "Task": Task,
-}
+_MODELS: dict[str, Any] = {kind: get_fhir_model_class(kind) for kind in WRITTEN_KINDS}
 
 
 def validated_r5(resource: dict[str, Any]) -> dict[str, Any]:

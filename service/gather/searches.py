@@ -1,0 +1,98 @@
+"""Search a FHIR server for what it has of one patient, a kind of resource at a time, and see it complete."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+import msgspec
+
+from service.core.knowledge import Knowledge
+from service.core.records import VersionedReference
+from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
+from service.fhir.client import FhirClient
+from service.fhir.kinds import NAME_A_MEDICINE, READ_KINDS, SEARCHED_BY_CODE
+from service.fhir.sources import Source, reports_error, take_resource
+from service.fhir.views import BundleView, EntryView, ResourceCapability
+
+PAGE_SIZE = "200"
+
+
+def search_parameters(
+    kind: str, offered: ResourceCapability, patient_id: str, knowledge: Knowledge
+) -> dict[str, str]:
+    """How to search for the resources of one kind that are about a patient."""
+    params = {"patient": patient_id, "_count": PAGE_SIZE, **code_parameter(kind, knowledge)}
+    medication = f"{kind}:medication"
+    if kind in NAME_A_MEDICINE and medication in offered.search_include:
+        params["_include"] = medication
+    return params
+
+
+def code_parameter(kind: str, knowledge: Knowledge) -> dict[str, str]:
+    """The codes to search by; none for a kind of which every resource is asked for."""
+    return {"code": ",".join(observation_codes(knowledge))} if kind in SEARCHED_BY_CODE else {}
+
+
+def observation_codes(knowledge: Knowledge) -> list[str]:
+    """The observations to ask for, each as `system|code`."""
+    uris: dict[str, str] = {}
+    for uri, system in knowledge.systems.items():
+        uris.setdefault(system, uri)
+    return sorted(f"{uris[system]}|{code}" for system, code in knowledge.observations.exact)
+
+
+async def search_unless_forbidden(
+    client: FhirClient, kind: str, params: dict[str, str]
+) -> list[Source] | None:
+    """The resources of one kind; `None` where the server does not show them to us."""
+    try:
+        return await read_all_pages(client, kind, params)
+    except ServerRefused as refused:
+        if refused.status != HTTPStatus.FORBIDDEN:
+            raise
+        return None
+
+
+async def read_all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
+    """The resources of every page, once each, checked against the total where the server states one.
+
+    Raises `ServerMisread` where the answer is not complete.
+    """
+    sources: dict[tuple[VersionedReference, bytes], Source] = {}
+    matches, total = 0, None
+    async for page in client.pages(path, params):
+        total = page.total if page.total is not None else total
+        matches += _count_matches(page)
+        for source in _entries(page, path):
+            sources.setdefault((source.reference, bytes(source.content)), source)
+    if total is not None and matches < total:
+        raise ServerMisread(f"GET {path}: the answer has {matches} of {total} resources")
+    return list(sources.values())
+
+
+def _count_matches(page: BundleView) -> int:
+    return sum(entry.search is None or entry.search.mode in {None, "match"} for entry in page.entry)
+
+
+def _entries(page: BundleView, path: str) -> Iterable[Source]:
+    for entry in page.entry:
+        if not bytes(entry.resource):
+            raise ServerMisread(f"GET {path}: an entry has no resource")
+        source = take_answer(entry.resource, entry.full_url, f"GET {path}")
+        if source.head.resource_type == "OperationOutcome":
+            _heed(entry, path)
+        elif source.head.resource_type is None or source.head.resource_type in READ_KINDS:
+            yield source
+
+
+def _heed(entry: EntryView, path: str) -> None:
+    """An outcome among the results: an error in it means that the answer is not complete."""
+    if reports_error(entry.resource):
+        raise ServerMisread(f"GET {path}: it came with an error of the server")
+
+
+def take_answer(content: bytes | msgspec.Raw, url: str | None, where: str) -> Source:
+    """One resource of an answer. Raises `ServerMisread` for what is no FHIR resource."""
+    try:
+        return take_resource(content, url)
+    except (NotJson, NotFhir):
+        raise ServerMisread(f"{where}: the answer is not a FHIR resource") from None
