@@ -89,6 +89,7 @@ class Assessment:
     warnings: tuple[Reason, ...]
     excluded: tuple[Excluded, ...]
     unreadable: tuple[Unreadable, ...]
+    open_elements: tuple[Unreadable, ...]
     doubtful_dates: tuple[DoubtfulDate, ...]
     not_screened: tuple[str, ...]
 
@@ -132,6 +133,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         warnings=(*warnings, *flag_related(trials, criteria)),
         excluded=tuple(sorted((*record.excluded, *set_aside), key=str)),
         unreadable=record.unreadable,
+        open_elements=record.open_elements,
         doubtful_dates=record.doubtful_dates,
         not_screened=_not_screened(record),
     )
@@ -167,6 +169,7 @@ def in_stable_order(record: Record) -> Record:
         procedures=tuple(sorted(record.procedures, key=lambda p: reference_order(p.evidence))),
         plans=tuple(sorted(record.plans, key=lambda p: reference_order((p.evidence,)))),
         unreadable=tuple(sorted(record.unreadable, key=str)),
+        open_elements=tuple(sorted(record.open_elements, key=str)),
         doubtful_dates=tuple(sorted(record.doubtful_dates, key=str)),
     )
 

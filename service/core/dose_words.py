@@ -1,7 +1,7 @@
 """The words and signs of a dosage instruction, each with its meaning.
 
-Instructions are short and have few words, so that a list can hold them. What the list does not hold is kept as
-not understood: whoever reads an instruction decides what that means, and must not overlook it.
+Instructions are short and have few words, so that a list can hold them. What the list does not hold is kept
+as not understood: whoever reads an instruction decides what that means, and must not overlook it.
 """
 
 import re
@@ -34,7 +34,7 @@ ITEM = Unit(UnitKind.ITEM, 1.0)
 
 
 class Sign(StrEnum):
-    """What a word of a dosage instruction is; the value is one letter, so that a sentence is a string of them.
+    """What a word of a dosage instruction is; the value is one letter, and a sentence a string of them.
 
     `ITEM` is a tablet or the like, `MOMENT` a time of the day, `RATE` how often a day, `COUNT` how often,
     `CHANGE` a word that says that the dose does not stay as it is, `NAME` the name of a medicine.
@@ -133,8 +133,8 @@ def unit_of(term: Term) -> Unit | None:
     return Unit(kind, term.value) if kind else None
 
 
-_UNITS = {Sign.MASS: UnitKind.MASS, Sign.VOLUME: UnitKind.VOLUME, Sign.ITEM: UnitKind.ITEM}
-SIGN_OF_UNIT = {kind: sign for sign, kind in _UNITS.items()}
+SIGN_OF_UNIT = {UnitKind.MASS: Sign.MASS, UnitKind.VOLUME: Sign.VOLUME, UnitKind.ITEM: Sign.ITEM}
+_UNITS = {**{sign: kind for kind, sign in SIGN_OF_UNIT.items()}, Sign.EACH: UnitKind.ITEM}
 
 
 def split_words(text: str) -> tuple[str, ...]:

@@ -19,13 +19,13 @@ from service.core.records import (
 
 
 def settle_interval(exposure: Exposure, as_of: date, criteria: Criteria) -> Interval:
-    """Settle when an exposure ended, where the record leaves it open, and how long its dosage lasted for sure."""
+    """Settle when an exposure ended, where the record leaves it open, and which days of it are certain."""
     settled = _settled_end(exposure, as_of, criteria)
     return settled if exposure.bounds is None else _within_bounds(settled, exposure.bounds)
 
 
 def _within_bounds(period: Interval, bounds: Interval) -> Interval:
-    """A period whose dosage is bounded: it may have lasted throughout, but is certain inside the bounds only."""
+    """A period whose dosage is bounded: it may have lasted throughout; certain are the bounds only."""
     start, end = period.start, period.end
     if start is None or end is None:
         return period

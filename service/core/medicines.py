@@ -125,7 +125,7 @@ def _identity(meaning: MedicineMeaning) -> str:
 def _with_written_strength(medicine: Medicine, concept: Concept, knowledge: Knowledge) -> Medicine:
     """The medicine with the strength that its words state, beside that of its code.
 
-    Words that state another strength than the code leave it open; those of an instruction are none of a product.
+    Words that state another strength than the code leave it open; an instruction states none of a product.
     Where several are stated, as of a combination, which one it is stays open.
     """
     phrases = dict.fromkeys(concept.phrases)
@@ -189,7 +189,7 @@ def _of_parts(medicine: Medicine, parts: tuple[_Part, ...]) -> Medicine:
 
 
 def _contradicts(medicine: Medicine, telling: list[_Part]) -> bool:
-    """Whether the name and the ingredients, or two ingredients, are of different medicines that matter here."""
+    """Whether the name and the ingredients, or two ingredients, are of different medicines."""
     if medicine.identified is Identified.CONFLICT or any(
         one.identified is Identified.CONFLICT for one, _ in telling
     ):

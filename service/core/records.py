@@ -91,7 +91,7 @@ class Medicine:
     unit_days: int = 1
     not_a_trial: str | None = None
     lowest_mg: float | None = None
-    """The lowest strength that anything states, by code, ingredient or words; 0 where one is not understood."""
+    """The lowest strength that code, ingredients or words state; 0 where one is not understood."""
     interacts: tuple[str, ...] = ()
     """Ids of the safety groups that its code places it in."""
     interacts_in_words: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ class Medicine:
 
 
 class Strength(NamedTuple):
-    """The mg of an ingredient in one item or one mL of a product; `unit` is `None` where it is not understood."""
+    """The mg of an ingredient in one item or mL of a product; `unit` is `None` where it is not understood."""
 
     milligrams: float
     unit: str | None
@@ -195,7 +195,7 @@ class Exposure:
     """One record of a medicine, as it came; ends are settled in `core.exposures`.
 
     `names` are the records that it says it is about, such as the prescription it was dispensed on.
-    `bounds` are the days that its dosage is limited to, inside a longer period: the dose is certain on no others.
+    `bounds` are the days that its dosage is limited to, inside a longer period; no other days are certain.
     """
 
     medicine: Medicine
@@ -363,7 +363,7 @@ class Excluded(NamedTuple):
 
 
 class ExclusionReason(StrEnum):
-    """Why a record takes no part in the assessment."""
+    """Why a record takes no part in the assessment, or only a part of what it says."""
 
     ENTERED_IN_ERROR = "entered-in-error"
     REFUTED = "refuted"
@@ -373,10 +373,11 @@ class ExclusionReason(StrEnum):
     STARTS_LATER = "starts-after-as-of"
     SUPERSEDED = "superseded-version"
     UNREADABLE = "unreadable"
+    PARTLY_UNREADABLE = "partly-unreadable"
 
 
 class Unreadable(NamedTuple):
-    """A resource that could not be read: where it is and at which element, never its content."""
+    """A resource that could not be read, or not in full: which one and at which element, never its content."""
 
     evidence: VersionedReference
     element: str
@@ -457,6 +458,8 @@ class Record:
     plans: tuple[PlanOfRecord, ...] = ()
     excluded: tuple[Excluded, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    open_elements: tuple[Unreadable, ...] = ()
+    """Elements of records that are read, which leave open a fact of theirs, such as the dose."""
     doubtful_dates: tuple[DoubtfulDate, ...] = ()
     not_read: tuple[str, ...] = field(default=())
     """Kinds of resource that were not looked at, so that nothing can be said of them."""

@@ -15,7 +15,6 @@ from service.core.records import (
     Severity,
 )
 
-
 _MILLIGRAMS = re.compile(r"(?<!\d)(\d++(?:\.\d++)?+)\s*+mg\b", re.IGNORECASE)
 
 

@@ -308,7 +308,7 @@ def _moments(repeat: RepeatView) -> frozenset[str]:
 
 
 def _repeats_a_day(repeat: RepeatView) -> Range | None:
-    """How often a day a rule repeats; `None` where it does not say so, (0, 0) where it cannot be understood."""
+    """How often a day a rule repeats; `None` where it does not say so, (0, 0) where that is unclear."""
     moments = float(len(_moments(repeat)))
     days = len(set(repeat.day_of_week))
     if repeat.period is None or repeat.period_unit is None:

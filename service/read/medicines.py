@@ -96,9 +96,9 @@ class MedicineReader:
 
     def __init__(self, gathered: Gathered, elements: Elements, belongs: Belongs) -> None:
         self.excluded: list[Excluded] = []
+        self.open_elements: list[Unreadable] = []
         self._exposures: list[Exposure] = []
         self._administrations: list[Administration] = []
-        self._unreadable: list[Unreadable] = []
         self._elements = elements
         self._knowledge = elements.knowledge
         self._belongs = belongs
@@ -108,8 +108,8 @@ class MedicineReader:
 
     @property
     def unreadable(self) -> list[Unreadable]:
-        """The elements that could not be read, of records of medicines and of the Medications they lead to."""
-        return [*self._unreadable, *self._products.unreadable]
+        """The Medications that could not be read, or not be relied on."""
+        return self._products.unreadable
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -130,7 +130,7 @@ class MedicineReader:
         status = self._status(source, view, _STATEMENT_STATUS)
         if status is None:
             return
-        opened = self._opened(source)
+        opened = take_openings(source, self._knowledge)
         period = (
             self._elements.interval(source, "effectivePeriod", view.effective_period)
             if view.effective_period is not None
@@ -150,6 +150,7 @@ class MedicineReader:
         )
         phases = self._phases(source, view, exposure, view.dosage, opened)
         self._exposures.extend(_with_open_period(phase, opened) for phase in phases)
+        self._name(opened, medicine)
 
     def take_request(self, source: Source) -> None:
         """A MedicationRequest: what was meant to be taken, or what is reported to have been."""
@@ -163,7 +164,7 @@ class MedicineReader:
         reported = view.reported_boolean is True or view.reported_reference is not None
         if view.intent in _NO_ORDER and not reported:
             status = ExposureStatus.INTENDED
-        opened = self._opened(source)
+        opened = take_openings(source, self._knowledge)
         medicine = self._identified(view, opened)
         period = self._prescribed_period(source, view)
         cut_short = status is ExposureStatus.ENDED and not reported
@@ -186,6 +187,7 @@ class MedicineReader:
         )
         phases = self._phases(source, view, exposure, view.dosage_instruction, opened)
         self._exposures.extend(_with_open_period(phase, opened) for phase in phases)
+        self._name(opened, medicine)
 
     def take_dispense(self, source: Source) -> None:
         """A MedicationDispense: what was handed over, for so many days."""
@@ -193,7 +195,7 @@ class MedicineReader:
         status = self._status(source, view, _DISPENSE_STATUS)
         if status is None:
             return
-        opened = self._opened(source)
+        opened = take_openings(source, self._knowledge)
         medicine = self._identified(view, opened)
         handed_over = self._elements.date(source, "whenHandedOver", view.when_handed_over)
         start = handed_over or self._elements.date(source, "whenPrepared", view.when_prepared)
@@ -216,6 +218,7 @@ class MedicineReader:
             bounds=self._bounds(source, view.dosage_instruction, period),
         )
         self._exposures.append(_with_open_period(dispensed, opened))
+        self._name(opened, medicine)
 
     def take_administration(self, source: Source) -> None:
         """A MedicationAdministration: what was given, and when."""
@@ -223,7 +226,7 @@ class MedicineReader:
         status = self._status(source, view, _ADMINISTRATION_STATUS)
         if status is None:
             return
-        opened = self._opened(source)
+        opened = take_openings(source, self._knowledge)
         medicine = self._identified(view, opened)
         period = self._elements.interval(source, "effectivePeriod", view.effective_period)
         moment = view.effective_date_time or (view.effective_period.start if view.effective_period else None)
@@ -243,6 +246,7 @@ class MedicineReader:
             names=self._named(*([view.request] if view.request else []), *view.part_of),
         )
         self._administrations.append(Administration(_with_open_period(exposure, opened), moment))
+        self._name(opened, medicine)
 
     def take_visit(self, source: Source, concept: Concept) -> None:
         """A Procedure by which a medicine is given, such as a billed visit, is an exposure to it."""
@@ -262,7 +266,7 @@ class MedicineReader:
             view = _MEDICINE.decode(source.content)
         except UNDECODABLE:
             return
-        medicine = self._identified(view, Openings(source.reference, (), self._unreadable))
+        medicine = self._identified(view, Openings(source.reference))
         if medicine.role is Role.ESKETAMINE:
             unknown = Dose(DoseBasis.NOT_DOCUMENTED)
             trace = Exposure(medicine, Interval(), ExposureStatus.UNKNOWN, unknown, (source.reference,))
@@ -288,12 +292,10 @@ class MedicineReader:
         except KeyError:
             raise UnreadableElement("status") from None
 
-    def _opened(self, source: Source) -> Openings:
-        """What the record leaves open beside what is read of it; what leaves the whole of it open raises.
-
-        Each element that leaves something open is named as unreadable.
-        """
-        return take_openings(source, self._knowledge, self._unreadable)
+    def _name(self, opened: Openings, medicine: Medicine) -> None:
+        """Name what left a fact open, of a medicine that bears on the assessment."""
+        if medicine.role is not Role.OTHER or medicine.identified not in {Identified.CODED, Identified.OTHER}:
+            self.open_elements.extend(opened.named)
 
     def _identified(self, view: MedicineOnlyView, opened: Openings) -> Medicine:
         product = self._products.read(view)
@@ -315,7 +317,7 @@ class MedicineReader:
         return self._as_taken(view, daily_dose(steps, medicine, self._knowledge, _rendered(view)), opened)
 
     def _as_taken(self, view: MedicineView, dose: Dose, opened: Openings) -> Dose:
-        """The dose, which nobody knows where an element leaves it open, or where it was not taken as it says."""
+        """The dose, unless an element leaves it open or the medicine was taken in another way."""
         as_said = self._adherence(view) <= {Adherence.AS_DIRECTED, Adherence.UNKNOWN}
         unsaid = dose.basis is DoseBasis.NOT_DOCUMENTED
         return (
@@ -384,7 +386,7 @@ class MedicineReader:
         return frozenset(found)
 
     def _indication(self, view: MedicineView, opened: Openings) -> Indication:
-        """What the medicine was given for; a reason that nobody knows is not stated, one withheld is unclear."""
+        """What it was given for; a reason that nobody knows is not stated, one withheld is unclear."""
         reasons = [concept for reason in view.reason_code for concept in self._stated(reason)]
         reasons += [self._reason(one, view.contained) for one in view.reason_reference]
         indication = read_indication(reasons, self._knowledge)
@@ -393,7 +395,7 @@ class MedicineReader:
         return Indication.UNCLEAR if doubtful and indication is not Indication.OTHER else indication
 
     def _stated(self, reason: ConceptView) -> Iterator[Concept]:
-        """A reason as far as one is stated; of one that is withheld nothing is known but that there is one."""
+        """A reason as far as one is stated; of one that is withheld nothing more is known."""
         concept = self._elements.concept(reason)
         absent = [coding for coding in concept.codings if coding.system in ABSENT]
         if absent and len(absent) == len(concept.codings):
@@ -480,7 +482,7 @@ class MedicineReader:
         return Interval(max(starts, default=None), min(ends, default=None))
 
     def _lengths(self, repeat: RepeatView, dosage: DosageView) -> Iterator[int | None]:
-        """The shortest number of days of each limit of a repeat rule; `None` where one cannot be understood."""
+        """The fewest days of each limit of a repeat rule; `None` where one cannot be understood."""
         if repeat.bounds_duration is not None:
             yield _days(repeat.bounds_duration)
         if repeat.bounds_range is not None:

@@ -13,17 +13,15 @@ _OF_THE_WHOLE = frozenset({Bearing.RECORD, Bearing.STATUS, Bearing.SUBJECT})
 
 
 class Openings:
-    """The elements of a record that leave something open; each that matters is named as unreadable.
+    """The elements of a record that leave something open; those that did are in `named`.
 
     An element that only says that nobody knows a value leaves nothing open: nothing is said.
     """
 
-    def __init__(
-        self, evidence: VersionedReference, found: tuple[Opened, ...], unreadable: list[Unreadable]
-    ) -> None:
+    def __init__(self, evidence: VersionedReference, found: tuple[Opened, ...] = ()) -> None:
+        self.named: dict[Unreadable, None] = {}
         self._evidence = evidence
         self._found = tuple(one for one in found if one.how is not How.NOT_KNOWN)
-        self._unreadable = unreadable
 
     def that_open(self, fact: Bearing, *, unsaid: bool) -> Opened | None:
         """The element that leaves a fact open, which is named; `unsaid`: no element that is read states it.
@@ -34,15 +32,16 @@ class Openings:
             withheld = one.bears_on is Bearing.COMPLETENESS
             bears = one.bears_on is fact and (unsaid or not one.only_if_unsaid)
             if bears or (withheld and unsaid):
-                named = Unreadable(self._evidence, one.element)
-                if named not in self._unreadable:
-                    self._unreadable.append(named)
+                self.named[Unreadable(self._evidence, one.element)] = None
                 return one._replace(only_if_unsaid=True) if withheld else one
         return None
 
 
-def take_openings(source: Source, knowledge: Knowledge, unreadable: list[Unreadable]) -> Openings:
-    """Find what a record leaves open. Raises `UnreadableElement` where that is whose, whether or all of it."""
+def take_openings(source: Source, knowledge: Knowledge) -> Openings:
+    """Find what a record leaves open.
+
+    Raises `UnreadableElement` where that is whose record it is, whether it is so, or all of it.
+    """
     kind = source.head.resource_type or ""
     try:
         found = find_opened(kind, msgspec.json.decode(source.content), knowledge)
@@ -51,4 +50,4 @@ def take_openings(source: Source, knowledge: Knowledge, unreadable: list[Unreada
     for one in found:
         if one.bears_on in _OF_THE_WHOLE and one.how is not How.NOT_KNOWN and not one.only_if_unsaid:
             raise UnreadableElement(one.element)
-    return Openings(source.reference, found, unreadable)
+    return Openings(source.reference, found)

@@ -1,4 +1,4 @@
-"""Read which medicine a record is about: by concept, by a Medication inside or referred to, by its ingredients."""
+"""Read which medicine a record is about: by concept, by a Medication inside or elsewhere, by ingredients."""
 
 from collections.abc import Callable, Iterator
 
@@ -55,7 +55,7 @@ class ProductReader:
         return Product() if reference is None else self._at(reference, view.contained, depth=1)
 
     def concept(self, reference: ReferenceView, contained: Contained) -> Concept:
-        """What a reference to a medicine leads to, with the codes of its ingredients; empty where it is not known."""
+        """What a reference to a medicine leads to, with its ingredients; empty where it is not known."""
         product = self._at(reference, contained, depth=1)
         codings = (coding for one in product.ingredients for coding in one.concept.codings)
         texts = (one.concept.text for one in product.ingredients if one.concept.text)
@@ -83,7 +83,7 @@ class ProductReader:
         return product
 
     def _trace(self, source: Source, display: Product) -> Product:
-        """The name of a Medication that cannot be read in full: it may still be one that matters for safety."""
+        """The name of a Medication that cannot be read in full: it may be one that matters for safety."""
         try:
             return Product(self._named(_MEDICATION.decode(source.content).code))
         except UNDECODABLE:

@@ -148,6 +148,7 @@ class _Reader:
             plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
             excluded=(*self.excluded, *self.medicines.excluded),
             unreadable=(*self.unreadable, *self.medicines.unreadable),
+            open_elements=tuple(self.medicines.open_elements),
             doubtful_dates=tuple(dict.fromkeys(self.elements.doubtful)),
             not_read=tuple(sorted(self.gathered.not_read)),
             refused=tuple(sorted(self.gathered.refused)),

@@ -391,8 +391,8 @@ def test_one_treatment_told_four_times_counts_once() -> None:
             a_statement(reasonReference=[{"reference": "Condition/gone", "display": "depression"}]),
             Indication.DEPRESSION,
         ),
-        (a_statement(reasonReference=[{"reference": "Condition/gone"}]), Indication.NOT_STATED),
-        (a_statement(reasonReference=[{"reference": "Observation/x"}]), Indication.NOT_STATED),
+        (a_statement(reasonReference=[{"reference": "Condition/gone"}]), Indication.UNCLEAR),
+        (a_statement(reasonReference=[{"reference": "Observation/x"}]), Indication.UNCLEAR),
         (an_administration(reasonCode=[{"text": "insomnia"}]), Indication.OTHER),
     ],
 )
@@ -402,10 +402,10 @@ def test_what_a_medicine_was_given_for(resource: Resource, indication: Indicatio
     assert exposure.indication is indication
 
 
-def test_a_reason_that_cannot_be_read_says_nothing() -> None:
+def test_a_reason_that_cannot_be_read_is_unclear() -> None:
     broken = {**a_condition("mdd"), "code": 7}
     (exposure,) = read(broken, a_statement(reasonReference=[{"reference": "Condition/mdd"}])).exposures
-    assert exposure.indication is Indication.NOT_STATED
+    assert exposure.indication is Indication.UNCLEAR
 
 
 @pytest.mark.parametrize(
