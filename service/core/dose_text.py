@@ -1,15 +1,15 @@
 """Read a dosage instruction as people write it: "Take 1 tablet (100 mg total) by mouth daily", "1-0-1-0".
 
 An instruction is read only when every word of it is understood. Its words are turned into a string of signs,
-one letter a word (`core.dose_words`), and the sentences that are understood are short patterns over such strings.
-Every pattern here reads a string once, so that the time grows with its length and no faster.
+one letter a word (`core.dose_words`), and the sentences that are understood are short patterns over such
+strings. Every pattern here reads a string once, so that the time grows with its length and no faster.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from service.core.dose_words import Sign, Term, Unit, UnitKind, unit_of
+from service.core.dose_words import LONGEST_TEXT, Sign, Term, Unit, UnitKind, unit_of
 from service.core.knowledge import Knowledge
 from service.core.records import Medicine
 
@@ -108,8 +108,11 @@ _OF_AMOUNTS = frozenset(
 def strengths_in(text: str, knowledge: Knowledge) -> tuple[tuple[float, UnitKind], ...]:
     """The strengths in mg that the name of a product states, each of one item or one mL.
 
-    Without a unit a number may be a strength, unless it counts hours or other units.
+    Without a unit a number may be a strength, unless it counts hours or other units. What is too long for a
+    name may state any.
     """
+    if len(text) > LONGEST_TEXT:
+        return ((0.0, UnitKind.ITEM),)
     terms = knowledge.dose_lexicon.read(text)
     signs = "".join(term.sign for term in terms)
     found = []

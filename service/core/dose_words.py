@@ -82,7 +82,7 @@ _NUMBER = re.compile(r"(?P<whole>[0-9]{1,6})(?:[.,](?P<part>[0-9]{1,3}))?")
 _PLURAL = re.compile(r"(?<=[^\W\d_])\([^\W\d_]{1,2}\)")
 """The ending of a plural in brackets: tablet(s), Tablette(n)."""
 _SAYS_NOTHING = frozenset(".,;:()[]{}'\"*\u2019")
-_LONGEST = 400
+LONGEST_TEXT = 400
 """Characters of an instruction that are read; nothing that is longer is one dose."""
 _THOUSANDS = 3
 _MOST_WHOLE = 9
@@ -102,7 +102,7 @@ class Lexicon:
 
     def read(self, text: str) -> tuple[Term, ...]:
         """The meaning of each word and sign, without those that say nothing; numbers with their fractions."""
-        if len(text) > _LONGEST:
+        if len(text) > LONGEST_TEXT:
             return (UNKNOWN,)
         words = split_words(text)
         found: list[Term] = []

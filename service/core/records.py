@@ -377,7 +377,7 @@ class ExclusionReason(StrEnum):
 
 
 class Unreadable(NamedTuple):
-    """A resource that could not be read, or not in full: which one and at which element, never its content."""
+    """A resource that could not be read in full: which one and at which element, never its content."""
 
     evidence: VersionedReference
     element: str

@@ -29,7 +29,7 @@ class Openings:
         Where parts of the record were left out, what it does not say may be among them.
         """
         for one in self._found:
-            withheld = one.bears_on is Bearing.COMPLETENESS
+            withheld = _is_incomplete(one)
             bears = one.bears_on is fact and (unsaid or not one.only_if_unsaid)
             if bears or (withheld and unsaid):
                 self.named[Unreadable(self._evidence, one.element)] = None
@@ -48,6 +48,13 @@ def take_openings(source: Source, knowledge: Knowledge) -> Openings:
     except UNDECODABLE:
         raise UnreadableElement("") from None
     for one in found:
-        if one.bears_on in _OF_THE_WHOLE and one.how is not How.NOT_KNOWN and not one.only_if_unsaid:
+        if one.bears_on in _OF_THE_WHOLE and not (
+            one.how is How.NOT_KNOWN or one.only_if_unsaid or _is_incomplete(one)
+        ):
             raise UnreadableElement(one.element)
     return Openings(source.reference, found)
+
+
+def _is_incomplete(one: Opened) -> bool:
+    """Whether an element says that parts of the record were left out, of which the rest still holds."""
+    return one.bears_on is Bearing.RECORD and one.how is How.WITHHELD
