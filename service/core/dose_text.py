@@ -54,11 +54,11 @@ class _Event(NamedTuple):
     word: str = ""
 
 
-_SCHEME = r"(?P<scheme>n-n-n(?:-n)?(?P<scheme_unit>[imv]?))(?!-)"
+_SCHEME = r"(?P<scheme>n-n-n(?:-n)?[imv]?)(?!-)"
 _OFTEN = r"(?P<often>(?:n(?:[-to]n)?x|c)r)"
 _EVERY = r"(?P<every>en(?:[-to]n)?d)"
-_TIMES = r"(?P<times>n[x]n(?P<times_unit>[imv]?))"
-_AMOUNT = r"(?P<amount>n(?:[-to]n)?(?:x(?=[imv]))?(?P<unit>[imv]?))(?!-)"
+_TIMES = r"(?P<times>nxn[imv]?)"
+_AMOUNT = r"(?P<amount>n(?:[-to]n)?(?:x(?=[imv]))?[imv]?)(?!-)"
 _PLAIN = r"(?P<plain>[rcwphlai])"
 _PIECES = re.compile(f"{_SCHEME}|{_OFTEN}|{_EVERY}|{_TIMES}|{_AMOUNT}|{_PLAIN}")
 """The pieces of a sentence: "1-0-1", "twice daily", "every 12 hours", "2 x 1", "50 mg", and single words."""
@@ -166,17 +166,17 @@ def _events(terms: tuple[Term, ...]) -> Iterator[_Event]:
 def _event(match: re.Match[str], terms: tuple[Term, ...]) -> _Event:
     numbers = [term.value for term in terms if term.sign is Sign.NUMBER]
     match match.lastgroup:
-        case "scheme" | "scheme_unit":
+        case "scheme":
             return _scheme(numbers, terms[-1])
         case "often":
             return _often(numbers, terms)
         case "every":
             days = [number * terms[-1].value for number in numbers]
             return _Event("r", (1 / max(days), 1 / min(days))) if min(days) > 0 else _Event("?")
-        case "times" | "times_unit":
+        case "times":
             product = numbers[0] * numbers[1]
             return _amount([product], terms[-1])
-        case "amount" | "unit":
+        case "amount":
             return _amount(numbers, terms[-1])
         case _:
             (term,) = terms

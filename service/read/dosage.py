@@ -316,12 +316,12 @@ def _repeats_a_day(repeat: RepeatView) -> Range | None:
     period = _DAYS_IN.get(repeat.period_unit)
     if period is None or repeat.period <= 0:
         return _UNCLEAR_TIMES
-    least, most = _frequencies(repeat, moments)
     share = _share_of_days(repeat, days)
     if share is None:
         return _UNCLEAR_TIMES
     longest = max(repeat.period_max or repeat.period, repeat.period)
     try:
+        least, most = _frequencies(repeat, moments)
         return (least / (longest * period) * share, most / (repeat.period * period) * share)
     except (OverflowError, ZeroDivisionError):  # numbers that nobody can have meant
         return _UNCLEAR_TIMES
@@ -332,8 +332,11 @@ def _without_period(repeat: RepeatView, moments: float, days: int) -> Range | No
     states = repeat.frequency is not None or repeat.frequency_max is not None or repeat.period is not None
     if not moments:
         return _UNCLEAR_TIMES if states or days or repeat.count is not None else None
-    least, most = _frequencies(repeat, moments)
     share = days / 7 if days else 1.0
+    try:
+        least, most = _frequencies(repeat, moments)
+    except OverflowError:
+        return _UNCLEAR_TIMES
     return (least * share, most * share)
 
 

@@ -491,8 +491,7 @@ class MedicineReader:
             yield _days(QuantityView(value=repeat.duration, code=repeat.duration_unit))
         if repeat.count is not None:
             (step,) = read_steps([dosage], self._elements)
-            a_day = step.times_a_day[1] if step.times_a_day and step.times_a_day[1] > 0 else None
-            yield 1 if repeat.count <= 1 else math.ceil(repeat.count / a_day) if a_day else None
+            yield _days_of_doses(repeat.count, step.times_a_day[1] if step.times_a_day else 0.0)
 
     def _days_of(self, quantity: QuantityView | None, dosages: list[DosageView]) -> int | None:
         """How long a quantity lasts, where the instructions say how many units a day."""
@@ -511,6 +510,14 @@ def _days(duration: QuantityView | None) -> int | None:
         return None
     days = duration.value * _DAYS_IN.get((duration.code or duration.unit or "d").lower(), 0)
     return math.floor(days) if 1 <= days <= _LONGEST_SUPPLY else None
+
+
+def _days_of_doses(count: int, a_day: float) -> int | None:
+    """The fewest days that so many doses last; `None` where nothing says how many are taken a day."""
+    if count <= 1:
+        return 1
+    known = 0 < a_day < math.inf and count <= _LONGEST_SUPPLY * a_day
+    return math.ceil(count / a_day) if known else None
 
 
 def _supplied(start: PartialDate | None, days: int | None) -> Interval:

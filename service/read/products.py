@@ -1,5 +1,6 @@
 """Read which medicine a record is about: by concept, by a Medication inside or elsewhere, by ingredients."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -158,9 +159,10 @@ def _strength(ratio: RatioView | None, elements: Elements) -> Strength | None:
     if ratio.denominator is None or _is_one(ratio.denominator):
         return Strength(milligrams, "item")
     of = read_amount(ratio.denominator, elements)
-    if of is None or of.unit is None or of.unit.kind not in _UNITS or of.low <= 0:
+    if of is None or of.unit is None or of.unit.kind not in _UNITS or of.low * of.unit.size <= 0:
         return Strength(0.0, None)
-    return Strength(milligrams / (of.low * of.unit.size), _UNITS[of.unit.kind])
+    per_unit = milligrams / (of.low * of.unit.size)
+    return Strength(per_unit, _UNITS[of.unit.kind]) if per_unit < math.inf else Strength(0.0, None)
 
 
 def _is_one(quantity: QuantityView) -> bool:
