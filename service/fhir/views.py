@@ -132,6 +132,10 @@ class DosageView(View):
     modifier_extension: list[msgspec.Raw] = []
 
 
+class KindView(View):
+    resource_type: str | None = None
+
+
 class Head(View):
     """What every resource says of itself."""
 
@@ -327,7 +331,6 @@ class CarePlanView(View):
     subject: ReferenceView
     status: str | None = None
     identifier: list[IdentifierView] = []
-    instantiates_canonical: list[str] = []
     title: str | None = None
     description: str | None = None
     activity: list[ActivityView] = []

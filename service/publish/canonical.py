@@ -37,8 +37,8 @@ _LICENCES = {
     "ndc": "NDC: U.S. Food and Drug Administration.",
     "cpt": "CPT: (c) American Medical Association; its codes need a licence.",
     "loinc": "LOINC: (c) Regenstrief Institute and the LOINC Committee; free under https://loinc.org/license.",
-    "edqm": "EDQM Standard Terms: (c) European Directorate for the Quality of Medicines & HealthCare, Council "
-    "of Europe.",
+    "edqm": "EDQM Standard Terms: (c) European Directorate for the Quality of Medicines & HealthCare, "
+    "Council of Europe.",
     "ucum": "UCUM: (c) Regenstrief Institute; free under https://ucum.org/license.",
     "gts-abbreviation": "HL7 v3 GTSAbbreviation: (c) Health Level Seven International.",
     "medication-adherence": "HL7 FHIR medication-statement-adherence: (c) Health Level Seven International.",

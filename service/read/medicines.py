@@ -408,15 +408,16 @@ class MedicineReader:
     def _reason(self, reference: ReferenceView, contained: list[msgspec.Raw]) -> Concept:
         """What a condition or finding given as the reason is; empty where it cannot be told."""
         source = self._resolve(reference)
+        inside = next((one for one in contained if _is_at(one, reference)), None)
+        found = Concept()
         try:
             if source is not None:
-                return self._elements.concept(decode(source, _REASON).code)
-            inside = next((one for one in contained if _is_at(one, reference)), None)
-            if inside is not None:
-                return self._elements.concept(_REASON.decode(inside).code)
+                found = self._elements.concept(decode(source, _REASON).code)
+            elif inside is not None:
+                found = self._elements.concept(_REASON.decode(inside).code)
         except (UnreadableElement, *UNDECODABLE):
             pass
-        return Concept(text=reference.display)
+        return found if found.label else Concept(text=reference.display)
 
     def _stop_reasons(
         self, reasons: list[ConceptView], status: ExposureStatus, opened: Openings
