@@ -18,11 +18,11 @@ from service.fhir.names import (
 )
 from service.fhir.references import read_reference
 from service.fhir.sources import Source
-from service.fhir.views import CarePlanView, ContainedView, ReferenceView
+from service.fhir.views import CarePlanView, ReferenceView
 from service.read.agenda import read_agenda
 from service.read.elements import Elements
 
-FindMedicine = Callable[[ReferenceView, list[ContainedView]], Concept]
+FindMedicine = Callable[[ReferenceView, list[msgspec.Raw]], Concept]
 
 
 def read_plan(

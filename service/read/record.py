@@ -150,7 +150,8 @@ class _Reader:
             plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
             excluded=(*self.excluded, *self.medicines.excluded),
             unreadable=(*self.unreadable, *self.medicines.unreadable),
-            doubtful_dates=tuple(self.elements.doubtful),
+            open_elements=tuple(self.medicines.open_elements),
+            doubtful_dates=tuple(dict.fromkeys(self.elements.doubtful)),
             not_read=tuple(sorted(self.gathered.not_read)),
             refused=tuple(sorted(self.gathered.refused)),
         )
