@@ -17,7 +17,6 @@ from service.core.exposures import Administration, add_up_days
 from service.core.medicines import identify_medicine
 from service.core.reasons import read_indication, read_stop_reasons
 from service.core.records import (
-    MEDICINE_RECORDS,
     Concept,
     Dose,
     DoseBasis,
@@ -33,6 +32,7 @@ from service.core.records import (
     Unreadable,
     VersionedReference,
 )
+from service.fhir.loose import Resource
 from service.fhir.references import Reference, read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import (
@@ -96,12 +96,7 @@ class MedicineReader:
         self._elements = elements
         self._knowledge = elements.knowledge
         self._belongs = belongs
-        self._by_address = {
-            key: source
-            for source in gathered.sources
-            if source.head.resource_type in MEDICINE_RECORDS | _REASONS
-            for key in _addresses(source)
-        }
+        self._by_address = {key: source for source in gathered.sources for key in _addresses(source)}
         self._base = gathered.base
 
     @property
@@ -309,9 +304,20 @@ class MedicineReader:
             return Concept(text=reference.display)
         return self._elements.concept(medication.code)
 
-    def medication(self, reference: ReferenceView, contained: list[ContainedView]) -> Concept:
-        """The medicine that a reference leads to; empty where it cannot be told."""
-        return self._medicine(MedicineOnlyView(medication_reference=reference, contained=contained))
+    def identify(self, resource: Resource) -> Medicine:
+        """The medicine that a part of a record names, such as an activity of a plan.
+
+        Raises `UnreadableElement` where it is malformed.
+        """
+        try:
+            view = _MEDICINE.decode(msgspec.json.encode(resource))
+        except UNDECODABLE:
+            raise UnreadableElement("") from None
+        return self._identified(view)
+
+    def resolve(self, reference: ReferenceView) -> Source | None:
+        """The resource that a reference leads to; `None` where it is elsewhere."""
+        return self._resolve(reference)
 
     def _resolve(self, reference: ReferenceView) -> Source | None:
         """The resource that a reference leads to; `None` where it is elsewhere."""
