@@ -80,7 +80,7 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
     found = reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision)))
     tasks = wanted_tasks(decision, found, plans) if shows_depression(decision.assessment) else ()
     stays = found.plan.evidence.id if found.plan else ""
-    why = summarise(decision) if found.action is PlanAction.REVOKE else f"CarePlan/{stays} stays instead."
+    why = summarise(decision) if found.action is PlanAction.REVOKE else f"CarePlan/{stays} is kept instead."
     revoked = tuple(_revoked(draft, why, gathered) for draft in found.superfluous)
     match found.action:
         case PlanAction.CREATE | PlanAction.UPDATE:
@@ -124,7 +124,7 @@ def _intend_plan(
     known = gathered.content_of(before.evidence)
     plan |= {"id": before.evidence.id, "created": known.get("created", plan["created"])}
     if extension_value(plan, CONTENT_DIGEST) == before.content:
-        return Intent(PlanAction.NONE, "the draft on record says the same", before=before)
+        return Intent(PlanAction.NONE, "the draft on record is up to date", before=before)
     return Intent(found.action, found.why, _with_what_others_added(plan, known), before)
 
 

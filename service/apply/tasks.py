@@ -110,7 +110,7 @@ def render_step(
             task = {**tasks[known.evidence.id], **_said(wanted), "lastModified": now}
             return _signed(task, wanted.grounds)
         case TaskStep(task=TaskOfRecord() as known):
-            why = {"text": "The reason is gone; closed by the service that asked."}
+            why = {"text": "The reason no longer applies. The service that created this Task closed it."}
             closed = {"status": "cancelled", "statusReason": why, "lastModified": now}
             return _signed({**tasks[known.evidence.id], **closed}, known.grounds)
         case _:  # pragma: no cover - no such step is made

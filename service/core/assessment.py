@@ -242,8 +242,8 @@ def _pathway_alerts(pathways: tuple[Pathway, ...]) -> tuple[Alert, ...]:
         return ()
     evidence = {ref for c in pathways[1].criteria for r in c.answer.reasons for ref in r.evidence}
     text = (
-        "The criteria for acute suicidality are met as well: its protocol (four weeks, twice a week) "
-        "is the alternative to the one proposed."
+        "The criteria for acute suicidality are also met. The acute protocol (twice a week for four weeks) "
+        "is an alternative to the proposed one."
     )
     return (Alert("acute-protocol-alternative", text, tuple(sorted(evidence, key=str))),)
 
@@ -260,7 +260,7 @@ def _missing(
         for what in criterion.answer.needed
     ]
     missing.extend(
-        Missing(f"{trial.name}: {what}", "two-adequate-trials-without-relief")
+        Missing(f"for {trial.name}, {what}", "two-adequate-trials-without-relief")
         for trial in trials
         if trial.counts is Counts.POSSIBLY
         for what in trial.needed

@@ -173,7 +173,7 @@ def _of_unreadable(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterato
 def missing_oral_antidepressant(
     patient: VersionedReference, knowledge: Knowledge
 ) -> tuple[SafetyFinding, ...]:
-    """The caution that the protocol wants an oral antidepressant alongside and none is on record."""
+    """The caution that the protocol requires a concurrent oral antidepressant and none is on record."""
     group = knowledge.safety_groups[NO_ORAL_ANTIDEPRESSANT]
     if group.effect is None:
         return ()

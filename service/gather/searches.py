@@ -84,7 +84,7 @@ async def read_everything(client: FhirClient, path: str, params: dict[str, str])
     return answer.sources
 
 
-class _Found(NamedTuple):
+class _Searched(NamedTuple):
     """The resources of every page, once each; how many entries came, and how many there are said to be."""
 
     sources: list[Source]
@@ -92,7 +92,7 @@ class _Found(NamedTuple):
     total: int | None
 
 
-async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _Found:
+async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _Searched:
     sources: dict[tuple[VersionedReference, bytes], Source] = {}
     entries, total = 0, None
     async for page in client.pages(path, params):
@@ -100,7 +100,7 @@ async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _F
         entries += len(page.entry)
         for source in _entries(page, path):
             sources.setdefault((source.reference, bytes(source.content)), source)
-    return _Found(list(sources.values()), entries, total)
+    return _Searched(list(sources.values()), entries, total)
 
 
 def _entries(page: BundleView, path: str) -> Iterable[Source]:

@@ -302,13 +302,13 @@ async def test_a_withdrawn_plan_is_listed_as_such_and_withdrawn_once(server: Fhi
     (again,) = await withdrawn(server)
     assert (again.outcome, again.why) == (
         WithdrawalOutcome.LEFT,
-        "the plan is revoked; a person decides about it",
+        "the plan is revoked; only a clinician may change it",
     )
 
 
 LEFT: dict[str, tuple[dict[str, object], str]] = {
-    "active": ({"status": "active"}, "the plan is active; a person decides about it"),
-    "a note": ({"note": [{"text": "Ask her first"}]}, "the draft was edited by a person"),
+    "active": ({"status": "active"}, "the plan is active; only a clinician may change it"),
+    "a note": ({"note": [{"text": "Ask her first"}]}, "a person edited the draft"),
 }
 
 
@@ -324,7 +324,9 @@ async def test_what_a_person_did_is_left_and_it_is_said_why(server: FhirDouble, 
 async def test_a_plan_without_a_version_is_left(server: FhirDouble) -> None:
     del server.versions[plan_reference(server)][0]["meta"]["versionId"]  # type: ignore[index]
     (left,) = await withdrawn(server)
-    assert left.why == "the server states no version of the draft, so that an edit could be lost"
+    assert (
+        left.why == "the server states no version of the draft, so an edit by a person could be overwritten"
+    )
 
 
 @pytest.mark.parametrize("status", [409, 412])
@@ -357,7 +359,10 @@ async def test_a_withdrawn_proposal_is_not_made_again_on_the_same_grounds(
     done = await propose(server, days=days)
 
     assert done.answer.care_plan.action == "leave"
-    assert done.answer.care_plan.why == "the proposal was withdrawn, and the record supports no other"
+    assert (
+        done.answer.care_plan.why
+        == "the proposal was withdrawn, and the record supports no different proposal"
+    )
     assert len(server.of_type("CarePlan")) == 1
     assert "withdrawn" in server.read(GUIDANCE)["note"][0]["text"]
     for later in (0, 2, 30):

@@ -96,7 +96,7 @@ def test_a_closed_task_says_why_and_is_no_edit(release: Release) -> None:
     closed = stepped(TaskAction.CLOSE, new_task())
     task = validated(closed) if release is Release.R4 else resource_in_r4(validated_r5(closed))
     assert task["status"] == "cancelled"
-    assert "The reason is gone" in task["statusReason"]["text"]
+    assert "The reason no longer applies" in task["statusReason"]["text"]
     assert (task["authoredOn"], task["lastModified"]) == (NOW, LATER)
     assert (read_task(task).is_open, read_task(task).edited) == (False, False)
 
