@@ -278,4 +278,5 @@ def _not_screened(record: Record) -> tuple[str, ...]:
     conditions = [ref for d in record.diagnoses if not d.recognised for ref in d.evidence]
     unlisted = (e for e in record.exposures if e.medicine.identified is Identified.UNLISTED)
     medicines = sorted({str(ref) for exposure in unlisted for ref in exposure.evidence})
-    return (*record.not_read, *map(str, (*conditions, *record.unplaced)), *medicines)
+    placed_nowhere = map(str, (*conditions, *record.unplaced))
+    return (*record.not_read, *sorted(record.unread_records), *placed_nowhere, *medicines)

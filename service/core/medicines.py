@@ -54,6 +54,11 @@ def identify_medicine(concept: Concept, knowledge: Knowledge) -> Medicine:
     return replace(medicine, interacts=tuple(sorted(coded)), interacts_in_words=tuple(sorted(named)))
 
 
+def names_esketamine(text: str, knowledge: Knowledge) -> bool:
+    """Whether a text names esketamine or ketamine, whatever else it says."""
+    return any(meaning.role is Role.ESKETAMINE for meaning in knowledge.medicine_names.all_in(text))
+
+
 def _identify(concept: Concept, knowledge: Knowledge) -> Medicine:
     coded = _coded_meanings(concept, knowledge)
     named = _named_meanings(concept, knowledge)

@@ -468,6 +468,8 @@ class Record:
     observations: tuple[Observation, ...] = ()
     procedures: tuple[Procedure, ...] = ()
     plans: tuple[PlanOfRecord, ...] = ()
+    plans_in_words: tuple[VersionedReference, ...] = ()
+    """Care plans of others in which only words name esketamine, but those revoked or entered in error."""
     excluded: tuple[Excluded, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     open_elements: tuple[Unreadable, ...] = ()
@@ -477,6 +479,8 @@ class Record:
     """Kinds of resource that were not looked at, so that nothing can be said of them."""
     refused: tuple[str, ...] = field(default=())
     """Those of them that there may be more of: the server holds them and does not show them."""
+    unread_records: tuple[str, ...] = ()
+    """Records that are known to be there and were not read in full, such as others of the same person."""
     read: tuple[VersionedReference, ...] = ()
     """Every version that was read and could bear on a conclusion, also by saying nothing of what is asked."""
 

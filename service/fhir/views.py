@@ -321,9 +321,11 @@ class ActivityDetailView(View):
     code: ConceptView | None = None
     product_codeable_concept: ConceptView | None = None
     product_reference: ReferenceView | None = None
+    do_not_perform: bool | None = None
 
 
 class ActivityView(View):
+    reference: ReferenceView | None = None
     detail: ActivityDetailView | None = None
 
 

@@ -1,8 +1,9 @@
 """Search a FHIR server for the resources of one patient, one kind at a time, and check that all have come."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Coroutine, Iterable
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -13,6 +14,8 @@ from service.fhir.client import FhirClient
 from service.fhir.kinds import NAME_A_MEDICINE, READ_KINDS, SEARCHED_BY_CODE
 from service.fhir.sources import Source, reports_error, take_resource
 from service.fhir.views import BundleView, EntryView, ResourceCapability
+
+Answer = TypeVar("Answer")
 
 PAGE_SIZE = "200"
 
@@ -39,6 +42,16 @@ def observation_codes(knowledge: Knowledge) -> list[str]:
     for uri, system in knowledge.systems.items():
         uris.setdefault(system, uri)
     return sorted(f"{uris[system]}|{code}" for system, code in knowledge.observations.exact)
+
+
+async def side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
+    """Run everything at once. The first error cancels the rest, and is raised as itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            started = [tasks.create_task(one) for one in work]
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+    return [task.result() for task in started]
 
 
 async def search_unless_forbidden(

@@ -36,6 +36,7 @@ from service.core.records import (
     Unreadable,
     VersionedReference,
 )
+from service.fhir.loose import Resource
 from service.fhir.references import Reference, read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import (
@@ -306,9 +307,20 @@ class MedicineReader:
             return medicine
         return identify_product(product._replace(doubtful=doubt.element), self._knowledge)
 
-    def medication(self, reference: ReferenceView, contained: list[msgspec.Raw]) -> Concept:
-        """The medicine that a reference leads to; empty where it cannot be told."""
-        return self._products.concept(reference, contained)
+    def identify(self, resource: Resource) -> Medicine:
+        """The medicine that a part of a record names, such as an activity of a plan.
+
+        Raises `UnreadableElement` where it is malformed.
+        """
+        try:
+            view = _MEDICINE.decode(msgspec.json.encode(resource))
+        except UNDECODABLE:
+            raise UnreadableElement("") from None
+        return identify_product(self._products.read(view), self._knowledge)
+
+    def resolve(self, reference: ReferenceView) -> Source | None:
+        """The resource that a reference leads to; `None` where it is elsewhere."""
+        return self._resolve(reference)
 
     def _dose(
         self, view: MedicineView, dosages: list[DosageView], medicine: Medicine, opened: Openings
