@@ -55,13 +55,6 @@ class ProductReader:
         reference = view.medication_reference
         return Product() if reference is None else self._at(reference, view.contained, depth=1)
 
-    def concept(self, reference: ReferenceView, contained: Contained) -> Concept:
-        """What a reference to a medicine leads to, with its ingredients; empty where it is not known."""
-        product = self._at(reference, contained, depth=1)
-        codings = (coding for one in product.ingredients for coding in one.concept.codings)
-        texts = (one.concept.text for one in product.ingredients if one.concept.text)
-        return Concept((*product.concept.codings, *codings), product.concept.text or next(texts, None))
-
     def _at(self, reference: ReferenceView, contained: Contained, *, depth: int) -> Product:
         inside = read_reference(reference.reference).fragment
         display = Product(Concept(text=reference.display))
