@@ -295,7 +295,7 @@ class MedicineReader:
 
     def _name(self, opened: Openings, medicine: Medicine) -> None:
         """Name what left a fact open, of a medicine that bears on the assessment."""
-        if medicine.role is not Role.OTHER or medicine.identified not in {Identified.CODED, Identified.OTHER}:
+        if medicine.role is not Role.OTHER or medicine.identified not in _OF_NO_BEARING:
             self.open_elements.extend(opened.named)
 
     def _identified(self, view: MedicineOnlyView, opened: Openings) -> Medicine:
@@ -601,6 +601,8 @@ _RENDERED = "rendereddosageinstruction"
 _ADHERENCE = "adherence"
 _ADHERENCE_CODES = frozenset({"medicationAdherence", "code"})
 _SHORTER_THAN_A_DAY = frozenset({"s", "min", "h"})
+_OF_NO_BEARING = frozenset({Identified.CODED, Identified.OTHER, Identified.UNLISTED})
+"""Medicines so identified, and neither antidepressant nor agent, are no trial: nothing hangs on their dose."""
 _NO_ORDER = {"proposal", "plan", "option"}
 _NOT_TAKEN: dict[str | None, ExclusionReason] = {
     "not-taken": ExclusionReason.NOT_TAKEN,
