@@ -63,7 +63,7 @@ def deleted_plan(plan_id: str) -> PlanOfRecord:
 
 
 def _replaced(content: Resource) -> str | None:
-    """The id of the plan that one of ours says it replaces."""
+    """The id of the plan that one of our plans replaces."""
     named = [read_reference(text(part(one).get("reference"))) for one in parts(content.get("replaces"))]
     return named[0].id_of("CarePlan") if named else None
 
