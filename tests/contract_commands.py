@@ -123,7 +123,7 @@ class CommandsContract:
         first = f"{plan}/_history/1"
         elsewhere = json.loads(command(server, "replay", first, "--json", code=1, TRD_LEAD_DAYS="14"))
 
-        assert "named by no Provenance" in edited["why"][0]
+        assert "no Provenance of this service names this version" in edited["why"][0]
         assert missing["why"] == ["the server does not have this version of the plan"]
         assert elsewhere["why"][0] == "the content of the plan differs"
         assert {session["change"] for session in elsewhere["changes"]["sessions"]} == {"moved"}

@@ -24,6 +24,7 @@ from service.review import Proposal, Reviewer
 from tests.in_r5 import as_read, as_sent, load
 from tests.support import (
     CASES,
+    FEW,
     Resource,
     a_condition,
     case_bundle,
@@ -52,19 +53,6 @@ OTHERWISE_TOMORROW = {
     "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
 }
 """Cases that are about this very day."""
-FEW = [
-    TWO_FAILURES,
-    "a-deceased-patient-is-declined",
-    "a-phq-9-item-9-alerts-and-leaves-acute-suicidality-open",
-    "a-recorded-pregnancy-status-needs-review",
-    "an-active-esketamine-plan-is-left-alone",
-    "an-adjustment-disorder-is-not-major-depression",
-    "an-allergy-to-ketamine-excludes",
-    "no-medicine-on-record-is-missing-information",
-    "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
-    "when-both-pathways-are-met-the-treatment-resistance-protocol-is-proposed",
-]
-"""Cases of each decision, and of each pathway."""
 PROPOSED = [name for name in case_names() if expected_of(name)["decision"] == "propose"]
 _BESIDE = {"Device", "Task"}
 """What is written beside the outcome itself, where there is a need for it."""

@@ -9,9 +9,9 @@ from functools import cache
 
 import httpx
 
+from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.r5.plans import plan_in_r5
 from service.fhir.r5.records import resource_in_r4
-from service.fhir.r5.written import WRITTEN_IN_R4
 from service.fhir.release import Release, release_of
 from tests.servers import load as put_all
 from tests.support import Resource
@@ -63,8 +63,8 @@ def as_sent(server: str, resource: Resource) -> Resource:
 
 def as_read(server: str, resource: Resource) -> Resource:
     """A resource of a server in R4, where the service writes it."""
-    ours = resource["resourceType"] in WRITTEN_IN_R4
-    return resource_in_r4(release_at(server), resource) if ours else resource
+    in_r5 = release_at(server) is Release.R5 and resource["resourceType"] in WRITTEN_KINDS
+    return resource_in_r4(resource) if in_r5 else resource
 
 
 def _statement(statement: Resource) -> Resource:
@@ -112,6 +112,20 @@ def _administration(administration: Resource) -> Resource:
     return administration
 
 
+def _medication(medication: Resource) -> Resource:
+    if "ingredient" in medication:
+        medication["ingredient"] = [_ingredient(dict(one)) for one in medication["ingredient"]]
+    return medication
+
+
+def _ingredient(ingredient: Resource) -> Resource:
+    for element, part in (("itemCodeableConcept", "concept"), ("itemReference", "reference")):
+        if element in ingredient:
+            ingredient["item"] = {part: ingredient.pop(element)}
+    _rename(ingredient, "strength", "strengthRatio")
+    return ingredient
+
+
 def _procedure(procedure: Resource) -> Resource:
     _rename(procedure, "performedDateTime", "occurrenceDateTime")
     _rename(procedure, "performedPeriod", "occurrencePeriod")
@@ -130,6 +144,7 @@ _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "MedicationRequest": _request,
     "MedicationDispense": _dispense,
     "MedicationAdministration": _administration,
+    "Medication": _medication,
     "Procedure": _procedure,
     "AllergyIntolerance": _allergy,
     "CarePlan": plan_in_r5,
@@ -137,6 +152,8 @@ _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
 
 
 def _put_medicine(record: Resource) -> None:
+    if "contained" in record:
+        record["contained"] = [in_r5(one) for one in record["contained"]]
     for element, part in (("medicationCodeableConcept", "concept"), ("medicationReference", "reference")):
         if element in record:
             record["medication"] = {part: record.pop(element)}

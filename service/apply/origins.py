@@ -37,19 +37,12 @@ class _Extension(View):
     extension: list[_OriginPart] = msgspec.field(default_factory=list)
 
 
-class _Authorization(View):
-    """What R5 has in place of a reason."""
-
-    concept: ConceptView | None = None
-
-
 class _Provenance(View):
     id: str | None = None
     target: list[ReferenceView] = msgspec.field(default_factory=list)
     occurred_date_time: str | None = None
     recorded: str | None = None
     reason: list[ConceptView] = msgspec.field(default_factory=list)
-    authorization: list[_Authorization] = msgspec.field(default_factory=list)
     agent: list[_Agent] = msgspec.field(default_factory=list)
     entity: list[_Entity] = msgspec.field(default_factory=list)
     extension: list[_Extension] = msgspec.field(default_factory=list)
@@ -136,7 +129,7 @@ def _read(content: bytes, device: str | None) -> Origin | None:
         targets=tuple(filter(None, map(_target, view.target))),
         as_of=view.occurred_date_time,
         recorded=view.recorded or "",
-        cause=_cause([*view.reason, *(one.concept for one in view.authorization if one.concept)]),
+        cause=_cause(view.reason),
         sources=tuple(filter(None, (_source(entity) for entity in view.entity))),
         software=said.get("software"),
         knowledge=said.get("knowledge"),

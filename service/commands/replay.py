@@ -19,12 +19,11 @@ from service.commands.compare import PlanChanges, PrintedPart, compare_plans, pr
 from service.core.records import VersionedReference
 from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
-from service.fhir.loose import Resource, part, text
+from service.fhir.loose import Resource
 from service.fhir.names import CONTENT_DIGEST, extension_value
-from service.fhir.r5.records import in_r4
 from service.fhir.references import read_reference
-from service.fhir.sources import Gathered, Source, take_resource
-from service.gather.everything import former_patients
+from service.fhir.sources import Gathered, Source, read_subject, take_resource
+from service.gather.everything import find_former_patients
 from service.render.provenance import describe_calendar
 from service.review import Review, Reviewer
 from service.settings import Settings
@@ -114,7 +113,7 @@ async def _decide_again(
             result, f"the server no longer has {len(gone)} of {len(found)} versions that were read"
         )
     sources = tuple(source for source in found if source is not None)
-    patient = read_reference(text(part(plan.get("subject")).get("reference"))).id_of("Patient")
+    patient = read_subject(plan).id_of("Patient")
     if patient is None:
         return _with_reason(result, "the plan does not name its patient by an id")
     gathered = Gathered(
@@ -123,7 +122,7 @@ async def _decide_again(
         client.base,
         not_read=origin.not_read,
         refused=origin.refused,
-        former_ids=former_patients(sources, patient, client.base),
+        former_ids=find_former_patients(sources, patient, client.base),
     )
     try:
         review = reviewer.review(gathered)
@@ -158,8 +157,7 @@ async def _read_again(client: FhirClient, name: str) -> Source | None:
     if content is None:
         return None
     try:
-        source = take_resource(content, f"{client.base}/{named.name}")
-        return in_r4(await client.release(), source)
+        return take_resource(content, f"{client.base}/{named.name}")
     except (NotJson, NotFhir):
         raise ServerMisread(f"GET {name}: the answer is not a FHIR resource") from None
 

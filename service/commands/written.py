@@ -23,7 +23,6 @@ from service.fhir.client import FhirClient
 from service.fhir.kinds import LISTED_AS, PATIENT_ELEMENTS, ListedAs
 from service.fhir.loose import Resource, part, text
 from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER, is_edited
-from service.fhir.r5.records import resource_in_r4
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, reports_error
 from service.fhir.views import BundleView, IdentifierView, View
@@ -145,10 +144,9 @@ async def _plans(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Res
     params = {"identifier": f"{PLAN_IDENTIFIER}|", "_count": _PAGE_SIZE}
     if wanted.patient is not None:
         params["patient"] = wanted.patient
-    release = await client.release()
     async for page in client.pages("CarePlan", params):
         for content in _ours(page, "CarePlan"):
-            yield resource_in_r4(release, content)
+            yield content
 
 
 async def _assessments(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Resource]:

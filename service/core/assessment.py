@@ -18,6 +18,7 @@ from service.core.records import (
     ExclusionReason,
     Exposure,
     ExposureStatus,
+    Identified,
     Observation,
     Person,
     Procedure,
@@ -89,6 +90,7 @@ class Assessment:
     warnings: tuple[Reason, ...]
     excluded: tuple[Excluded, ...]
     unreadable: tuple[Unreadable, ...]
+    open_elements: tuple[Unreadable, ...]
     doubtful_dates: tuple[DoubtfulDate, ...]
     not_screened: tuple[str, ...]
 
@@ -132,6 +134,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         warnings=(*warnings, *flag_related(trials, criteria)),
         excluded=tuple(sorted((*record.excluded, *set_aside), key=str)),
         unreadable=record.unreadable,
+        open_elements=record.open_elements,
         doubtful_dates=record.doubtful_dates,
         not_screened=_not_screened(record),
     )
@@ -162,11 +165,13 @@ def in_stable_order(record: Record) -> Record:
         record,
         exposures=tuple(sorted(record.exposures, key=lambda e: reference_order(e.evidence))),
         diagnoses=tuple(sorted(record.diagnoses, key=lambda d: reference_order(d.evidence))),
+        unplaced=tuple(sorted(record.unplaced)),
         allergies=tuple(sorted(record.allergies, key=lambda a: reference_order(a.evidence))),
         observations=tuple(sorted(record.observations, key=_observation_order)),
         procedures=tuple(sorted(record.procedures, key=lambda p: reference_order(p.evidence))),
         plans=tuple(sorted(record.plans, key=lambda p: reference_order((p.evidence,)))),
         unreadable=tuple(sorted(record.unreadable, key=str)),
+        open_elements=tuple(sorted(record.open_elements, key=str)),
         doubtful_dates=tuple(sorted(record.doubtful_dates, key=str)),
     )
 
@@ -178,7 +183,7 @@ def _observation_order(result: Observation) -> tuple[object, ...]:
 def _settled(exposure: Exposure, as_of: date, criteria: Criteria) -> Exposure:
     """The exposure with its end settled; nearly all are over, and leave nothing to settle."""
     start, end = exposure.period.start, exposure.period.end
-    over = end is not None and end.latest <= as_of and not exposure.period.ongoing
+    over = end is not None and end.latest <= as_of and not exposure.period.ongoing and exposure.bounds is None
     if over and (start is None or start.latest <= as_of):
         return exposure
     return replace(exposure, period=settle_interval(exposure, as_of, criteria))
@@ -269,6 +274,9 @@ def _missing(
 
 
 def _not_screened(record: Record) -> tuple[str, ...]:
-    """What nothing can be said about: kinds of record not read, and conditions no list can place."""
-    unplaced = [str(ref) for d in record.diagnoses if not d.recognised for ref in d.evidence]
-    return (*record.not_read, *unplaced)
+    """What nothing can be said about: kinds of record not read, and what no list can place."""
+    conditions = [ref for d in record.diagnoses if not d.recognised for ref in d.evidence]
+    unlisted = (e for e in record.exposures if e.medicine.identified is Identified.UNLISTED)
+    medicines = sorted({str(ref) for exposure in unlisted for ref in exposure.evidence})
+    placed_nowhere = map(str, (*conditions, *record.unplaced))
+    return (*record.not_read, *sorted(record.unread_records), *placed_nowhere, *medicines)

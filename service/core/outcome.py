@@ -15,7 +15,6 @@ from service.core.records import (
     Exposure,
     ExposureStatus,
     Grade,
-    Indication,
     Role,
     StopReason,
     VersionedReference,
@@ -244,4 +243,4 @@ def _switch_or_augmentation(course: Course, others: Successors, criteria: Criter
 
 
 def _for_something_else(course: Course) -> bool:
-    return any(exposure.indication is Indication.OTHER for exposure in course.exposures)
+    return any(exposure.indication.may_be_another for exposure in course.exposures)

@@ -214,10 +214,15 @@ def _count(
         text, settle = _IDENTITY_DOUBTS[medicine.identified]
         doubts.append(Reason(ReasonCode(medicine.identified.value), text, evidence))
         needed.append(settle)
-    if any(exposure.indication is Indication.OTHER for exposure in course.exposures):
+    indications = {exposure.indication for exposure in course.exposures}
+    if Indication.OTHER in indications:
         text = "given for a reason other than depression"
         doubts.append(Reason(ReasonCode.OTHER_INDICATION, text, evidence))
         needed.append("whether it was also given for depression")
+    elif Indication.UNCLEAR in indications:
+        text = "the recorded reason for giving it could not be read"
+        doubts.append(Reason(ReasonCode.INDICATION_UNCLEAR, text, evidence))
+        needed.append("whether it was given for depression")
     if outcome.finding is not OutcomeFinding.FAILED:
         doubts.extend(outcome.reasons)
         needed.append(

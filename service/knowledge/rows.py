@@ -1,19 +1,24 @@
 """Rows of the CSV lists under `mappings/`, what they mean, and what is wrong with them."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from service.core.knowledge import (
     Ingredient,
     MedicineMeaning,
 )
-from service.core.medicines import strengths_in
 from service.core.records import (
     Depression,
     DepressionState,
     Role,
     Severity,
 )
+
+T = TypeVar("T")
+
+_MILLIGRAMS = re.compile(r"(?<!\d)(\d++(?:\.\d++)?+)\s*+mg\b", re.IGNORECASE)
 
 
 class MissingColumn(Exception):
@@ -62,6 +67,14 @@ class Faults:
     def of(self, row: Row, what: str) -> None:
         """Note a fault of a row."""
         self.add(row.file, row.line, what)
+
+    def meaning(self, row: Row, read: Callable[[Row], T]) -> T | None:
+        """The meaning of a row; a value that no enumeration knows is a fault of its line."""
+        try:
+            return read(row)
+        except (ValueError, KeyError) as error:
+            self.of(row, f"has a value that is not allowed ({error})")
+            return None
 
 
 def to_ingredient(row: Row) -> Ingredient:
@@ -120,7 +133,7 @@ def of_product(row: Row) -> MedicineMeaning:
         unit=row.optional("unit"),
         unit_days=int(row["dose_days"] or 1),
         not_a_trial=row.optional("not_a_trial"),
-        label_mg=strengths_in(row["display"]),
+        label_mg=frozenset(float(mg) for mg in _MILLIGRAMS.findall(row["display"])),
     )
 
 

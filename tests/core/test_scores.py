@@ -21,11 +21,11 @@ from service.core.scores import (
     read_scores,
     trajectory,
 )
-from service.knowledge import load_knowledge, mappings_directory
 from tests.core.builders import AS_OF, SEED, US, day, record, ref, result, some_day
+from tests.lists import knowledge_of
 
 PHQ, MADRS = Measure.PHQ_9, Measure.MADRS
-PAYER = load_knowledge(mappings_directory(), criteria="payer-two-classes", region="us").criteria
+PAYER = knowledge_of("payer-two-classes").criteria
 
 
 def scores(*results: Observation) -> tuple[Score, ...]:

@@ -186,39 +186,117 @@ ROWS = [
     ),
     pytest.param(
         "codes/stop_reasons.csv",
-        ("sometimes", "", "", "odd phrase", "test"),
+        ("sometimes", "", "", "odd phrase", "word", "en", "test"),
         "'sometimes' is not a valid StopReason",
         id="unknown stop reason",
     ),
     pytest.param(
         "codes/stop_reasons.csv",
-        ("other", "", "", "", "test"),
+        ("other", "", "", "", "", "", "test"),
         "has neither a code nor a phrase",
         id="stop reason without code or phrase",
     ),
     pytest.param(
         "codes/stop_reasons.csv",
-        ("other", "", "", "did not help", "test"),
+        ("other", "", "", "Did-not help", "word", "en", "test"),
         "lists 'did not help' twice",
         id="phrase twice",
     ),
     pytest.param(
         "codes/indications.csv",
-        ("", "", "depression", "test"),
+        ("", "", "dépression", "fr", "test"),
         "lists 'depression' twice",
         id="indication twice",
     ),
     pytest.param(
         "codes/dose_phrases.csv",
-        ("whenever", "often", "test"),
+        ("rate", "often", "whenever", "test"),
         "has a value that is not allowed (could not convert string to float: 'often')",
         id="frequency that is no number",
     ),
     pytest.param(
+        "codes/dose_phrases.csv",
+        ("sometimes", "", "whenever", "test"),
+        "has a value that is not allowed ('sometimes')",
+        id="dose phrase of an unknown kind",
+    ),
+    pytest.param(
+        "codes/dose_phrases.csv",
+        ("moment", "dusk", "at dusk", "test"),
+        "has a value that is not allowed ('dusk' is no time of the day)",
+        id="unknown time of the day",
+    ),
+    pytest.param(
+        "codes/dose_phrases.csv",
+        ("rate", "7", "twice daily", "test"),
+        "gives 'twice daily' a second meaning",
+        id="dose phrase with two meanings",
+    ),
+    pytest.param(
+        "codes/units.csv",
+        ("mass", "0", "", "", "oddgram", "test"),
+        "has a value that is not allowed (the size of a unit is more than nothing)",
+        id="unit of no size",
+    ),
+    pytest.param(
+        "codes/units.csv",
+        ("item", "1", "ucum", "mg", "", "test"),
+        "lists ucum mg twice",
+        id="unit twice",
+    ),
+    pytest.param(
+        "codes/timings.csv",
+        ("snomed", "1", "often", "test"),
+        "has a value that is not allowed (could not convert string to float: 'often')",
+        id="timing that is no number",
+    ),
+    pytest.param(
+        "codes/adherence.csv",
+        ("mostly", "snomed", "1", "test"),
+        "'mostly' is not a valid Adherence",
+        id="unknown adherence",
+    ),
+    pytest.param(
         "codes/antidepressant_words.csv",
-        ("odd", "begins", "test"),
+        ("odd", "begins", "en", "test"),
         "has a match that is not known: 'begins'",
         id="unknown way to match",
+    ),
+    pytest.param(
+        "codes/suicidality_words.csv",
+        ("+si", "word", "en", "test"),
+        "does not begin with a letter or a digit: '+si'",
+        id="word that begins with a sign",
+    ),
+    pytest.param(
+        "codes/small_words.csv",
+        ("odd", "maybe", "", "en", "test"),
+        "'maybe' is not a valid SmallWord",
+        id="unknown small word",
+    ),
+    pytest.param(
+        "codes/small_words.csv",
+        ("odd", "filler", "letters", "en", "test"),
+        "names a kind of text that is not known: 'letters'",
+        id="small word of an unknown kind of text",
+    ),
+    pytest.param(
+        "codes/small_words.csv",
+        ("without", "filler", "conditions", "en", "test"),
+        "lists 'without' twice",
+        id="small word twice",
+    ),
+    pytest.param(
+        "codes/small_words.csv",
+        ("aneurysm", "filler", "conditions", "en", "test"),
+        "lists 'aneurysm', which another list of conditions has",
+        id="small word that names something",
+    ),
+    pytest.param(
+        "codes/antidepressant_names.csv",
+        ("oddoxetine", "oddoxetina", "es", "test"),
+        "names an ingredient that is not listed: 'oddoxetine'",
+        id="name of an unknown ingredient",
     ),
     pytest.param(
         "codes/placeholder_dates.csv",
@@ -246,7 +324,7 @@ ROWS = [
     ),
     pytest.param(
         "safety/allergies.csv",
-        ("oddness", "snomed", "1", "", "test"),
+        ("oddness", "snomed", "1", "", "", "test"),
         "names a safety group that is not listed: 'oddness'",
         id="allergy of an unknown safety group",
     ),
@@ -349,7 +427,9 @@ SILENT = [
         "codes/augmenting_agents.csv", ("lithium", "1", "N00AA00", "oddlithium", "test"), id="agent twice"
     ),
     pytest.param(
-        "safety/allergies.csv", ("anaesthetic-allergy", "", "", "ketamine", "test"), id="allergy name twice"
+        "safety/allergies.csv",
+        ("unnamed-drug-allergy", "", "", "narkose", "de", "test"),
+        id="allergy name twice",
     ),
 ]
 
