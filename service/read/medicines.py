@@ -58,7 +58,7 @@ from service.fhir.views import (
 from service.read.dosage import read_administered, read_amount, read_steps
 from service.read.elements import Elements, UnreadableElement, decode
 from service.read.opened import Openings, take_openings
-from service.read.products import ABSENT, ProductReader
+from service.read.products import ABSENT, IDENTITY, ProductReader
 
 _DAYS_IN = {
     **dict.fromkeys(("d", "day", "days"), 1),
@@ -77,13 +77,8 @@ class _ReasonView(View):
     code: ConceptView | None = None
 
 
-class _IdentityView(View):
-    id: str | None = None
-
-
 _MEDICINE = msgspec.json.Decoder(MedicineOnlyView)
 _REASON = msgspec.json.Decoder(_ReasonView)
-_IDENTITY = msgspec.json.Decoder(_IdentityView)
 _STATEMENT = msgspec.json.Decoder(StatementView)
 _REQUEST = msgspec.json.Decoder(RequestView)
 _DISPENSE = msgspec.json.Decoder(DispenseView)
@@ -560,7 +555,7 @@ def _addresses(source: Source) -> Iterator[str]:
 def _is_at(contained: msgspec.Raw, reference: ReferenceView) -> bool:
     """Whether a contained resource is the one that a reference inside its container leads to."""
     try:
-        return f"#{_IDENTITY.decode(contained).id}" == reference.reference
+        return f"#{IDENTITY.decode(contained).id}" == reference.reference
     except UNDECODABLE:
         return False
 
