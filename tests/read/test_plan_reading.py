@@ -274,7 +274,7 @@ def test_an_order_that_forbids_or_was_never_made_is_no_plan(order: str, elements
     assert review.intent.action is PlanAction.CREATE
 
 
-FORBIDDEN = {
+FORBIDDEN: dict[str, Resource] = {
     "a product": {"productCodeableConcept": ESKETAMINE},
     "a code": {"code": ESKETAMINE},
     "words": {"description": "No esketamine for this patient"},
