@@ -267,7 +267,9 @@ def _said_in(resources: Iterable[Resource]) -> tuple[list[str], list[Any]]:
                 concepts.append(value)
             elif "code" in value and "system" in value:
                 concepts.append({"coding": [value]})
-            left.extend(one for name, one in value.items() if name not in _NO_WORDS)
+            left.extend(
+                one for name, one in value.items() if not (name in _NO_WORDS and isinstance(one, str))
+            )
     return texts, concepts
 
 
