@@ -1,5 +1,6 @@
 """What every test shares: no setting of the machine leaks in, and what takes long is done once."""
 
+import asyncio
 import os
 import ssl
 from functools import cache
@@ -22,6 +23,20 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name in [name for name in os.environ if name.startswith("TRD_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every wait between two tries, in seconds; none of them takes any time."""
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def at_once(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    return slept
 
 
 def pytest_configure(config: pytest.Config) -> None:

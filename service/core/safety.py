@@ -24,6 +24,7 @@ from service.core.records import (
 )
 
 PRIOR_ESKETAMINE = "prior-esketamine"
+PLAN_IN_WORDS = "esketamine-plan-in-words"
 PSYCHOSIS = "psychosis"
 HYPERSENSITIVITY = "hypersensitivity"
 UNREADABLE = "unreadable-safety-record"
@@ -95,6 +96,9 @@ def _of_esketamine(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterato
     plans = [plan.evidence for plan in record.plans if not plan.ours and plan.status in past]
     if plans:
         yield from _finding(groups[PRIOR_ESKETAMINE], Effect.REVIEW, Finding.INDETERMINATE, plans)
+    if record.plans_in_words:
+        found = record.plans_in_words
+        yield from _finding(groups[PLAN_IN_WORDS], Effect.REVIEW, Finding.INDETERMINATE, found)
     given = [e for e in record.exposures if e.medicine.role is Role.ESKETAMINE]
     if given:
         sure = any(e.medicine.identified is Identified.CODED for e in given)
@@ -169,7 +173,7 @@ def _of_unreadable(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterato
 def missing_oral_antidepressant(
     patient: VersionedReference, knowledge: Knowledge
 ) -> tuple[SafetyFinding, ...]:
-    """The caution that the protocol wants an oral antidepressant alongside and none is on record."""
+    """The caution that the protocol requires a concurrent oral antidepressant and none is on record."""
     group = knowledge.safety_groups[NO_ORAL_ANTIDEPRESSANT]
     if group.effect is None:
         return ()

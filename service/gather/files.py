@@ -6,7 +6,15 @@ from typing import NamedTuple
 import msgspec
 
 from service.errors import InputError, NotAssessable, NotFhir, NotJson
-from service.fhir.sources import UNDECODABLE, Gathered, Source, read_owner, reports_error, take_resource
+from service.fhir.sources import (
+    UNDECODABLE,
+    Gathered,
+    Source,
+    read_owner,
+    reports_error,
+    take_resource,
+    without_mark,
+)
 from service.fhir.views import BundleView
 
 _BUNDLE = msgspec.json.Decoder(BundleView)
@@ -78,10 +86,10 @@ def read_ndjson(content: bytes) -> Iterator[NamedRecord]:
     """
     owned: dict[str, list[Source]] = {}
     shared: list[Source] = []
-    for number, line in enumerate(content.splitlines(), start=1):
-        if not line.strip():
+    for number, text in enumerate(content.splitlines(), start=1):
+        if not text.strip():
             continue
-        where = f"line {number}"
+        where, line = f"line {number}", without_mark(text)
         try:
             source = take_resource(line)
             if source.head.resource_type == "Bundle":

@@ -162,7 +162,9 @@ class _PublishedProtocol:
             dated.append((point.after_week, action))
         for phase, source in self._phases():
             reviewed = [p for p in self.protocol.decision_points if p.after_week < phase.first_week]
-            text = _in_words(phase) + (" Only if the benefit review supports it." if reviewed else "")
+            text = _in_words(phase) + (
+                " Only if the benefit review supports continued treatment." if reviewed else ""
+            )
             title = f"{_title(phase.name)}, weeks {phase.first_week} to {phase.last_week}"
             action = _action(phase.name, title, text, source)
             if phase.name != first:

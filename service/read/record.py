@@ -24,7 +24,6 @@ from service.core.records import (
     ExclusionReason,
     Observation,
     Person,
-    PlanOfRecord,
     Procedure,
     Record,
     Role,
@@ -36,7 +35,7 @@ from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
 from service.fhir.kinds import BEAR_BY_CODE, READ_KINDS
 from service.fhir.references import Reference, plain_system, read_reference
-from service.fhir.sources import UNDECODABLE, Gathered, Source, separate_versions
+from service.fhir.sources import Gathered, Source, separate_versions
 from service.fhir.views import (
     AllergyView,
     CarePlanView,
@@ -48,7 +47,7 @@ from service.fhir.views import (
     QuantityView,
     ReferenceView,
 )
-from service.read.care_plans import deleted_plan, read_plan
+from service.read.care_plans import PlanReader, deleted_plan
 from service.read.elements import Elements, UnreadableElement, decode, status_code
 from service.read.medicines import MedicineReader
 from service.read.results import (
@@ -112,7 +111,7 @@ class _Reader:
         self.unplaced: list[VersionedReference] = []
         self.observations: list[Observation] = []
         self.procedures: list[Procedure] = []
-        self.plans: list[PlanOfRecord] = []
+        self.plans = PlanReader(self.elements, self.medicines)
         self.ours: list[VersionedReference] = []
         self.former: list[VersionedReference] = []
         self.excluded: list[Excluded] = []
@@ -147,12 +146,15 @@ class _Reader:
             unplaced=tuple(self.unplaced),
             observations=tuple(self.observations),
             procedures=tuple(self.procedures),
-            plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
+            plans=(*self.plans.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
+            plans_in_words=tuple(self.plans.in_words),
             excluded=(*self.excluded, *self.medicines.excluded),
-            unreadable=(*self.unreadable, *self.medicines.unreadable),
-            doubtful_dates=tuple(self.elements.doubtful),
+            unreadable=(*self.unreadable, *self.medicines.unreadable, *self.plans.unreadable),
+            open_elements=tuple(self.medicines.open_elements),
+            doubtful_dates=tuple(dict.fromkeys(self.elements.doubtful)),
             not_read=tuple(sorted(self.gathered.not_read)),
             refused=tuple(sorted(self.gathered.refused)),
+            unread_records=tuple(dict.fromkeys(self.plans.not_there)),
         )
         return replace(record, read=self._read(record))
 
@@ -358,11 +360,7 @@ class _Reader:
         view: CarePlanView = decode(source, _PLAN)
         if not self._belongs(source, view.subject, "subject"):
             return
-        try:
-            plan = read_plan(source, view, self.elements, self.medicines.medication)
-        except UNDECODABLE:  # the digest of a plan takes in more than its view
-            raise UnreadableElement("") from None
-        self.plans.extend([plan] if plan else [])
+        self.plans.take(source)
 
     def _verification(self, source: Source, status: ConceptView | None) -> Verification | None:
         """How sure a record is; `None` when it was withdrawn, which is noted."""
