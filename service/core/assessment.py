@@ -271,4 +271,4 @@ def _missing(
 def _not_screened(record: Record) -> tuple[str, ...]:
     """What nothing can be said about: kinds of record not read, and conditions no list can place."""
     unplaced = [str(ref) for d in record.diagnoses if not d.recognised for ref in d.evidence]
-    return (*record.not_read, *unplaced)
+    return (*record.not_read, *sorted(record.unread_records), *unplaced)

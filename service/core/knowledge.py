@@ -380,6 +380,8 @@ class Knowledge:
     """What a positive result of an instrument says of suicidality."""
     scales: Mapping[Measure, Scale]
     limits: Limits
+    pressure_units: Mapping[str, float]
+    """mm Hg in one unit of pressure, by its folded name."""
     procedures: CodeList[ProcedureKind]
     procedure_names: PhraseList[ProcedureKind]
     interacting_codes: CodeList[str]

@@ -286,10 +286,20 @@ class Measure(StrEnum):
     PREGNANCY_STATUS = "pregnancy-status"
 
 
+class Bound(StrEnum):
+    """On which side of the number that was measured the true value lies."""
+
+    BELOW = "below"
+    AT_MOST = "at-most"
+    AT_LEAST = "at-least"
+    ABOVE = "above"
+
+
 class Observation(NamedTuple):
     """One result: a score, mm Hg, or 1 and 0 for yes and no.
 
-    `value` is `None` where it cannot be told; `settled` is false for a preliminary result.
+    `value` is `None` where it cannot be told; `settled` is false for a preliminary result. A pressure with a
+    `bound` lies on that side of its value.
     """
 
     measure: Measure
@@ -297,6 +307,7 @@ class Observation(NamedTuple):
     when: PartialDate | None
     settled: bool
     evidence: tuple[VersionedReference, ...]
+    bound: Bound | None = None
 
 
 class ProcedureKind(StrEnum):
@@ -403,6 +414,8 @@ class Person:
     born: PartialDate | None = None
     deceased: bool = False
     died: PartialDate | None = None
+    in_use: bool = True
+    """Whether the record of the patient is still kept up, as far as it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +436,10 @@ class Record:
     """Kinds of resource that were not looked at, so that nothing can be said of them."""
     refused: tuple[str, ...] = field(default=())
     """Those of them that there may be more of: the server holds them and does not show them."""
+    unread_records: tuple[str, ...] = ()
+    """Records that are known to be there and were not read in full, such as others of the same person."""
+    none_known: tuple[str, ...] = ()
+    """Kinds of resource of which the record says that there are none."""
     read: tuple[VersionedReference, ...] = ()
     """Every version that was read and could bear on a conclusion, also by saying nothing of what is asked."""
 

@@ -10,6 +10,9 @@ from service.core.records import Concept, Measure, ProcedureKind
 _NUMBER = re.compile(r"-?\d{1,4}(?:\.\d{1,4})?", re.ASCII)
 
 
+PRESSURES = frozenset({Measure.SYSTOLIC, Measure.DIASTOLIC})
+
+
 def measure_of(concept: Concept, knowledge: Knowledge) -> Measure | None:
     """What an observation measures, by its code, else by its whole name."""
     named = (knowledge.observation_names.get(fold(phrase)) for phrase in concept.phrases)

@@ -54,6 +54,7 @@ class PeriodView(View):
 
 class QuantityView(View):
     value: float | None = None
+    comparator: str | None = None
     unit: str | None = None
     code: str | None = None
 
@@ -120,6 +121,7 @@ class LinkView(View):
 
 
 class PatientView(View):
+    active: bool | None = None
     identifier: list[IdentifierView] = []
     birth_date: str | None = None
     deceased_boolean: bool | None = None
