@@ -18,7 +18,7 @@ from yarl import URL
 
 from benchmarks.figures import Figure
 from service import __version__, clock
-from service.fhir.client import Answer, FhirClient, open_client
+from service.fhir.client import FhirClient, ServerAnswer, open_client
 from service.review import Reviewer
 from service.settings import Settings
 from service.telemetry.logs import Event
@@ -203,7 +203,7 @@ class _Recorder(FhirClient):
 
     requests: list[_Request]
 
-    async def _send(self, sent: httpx.Request, request: str) -> Answer:
+    async def _send(self, sent: httpx.Request, request: str) -> ServerAnswer:
         content = sent.content or None
         self.requests.append(_Request(sent.method, str(sent.url), content))
         if content is not None:

@@ -35,7 +35,7 @@ from service.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from service.commands.withdraw import Withdrawal
-    from service.commands.written import Listed, Wanted
+    from service.commands.written import Listed, WrittenFilter
 
 app = typer.Typer(
     help="Assess treatment resistance of depression from a FHIR record. It supports; a clinician decides.",
@@ -270,8 +270,8 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
 
 def _wanted(
     patient: str | None, decision: str | None, version: str | None, since: str | None, until: str | None
-) -> "Wanted":
-    from service.commands.written import Wanted
+) -> "WrittenFilter":
+    from service.commands.written import WrittenFilter
     from service.core.decision import ReasonOfDecision
 
     if patient is not None and not is_id(patient.removeprefix("Patient/")):
@@ -279,7 +279,7 @@ def _wanted(
     known = [*(name.value for name in DecisionName), *(reason.value for reason in ReasonOfDecision)]
     if decision is not None and decision not in known:
         raise typer.BadParameter(f"one of {', '.join(known)}", param_hint="--decision")
-    return Wanted(
+    return WrittenFilter(
         patient.removeprefix("Patient/") if patient else None,
         decision,
         version,
@@ -302,7 +302,7 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
 ) -> None:
     """Revoke what is still an unedited draft of this service; anything else is left, and it is said why."""
-    from service.commands.withdraw import Outcome, find_drafts, plan_withdrawals, print_withdrawals
+    from service.commands.withdraw import WithdrawalOutcome, find_drafts, plan_withdrawals, print_withdrawals
 
     settings = load_settings()
     wanted = _wanted(patient, decision, version, since, until)
@@ -314,7 +314,9 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     if not yes:
         _confirm(f"Withdraw {len(drafts)} drafts?")
     done = _with_client(settings, partial(_withdraw, settings=settings, drafts=drafts, reason=reason))
-    typer.echo(f"{sum(one.outcome is Outcome.WITHDRAWN for one in done)} of {len(drafts)} withdrawn")
+    typer.echo(
+        f"{sum(one.outcome is WithdrawalOutcome.WITHDRAWN for one in done)} of {len(drafts)} withdrawn"
+    )
 
 
 async def _withdraw(

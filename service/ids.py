@@ -2,7 +2,7 @@
 
 import re
 
-ID = r"(?=\.*[A-Za-z0-9_~\-])[A-Za-z0-9._~\-]{1,256}"
+ID = r"(?=\.{0,255}[A-Za-z0-9_~\-])[A-Za-z0-9._~\-]{1,256}"
 """The pattern of an id, for a pattern or a route that contains one.
 
 FHIR allows 64 letters, digits, hyphens and dots (https://hl7.org/fhir/R4/datatypes.html#id). Servers in use

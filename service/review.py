@@ -25,7 +25,7 @@ from service.core.schedule import Calendar
 from service.errors import ServerError, ServerMisread, ServerRefused, ServerUnsupported, SettingsError
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
-from service.fhir.sources import Gathered
+from service.fhir.sources import Gathered, read_subject
 from service.gather.everything import gather
 from service.knowledge import load_knowledge, mappings_directory
 from service.read.record import read_record
@@ -219,7 +219,7 @@ async def withdraw_draft(
     Raises as `check_withdrawable` does, and `ServerRefused` with 409 or 412 when somebody changed it since.
     """
     await check_withdrawable(client, settings)
-    async with _turn_of(client, str(plan["subject"]["reference"]).rpartition("/")[2]):
+    async with _turn_of(client, read_subject(plan).id):
         await write_withdrawal(client, plan, reason=reason, grounds=grounds, recorded=clock.now_iso())
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from service.commands import written
-from service.commands.withdraw import Outcome, sort_out, withdraw
-from service.commands.written import Listed, Wanted, find_written
+from service.commands.withdraw import WithdrawalOutcome, sort_out, withdraw
+from service.commands.written import Listed, WrittenFilter, find_written
 from service.render.guidance import guidance_id
 from tests.contract_write import TWO_FAILURES, ask, change, found_by, load_case, propose, read, versions
 from tests.in_r5 import load
@@ -61,7 +61,7 @@ def refuted(condition: Resource) -> Resource:
 
 async def listed(server: str, patient: str | None) -> list[Listed]:
     async with client_at(server) as client:
-        return [one async for one in find_written(client, Wanted(patient=patient), "UTC")]
+        return [one async for one in find_written(client, WrittenFilter(patient=patient), "UTC")]
 
 
 class CommandsContract:
@@ -195,7 +195,7 @@ class CommandsContract:
         await change(server, plan, status="active")
         async with client_at(server) as client:
             (done,) = [one async for one in withdraw(client, settings(), drafts, "too late")]
-        assert (done.outcome, done.why) == (Outcome.LEFT, "somebody changed it meanwhile")
+        assert (done.outcome, done.why) == (WithdrawalOutcome.LEFT, "somebody changed it meanwhile")
         assert (await read(server, plan))["status"] == "active"
         assert await versions(server, plan) == ["1", "2"]
 

@@ -17,13 +17,14 @@ import pytest
 
 from service.core.assessment import shows_depression
 from service.core.dates import PartialDate
-from service.core.words import spoken
+from service.core.words import say_date
 from service.fhir.names import CONTENT_DIGEST, content_digest, edit_digest, extension_value
 from service.render.guidance import guidance_id
 from service.review import Proposal, Reviewer
 from tests.in_r5 import as_read, as_sent, load
 from tests.support import (
     CASES,
+    FEW,
     Resource,
     a_condition,
     case_bundle,
@@ -52,19 +53,6 @@ OTHERWISE_TOMORROW = {
     "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
 }
 """Cases that are about this very day."""
-FEW = [
-    TWO_FAILURES,
-    "a-deceased-patient-is-declined",
-    "a-phq-9-item-9-alerts-and-leaves-acute-suicidality-open",
-    "a-recorded-pregnancy-status-needs-review",
-    "an-active-esketamine-plan-is-left-alone",
-    "an-adjustment-disorder-is-not-major-depression",
-    "an-allergy-to-ketamine-excludes",
-    "no-medicine-on-record-is-missing-information",
-    "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
-    "when-both-pathways-are-met-the-treatment-resistance-protocol-is-proposed",
-]
-"""Cases of each decision, and of each pathway."""
 PROPOSED = [name for name in case_names() if expected_of(name)["decision"] == "propose"]
 _BESIDE = {"Device", "Task"}
 """What is written beside the outcome itself, where there is a need for it."""
@@ -266,7 +254,7 @@ class WriteContract:
         assert session_dates(plan) == [s.date.isoformat() for s in done.answer.schedule.sessions]
         assert len(session_dates(plan)) == 12
         days = [PartialDate.parse(day) for day in session_dates(plan)]
-        assert all(spoken(day) in plan["text"]["div"] for day in days)
+        assert all(say_date(day) in plan["text"]["div"] for day in days)
         guidance = await guidance_of(server, patient)
         assert guidance["result"]["reference"] == f"CarePlan/{plan['id']}"
 

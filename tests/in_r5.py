@@ -9,9 +9,9 @@ from functools import cache
 
 import httpx
 
+from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.r5.plans import plan_in_r5
 from service.fhir.r5.records import resource_in_r4
-from service.fhir.r5.written import WRITTEN_IN_R4
 from service.fhir.release import Release, release_of
 from tests.servers import load as put_all
 from tests.support import Resource
@@ -63,8 +63,8 @@ def as_sent(server: str, resource: Resource) -> Resource:
 
 def as_read(server: str, resource: Resource) -> Resource:
     """A resource of a server in R4, where the service writes it."""
-    ours = resource["resourceType"] in WRITTEN_IN_R4
-    return resource_in_r4(release_at(server), resource) if ours else resource
+    in_r5 = release_at(server) is Release.R5 and resource["resourceType"] in WRITTEN_KINDS
+    return resource_in_r4(resource) if in_r5 else resource
 
 
 def _statement(statement: Resource) -> Resource:

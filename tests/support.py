@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import httpx
 import msgspec
+import pytest
 
 from service import cli
 from service.fhir.client import FhirClient, open_client
@@ -55,6 +56,27 @@ def reviewer(as_of: date = AS_OF, criteria: str = "seed", region: str = "us") ->
 def case_names() -> list[str]:
     """Every case of `fixtures/cases`, in order."""
     return sorted(path.name for path in CASES.iterdir() if path.is_dir())
+
+
+FEW = [
+    "two-documented-failures-propose-treatment",
+    "a-deceased-patient-is-declined",
+    "a-phq-9-item-9-alerts-and-leaves-acute-suicidality-open",
+    "a-recorded-pregnancy-status-needs-review",
+    "an-active-esketamine-plan-is-left-alone",
+    "an-adjustment-disorder-is-not-major-depression",
+    "an-allergy-to-ketamine-excludes",
+    "no-medicine-on-record-is-missing-information",
+    "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
+    "when-both-pathways-are-met-the-treatment-resistance-protocol-is-proposed",
+]
+"""Cases of each decision, and of each pathway."""
+
+
+each_case = pytest.mark.parametrize(
+    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.matrix) for name in case_names()]
+)
+"""Every case; in `make test` a few of them."""
 
 
 def case_bytes(name: str) -> bytes:
@@ -324,7 +346,7 @@ async def client_at(base: str, *, searches: bool = False, **values: object) -> A
     """A client of a real server; with `searches`, one that never learns of `$everything`."""
     async with open_client(settings(fhir_base_url=base, **values)) as client:
         if searches:
-            client._capability = without_everything(await client.capability())
+            client._stated = without_everything(await client.capability()), await client.release()
         yield client
 
 

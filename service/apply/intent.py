@@ -13,7 +13,7 @@ from service.apply.standing import plans_named_in
 from service.apply.tasks import asked_in, find_tasks, read_task
 from service.core.assessment import shows_depression
 from service.core.decision import Decision, Propose, grounds_of, wanted_plan
-from service.core.plans import PlanAction, Reconciliation, Wanted, open_after, reconcile
+from service.core.plans import PlanAction, Reconciliation, WantedPlan, open_after, reconcile
 from service.core.records import PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule
 from service.core.tasks import TaskStep, WantedTask, reconcile_tasks, wanted_tasks
@@ -80,7 +80,7 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
     found = reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision)))
     tasks = wanted_tasks(decision, found, plans) if shows_depression(decision.assessment) else ()
     stays = found.plan.evidence.id if found.plan else ""
-    why = summarise(decision) if found.action is PlanAction.REVOKE else f"CarePlan/{stays} stays instead."
+    why = summarise(decision) if found.action is PlanAction.REVOKE else f"CarePlan/{stays} is kept instead."
     revoked = tuple(_revoked(draft, why, gathered) for draft in found.superfluous)
     match found.action:
         case PlanAction.CREATE | PlanAction.UPDATE:
@@ -96,7 +96,7 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
 def _beside(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> Reconciliation | None:
     """What a review would say once our drafts are revoked, where a plan of somebody else stays open."""
     left = open_after(found, plans)
-    return reconcile(Wanted.NO_PLAN, left) if left else None
+    return reconcile(WantedPlan.NO_PLAN, left) if left else None
 
 
 def _revoked(plan: PlanOfRecord, why: str, gathered: Gathered) -> Write:
@@ -124,7 +124,7 @@ def _intend_plan(
     known = gathered.content_of(before.evidence)
     plan |= {"id": before.evidence.id, "created": known.get("created", plan["created"])}
     if extension_value(plan, CONTENT_DIGEST) == before.content:
-        return Intent(PlanAction.NONE, "the draft on record says the same", before=before)
+        return Intent(PlanAction.NONE, "the draft on record is up to date", before=before)
     return Intent(found.action, found.why, _with_what_others_added(plan, known), before)
 
 

@@ -27,20 +27,14 @@ class _Entity(View):
     what: ReferenceView | None = None
 
 
-class _Part(View):
+class _OriginPart(View):
     url: str | None = None
     value_string: str | None = None
 
 
 class _Extension(View):
     url: str | None = None
-    extension: list[_Part] = msgspec.field(default_factory=list)
-
-
-class _Authorization(View):
-    """What R5 has in place of a reason."""
-
-    concept: ConceptView | None = None
+    extension: list[_OriginPart] = msgspec.field(default_factory=list)
 
 
 class _Provenance(View):
@@ -49,7 +43,6 @@ class _Provenance(View):
     occurred_date_time: str | None = None
     recorded: str | None = None
     reason: list[ConceptView] = msgspec.field(default_factory=list)
-    authorization: list[_Authorization] = msgspec.field(default_factory=list)
     agent: list[_Agent] = msgspec.field(default_factory=list)
     entity: list[_Entity] = msgspec.field(default_factory=list)
     extension: list[_Extension] = msgspec.field(default_factory=list)
@@ -136,7 +129,7 @@ def _read(content: bytes, device: str | None) -> Origin | None:
         targets=tuple(filter(None, map(_target, view.target))),
         as_of=view.occurred_date_time,
         recorded=view.recorded or "",
-        cause=_cause([*view.reason, *(one.concept for one in view.authorization if one.concept)]),
+        cause=_cause(view.reason),
         sources=tuple(filter(None, (_source(entity) for entity in view.entity))),
         software=said.get("software"),
         knowledge=said.get("knowledge"),
@@ -176,5 +169,5 @@ def _source(entity: _Entity) -> str | None:
     return name if read_reference(name).versioned == name else "a source without a proper name"
 
 
-def _all(parts: list[_Part], name: str) -> tuple[str, ...]:
+def _all(parts: list[_OriginPart], name: str) -> tuple[str, ...]:
     return tuple(part.value_string for part in parts if part.url == name and part.value_string)

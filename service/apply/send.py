@@ -20,10 +20,8 @@ from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient, Stored, version_of
 from service.fhir.kinds import CLAIMED_KINDS
 from service.fhir.loose import Resource
-from service.fhir.models import validated
 from service.fhir.names import DEVICE_ID, DEVICE_INSIDE, content_digest
 from service.fhir.references import read_reference
-from service.fhir.release import Release
 from service.fhir.sources import UNDECODABLE
 from service.fhir.target import Target
 from service.fhir.views import TransactionResponseView
@@ -92,7 +90,7 @@ async def store(
     was faster: read again and decide again.
     """
     target = await client.target()
-    sender = _Sender(client, target, await client.release(), provenance_of)
+    sender = _Sender(client, target, provenance_of)
     device = await sender.settle_device()
     everything = [*device, *(write for write in writes if write.kind in target.takes)]
     if target.tier is WriteTier.TRANSACTION:
@@ -115,7 +113,6 @@ class _Sender:
 
     client: FhirClient
     target: Target
-    release: Release
     provenance_of: ProvenanceOf
     moved: dict[str, str] = field(default_factory=dict)
     deleted: frozenset[str] = frozenset()
@@ -142,8 +139,7 @@ class _Sender:
             targets = [_next_version(write, self.deleted) for write in writes]
             everything = [*writes, *self._provenance(targets)]
             entries = [self._entry(write, claimed) for write in everything]
-            body = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-            answer = await self.client.post("", msgspec.json.encode(body))
+            answer = await self.client.transact(entries)
             return self._written(answer, everything, claimed)
 
         return await self._claiming([write for write in writes if write.is_claimed], post)
@@ -172,7 +168,7 @@ class _Sender:
         if version is not None:
             request["ifMatch"] = f'W/"{version}"'
         full_url = f"urn:uuid:{uuid5(NAMESPACE_URL, write.reference)}"
-        return {"fullUrl": full_url, "resource": self._accepted(write.resource), "request": request}
+        return {"fullUrl": full_url, "resource": self._addressed(write.resource), "request": request}
 
     # one after the other --------------------------------------------------------------------------
 
@@ -191,11 +187,11 @@ class _Sender:
 
     async def _put(self, write: Write) -> Stored | None:
         """Store under an id that is known; `None` where the server lets nobody choose one for a new one."""
-        content = msgspec.json.encode(self._accepted(write.resource))
+        resource = self._addressed(write.resource)
 
         async def put(claimed: frozenset[str]) -> Stored:
             over = _NO_VERSION if write.reference in claimed else write.version
-            stored = await self.client.put(write.reference, content, only_over=over)
+            stored = await self.client.put(resource, only_over=over)
             now = VersionedReference(write.kind, str(write.resource["id"]), stored.version)
             self._note(write, claimed, now, created=stored.created)
             return stored
@@ -212,8 +208,8 @@ class _Sender:
         """Store under an id that the server gives, unless one with our identifier is there."""
         named = next(iter(write.resource.get("identifier", [])), None)
         unless = None if named is None else urlencode({"identifier": f"{named['system']}|{named['value']}"})
-        resource = {key: value for key, value in self._accepted(write.resource).items() if key != "id"}
-        stored = await self.client.create(write.kind, msgspec.json.encode(resource), unless=unless)
+        resource = {key: value for key, value in self._addressed(write.resource).items() if key != "id"}
+        stored = await self.client.create(resource, unless=unless)
         if write.is_claimed and not stored.created:
             raise ServerRefused(f"POST {write.kind}: one of ours is there already", HTTPStatus.CONFLICT)
         return stored
@@ -271,18 +267,17 @@ class _Sender:
     async def _put_back(self, reference: str, now: VersionedReference) -> bool:
         """Put back the version that ours was stored over, unless somebody wrote since or it says the same."""
         try:
-            page = await anext(self.client.pages(f"{reference}/_history", {"_count": "2"}))
+            contents = await self.client.last_versions(reference, 2)
         except ServerRefused as refused:
             # What was there cannot be read again, and so not be put back: it is decided on what now stands.
             raise ServerRefused(str(refused), HTTPStatus.CONFLICT) from None
-        contents = [bytes(entry.resource) for entry in page.entry if bytes(entry.resource)]
         if len(contents) < 2 or now.version is None or now.type == "GuidanceResponse":  # noqa: PLR2004 - two versions
             return False
         ours, before = (_OBJECT.decode(content) for content in contents[:2])
         if content_digest(ours) == content_digest(before):
             return False
         try:
-            await self.client.put(reference, contents[1], only_over=now.version)
+            await self.client.put_back(reference, contents[1], only_over=now.version)
         except ServerRefused as refused:
             if refused.status not in CONFLICTS:
                 raise
@@ -315,32 +310,25 @@ class _Sender:
         }
         if not given or resource["resourceType"] != "GuidanceResponse":
             return resource
-        return sign_guidance(_addressed(resource, given))
+        return sign_guidance(_with_addresses(resource, given))
 
-    def _accepted(self, resource: Resource) -> Resource:
-        """The resource as it is sent: in the release of the server, its structure accepted by its models."""
-        addressed = _addressed(self._settled(resource), self.moved)
+    def _addressed(self, resource: Resource) -> Resource:
+        """The resource as it is sent: its references as the server knows them, our Device where it can be."""
+        addressed: Resource = _with_addresses(self._settled(resource), self.moved)
         if self.moved.get(_DEVICE) == f"#{DEVICE_INSIDE}":
-            inside = self._in_release(render_device() | {"id": DEVICE_INSIDE})
+            inside = render_device() | {"id": DEVICE_INSIDE}
             others = [one for one in addressed.get("contained", []) if one.get("id") != DEVICE_INSIDE]
             addressed |= {"contained": [*others, inside]}
-        return self._in_release(addressed)
-
-    def _in_release(self, resource: Resource) -> Resource:
-        if self.release is Release.R4:
-            return validated(resource)
-        from service.fhir.r5.models import validated_r5  # noqa: PLC0415 - for a server of R5 only
-
-        return validated_r5(resource)
+        return addressed
 
 
-def _addressed(value: Any, moved: dict[str, str]) -> Any:
+def _with_addresses(value: Any, moved: dict[str, str]) -> Any:
     """A part of a resource with its references as the server knows them."""
     if isinstance(value, list):
-        return [_addressed(one, moved) for one in value]
+        return [_with_addresses(one, moved) for one in value]
     if not isinstance(value, dict):
         return value
-    changed = {key: _addressed(one, moved) for key, one in value.items()}
+    changed = {key: _with_addresses(one, moved) for key, one in value.items()}
     reference = changed.get("reference")
     if isinstance(reference, str):
         address = read_reference(reference).address

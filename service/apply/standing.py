@@ -10,9 +10,8 @@ from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import ASSESSMENT_IDENTIFIER, DEVICE_ID, DEVICE_IDENTIFIER
-from service.fhir.r5.records import in_r4
 from service.fhir.references import read_reference
-from service.fhir.sources import Gathered, owner_of, take_resource
+from service.fhir.sources import Gathered, read_owner, take_resource
 from service.ids import is_id
 from service.render.guidance import MISSING_PLAN, PLAN_OF, Whose, guidance_id
 
@@ -63,9 +62,9 @@ async def _with_plan(client: FhirClient, plan_id: str, gathered: Gathered) -> Ga
     path = f"CarePlan/{plan_id}"
     try:
         source = take_resource(await client.get(path))
-        if owner_of(source) not in {gathered.patient_id, *gathered.former_ids}:
+        if read_owner(source) not in {gathered.patient_id, *gathered.former_ids}:
             return None
-        return gathered.with_source(in_r4(await client.release(), source))
+        return gathered.with_source(source)
     except (NotJson, NotFhir):
         raise ServerMisread(f"GET {path}: the answer is not a FHIR resource") from None
     except ServerRefused as refused:

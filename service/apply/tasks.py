@@ -14,7 +14,6 @@ from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
-from service.fhir.kinds import PATIENT_ELEMENTS
 from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import (
     DEVICE_ID,
@@ -28,9 +27,7 @@ from service.fhir.names import (
     identifiers_of,
     is_edited,
 )
-from service.fhir.r5.records import resource_in_r4
-from service.fhir.references import read_reference
-from service.fhir.sources import UNDECODABLE, reports_error
+from service.fhir.sources import UNDECODABLE, read_subject, reports_error
 from service.render.guidance import TASK
 
 _PAGE_SIZE = "100"
@@ -51,11 +48,10 @@ async def find_tasks(client: FhirClient, patient_id: str | None = None) -> list[
     params = {"identifier": f"{TASK_IDENTIFIER}|", "_count": _PAGE_SIZE}
     if patient_id is not None:
         params["patient"] = patient_id
-    release = await client.release()
     found: list[Resource] = []
     async for page in client.pages("Task", params):
         tasks = (task for entry in page.entry if (task := _ours(entry.resource)))
-        found += [resource_in_r4(release, task) for task in tasks if _is_about(task, patient_id)]
+        found += [task for task in tasks if _is_about(task, patient_id)]
     return found
 
 
@@ -73,8 +69,7 @@ def _ours(content: msgspec.Raw) -> Resource | None:
 
 def _is_about(task: Resource, patient_id: str | None) -> bool:
     """Whether a Task is about a patient: a server may not heed what was asked for."""
-    whose = read_reference(text(part(task.get(PATIENT_ELEMENTS["Task"])).get("reference")))
-    return patient_id is None or whose.id_of("Patient") == patient_id
+    return patient_id is None or read_subject(task).id_of("Patient") == patient_id
 
 
 def read_task(task: Resource) -> TaskOfRecord:
@@ -115,7 +110,7 @@ def render_step(
             task = {**tasks[known.evidence.id], **_said(wanted), "lastModified": now}
             return _signed(task, wanted.grounds)
         case TaskStep(task=TaskOfRecord() as known):
-            why = {"text": "The reason is gone; closed by the service that asked."}
+            why = {"text": "The reason no longer applies. The service that created this Task closed it."}
             closed = {"status": "cancelled", "statusReason": why, "lastModified": now}
             return _signed({**tasks[known.evidence.id], **closed}, known.grounds)
         case _:  # pragma: no cover - no such step is made

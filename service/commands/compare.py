@@ -37,13 +37,13 @@ class Change(StrEnum):
     REMOVED = "removed"
 
 
-class Part(BaseModel):
+class PrintedPart(BaseModel):
     """A part of what a command prints as JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FieldChange(Part):
+class FieldChange(PrintedPart):
     """An element of the plan that says something else."""
 
     field: str
@@ -51,7 +51,7 @@ class FieldChange(Part):
     after: str | None
 
 
-class SessionChange(Part):
+class SessionChange(PrintedPart):
     """A treatment session; `reworded` where its doses or tasks are other ones."""
 
     number: int
@@ -61,7 +61,7 @@ class SessionChange(Part):
     reworded: bool
 
 
-class StepChange(Part):
+class StepChange(PrintedPart):
     """Another activity of the plan: preparation, a decision, the rule after the last session."""
 
     title: str
@@ -70,27 +70,20 @@ class StepChange(Part):
     after: str | None
 
 
-class NoteChange(Part):
+class NoteChange(PrintedPart):
     """A note of the plan."""
 
     change: Change
     text: str
 
 
-class PlanChanges(Part):
+class PlanChanges(PrintedPart):
     """Two versions of a plan, set against each other."""
 
     fields: list[FieldChange]
     sessions: list[SessionChange]
     steps: list[StepChange]
     notes: list[NoteChange]
-
-    @property
-    def none(self) -> bool:
-        """Whether the versions say the same."""
-        parts: list[SessionChange | StepChange | NoteChange] = [*self.sessions, *self.steps, *self.notes]
-        kept = all(part.change is Change.KEPT for part in parts)
-        return kept and not self.fields and not any(session.reworded for session in self.sessions)
 
 
 def compare_plans(before: Resource | None, after: Resource) -> PlanChanges:

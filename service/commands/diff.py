@@ -12,8 +12,8 @@ from service.apply.intent import Conclusion, find_changes
 from service.apply.origins import Origin, origin_of, origins_of
 from service.apply.standing import find_assessment
 from service.commands.compare import (
-    Part,
     PlanChanges,
+    PrintedPart,
     compare_plans,
     print_changes,
     protocol_in_words,
@@ -28,7 +28,7 @@ from service.render.answer import DecisionName
 from service.review import Held, Review, Reviewer, find_hold
 
 
-class Versions(Part):
+class PlanVersions(PrintedPart):
     """By what a plan was made; `null` where that is not on record."""
 
     protocol: str | None
@@ -37,7 +37,7 @@ class Versions(Part):
     software: str | None
 
 
-class TaskChange(Part):
+class TaskChange(PrintedPart):
     """What would become of a Task; `task` is `null` for a new one."""
 
     action: TaskAction
@@ -46,7 +46,7 @@ class TaskChange(Part):
     task: str | None
 
 
-class Preview(Part):
+class Preview(PrintedPart):
     """What a review would do to the plan of record, and why.
 
     `held` says why nothing would be written, `tier` how it would be. `before` is the version of record it is
@@ -62,8 +62,8 @@ class Preview(Part):
     held: Held | None
     tier: WriteTier
     before: str | None
-    versions_before: Versions | None
-    versions_after: Versions
+    versions_before: PlanVersions | None
+    versions_after: PlanVersions
     changes: PlanChanges | None
     revoked: list[str]
     tasks: list[TaskChange]
@@ -109,8 +109,8 @@ def _task(step: TaskStep) -> TaskChange:
     )
 
 
-def _versions_of(plan: Resource, origin: Origin | None) -> Versions:
-    return Versions(
+def _versions_of(plan: Resource, origin: Origin | None) -> PlanVersions:
+    return PlanVersions(
         protocol=protocol_in_words(plan),
         criteria=" ".join(origin.criteria) if origin and origin.criteria else None,
         knowledge=origin.knowledge if origin else None,
@@ -118,9 +118,9 @@ def _versions_of(plan: Resource, origin: Origin | None) -> Versions:
     )
 
 
-def _versions_now(review: Review, before: Resource | None) -> Versions:
+def _versions_now(review: Review, before: Resource | None) -> PlanVersions:
     knowledge = review.decision.assessment.knowledge
-    return Versions(
+    return PlanVersions(
         protocol=protocol_in_words(review.intent.plan or before or {}),
         criteria=f"{knowledge.criteria.id} {knowledge.criteria.version}",
         knowledge=knowledge.version,
@@ -155,7 +155,7 @@ def print_preview(console: Console, found: Preview) -> None:
 def _versions_table(found: Preview) -> Table:
     table = table_of("", "on record", "now")
     before = found.versions_before
-    for name in Versions.model_fields:
+    for name in PlanVersions.model_fields:
         old, new = getattr(before, name, None), getattr(found.versions_after, name)
         table.add_row(name, old or "-", new or "-", style="" if old == new else "yellow")
     return table

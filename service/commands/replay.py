@@ -15,22 +15,21 @@ from rich.markup import escape
 from service import __version__
 from service.apply.origins import Origin, origin_of, origins_of
 from service.cause import Cause
-from service.commands.compare import Part, PlanChanges, compare_plans, print_changes
+from service.commands.compare import PlanChanges, PrintedPart, compare_plans, print_changes
 from service.core.records import VersionedReference
 from service.errors import InputError, NotFhir, NotJson, ServerMisread, SettingsError
 from service.fhir.client import FhirClient
-from service.fhir.loose import Resource, part, text
+from service.fhir.loose import Resource
 from service.fhir.names import CONTENT_DIGEST, extension_value
-from service.fhir.r5.records import in_r4
 from service.fhir.references import read_reference
-from service.fhir.sources import Gathered, Source, take_resource
-from service.gather.everything import former_patients
+from service.fhir.sources import Gathered, Source, read_subject, take_resource
+from service.gather.everything import find_former_patients
 from service.render.provenance import describe_calendar
 from service.review import Review, Reviewer
 from service.settings import Settings
 
 
-class Decided(Part):
+class Decided(PrintedPart):
     """A decision, and with what it was reached."""
 
     decision: str | None
@@ -40,7 +39,7 @@ class Decided(Part):
     clinic: str | None
 
 
-class Replay(Part):
+class Replay(PrintedPart):
     """What deciding again gave. `why` is what differs or why it cannot be done, empty where it is the same.
 
     `gone` are versions that the server no longer has. `changes` sets the plan then against the plan now.
@@ -107,7 +106,7 @@ async def _decide_again(
         told = told.model_copy(update={"gone": gone})
         return _but(told, f"the server no longer has {len(gone)} of {len(found)} versions that were read")
     sources = tuple(source for source in found if source is not None)
-    patient = read_reference(text(part(plan.get("subject")).get("reference"))).id_of("Patient")
+    patient = read_subject(plan).id_of("Patient")
     if patient is None:
         return _but(told, "the plan does not name its patient by an id")
     gathered = Gathered(
@@ -116,7 +115,7 @@ async def _decide_again(
         client.base,
         not_read=origin.not_read,
         refused=origin.refused,
-        former_ids=former_patients(sources, patient, client.base),
+        former_ids=find_former_patients(sources, patient, client.base),
     )
     try:
         review = reviewer.review(gathered)
@@ -151,8 +150,7 @@ async def _read_again(client: FhirClient, name: str) -> Source | None:
     if content is None:
         return None
     try:
-        source = take_resource(content, f"{client.base}/{named.name}")
-        return in_r4(await client.release(), source)
+        return take_resource(content, f"{client.base}/{named.name}")
     except (NotJson, NotFhir):
         raise ServerMisread(f"GET {name}: the answer is not a FHIR resource") from None
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from service.apply.origins import Origin
 from service.apply.send import CONFLICTS
-from service.commands.written import Listed, Wanted, list_written
+from service.commands.written import Listed, WrittenFilter, list_written
 from service.core.plans import UNKNOWN_GROUNDS, why_kept
 from service.core.records import VersionedReference
 from service.errors import ServerRefused
@@ -21,7 +21,7 @@ from service.review import check_withdrawable, withdraw_draft
 from service.settings import Settings
 
 
-class Outcome(StrEnum):
+class WithdrawalOutcome(StrEnum):
     """What became of a plan."""
 
     WITHDRAWN = "withdrawn"
@@ -33,12 +33,12 @@ class Withdrawal(NamedTuple):
 
     plan: str
     patient: str
-    outcome: Outcome
+    outcome: WithdrawalOutcome
     why: str
 
 
 async def find_drafts(
-    client: FhirClient, settings: Settings, wanted: Wanted
+    client: FhirClient, settings: Settings, wanted: WrittenFilter
 ) -> tuple[list[Listed], list[Withdrawal]]:
     """The plans asked for that may be withdrawn, and those that are left with the reason.
 
@@ -60,7 +60,7 @@ def sort_out(found: Iterable[Listed]) -> tuple[list[Listed], list[Withdrawal]]:
         if why is None:
             drafts.append(listed)
         else:
-            left.append(Withdrawal(written.resource, written.patient, Outcome.LEFT, why))
+            left.append(Withdrawal(written.resource, written.patient, WithdrawalOutcome.LEFT, why))
     return drafts, left
 
 
@@ -71,7 +71,7 @@ def _evidence_of(plan: Resource) -> VersionedReference:
 def plan_withdrawals(drafts: Iterable[Listed], reason: str) -> list[Withdrawal]:
     """The withdrawals that are about to be made."""
     return [
-        Withdrawal(draft.written.resource, draft.written.patient, Outcome.WITHDRAWN, reason)
+        Withdrawal(draft.written.resource, draft.written.patient, WithdrawalOutcome.WITHDRAWN, reason)
         for draft in drafts
     ]
 
@@ -92,9 +92,9 @@ async def withdraw(
         except ServerRefused as refused:
             if refused.status not in CONFLICTS:
                 raise
-            yield Withdrawal(name, patient, Outcome.LEFT, "somebody changed it meanwhile")
+            yield Withdrawal(name, patient, WithdrawalOutcome.LEFT, "somebody changed it meanwhile")
         else:
-            yield Withdrawal(name, patient, Outcome.WITHDRAWN, reason)
+            yield Withdrawal(name, patient, WithdrawalOutcome.WITHDRAWN, reason)
 
 
 def _grounds(origin: Origin | None, version: str) -> str:
@@ -109,6 +109,6 @@ def print_withdrawals(console: Console, rows: Iterable[Withdrawal]) -> None:
     for heading in ("plan", "patient", "", "why"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        colour = "yellow" if row.outcome is Outcome.WITHDRAWN else "dim"
+        colour = "yellow" if row.outcome is WithdrawalOutcome.WITHDRAWN else "dim"
         table.add_row(escape(row.plan), escape(row.patient), row.outcome.value, escape(row.why), style=colour)
     console.print(table)

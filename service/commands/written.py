@@ -15,7 +15,7 @@ from rich.table import Table
 from service.apply.origins import Origin, all_origins
 from service.apply.standing import find_assessment
 from service.apply.tasks import find_tasks
-from service.commands.compare import Part
+from service.commands.compare import PrintedPart
 from service.core.decision import ReasonOfDecision
 from service.core.records import VersionedReference
 from service.errors import ServerMisread
@@ -23,7 +23,6 @@ from service.fhir.client import FhirClient
 from service.fhir.kinds import LISTED_AS, PATIENT_ELEMENTS, ListedAs
 from service.fhir.loose import Resource, part, text
 from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER, is_edited
-from service.fhir.r5.records import resource_in_r4
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, reports_error
 from service.fhir.views import BundleView, IdentifierView, View
@@ -55,7 +54,7 @@ class _Owned(View):
 _OURS = msgspec.json.Decoder(_Owned)
 
 
-class Written(Part):
+class Written(PrintedPart):
     """One resource that this service wrote, as it stands, and how its last version of ours came about.
 
     `edited` when a person changed it since. `day` is when we last wrote it, at the site. What is not on
@@ -77,7 +76,7 @@ class Written(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WrittenFilter:
     """Which of what was written is asked for; `None` asks for all.
 
     `decision` is the decision or its reason; `version` that of the knowledge or the software, or the id and
@@ -125,7 +124,7 @@ class _Origins:
         return self.by_version.get(version) or self.latest.get(read_reference(version).address)
 
 
-async def find_written(client: FhirClient, wanted: Wanted, timezone: str) -> AsyncIterator[Listed]:
+async def find_written(client: FhirClient, wanted: WrittenFilter, timezone: str) -> AsyncIterator[Listed]:
     """Everything asked for, page by page: the plans, then the assessments, then the Tasks."""
     origins = _Origins(await all_origins(client))
     for contents in (_plans(client, wanted), _assessments(client, wanted), _tasks(client, wanted)):
@@ -135,23 +134,22 @@ async def find_written(client: FhirClient, wanted: Wanted, timezone: str) -> Asy
                 yield listed
 
 
-async def list_written(client: FhirClient, wanted: Wanted, timezone: str) -> list[Listed]:
+async def list_written(client: FhirClient, wanted: WrittenFilter, timezone: str) -> list[Listed]:
     """Everything asked for, at once."""
     return [listed async for listed in find_written(client, wanted, timezone)]
 
 
-async def _plans(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
+async def _plans(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Resource]:
     """Our plans, by the system of their identifier; whatever else a server shows is left out."""
     params = {"identifier": f"{PLAN_IDENTIFIER}|", "_count": _PAGE_SIZE}
     if wanted.patient is not None:
         params["patient"] = wanted.patient
-    release = await client.release()
     async for page in client.pages("CarePlan", params):
         for content in _ours(page, "CarePlan"):
-            yield resource_in_r4(release, content)
+            yield content
 
 
-async def _assessments(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
+async def _assessments(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Resource]:
     """Our assessments: a patient's by its id, else all by a search that shows those of others as well.
 
     R4 cannot search a GuidanceResponse by its module or performer, and not every server by its patient.
@@ -166,7 +164,7 @@ async def _assessments(client: FhirClient, wanted: Wanted) -> AsyncIterator[Reso
                 yield content
 
 
-async def _tasks(client: FhirClient, wanted: Wanted) -> AsyncIterator[Resource]:
+async def _tasks(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Resource]:
     for task in await find_tasks(client, wanted.patient):
         yield task
 

@@ -18,6 +18,7 @@ from service.core.records import (
     ExclusionReason,
     Exposure,
     ExposureStatus,
+    Identified,
     Observation,
     Person,
     Procedure,
@@ -162,6 +163,7 @@ def in_stable_order(record: Record) -> Record:
         record,
         exposures=tuple(sorted(record.exposures, key=lambda e: reference_order(e.evidence))),
         diagnoses=tuple(sorted(record.diagnoses, key=lambda d: reference_order(d.evidence))),
+        unplaced=tuple(sorted(record.unplaced)),
         allergies=tuple(sorted(record.allergies, key=lambda a: reference_order(a.evidence))),
         observations=tuple(sorted(record.observations, key=_observation_order)),
         procedures=tuple(sorted(record.procedures, key=lambda p: reference_order(p.evidence))),
@@ -240,8 +242,8 @@ def _pathway_alerts(pathways: tuple[Pathway, ...]) -> tuple[Alert, ...]:
         return ()
     evidence = {ref for c in pathways[1].criteria for r in c.answer.reasons for ref in r.evidence}
     text = (
-        "The criteria for acute suicidality are met as well: its protocol (four weeks, twice a week) "
-        "is the alternative to the one proposed."
+        "The criteria for acute suicidality are also met. The acute protocol (twice a week for four weeks) "
+        "is an alternative to the proposed one."
     )
     return (Alert("acute-protocol-alternative", text, tuple(sorted(evidence, key=str))),)
 
@@ -258,7 +260,7 @@ def _missing(
         for what in criterion.answer.needed
     ]
     missing.extend(
-        Missing(f"{trial.name}: {what}", "two-adequate-trials-without-relief")
+        Missing(f"for {trial.name}, {what}", "two-adequate-trials-without-relief")
         for trial in trials
         if trial.counts is Counts.POSSIBLY
         for what in trial.needed
@@ -269,6 +271,9 @@ def _missing(
 
 
 def _not_screened(record: Record) -> tuple[str, ...]:
-    """What nothing can be said about: kinds of record not read, and conditions no list can place."""
-    unplaced = [str(ref) for d in record.diagnoses if not d.recognised for ref in d.evidence]
-    return (*record.not_read, *sorted(record.unread_records), *unplaced)
+    """What nothing can be said about: kinds of record not read, and what no list can place."""
+    conditions = [ref for d in record.diagnoses if not d.recognised for ref in d.evidence]
+    unlisted = (e for e in record.exposures if e.medicine.identified is Identified.UNLISTED)
+    medicines = sorted({str(ref) for exposure in unlisted for ref in exposure.evidence})
+    unread = sorted(record.unread_records)
+    return (*record.not_read, *unread, *map(str, (*conditions, *record.unplaced)), *medicines)

@@ -34,7 +34,6 @@ from service.core.records import (
     DoseBasis,
     Exposure,
     Grade,
-    Indication,
     VersionedReference,
 )
 
@@ -255,7 +254,7 @@ def dose_is_assumed(exposure: Exposure, ingredient: Ingredient, criteria: Criter
     return (
         exposure.dose.basis is DoseBasis.NOT_DOCUMENTED
         and criteria.undocumented_dose is UndocumentedDose.ASSUME
-        and exposure.indication is not Indication.OTHER
+        and not exposure.indication.may_be_another
         and minimum is not None
         and (strength is None or strength >= minimum)
     )

@@ -103,15 +103,6 @@ class Interval:
     ongoing: bool = False
 
     @property
-    def duration_days(self) -> tuple[int, int | None]:
-        """Shortest and longest length in days; longest is `None` where an end is unknown."""
-        if self.start is None or self.end is None:
-            return (0, None)
-        shortest = (self.end.earliest - self.start.latest).days + 1
-        longest = (self.end.latest - self.start.earliest).days + 1
-        return (max(shortest, 0), max(longest, 0))
-
-    @property
     def certain(self) -> "Span | None":
         """The days that belong to it on every reading of its dates."""
         if self.start is None or self.end is None or self.start.latest > self.end.earliest:

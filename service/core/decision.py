@@ -8,7 +8,7 @@ from typing import assert_never
 from service.core.assessment import ACUTE, ADULT_YEARS, TRD, Assessment, Missing, assess
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge, Protocol
-from service.core.plans import Wanted, dates_to_keep
+from service.core.plans import WantedPlan, dates_to_keep
 from service.core.records import PlanOfRecord, PlanStatus, Record
 from service.core.safety import merge_findings, missing_oral_antidepressant
 from service.core.schedule import Calendar, Schedule, Unschedulable, plan_sessions
@@ -168,14 +168,14 @@ def grounds_of(decision: Decision) -> tuple[str, ...]:
     )
 
 
-def wanted_plan(decision: Decision) -> Wanted:
+def wanted_plan(decision: Decision) -> WantedPlan:
     """What a decision asks of the care plan."""
     match decision:
         case Propose(schedule=Schedule()):
-            return Wanted.PLAN
+            return WantedPlan.PLAN
         case Decline():
-            return Wanted.NO_PLAN
+            return WantedPlan.NO_PLAN
         case Propose() | NeedsReview() | NeedsInformation():
-            return Wanted.UNDECIDED
+            return WantedPlan.UNDECIDED
         case _:
             assert_never(decision)

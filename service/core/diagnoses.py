@@ -1,9 +1,27 @@
-"""Which domains of the assessment a condition or an allergy falls in, by its codes, else by its words."""
+"""Which domains of the assessment a condition or an allergy falls in, by its codes, else by its words.
 
+What a text leaves unclear is taken as present: a person then looks. Only a text that is understood as a whole
+can say that something is absent.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
-from service.core.knowledge import Effect, Knowledge
+from service.core.knowledge import (
+    DEPRESSION,
+    OTHER_ALLERGEN,
+    SUICIDALITY,
+    Effect,
+    Knowledge,
+    ResolvedRule,
+)
 from service.core.records import Concept, Depression, DepressionState, Diagnosis, SuicidalityKind
+from service.core.statements import Sense, Vocabulary, read_statement, strongest
+
+UNNAMED_DRUG = "unnamed-drug-allergy"
+
+_MAY_BE_PRESENT = frozenset({Sense.PRESENT, Sense.UNCLEAR})
 
 
 def place_diagnosis(
@@ -26,22 +44,50 @@ def place_diagnosis(
     placed = bool(groups) or depression is not None or suicidality is not None or is_not
     complete = any(coding.system in knowledge.classification_systems for coding in concept.codings)
     recognised = placed or complete
-    text = "" if recognised else " ".join(concept.phrases)
-    said = (concept.text or "") if recognised else text
-    if suicidality is None and knowledge.suicidality_words.all_in(said):
-        suicidality = SuicidalityKind.IN_WORDS
-    suggested = dict.fromkeys(knowledge.safety_words.all_in(said))
+    texts = concept.phrases if not recognised else filter(None, (concept.text,))
+    said = _senses(texts, knowledge.condition_words)
+    suggested = tuple(group for group in said if _is_suggested(group, said[group], knowledge))
     if recognised:
-        suggested = {g: None for g in suggested if g not in groups and _excludes(g, knowledge)}
+        suggested = tuple(g for g in suggested if g not in groups and _excludes(g, knowledge))
     return replace(
         diagnosis,
         depression=depression,
-        suicidality=suicidality,
+        suicidality=suicidality or _SUICIDALITY_IN_WORDS.get(said.get(SUICIDALITY)),
         safety=tuple(groups),
-        safety_in_words=tuple(suggested),
+        safety_in_words=suggested,
         recognised=recognised,
-        suggests_depression=bool(knowledge.depression_words.all_in(text)),
+        suggests_depression=not recognised and said.get(DEPRESSION) in _MAY_BE_PRESENT,
     )
+
+
+_SUICIDALITY_IN_WORDS: Mapping[Sense | None, SuicidalityKind] = {
+    Sense.PRESENT: SuicidalityKind.IN_WORDS,
+    Sense.UNCLEAR: SuicidalityKind.IN_WORDS,
+    Sense.PAST: SuicidalityKind.HISTORY,
+}
+
+
+def _senses(texts: Iterable[str], vocabulary: Vocabulary) -> dict[str, Sense]:
+    """The strongest sense in which any of the texts names each topic."""
+    return strongest(said for text in texts for said in read_statement(text, vocabulary).senses.items())
+
+
+def _is_suggested(topic: str, sense: Sense, knowledge: Knowledge) -> bool:
+    """Whether words suggest a safety group. What is over counts where the group asks for resolved records."""
+    group = knowledge.safety_groups.get(topic)
+    if group is None or sense is Sense.ABSENT:
+        return False
+    return sense is not Sense.PAST or group.resolved is not ResolvedRule.IGNORE
+
+
+class PlacedAllergy(NamedTuple):
+    """The safety groups of an allergy, each with whether only words say so.
+
+    `known` where a list knows what it is to, or the text says that there is none.
+    """
+
+    groups: tuple[tuple[str, bool], ...]
+    known: bool
 
 
 def is_named(concepts: tuple[Concept, ...], knowledge: Knowledge) -> bool:
@@ -49,11 +95,21 @@ def is_named(concepts: tuple[Concept, ...], knowledge: Knowledge) -> bool:
     return any(c.phrases or knowledge.allergy_codes.first(c) is not None for c in concepts)
 
 
-def place_allergy(concepts: tuple[Concept, ...], knowledge: Knowledge) -> tuple[tuple[str, bool], ...]:
-    """The safety groups that an allergy falls in, each with whether only its words say so."""
+def place_allergy(concepts: tuple[Concept, ...], knowledge: Knowledge) -> PlacedAllergy:
+    """The safety groups that an allergy falls in; one to a drug that is not named may be to ketamine."""
     coded = {g for c in concepts if (g := knowledge.allergy_codes.first(c))}
-    written = {g for c in concepts for p in c.phrases for g in knowledge.allergy_names.all_in(p)}
-    return tuple((group, group not in coded) for group in sorted(coded | written))
+    statements = [read_statement(p, knowledge.allergy_words) for c in concepts for p in c.phrases]
+    said = strongest(pair for statement in statements for pair in statement.senses.items())
+    written = {topic for topic, sense in said.items() if sense is not Sense.ABSENT}
+    unnamed = all(
+        statement.understood and statement.senses.keys() <= {UNNAMED_DRUG} for statement in statements
+    )
+    groups = (coded | written) - {OTHER_ALLERGEN} - (set() if unnamed else {UNNAMED_DRUG})
+    denied = any(s.understood and s.denies for s in statements) and not written
+    return PlacedAllergy(
+        tuple((group, group not in coded) for group in sorted(groups)),
+        known=bool(groups) or denied or said.get(OTHER_ALLERGEN, Sense.UNCLEAR) is not Sense.UNCLEAR,
+    )
 
 
 def _excludes(group: str, knowledge: Knowledge) -> bool:

@@ -50,6 +50,7 @@ class ReasonCode(StrEnum):
     NEVER_A_TRIAL = "never-a-trial"
     OUTSIDE_EPISODE = "outside-episode"
     OTHER_INDICATION = "other-indication"
+    INDICATION_UNCLEAR = "indication-unclear"
     INFERENCE_NOT_COUNTED = "inference-not-counted"
     TEXT_ONLY = "text-only"
     CODE_DISPLAY_CONFLICT = "code-display-conflict"

@@ -28,6 +28,7 @@ from service.core.records import (
     StopReason,
     SuicidalityKind,
 )
+from service.core.statements import SmallWord, Vocabulary
 
 Meaning = TypeVar("Meaning")
 
@@ -103,6 +104,19 @@ class MedicineMeaning(NamedTuple):
     unit_days: int = 1
     not_a_trial: str | None = None
     label_mg: frozenset[float] = frozenset()
+
+
+class StatedReason(NamedTuple):
+    """A reason for stopping in words; `alone` where the words mean other things beside another reason."""
+
+    reason: StopReason
+    alone: bool
+
+
+SUICIDALITY = "suicidality"
+DEPRESSION = "depression"
+OTHER_ALLERGEN = "other-allergen"
+"""Topics of the word lists that are no safety groups."""
 
 
 class Effect(StrEnum):
@@ -356,19 +370,19 @@ class Knowledge:
     antidepressant_words: PhraseList[str]
     depression: CodeList[Depression]
     not_depression: CodeList[str]
-    depression_words: PhraseList[str]
     suicidality: CodeList[SuicidalityKind]
     safety_conditions: CodeList[str]
     safety_groups: Mapping[str, SafetyGroup]
-    safety_words: PhraseList[str]
-    """Words that place a condition without a known code in a safety group."""
-    suicidality_words: PhraseList[str]
+    condition_words: Vocabulary
+    """Words of conditions; their topics are safety groups, `SUICIDALITY` and `DEPRESSION`."""
     allergy_codes: CodeList[str]
-    allergy_names: PhraseList[str]
+    allergy_words: Vocabulary
+    """Words of allergies; their topics are safety groups, and `OTHER_ALLERGEN`."""
     stop_codes: CodeList[StopReason]
-    stop_phrases: PhraseList[StopReason]
+    stop_words: PhraseList[StatedReason | SmallWord]
     indication_codes: CodeList[Indication]
-    indication_phrases: PhraseList[Indication]
+    indication_words: Vocabulary
+    """Words of reasons to give a medicine; their topic is `DEPRESSION`."""
     severities: CodeList[Severity]
     dose_frequencies: PhraseList[float]
     observations: CodeList[Measure]

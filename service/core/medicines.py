@@ -28,7 +28,8 @@ def identify_medicine(concept: Concept, knowledge: Knowledge) -> Medicine:
     named = {g for p in concept.phrases for g in knowledge.interacting_names.all_in(p)} - coded
     medicine = _identify(concept, knowledge)
     if not coded and not named:
-        return medicine
+        unlisted = medicine.identified is Identified.OTHER and not _is_in_known_system(concept, knowledge)
+        return replace(medicine, identified=Identified.UNLISTED) if unlisted else medicine
     return replace(medicine, interacts=tuple(sorted(coded)), interacts_in_words=tuple(sorted(named)))
 
 
@@ -46,6 +47,11 @@ def _identify(concept: Concept, knowledge: Knowledge) -> Medicine:
     if knowledge.antidepressant_words.all_in(text):
         return Medicine(label, Identified.LOOKS_LIKE_ANTIDEPRESSANT, Role.OTHER)
     return Medicine(label, Identified.OTHER, Role.OTHER)
+
+
+def _is_in_known_system(concept: Concept, knowledge: Knowledge) -> bool:
+    known = set(knowledge.systems.values())
+    return any(coding.code and coding.system in known for coding in concept.codings)
 
 
 def _coded_meanings(concept: Concept, knowledge: Knowledge) -> tuple[MedicineMeaning, ...]:

@@ -15,13 +15,11 @@ from service.core.records import (
     Exposure,
     ExposureStatus,
     Grade,
-    Indication,
     Role,
     StopReason,
     VersionedReference,
 )
-from service.core.scores import Course as Said
-from service.core.scores import Scales, Trajectory, trajectory
+from service.core.scores import Scales, Trajectory, Verdict, trajectory
 
 
 class OutcomeFinding(StrEnum):
@@ -105,37 +103,41 @@ def _inferred(course: Course, others: Successors, episode: Episode, criteria: Cr
         )
     end = course.interval.end
     if course.interval.ongoing:
-        text = "still taken, and no current symptom score on record"
+        text = "still taken, with no current symptom score on record"
         return _unknown(Reason(ReasonCode.ONGOING, text, evidence))
     if end is None or not _surely_ended(_last_exposures(course), episode, criteria):
         return _unknown(
-            Reason(ReasonCode.END_UNCERTAIN, "whether and when it ended is not certain", evidence)
+            Reason(
+                ReasonCode.END_UNCERTAIN,
+                "the record does not show for certain whether or when treatment ended",
+                evidence,
+            )
         )
     if episode.active is Finding.MET and end.earliest >= episode.start.latest:
-        text = "it ended while the depression stayed active, and no other reason is recorded"
+        text = "treatment ended while the depression remained active, and no other reason is recorded"
         return Outcome(
             OutcomeFinding.FAILED,
             Basis.INFERRED,
             (Reason(ReasonCode.ENDED_WHILE_ACTIVE, text, evidence),),
             InferredFailure.ENDED_WHILE_ACTIVE,
         )
-    return _unknown(Reason(ReasonCode.NO_OUTCOME, "no reason for its end is recorded", evidence))
+    return _unknown(Reason(ReasonCode.NO_OUTCOME, "no reason for stopping is recorded", evidence))
 
 
 def _outcome_of(said: Trajectory) -> Outcome:
-    match said.course:
-        case Said.RESPONDED:
+    match said.verdict:
+        case Verdict.RESPONDED:
             reason = Reason(ReasonCode.SCORE_SHOWS_RESPONSE, said.text, said.evidence)
             return Outcome(OutcomeFinding.RESPONDED, Basis.DOCUMENTED, (reason,))
-        case Said.FAILED:
+        case Verdict.FAILED:
             reason = Reason(ReasonCode.SCORE_SHOWS_FAILURE, said.text, said.evidence)
             return Outcome(OutcomeFinding.FAILED, Basis.DOCUMENTED, (reason,))
-        case Said.PARTIAL:
+        case Verdict.PARTIAL:
             return _unknown(Reason(ReasonCode.SCORE_SHOWS_PARTIAL_RESPONSE, said.text, said.evidence))
-        case Said.UNDECIDED:
+        case Verdict.UNDECIDED:
             return _unknown(Reason(ReasonCode.SCORE_DISAGREES, said.text, said.evidence))
         case _:
-            assert_never(said.course)
+            assert_never(said.verdict)
 
 
 def _set_against(documented: Outcome, said: Trajectory | None) -> Outcome:
@@ -177,7 +179,7 @@ def _agreed(documented: set[Outcome], evidence: tuple[VersionedReference, ...]) 
     """What all the records say that a course may have ended with; where they differ, nothing is said."""
     if len(documented) == 1:
         return documented.pop()
-    text = "the records that it may have ended with give different reasons"
+    text = "the last records of this treatment give different reasons for stopping"
     return _unknown(Reason(ReasonCode.STOP_REASON_UNCLEAR, text, evidence))
 
 
@@ -189,7 +191,7 @@ def _documented_outcome(reasons: frozenset[StopReason], evidence: tuple[Versione
         return Outcome(finding, basis, (Reason(code, text, evidence),))
 
     if reasons >= {StopReason.REMISSION, StopReason.INEFFECTIVE} or StopReason.UNCLEAR in reasons:
-        text = "the recorded reason for stopping could not be read"
+        text = "the recorded reason for stopping is unclear"
         return documented(OutcomeFinding.UNKNOWN, ReasonCode.STOP_REASON_UNCLEAR, text)
     if StopReason.INEFFECTIVE in reasons:
         return documented(
@@ -197,7 +199,7 @@ def _documented_outcome(reasons: frozenset[StopReason], evidence: tuple[Versione
         )
     if StopReason.REMISSION in reasons:
         return documented(
-            OutcomeFinding.RESPONDED, ReasonCode.STOPPED_IN_REMISSION, "stopped after it had helped"
+            OutcomeFinding.RESPONDED, ReasonCode.STOPPED_IN_REMISSION, "stopped after the depression improved"
         )
     if StopReason.INTOLERANCE in reasons:
         return documented(
@@ -225,7 +227,7 @@ def _switch_or_augmentation(course: Course, others: Successors, criteria: Criter
             continue
         medicine = other.exposures[0].medicine
         if medicine.role is Role.AUGMENTING and other_start.latest <= end.earliest:
-            text = f"{medicine.ingredient} was added to it"
+            text = f"{medicine.ingredient} was added"
             return Reason(ReasonCode.AUGMENTED, text, other.evidence)
         if (
             medicine.role is Role.ANTIDEPRESSANT
@@ -241,4 +243,4 @@ def _switch_or_augmentation(course: Course, others: Successors, criteria: Criter
 
 
 def _for_something_else(course: Course) -> bool:
-    return any(exposure.indication is Indication.OTHER for exposure in course.exposures)
+    return any(exposure.indication.may_be_another for exposure in course.exposures)

@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 Meaning = TypeVar("Meaning")
 
-_WORD = re.compile(r"[^\W_]+")
+WORD = re.compile(r"[^\W_]+")
 _JOINED = re.compile(r"(?<=[^\W_])[-_](?=[^\W_])")
 
 
@@ -63,7 +63,7 @@ def fold(text: str) -> str:
 
 def words_of(folded: str) -> Iterator[str]:
     """The words of a folded text, without what stands between them."""
-    return (word[0] for word in _WORD.finditer(folded))
+    return (word[0] for word in WORD.finditer(folded))
 
 
 class Found(NamedTuple, Generic[Meaning]):
@@ -94,17 +94,12 @@ class PhraseList(Generic[Meaning]):
         parts: Mapping[str, Meaning] | None = None,
         endings: Mapping[str, Meaning] | None = None,
     ) -> "PhraseList[Meaning]":
-        """Build a list; every phrase begins with a letter or a digit."""
-        folded = {fold(phrase): meaning for phrase, meaning in phrases.items()}
+        """Build a list of folded phrases, each of which begins with a letter or a digit."""
         by_first: dict[str, list[str]] = {}
-        for phrase in sorted(folded, key=len, reverse=True):
+        for phrase in sorted(phrases, key=len, reverse=True):
             by_first.setdefault(next(words_of(phrase)), []).append(phrase)
-        return cls(
-            folded,
-            {fold(part): meaning for part, meaning in (parts or {}).items()},
-            {fold(ending): meaning for ending, meaning in (endings or {}).items()},
-            {first: tuple(candidates) for first, candidates in by_first.items()},
-        )
+        candidates = {first: tuple(found) for first, found in by_first.items()}
+        return cls(phrases, parts or {}, endings or {}, candidates)
 
     def find(self, folded: str) -> tuple[Found[Meaning], ...]:
         """Every phrase in a folded text, in order; of two that overlap the first, then the longest."""
@@ -127,11 +122,12 @@ class PhraseList(Generic[Meaning]):
         return " ".join(_gaps(folded, self.find(folded)))
 
     def _whole_words(self, folded: str) -> Iterator[Found[Meaning]]:
-        for word in _WORD.finditer(folded):
+        for word in WORD.finditer(folded):
             start = word.start()
             for phrase in self._by_first_word.get(word[0], ()):
                 end = start + len(phrase)
-                if folded.startswith(phrase, start) and not folded[end : end + 1].isalnum():
+                inside = phrase[-1].isalnum() and folded[end : end + 1].isalnum()
+                if not inside and folded.startswith(phrase, start):
                     yield Found(start, end, self.phrases[phrase])
                     break
 
@@ -143,7 +139,10 @@ class PhraseList(Generic[Meaning]):
                 start = folded.find(part, start + len(part))
         if not self.endings:
             return
-        for word in _WORD.finditer(folded):
+        any_ending = tuple(self.endings)
+        for word in WORD.finditer(folded):
+            if not word[0].endswith(any_ending):
+                continue
             for ending, meaning in self.endings.items():
                 if word[0].endswith(ending):
                     yield Found(word.end() - len(ending), word.end(), meaning)

@@ -44,7 +44,7 @@ class Reconciliation:
     superfluous: tuple[PlanOfRecord, ...] = ()
 
 
-class Wanted(StrEnum):
+class WantedPlan(StrEnum):
     """What the decision asks for."""
 
     PLAN = "plan"
@@ -56,7 +56,9 @@ UNKNOWN_GROUNDS = "unknown"
 """The grounds of a withdrawn plan of which nothing tells what it rested on."""
 
 
-def reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None = None) -> Reconciliation:
+def reconcile(
+    wanted: WantedPlan, plans: Iterable[PlanOfRecord], grounds: str | None = None
+) -> Reconciliation:
     """Set what the decision asks for against the plans on record.
 
     `grounds` is what the proposal rests on: one that was withdrawn by hand is not made again on the same.
@@ -78,21 +80,21 @@ def why_kept(plan: PlanOfRecord) -> str | None:
     if not plan.is_untouched_draft:
         return _why_left(plan)
     if plan.evidence.version is None:
-        return "the server states no version of the draft, so that an edit could be lost"
+        return "the server states no version of the draft, so an edit by a person could be overwritten"
     return None
 
 
-def _reconcile(wanted: Wanted, plans: Iterable[PlanOfRecord], grounds: str | None) -> Reconciliation:
+def _reconcile(wanted: WantedPlan, plans: Iterable[PlanOfRecord], grounds: str | None) -> Reconciliation:
     known = sorted(plans, key=lambda plan: (plan.evidence.type, plan.evidence.id))
     open_plans = [plan for plan in known if plan.status in OPEN_PLAN]
     drafts = [plan for plan in open_plans if plan.is_untouched_draft]
-    if wanted is Wanted.NO_PLAN and drafts:
+    if wanted is WantedPlan.NO_PLAN and drafts:
         return _with_drafts(wanted, drafts)
     if len(open_plans) > len(drafts):
         plan = next(plan for plan in open_plans if not plan.is_untouched_draft)
         return Reconciliation(PlanAction.LEAVE, _why_left(plan), plan, superfluous=_beside_ours(open_plans))
     if len({plan.identity for plan in drafts}) < len(drafts):
-        why = "somebody made a copy of the draft; a person decides which of them stays"
+        why = "the record holds a copy of the draft; a clinician must decide which one to keep"
         return Reconciliation(PlanAction.LEAVE, why, drafts[0])
     if drafts:
         return _with_drafts(wanted, drafts)
@@ -118,33 +120,33 @@ def open_after(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> list[Pla
     return sorted(left, key=lambda plan: plan.evidence.id)
 
 
-def _with_drafts(wanted: Wanted, drafts: list[PlanOfRecord]) -> Reconciliation:
+def _with_drafts(wanted: WantedPlan, drafts: list[PlanOfRecord]) -> Reconciliation:
     """Drafts that nobody touched: the first is the one meant, and any other came of a lost race."""
     draft, others = drafts[0], tuple(drafts[1:])
     match wanted:
-        case Wanted.PLAN:
-            why = "the draft no longer says what the record says"
+        case WantedPlan.PLAN:
+            why = "the draft no longer matches the record"
             return Reconciliation(PlanAction.UPDATE, why, draft, draft.replaces, others)
-        case Wanted.NO_PLAN:
+        case WantedPlan.NO_PLAN:
             why = "the draft is no longer supported by the record"
             return Reconciliation(PlanAction.REVOKE, why, draft, superfluous=others)
-        case Wanted.UNDECIDED:
-            why = "the record no longer decides; the draft is left for a clinician"
+        case WantedPlan.UNDECIDED:
+            why = "the record no longer supports a decision; a clinician must decide about the draft"
             return Reconciliation(PlanAction.LEAVE, why, draft, superfluous=others)
         case _:
             assert_never(wanted)
 
 
-def _without_open_plan(wanted: Wanted, ours: list[PlanOfRecord], grounds: str | None) -> Reconciliation:
+def _without_open_plan(wanted: WantedPlan, ours: list[PlanOfRecord], grounds: str | None) -> Reconciliation:
     """No open plan: propose one, unless a person ended ours, or it was withdrawn and nothing is new."""
-    if wanted is not Wanted.PLAN:
+    if wanted is not WantedPlan.PLAN:
         return Reconciliation(PlanAction.NONE, "no plan is proposed")
     ended = [plan for plan in ours if not revoked_by_us(plan)]
     if ended:
         return Reconciliation(PlanAction.LEAVE, _why_left(ended[0]), ended[0])
     withdrawn = [plan for plan in ours if plan.withdrawn in {grounds, UNKNOWN_GROUNDS} - {None}]
     if withdrawn:
-        why = "the proposal was withdrawn, and the record supports no other"
+        why = "the proposal was withdrawn, and the record supports no different proposal"
         return Reconciliation(PlanAction.LEAVE, why, withdrawn[0])
     if ours:
         why = "the record supports a plan again"
@@ -168,10 +170,10 @@ def _why_left(plan: PlanOfRecord) -> str:
     if not plan.ours:
         return f"another esketamine plan is on record ({plan.status.value})"
     if plan.status is PlanStatus.DELETED:
-        return "the plan was deleted by a person"
+        return "a person deleted the plan"
     if plan.status is PlanStatus.DRAFT:
-        return "the draft was edited by a person"
-    return f"the plan is {plan.status.value}; a person decides about it"
+        return "a person edited the draft"
+    return f"the plan is {plan.status.value}; only a clinician may change it"
 
 
 def dates_to_keep(plans: Iterable[PlanOfRecord], protocol: tuple[str, str], as_of: date) -> tuple[date, ...]:

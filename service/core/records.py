@@ -54,13 +54,18 @@ class Concept:
 
 
 class Identified(StrEnum):
-    """How sure it is which medicine a record names."""
+    """How sure it is which medicine a record names.
+
+    `OTHER` is a medicine that the lists know, or whose code system they know; `UNLISTED` is one in words
+    alone, or in an unknown code system, that no list knows.
+    """
 
     CODED = "coded"
     TEXT_ONLY = "text-only"
     CONFLICT = "code-display-conflict"
     LOOKS_LIKE_ANTIDEPRESSANT = "looks-like-antidepressant"
     UNRESOLVED = "unresolved"
+    UNLISTED = "unlisted"
     OTHER = "other"
 
 
@@ -133,11 +138,17 @@ class StopReason(StrEnum):
 
 
 class Indication(StrEnum):
-    """What a medicine was given for."""
+    """What a medicine was given for; `UNCLEAR` is a recorded reason that cannot be told."""
 
     DEPRESSION = "depression"
     OTHER = "other"
+    UNCLEAR = "unclear"
     NOT_STATED = "not-stated"
+
+    @property
+    def may_be_another(self) -> bool:
+        """Whether a reason is recorded that is, or may be, another than depression."""
+        return self in {Indication.OTHER, Indication.UNCLEAR}
 
 
 class Grade(StrEnum):
@@ -426,6 +437,8 @@ class Record:
     exposures: tuple[Exposure, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     allergies: tuple[Allergy, ...] = ()
+    unplaced: tuple[VersionedReference, ...] = ()
+    """Allergies that no list knows, so that nothing can be said of them."""
     observations: tuple[Observation, ...] = ()
     procedures: tuple[Procedure, ...] = ()
     plans: tuple[PlanOfRecord, ...] = ()

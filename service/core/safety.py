@@ -27,6 +27,7 @@ from service.core.records import (
 
 PRIOR_ESKETAMINE = "prior-esketamine"
 PSYCHOSIS = "psychosis"
+HYPERSENSITIVITY = "hypersensitivity"
 UNREADABLE = "unreadable-safety-record"
 BLOOD_PRESSURE = "blood-pressure"
 PREGNANCY = "pregnancy"
@@ -198,7 +199,7 @@ def _of_patient(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterator[S
 def missing_oral_antidepressant(
     patient: VersionedReference, knowledge: Knowledge
 ) -> tuple[SafetyFinding, ...]:
-    """The caution that the protocol wants an oral antidepressant alongside and none is on record."""
+    """The caution that the protocol requires a concurrent oral antidepressant and none is on record."""
     group = knowledge.safety_groups[NO_ORAL_ANTIDEPRESSANT]
     if group.effect is None:
         return ()

@@ -78,7 +78,7 @@ def current_symptoms(scores: tuple[Score, ...], criteria: Criteria, as_of: date)
     return Symptoms(symptomatic if certain else (), remitted)
 
 
-class Course(StrEnum):
+class Verdict(StrEnum):
     """What scores say of a treatment; `UNDECIDED` is said by scores that contradict one another."""
 
     RESPONDED = "responded"
@@ -90,7 +90,7 @@ class Course(StrEnum):
 class Trajectory(NamedTuple):
     """What scores say of a treatment, in words, with the scores that it rests on."""
 
-    course: Course
+    verdict: Verdict
     text: str
     evidence: tuple[VersionedReference, ...]
 
@@ -129,14 +129,14 @@ def trajectory(interval: Interval, scales: Scales, criteria: Criteria) -> Trajec
     read = _readings(interval, scales, criteria)
     telling = [said for readings in read if any(readings) for said in readings]
     told = [said for said in telling if said is not None]
-    courses = {said.course for said in told}
-    if len(courses) == 1 and len(told) == len(telling):
+    verdicts = {said.verdict for said in told}
+    if len(verdicts) == 1 and len(told) == len(telling):
         return told[-1]
-    if courses <= {Course.FAILED}:
+    if verdicts <= {Verdict.FAILED}:
         return None
-    text = "the symptom scores, or their dates, leave open what came of it"
+    text = "the symptom scores or their dates do not show the outcome"
     evidence = tuple(dict.fromkeys(ref for said in told for ref in said.evidence))
-    return Trajectory(Course.UNDECIDED, text, evidence)
+    return Trajectory(Verdict.UNDECIDED, text, evidence)
 
 
 def _readings(interval: Interval, scales: Scales, criteria: Criteria) -> list[list[Trajectory | None]]:
@@ -177,17 +177,17 @@ def _compared(
 ) -> Trajectory | None:
     """What a score on a treatment says, beside the one from before where there is one to compare with."""
     if after.in_remission:
-        return Trajectory(Course.RESPONDED, f"{after} on it: remission", after.evidence)
+        return Trajectory(Verdict.RESPONDED, f"{after} during treatment: remission", after.evidence)
     if before is None or before.value <= 0:
-        text = f"{after} on it after the minimum time"
-        return Trajectory(Course.FAILED, text, after.evidence) if after.symptomatic else None
+        text = f"{after} during treatment, after the minimum time"
+        return Trajectory(Verdict.FAILED, text, after.evidence) if after.symptomatic else None
     fall = (before.value - after.value) / before.value
-    text = f"{before} before it, {after.value:g} on it"
+    text = f"{before} before treatment, {after.value:g} during treatment"
     evidence = (*before.evidence, *after.evidence)
     if fall >= criteria.response_fall:
-        return Trajectory(Course.RESPONDED, f"{text}: a response", evidence)
+        return Trajectory(Verdict.RESPONDED, f"{text}: a response", evidence)
     if fall >= criteria.failure_fall:
-        return Trajectory(Course.PARTIAL, f"{text}: a partial response", evidence)
+        return Trajectory(Verdict.PARTIAL, f"{text}: a partial response", evidence)
     if interval.ongoing and not after.symptomatic:
-        return Trajectory(Course.PARTIAL, f"{text}: below the range of symptoms", evidence)
-    return Trajectory(Course.FAILED, f"{text}: no response", evidence)
+        return Trajectory(Verdict.PARTIAL, f"{text}: below the symptomatic range", evidence)
+    return Trajectory(Verdict.FAILED, f"{text}: no response", evidence)

@@ -56,16 +56,16 @@ def assess_suicidality(record: Record, knowledge: Knowledge, as_of: date) -> Ans
     if current:
         return Answer(Finding.MET, tuple(current))
     if unreadable:
-        text = "a record that may tell of it could not be read"
+        text = "a record that may document suicidality could not be read"
         open_.append(Reason(ReasonCode.UNREADABLE_CONDITIONS, text, unreadable))
     hidden = [kind for kind in record.refused if kind in _TELLING_RECORDS]
     if hidden:
-        text = f"the server does not show records that may tell of it ({', '.join(hidden)})"
+        text = f"the server does not provide records that may document suicidality ({', '.join(hidden)})"
         open_.append(Reason(ReasonCode.HIDDEN_CONDITIONS, text))
     if open_:
         return Answer(Finding.INDETERMINATE, tuple(open_), (_NEEDED,))
     evidence = tuple(ref for _, _, refs in graded for ref in refs)
-    text = "no current suicidality is recorded; that is not an assessment of the risk"
+    text = "no current suicidality is recorded (this is not an assessment of the risk)"
     return Answer(Finding.NOT_MET, (Reason(ReasonCode.NO_SUICIDALITY, text, evidence),))
 
 
@@ -89,10 +89,10 @@ def _grade_result(result: Observation, kind: SuicidalityKind, criteria: Criteria
     since = days_before(as_of, criteria.suicidality_days)
     recent = result.when is not None and since <= result.when.earliest and result.when.latest <= as_of
     if kind is SuicidalityKind.HISTORY or (result.when is not None and result.when.latest < since):
-        text = f"{what} speaks of a time before the last {criteria.suicidality_days} days"
+        text = f"{what} refers to a time before the last {criteria.suicidality_days} days"
         return _Graded(Finding.NOT_MET, Reason(ReasonCode.NO_SUICIDALITY, text, evidence), evidence)
     if not recent or not result.settled or not _says_yes(result.value, kind):
-        text = f"{what} is on record, but not its final result of the last {criteria.suicidality_days} days"
+        text = f"{what} is on record, without a final result from the last {criteria.suicidality_days} days"
         reason = Reason(ReasonCode.SUICIDALITY_NOT_CURRENT, text, evidence)
         return _Graded(Finding.INDETERMINATE, reason, evidence)
     if kind in {SuicidalityKind.IDEATION, SuicidalityKind.BEHAVIOUR}:
@@ -113,7 +113,7 @@ _NEVER_CERTAIN = {
     SuicidalityKind.PASSIVE: (ReasonCode.SUICIDALITY_PASSIVE, "the recorded thoughts are passive"),
     SuicidalityKind.IN_WORDS: (
         ReasonCode.SUICIDALITY_IN_WORDS,
-        "suicidality is recorded in words only, without a code",
+        "suicidality is recorded in text only, without a code",
     ),
 }
 
@@ -164,13 +164,14 @@ def suicidality_alerts(
     }
     if present:
         text = (
-            "Suicidality on record: assess the risk now, in person. A draft plan is no substitute for that."
+            "Suicidality is on record: assess the risk now, in person. "
+            "A draft plan does not replace this assessment."
         )
         alerts.append(Alert(SUICIDALITY, text, tuple(sorted(present, key=str))))
     told = [d.evidence for d in record.diagnoses if d.suicidality is not None]
     told += [result.evidence for result, _ in positive_results(record, knowledge, as_of)]
     past = {ref for evidence in told if not present.intersection(evidence) for ref in evidence}
     if past:
-        text = "Earlier suicidality or self-harm on record: take it into account when assessing the risk."
+        text = "Earlier suicidality or self-harm is on record: consider it when you assess the risk."
         alerts.append(Alert(SUICIDALITY_HISTORY, text, tuple(sorted(past, key=str))))
     return tuple(alerts)

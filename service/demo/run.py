@@ -50,7 +50,7 @@ class DemoPatient:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoOutcome:
     """What stands on the FHIR server for a patient: the reason on the GuidanceResponse, and the CarePlan."""
 
     reason: str | None
@@ -144,7 +144,7 @@ async def load_patients(settings: Settings) -> int:
     return len(patients)
 
 
-async def _await_outcome(client: FhirClient, patient: DemoPatient, deadline: float) -> Outcome:
+async def _await_outcome(client: FhirClient, patient: DemoPatient, deadline: float) -> DemoOutcome:
     """What stands on the server for a patient, once it is what is expected or the time is up."""
     while True:
         outcome = await _outcome(client, patient.patient_id)
@@ -153,18 +153,18 @@ async def _await_outcome(client: FhirClient, patient: DemoPatient, deadline: flo
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _outcome(client: FhirClient, patient_id: str) -> Outcome:
+async def _outcome(client: FhirClient, patient_id: str) -> DemoOutcome:
     guidance = await client.find(f"GuidanceResponse/{guidance_id(patient_id)}")
     if guidance is None:
-        return Outcome(None, "", None)
+        return DemoOutcome(None, "", None)
     parameters = guidance["contained"][0]["parameter"]
     reason = next(p["valueCode"] for p in parameters if p["name"] == "decision-reason")
     result = guidance.get("result", {}).get("reference")
     plan = await client.find(result) if result else None
-    return Outcome(reason, guidance["note"][0]["text"], plan)
+    return DemoOutcome(reason, guidance["note"][0]["text"], plan)
 
 
-def _faults(patient: DemoPatient, outcome: Outcome) -> list[str]:
+def _faults(patient: DemoPatient, outcome: DemoOutcome) -> list[str]:
     """What is not as the case says."""
     faults = []
     if outcome.reason != patient.reason:
@@ -180,7 +180,7 @@ def _faults(patient: DemoPatient, outcome: Outcome) -> list[str]:
     return faults
 
 
-def _show(console: Console, patient: DemoPatient, outcome: Outcome) -> None:
+def _show(console: Console, patient: DemoPatient, outcome: DemoOutcome) -> None:
     colour = {"propose": "green", "decline": "red"}.get(patient.decision, "yellow")
     console.print(f"[bold {colour}]{patient.decision}[/] ({outcome.reason})  Patient/{patient.patient_id}")
     console.print(Padding(outcome.summary, (0, 0, 0, 2)), style="dim")

@@ -21,7 +21,7 @@ from service.errors import (
 FHIR_JSON = "application/fhir+json"
 
 
-class Severity(StrEnum):
+class IssueSeverity(StrEnum):
     """How bad an issue is (the two of the value set that are used)."""
 
     ERROR = "error"
@@ -96,7 +96,7 @@ def failure_of_status(status: int) -> Failure:
     return Failure(status, _BY_STATUS.get(status, IssueType.PROCESSING), HTTPStatus(status).phrase.lower())
 
 
-def to_outcome(severity: Severity, code: IssueType, text: str) -> dict[str, Any]:
+def to_outcome(severity: IssueSeverity, code: IssueType, text: str) -> dict[str, Any]:
     """An OperationOutcome with one issue."""
     issue = {"severity": severity.value, "code": code.value, "diagnostics": text}
     return {"resourceType": "OperationOutcome", "issue": [issue]}
@@ -104,7 +104,7 @@ def to_outcome(severity: Severity, code: IssueType, text: str) -> dict[str, Any]
 
 def to_failure_outcome(failure: Failure) -> dict[str, Any]:
     """The OperationOutcome of an error."""
-    return to_outcome(Severity.ERROR, failure.code, failure.text)
+    return to_outcome(IssueSeverity.ERROR, failure.code, failure.text)
 
 
 def to_bundle_response(interaction: str, entries: int, text: str) -> dict[str, Any]:
@@ -118,4 +118,4 @@ def to_bundle_response(interaction: str, entries: int, text: str) -> dict[str, A
 
 def to_information_outcome(text: str) -> dict[str, Any]:
     """The OperationOutcome of what went well."""
-    return to_outcome(Severity.INFORMATION, IssueType.INFORMATIONAL, text)
+    return to_outcome(IssueSeverity.INFORMATION, IssueType.INFORMATIONAL, text)

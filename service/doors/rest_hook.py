@@ -25,7 +25,7 @@ from service.errors import NotFhir, NotJson
 from service.fhir.kinds import NOTICED_KINDS, WRITTEN_KINDS
 from service.fhir.names import BASE
 from service.fhir.references import read_reference
-from service.fhir.sources import UNDECODABLE, Source, owner_in, take_resource
+from service.fhir.sources import UNDECODABLE, Source, find_owner, take_resource
 from service.fhir.views import CodingView, IdentifierView, OwnerView, View
 from service.ids import ID
 from service.telemetry.logs import Event, log_error
@@ -58,7 +58,7 @@ class _Tags(View):
     tag: list[CodingView] = msgspec.field(default_factory=list)
 
 
-class _Owner(OwnerView):
+class _Notified(OwnerView):
     """Whose record a resource belongs to, and whether we wrote it."""
 
     meta: _Tags | None = None
@@ -72,7 +72,7 @@ class _Owner(OwnerView):
 
 _ENTRY = msgspec.json.Decoder(_Entry)
 _BUNDLE = msgspec.json.Decoder(_Bundle)
-_OWNER = msgspec.json.Decoder(_Owner)
+_OWNER = msgspec.json.Decoder(_Notified)
 
 
 @dataclass(slots=True)
@@ -194,7 +194,7 @@ def _take_changed(source: Source, notice: Notice) -> None:
     if owner.is_ours:
         notice.kinds[HookEvent.OWN_WRITE] += 1
         return
-    patient_id = owner_in(source, owner)
+    patient_id = find_owner(source, owner)
     if patient_id is not None:
         notice.changed(patient_id)
     else:

@@ -5,7 +5,8 @@ Any other fault is a `ServerError` that names the request and never repeats what
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,13 +22,16 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
 from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.fhir.kinds import DIFFER_IN_R5
+from service.fhir.loose import Resource
+from service.fhir.models import validated
 from service.fhir.names import identifiers_of
-from service.fhir.r5.records import resource_in_r4
+from service.fhir.r5.records import in_r4
 from service.fhir.references import read_reference
 from service.fhir.release import Release, release_of
-from service.fhir.sources import UNDECODABLE
+from service.fhir.sources import UNDECODABLE, without_mark
 from service.fhir.target import Target, read_target, unlisted_kinds
-from service.fhir.views import BundleView, CapabilityView, Head, ResourceCapability
+from service.fhir.views import BundleView, CapabilityView, Head, KindView, ResourceCapability
 from service.ids import is_id
 from service.settings import Settings
 
@@ -41,6 +45,9 @@ _HEADERS = {
 }
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _DONE = {"GET": {200}, "POST": {200, 201}, "PUT": {200, 201}}
+_TOO_MANY = frozenset({400, 422})
+"""How a server may answer who asks for more resources to a page than it gives."""
+_SMALLER_PAGES: tuple[dict[str, str], ...] = ({"_count": "50"}, {})
 _NOT_KNOWN = frozenset({400, 403, 404, 405, 501})
 """How a server answers a search for a kind of resource that it does not keep, or not for us."""
 _LONGEST_WAIT = 60.0
@@ -50,9 +57,10 @@ _BUNDLE = msgspec.json.Decoder(BundleView)
 _CAPABILITY = msgspec.json.Decoder(CapabilityView)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _HEAD = msgspec.json.Decoder(Head)
+_KIND = msgspec.json.Decoder(KindView)
 
 
-class Answer(NamedTuple):
+class ServerAnswer(NamedTuple):
     """An answer of the server. The body may be empty where a resource was written."""
 
     status: int
@@ -81,9 +89,10 @@ class _Overloaded(Exception):
 
 
 class FhirClient:
-    """Reads from one FHIR server, a bounded number of requests at a time.
+    """One FHIR server, asked a bounded number of things at a time. It hands out and takes R4 only.
 
-    `seconds` bounds one answer from the first byte sent to the last received.
+    What a server of R5 says is translated before it is handed out, and what it is to store before it is
+    sent. `seconds` bounds one answer from the first byte sent to the last received.
     """
 
     def __init__(
@@ -94,19 +103,37 @@ class FhirClient:
         self._seconds = seconds
         self._attempts = attempts
         self._turns = asyncio.Semaphore(connections)
-        self._capability: CapabilityView | None = None
+        self._stated: tuple[CapabilityView, Release] | None = None
         self._target: Target | None = None
 
-    async def get(self, path: str, params: dict[str, str] | None = None) -> bytes:
-        """The body of one answer. `path` is relative to the base, or an absolute address on its origin.
+    async def get(self, path: str) -> bytes:
+        """One resource as R4 JSON.
 
         Raises `ServerUnreachable`, `ServerRefused` (with the status) or `ServerMisread`.
         """
-        url = path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
+        return bytes(await self._in_r4(await self._get(path)))
+
+    async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes:
+        """The body of one answer, as it came. `path` is relative to the base, or an address on its origin."""
+        url = self._address_of(path)
         return (await self._retried("GET", url, params=params, attempts=self._attempts)).body
 
+    def _address_of(self, path: str) -> str:
+        return path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
+
+    async def _in_r4(self, content: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
+        """A resource as R4 has it; as it came where the releases agree, or it cannot be read."""
+        if self._speaks_r4 or _kind_of(content) not in DIFFER_IN_R5:
+            return content
+        return content if await self.release() is Release.R4 else in_r4(content)
+
+    @property
+    def _speaks_r4(self) -> bool:
+        """Whether the server has said so already."""
+        return self._stated is not None and self._stated[1] is Release.R4
+
     async def get_if_there(self, path: str) -> bytes | None:
-        """The body of one answer, or `None` where there is no such resource, or no longer."""
+        """One resource as R4 JSON, or `None` where there is no such resource, or no longer."""
         try:
             return await self.get(path)
         except ServerRefused as refused:
@@ -115,11 +142,9 @@ class FhirClient:
             raise
 
     async def find(self, path: str) -> dict[str, Any] | None:
-        """A resource as R4 JSON, or `None` where there is none; for resources of our own."""
+        """A resource as R4 JSON, decoded, or `None` where there is none; for resources of our own."""
         body = await self.get_if_there(path)
-        if body is None:
-            return None
-        return resource_in_r4(await self.release(), _decoded(_OBJECT, body, f"GET {path}"))
+        return None if body is None else _decoded(_OBJECT, body, f"GET {path}")
 
     async def find_by(self, kind: str, system: str, value: str) -> dict[str, Any] | None:
         """The first resource of a kind with an identifier, as R4 JSON; `None` where there is none."""
@@ -128,39 +153,64 @@ class FhirClient:
                 found = _decoded(_OBJECT, bytes(entry.resource), f"GET {kind}")
                 # A server that does not know the parameter shows every resource of the kind.
                 if found.get("resourceType") == kind and value in identifiers_of(found, system):
-                    return resource_in_r4(await self.release(), found)
+                    return found
         return None
 
-    async def post(self, path: str, content: bytes) -> bytes:
-        """The body of the answer to a POST, which is sent once: what it did is to be read, not assumed.
+    async def transact(self, entries: Iterable[Resource]) -> bytes:
+        """The body of the answer to a transaction of R4 resources, each in its entry with its request.
 
-        Raises as `get` does.
+        It is sent once: what it did is to be read, not assumed. Raises as `get` does.
         """
-        url = f"{self.base}/{path}".rstrip("/")
-        return (await self._retried("POST", url, content=content, attempts=1)).body
+        sent = [entry | {"resource": await self._accepted(entry["resource"])} for entry in entries]
+        body = msgspec.json.encode({"resourceType": "Bundle", "type": "transaction", "entry": sent})
+        return (await self._retried("POST", self.base, content=body, attempts=1)).body
 
-    async def create(self, kind: str, content: bytes, *, unless: str | None = None) -> Stored:
-        """Have the server store a new resource under an id of its own, sent once.
+    async def create(self, resource: Resource, *, unless: str | None = None) -> Stored:
+        """Have the server store a new R4 resource under an id of its own, sent once.
 
-        Nothing is stored where a search by the parameters `unless` finds one: then that one is told. Raises
-        as `get` does.
+        Nothing is stored where a search by the parameters `unless` finds one; then the answer names that
+        one. Raises as `get` does.
         """
+        kind = resource["resourceType"]
         condition = {} if unless is None else {"If-None-Exist": unless}
+        content = msgspec.json.encode(await self._accepted(resource))
         answer = await self._retried(
             "POST", f"{self.base}/{kind}", content=content, headers=condition, attempts=1
         )
         return _stored(answer, kind)
 
-    async def put(self, path: str, content: bytes, *, only_over: str | None = None) -> Stored:
-        """Have the server store a resource under its id, which may be sent again. Raises as `get` does.
+    async def put(self, resource: Resource, *, only_over: str | None = None) -> Stored:
+        """Have the server store an R4 resource under its id, which may be sent again. Raises as `get` does.
 
         With `only_over`, only in place of that version; what is then refused has status 409 or 412.
         """
+        content = msgspec.json.encode(await self._accepted(resource))
+        kind, identity = resource["resourceType"], resource["id"]
+        return _stored(await self._put(f"{kind}/{identity}", content, only_over), kind)
+
+    async def last_versions(self, path: str, number: int) -> list[bytes]:
+        """The last versions of a resource, the latest first, as the server has them: for `put_back` only."""
+        where = f"{path}/_history"
+        page = _bundle(await self._get(where, {"_count": str(number)}), f"GET {where}")
+        return [bytes(entry.resource) for entry in page.entry if bytes(entry.resource)][:number]
+
+    async def put_back(self, path: str, content: bytes, *, only_over: str) -> None:
+        """Have the server store an earlier version again, just as it was. Raises as `put` does."""
+        await self._put(path, content, only_over)
+
+    async def _put(self, path: str, content: bytes, only_over: str | None) -> ServerAnswer:
         condition = {} if only_over is None else {"If-Match": f'W/"{only_over}"'}
-        answer = await self._retried(
+        return await self._retried(
             "PUT", f"{self.base}/{path}", content=content, headers=condition, attempts=self._attempts
         )
-        return _stored(answer, path.partition("/")[0])
+
+    async def _accepted(self, resource: Resource) -> Resource:
+        """An R4 resource in the release of the server, its structure accepted by the models of that."""
+        if await self.release() is Release.R4:
+            return validated(resource)
+        from service.fhir.r5.models import validated_r5  # noqa: PLC0415 - for a server of R5 only
+
+        return validated_r5(resource)
 
     async def _retried(  # noqa: PLR0913 - the parts of a request
         self,
@@ -171,7 +221,7 @@ class FhirClient:
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
         attempts: int,
-    ) -> Answer:
+    ) -> ServerAnswer:
         request = f"{method} {urlsplit(url).path}"
         sent = self._http.build_request(
             method, url, params=params, content=content, headers=_headers(content, headers)
@@ -194,7 +244,7 @@ class FhirClient:
             raise ServerMisread(f"{request}: the answer is not proper HTTP") from None
         raise AssertionError  # pragma: no cover - stamina either returns or raises
 
-    async def _send(self, sent: httpx.Request, request: str) -> Answer:
+    async def _send(self, sent: httpx.Request, request: str) -> ServerAnswer:
         async with self._turns, asyncio.timeout(self._seconds):
             response = await self._http.send(sent, stream=True)
             try:
@@ -202,7 +252,7 @@ class FhirClient:
             finally:
                 await response.aclose()
 
-    async def _read(self, response: httpx.Response, method: str, request: str) -> Answer:
+    async def _read(self, response: httpx.Response, method: str, request: str) -> ServerAnswer:
         if response.status_code in _TRY_AGAIN:
             raise _Overloaded(response.status_code, _retry_after(response.headers.get("Retry-After")))
         if response.status_code not in _DONE[method]:
@@ -217,30 +267,59 @@ class FhirClient:
             body += chunk
             if len(body) > _LARGEST_ANSWER:
                 raise ServerMisread(f"{request}: the answer is larger than {_LARGEST_ANSWER} bytes")
-        return Answer(response.status_code, response.headers, bytes(body))
+        return ServerAnswer(response.status_code, response.headers, without_mark(bytes(body)))
 
     async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
-        """Every page of a search, following `next` on the same origin only.
+        """Every page of a search, its resources as R4 JSON, following `next` on the same origin only.
 
-        Raises `ServerError` when any page cannot be read: half a record is never an answer.
+        Raises `ServerError` when any page cannot be read, or where the last one is as full as it may be and
+        the total says that there are more: half a record is never an answer. A total that the server stated
+        on a page with room to spare is an estimate (docs/decisions/0023).
         """
         where = f"GET {path}"
-        bundle = self._page(await self.get(path, params), where)
+        body, asked = await self._first_page(path, params)
+        bundle = await self._page(body, where)
+        address = httpx.URL(self._address_of(path)).copy_merge_params(asked)
+        sizes, total, seen = [len(bundle.entry)], bundle.total, {str(address)}
         yield bundle
-        seen: set[str] = set()
-        while (following := bundle.next) is not None:
-            if _origin(following) != _origin(self.base):
+        while bundle.next is not None:
+            following = _joined(address, bundle.next)
+            if following is None or _origin(following) != _origin(self.base):
                 raise ServerMisread(f"{where}: the next page is on another server")
-            if following in seen or len(seen) >= _MOST_PAGES:
+            if str(following) in seen or len(seen) > _MOST_PAGES:
                 raise ServerMisread(f"{where}: its pages do not end")
-            seen.add(following)
-            bundle = self._page(await self.get(following), f"{where}, page {len(seen) + 1}")
+            seen.add(str(following))
+            address = following
+            bundle = await self._page(await self._get(str(following)), f"{where}, page {len(seen)}")
+            sizes.append(len(bundle.entry))
+            total = total if bundle.total is None else bundle.total
             yield bundle
+        if total is not None and sum(sizes) < total and sizes[-1] >= _fullest(sizes, asked):
+            raise ServerMisread(
+                f"{where}: the answer has {sum(sizes)} of {total} resources, so it is incomplete"
+            )
 
-    def _page(self, body: bytes, where: str) -> BundleView:
-        bundle = _decoded(_BUNDLE, body, where)
-        if bundle.resource_type != "Bundle":
-            raise ServerMisread(f"{where}: the answer is not a Bundle")
+    async def _first_page(self, path: str, params: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+        """The first page and what it was asked for with.
+
+        Some servers refuse to be asked for more resources to a page than they give; they are asked for fewer,
+        then left to choose.
+        """
+        try:
+            return await self._get(path, params), params
+        except ServerRefused as refused:
+            if refused.status not in _TOO_MANY or "_count" not in params:
+                raise
+            for fewer in _SMALLER_PAGES:
+                asked = {name: value for name, value in params.items() if name != "_count"} | fewer
+                with suppress(ServerRefused):
+                    return await self._get(path, asked), asked
+            raise
+
+    async def _page(self, body: bytes, where: str) -> BundleView:
+        bundle = _bundle(body, where)
+        for entry in [] if self._speaks_r4 else bundle.entry:
+            entry.resource = msgspec.Raw(await self._in_r4(entry.resource))
         return bundle
 
     async def offered(self) -> dict[str | None, ResourceCapability]:
@@ -249,7 +328,7 @@ class FhirClient:
 
     async def release(self) -> Release:
         """The release of FHIR that the server speaks; raises `ServerUnsupported` for one that we do not."""
-        return release_of((await self.capability()).fhir_version)
+        return (await self._statement())[1]
 
     async def target(self) -> Target:
         """How the server is written to; found out once, and learnt from what it then does."""
@@ -262,7 +341,7 @@ class FhirClient:
     async def _knows(self, kind: str) -> bool:
         """Whether the server can be asked for a kind of resource."""
         try:
-            await self.get(kind, {"_count": "1"})
+            await self._get(kind, {"_count": "1"})
         except ServerRefused as refused:
             if refused.status not in _NOT_KNOWN:
                 raise
@@ -270,14 +349,18 @@ class FhirClient:
         return True
 
     async def capability(self) -> CapabilityView:
-        """The server's CapabilityStatement, read once."""
-        if self._capability is None:
-            body = await self.get("metadata")
+        """The server's CapabilityStatement, read once. Raises `ServerUnsupported` as `release` does."""
+        return (await self._statement())[0]
+
+    async def _statement(self) -> tuple[CapabilityView, Release]:
+        """The CapabilityStatement and the release that it states."""
+        if self._stated is None:
+            body = await self._get("metadata")
             statement = _decoded(_CAPABILITY, body, "GET metadata")
             if statement.resource_type != "CapabilityStatement":
                 raise ServerMisread("GET metadata: the answer is not a CapabilityStatement")
-            self._capability = statement
-        return self._capability
+            self._stated = statement, release_of(statement.fhir_version)
+        return self._stated
 
 
 @asynccontextmanager
@@ -303,12 +386,26 @@ def _decoded(decoder: msgspec.json.Decoder[Decoded], body: bytes, where: str) ->
         raise ServerMisread(f"{where}: the answer is not the FHIR JSON expected") from None
 
 
+def _bundle(body: bytes, where: str) -> BundleView:
+    bundle = _decoded(_BUNDLE, body, where)
+    if bundle.resource_type != "Bundle":
+        raise ServerMisread(f"{where}: the answer is not a Bundle")
+    return bundle
+
+
+def _kind_of(content: bytes | msgspec.Raw) -> str | None:
+    try:
+        return _KIND.decode(content).resource_type
+    except UNDECODABLE:
+        return None
+
+
 def _headers(content: bytes | None, others: dict[str, str] | None) -> dict[str, str]:
     written = {} if content is None else {"Content-Type": "application/fhir+json"}
     return _HEADERS | written | (others or {})
 
 
-def _stored(answer: Answer, kind: str) -> Stored:
+def _stored(answer: ServerAnswer, kind: str) -> Stored:
     """Id and version of what was stored: by the body where there is one, else by the headers."""
     created = answer.status == HTTPStatus.CREATED
     head = Head()
@@ -351,12 +448,25 @@ def _retry_after(value: str | None) -> float | None:
     return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-def _origin(address: str) -> tuple[str, str, int | None] | None:
-    """The server that an address is on; `None` for what is no address."""
+def _fullest(sizes: list[int], asked: dict[str, str]) -> float:
+    """How many resources a page may have: as many as were asked for, or as a page before the last one had."""
+    return min(float(asked.get("_count", math.inf)), *sizes[:-1], math.inf)
+
+
+def _joined(page: httpx.URL, address: str) -> httpx.URL | None:
+    """The address that a link on a page leads to, which may be relative; `None` for what is no address.
+
+    https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.link.url.
+    """
     try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL:
+        return page.join(address)
+    except (httpx.InvalidURL, ValueError):
         return None
+
+
+def _origin(address: httpx.URL | str) -> tuple[str, str, int | None]:
+    """The server that an address is on."""
+    url = httpx.URL(address)
     return (url.scheme, url.host, url.port)
 
 

@@ -108,4 +108,5 @@ WRITTEN_KINDS = tuple(kind.name for kind in KINDS if kind.written)
 CLAIMED_KINDS = frozenset(kind.name for kind in KINDS if kind.claimed)
 PUBLISHED_KINDS = tuple(kind.name for kind in KINDS if kind.published)
 LISTED_AS = {kind.name: kind.listed_as for kind in KINDS if kind.listed_as}
+DIFFER_IN_R5 = frozenset(kind.name for kind in KINDS if kind.differs_in_r5)
 PATIENT_ELEMENTS = {kind.name: kind.patient for kind in KINDS if kind.patient}

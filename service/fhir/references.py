@@ -6,9 +6,11 @@ https://hl7.org/fhir/R4/references.html. Every reference is taken apart here and
 import re
 from typing import NamedTuple
 
-from service.ids import ID, is_id
+from service.ids import is_id
 
-_LITERAL = re.compile(rf"(?:([^?#\s]*)/)?([A-Z][A-Za-z]{{1,63}})/({ID})(?:/_history/([^/?#\s]+))?")
+_KIND = re.compile(r"[A-Z][A-Za-z]{1,63}")
+_NO_BASE = re.compile(r"[?#\s]")
+_NO_VERSION = re.compile(r"[/?#\s]|^$")
 
 
 class Reference(NamedTuple):
@@ -51,13 +53,12 @@ class Reference(NamedTuple):
 
 def read_reference(text: str | None) -> Reference:
     """Take a reference apart; one that is missing or malformed names nothing."""
-    found = _LITERAL.fullmatch(text or "")
-    if found is None:
-        return Reference((text or "").partition("/_history/")[0])
-    base, kind, identity, version = found.groups()
-    name = f"{kind}/{identity}"
-    address = name if base is None else f"{base}/{name}"
-    return Reference(address, base or "", kind, identity, version if is_id(version) else None)
+    address, versioned, version = (text or "").partition("/_history/")
+    base, kind, identity = ["", "", *address.rsplit("/", 2)][-3:]
+    named = _KIND.fullmatch(kind) and is_id(identity) and not _NO_BASE.search(base)
+    if not named or (versioned and _NO_VERSION.search(version)):
+        return Reference(address)
+    return Reference(address, base, kind, identity, version if is_id(version) else None)
 
 
 def plain_system(uri: str) -> str:

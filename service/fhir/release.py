@@ -1,7 +1,7 @@
 """Which release of FHIR a server speaks: https://hl7.org/fhir/R5/versions.html.
 
-Everything inside reads and renders R4. What another release says differently is translated at the border, in
-`r5_records` and `r5_plans`.
+Everything above the client reads and writes R4. The client translates what R5 spells differently, with the
+modules of `service.fhir.r5`.
 """
 
 import re

@@ -9,13 +9,15 @@ import msgspec
 from service.core.records import VersionedReference
 from service.errors import NotFhir, NotJson
 from service.fhir.kinds import PATIENT_ELEMENTS
-from service.fhir.references import read_reference
+from service.fhir.loose import Resource, part, text
+from service.fhir.references import Reference, read_reference
 from service.fhir.views import Head, OutcomeView, OwnerView
 from service.ids import is_id
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises over content that is not the JSON it should be."""
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OWNER = msgspec.json.Decoder(OwnerView)
 _HEAD = msgspec.json.Decoder(Head)
 _OUTCOME = msgspec.json.Decoder(OutcomeView)
@@ -75,11 +77,16 @@ class Gathered:
         return replace(self, deleted_plans=(*self.deleted_plans, plan_id))
 
 
-def take_resource(content: bytes | msgspec.Raw, url: str | None = None) -> Source:
-    """Take one resource in, looking no further than its type, id and version.
+def without_mark(content: bytes) -> bytes:
+    """JSON without the byte order mark that some programs begin it with: RFC 8259, section 8.1."""
+    return content.removeprefix(_BYTE_ORDER_MARK)
 
-    A resource without a readable head is kept, to be reported as unreadable. An id that nothing could be
-    found by is taken as none. Raises `NotJson` for what is no JSON object.
+
+def take_resource(content: bytes | msgspec.Raw, url: str | None = None) -> Source:
+    """Take one resource in, reading only its type, id and version.
+
+    A resource without a readable head is kept, to be reported as unreadable. An id that no server could be
+    asked for counts as missing. Raises `NotJson` for content that is not a JSON object.
     """
     try:
         head = _HEAD.decode(content)
@@ -94,7 +101,7 @@ def take_resource(content: bytes | msgspec.Raw, url: str | None = None) -> Sourc
 
 
 def _readable_head(content: bytes | msgspec.Raw) -> Head:
-    """As much of a broken head as can be told, so that the fault can be named."""
+    """The readable part of a broken head, so that the fault can be named."""
     try:
         values = msgspec.json.decode(content)
     except UNDECODABLE:
@@ -121,7 +128,7 @@ def reports_error(outcome: bytes | msgspec.Raw) -> bool:
 
 
 class Versions(NamedTuple):
-    """Resources with their duplicates told apart.
+    """Resources with their duplicates separated.
 
     `contradictory` came twice under one id and version with different content.
     """
@@ -131,7 +138,7 @@ class Versions(NamedTuple):
     contradictory: tuple[Source, ...]
 
 
-def tell_versions(sources: Iterable[Source]) -> Versions:
+def separate_versions(sources: Iterable[Source]) -> Versions:
     """Keep the latest version of each resource. Resources without an id are all kept."""
     latest: dict[tuple[str, str], Source] = {}
     nameless: list[Source] = []
@@ -160,23 +167,29 @@ def _age_of_version(source: Source) -> tuple[str, int, str]:
     return (source.head.meta.last_updated or "", number, version)
 
 
-def owner_in(source: Source, view: OwnerView) -> str | None:
-    """The id of the patient that a resource is about, as a view of it says; `None` where it does not."""
+def find_owner(source: Source, view: OwnerView) -> str | None:
+    """The id of the patient that a resource is about, by a view of it; `None` where it names none."""
     kind = source.head.resource_type or ""
     if kind == "Patient":
         return source.head.id
     named = {"subject": view.subject, "patient": view.patient, "for": view.for_}
-    # Of a kind that has no row nothing else is known; a file may hold some.
+    # A kind without a row, which a file may hold, can use either element.
     reference = named[PATIENT_ELEMENTS[kind]] if kind in PATIENT_ELEMENTS else view.subject or view.patient
     return read_reference(reference.reference if reference else None).id_of("Patient")
 
 
-def owner_of(source: Source) -> str:
+def read_subject(resource: Resource) -> Reference:
+    """The reference by which a resource that is decoded names its patient."""
+    element = PATIENT_ELEMENTS[resource["resourceType"]]
+    return read_reference(text(part(resource.get(element)).get("reference")))
+
+
+def read_owner(source: Source) -> str:
     """The id of the patient that a resource is about. Raises `NotFhir` where it does not say so."""
     try:
-        patient_id = owner_in(source, _OWNER.decode(source.content))
+        patient_id = find_owner(source, _OWNER.decode(source.content))
     except UNDECODABLE:
         patient_id = None
     if patient_id is None:
-        raise NotFhir(f"{source.reference}: does not say whose record it is")
+        raise NotFhir(f"{source.reference}: does not name its patient by an id")
     return patient_id

@@ -94,6 +94,10 @@ class DosageView(View):
     dose_and_rate: list[DoseAndRateView] = []
 
 
+class KindView(View):
+    resource_type: str | None = None
+
+
 class Head(View):
     """What every resource says of itself."""
 
@@ -275,7 +279,6 @@ class CarePlanView(View):
     subject: ReferenceView
     status: str | None = None
     identifier: list[IdentifierView] = []
-    instantiates_canonical: list[str] = []
     title: str | None = None
     description: str | None = None
     activity: list[ActivityView] = []

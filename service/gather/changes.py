@@ -1,4 +1,4 @@
-"""Whose record changed: by a sweep over what the server says changed, or the history of what was deleted."""
+"""Find the patients whose records changed: by a sweep of changes, or by the history of a deleted resource."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -7,11 +7,11 @@ from service.core.knowledge import Knowledge
 from service.errors import NotFhir, NotJson, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import WATCHED_KINDS
-from service.fhir.sources import owner_of, take_resource
+from service.fhir.sources import read_owner, take_resource
 from service.gather.searches import PAGE_SIZE, code_parameter
 
 
-async def patients_changed_since(client: FhirClient, instant: str, knowledge: Knowledge) -> set[str]:
+async def find_patients_changed_since(client: FhirClient, instant: str, knowledge: Knowledge) -> set[str]:
     """Ids of the patients with a change since an instant, over every kind of resource that is watched."""
     offered = await client.offered()
     found: set[str] = set()
@@ -24,8 +24,8 @@ async def patients_changed_since(client: FhirClient, instant: str, knowledge: Kn
     return found
 
 
-async def patients_of_deleted(client: FhirClient, reference: str) -> set[str]:
-    """Ids of the patients that a deleted resource was about, by its history; none where that is gone too."""
+async def find_patients_of_deleted(client: FhirClient, reference: str) -> set[str]:
+    """Ids of the patients that a deleted resource was about, by its history; none where that is gone."""
     try:
         return {
             owner
@@ -43,7 +43,7 @@ def _owners(contents: Iterable[bytes]) -> set[str]:
     owners = set()
     for content in contents:
         try:
-            owners.add(owner_of(take_resource(content)))
+            owners.add(read_owner(take_resource(content)))
         except (NotFhir, NotJson):
             continue
     return owners

@@ -1,7 +1,8 @@
-"""Gather one patient's record from a FHIR server, in the fewest requests that it can answer completely.
+"""Gather one patient's record from a FHIR server, in as few requests as can be answered completely.
 
-`$everything` where the server offers it, else a read of the Patient and one search a kind of resource, side
-by side. Both give the same records. Medicines by reference that did not come along are read one by one.
+`$everything` is used where the server offers it. Otherwise the Patient is read and each kind of resource is
+searched for, all at once. Both ways give the same record. A Medication that a record refers to and that is
+not among the answers is read by itself.
 """
 
 import asyncio
@@ -15,7 +16,6 @@ from service.core.knowledge import Knowledge
 from service.errors import ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import EVERYTHING_KINDS, NAME_A_MEDICINE, SEARCHED_BY_CODE, SEARCHED_KINDS
-from service.fhir.r5.records import in_r4
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import LinkView, ReferenceView, ResourceCapability, View
@@ -47,11 +47,11 @@ _LINKS = msgspec.json.Decoder(_MergeLinks)
 
 
 async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> Gathered:
-    """Everything that is read of one patient, complete, or a `ServerError`.
+    """Gather everything that is read of one patient. Raises `ServerError` where it is not complete.
 
-    Observations are asked for by the codes that `knowledge` lists: a patient may have tens of thousands.
-    A kind of resource that the server does not offer, or refuses to show (403), is noted as not read. What
-    stands under patients that were merged into this one is this one's too.
+    Only the Observations with a code that `knowledge` lists are searched for, since a patient may have tens
+    of thousands. A kind of resource that the server does not offer, or refuses to show (403), is recorded as
+    not read. Records of patients that were merged into this one are included.
     """
     offered = await client.offered()
     everything = _offers_everything(offered.get("Patient"))
@@ -83,7 +83,6 @@ async def _record_of(
     client: FhirClient, patient_id: str, knowledge: Knowledge
 ) -> tuple[list[Source], list[str]]:
     """The resources that name a patient as theirs, and the kinds that the server refuses to show."""
-    release = await client.release()
     offered = await client.offered()
     everything = _offers_everything(offered.get("Patient"))
     kinds = SEARCHED_BY_CODE if everything else SEARCHED_KINDS
@@ -94,11 +93,11 @@ async def _record_of(
         first, *(search_unless_forbidden(client, kind, params) for kind, params in searches.items())
     )
     refused = [kind for kind, sources in zip(searches, found[1:], strict=True) if sources is None]
-    return [in_r4(release, source) for some in found if some is not None for source in some], refused
+    return [source for some in found if some is not None for source in some], refused
 
 
-def former_patients(sources: Iterable[Source], patient_id: str, base: str) -> tuple[str, ...]:
-    """The ids of patients merged into one, and into those, as far as the record tells of them."""
+def find_former_patients(sources: Iterable[Source], patient_id: str, base: str) -> tuple[str, ...]:
+    """The ids of the patients merged into this one, and into those, as far as the record names them."""
     sources, former = list(sources), dict.fromkeys([patient_id])
     while following := _merged_into(sources, {*former}, base):
         former |= dict.fromkeys(following)
@@ -140,7 +139,7 @@ async def _patient(client: FhirClient, patient_id: str) -> list[Source]:
 
 
 async def _side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
-    """Do all of it at once. The first fault stops the rest and is raised as itself, not in a group."""
+    """Run everything at once. The first error cancels the rest, and is raised as itself, not in a group."""
     try:
         async with asyncio.TaskGroup() as tasks:
             started = [tasks.create_task(one) for one in work]
@@ -150,7 +149,7 @@ async def _side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
 
 
 async def _missing_medications(client: FhirClient, sources: list[Source]) -> list[Source]:
-    """Read the medicines that records refer to on this server and that did not come along."""
+    """Read the Medications that records refer to on this server and that are not among the sources."""
     present = {s.head.id for s in sources if s.head.resource_type == "Medication"}
     wanted = {identity for source in sources if (identity := _medicine_elsewhere(source, client.base))}
     found = await _side_by_side(*(_medication(client, identity) for identity in sorted(wanted - present)))
@@ -170,7 +169,7 @@ def _medicine_elsewhere(source: Source, base: str) -> str | None:
 
 
 async def _medication(client: FhirClient, identity: str) -> Source | None:
-    """A Medication, or `None` when the server no longer has it: then the reference leads nowhere."""
+    """A Medication, or `None` where the server no longer has it; the reference then stays unresolved."""
     path = f"Medication/{identity}"
     body = await client.get_if_there(path)
     return None if body is None else take_answer(body, f"{client.base}/{path}", f"GET {path}")

@@ -6,7 +6,15 @@ from typing import NamedTuple
 import msgspec
 
 from service.errors import InputError, NotAssessable, NotFhir, NotJson
-from service.fhir.sources import UNDECODABLE, Gathered, Source, owner_of, reports_error, take_resource
+from service.fhir.sources import (
+    UNDECODABLE,
+    Gathered,
+    Source,
+    read_owner,
+    reports_error,
+    take_resource,
+    without_mark,
+)
 from service.fhir.views import BundleView
 
 _BUNDLE = msgspec.json.Decoder(BundleView)
@@ -37,13 +45,16 @@ def read_bundle(content: bytes | msgspec.Raw) -> Gathered:
         raise NotJson("the Bundle is not proper JSON") from None
     if bundle.next is not None:
         raise NotAssessable(
-            "the Bundle is one page of several (it has a next link); the record is incomplete"
+            "the Bundle is one page of several (it has a next link), so the record is incomplete; "
+            "put every page into one Bundle"
         )
     sources = [
         take_resource(entry.resource, entry.full_url) for entry in bundle.entry if bytes(entry.resource)
     ]
     if any(s.head.resource_type == "OperationOutcome" and reports_error(s.content) for s in sources):
-        raise NotAssessable("the Bundle tells of an error of the server; the record may be incomplete")
+        raise NotAssessable(
+            "the Bundle contains an error of the server, so the record may be incomplete; fetch it again"
+        )
     return Gathered(tuple(sources))
 
 
@@ -75,10 +86,10 @@ def read_ndjson(content: bytes) -> Iterator[NamedRecord]:
     """
     owned: dict[str, list[Source]] = {}
     shared: list[Source] = []
-    for number, line in enumerate(content.splitlines(), start=1):
-        if not line.strip():
+    for number, text in enumerate(content.splitlines(), start=1):
+        if not text.strip():
             continue
-        where = f"line {number}"
+        where, line = f"line {number}", without_mark(text)
         try:
             source = take_resource(line)
             if source.head.resource_type == "Bundle":
@@ -86,7 +97,7 @@ def read_ndjson(content: bytes) -> Iterator[NamedRecord]:
             elif source.head.resource_type == "Medication":
                 shared.append(source)
             else:
-                owned.setdefault(owner_of(source), []).append(source)
+                owned.setdefault(read_owner(source), []).append(source)
         except InputError as error:
             yield NamedRecord(where, error)
     for patient_id, sources in owned.items():

@@ -1,7 +1,8 @@
-"""Search a FHIR server for what it has of one patient, a kind of resource at a time, and see it complete."""
+"""Search a FHIR server for the resources of one patient, one kind at a time, and check that all have come."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,7 +29,7 @@ def search_parameters(
 
 
 def code_parameter(kind: str, knowledge: Knowledge) -> dict[str, str]:
-    """The codes to search by; none for a kind of which every resource is asked for."""
+    """The search parameter with the listed codes; none for a kind that is searched for as a whole."""
     return {"code": ",".join(observation_codes(knowledge))} if kind in SEARCHED_BY_CODE else {}
 
 
@@ -53,24 +54,40 @@ async def search_unless_forbidden(
 
 
 async def read_all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
-    """The resources of every page, once each, checked against the total where the server states one.
+    """The resources of every page, once each. Raises `ServerMisread` where the answer is not complete."""
+    return (await _read_all(client, path, params)).sources
 
-    Raises `ServerMisread` where the answer is not complete.
+
+async def read_everything(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
+    """The resources of every page of an operation, which counts what it answers with, and never estimates.
+
+    Raises `ServerMisread` where fewer came than the total.
     """
+    answer = await _read_all(client, path, params)
+    if answer.total is not None and answer.entries < answer.total:
+        raise ServerMisread(
+            f"GET {path}: the answer has {answer.entries} of {answer.total} resources, so it is incomplete"
+        )
+    return answer.sources
+
+
+class _Answer(NamedTuple):
+    """The resources of every page, once each; how many entries came, and how many there are said to be."""
+
+    sources: list[Source]
+    entries: int
+    total: int | None
+
+
+async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _Answer:
     sources: dict[tuple[VersionedReference, bytes], Source] = {}
-    matches, total = 0, None
+    entries, total = 0, None
     async for page in client.pages(path, params):
         total = page.total if page.total is not None else total
-        matches += _count_matches(page)
+        entries += len(page.entry)
         for source in _entries(page, path):
             sources.setdefault((source.reference, bytes(source.content)), source)
-    if total is not None and matches < total:
-        raise ServerMisread(f"GET {path}: the answer has {matches} of {total} resources")
-    return list(sources.values())
-
-
-def _count_matches(page: BundleView) -> int:
-    return sum(entry.search is None or entry.search.mode in {None, "match"} for entry in page.entry)
+    return _Answer(list(sources.values()), entries, total)
 
 
 def _entries(page: BundleView, path: str) -> Iterable[Source]:
@@ -79,15 +96,15 @@ def _entries(page: BundleView, path: str) -> Iterable[Source]:
             raise ServerMisread(f"GET {path}: an entry has no resource")
         source = take_answer(entry.resource, entry.full_url, f"GET {path}")
         if source.head.resource_type == "OperationOutcome":
-            _heed(entry, path)
+            _check_outcome(entry, path)
         elif source.head.resource_type is None or source.head.resource_type in READ_KINDS:
             yield source
 
 
-def _heed(entry: EntryView, path: str) -> None:
-    """An outcome among the results: an error in it means that the answer is not complete."""
+def _check_outcome(entry: EntryView, path: str) -> None:
+    """Raise `ServerMisread` where an outcome among the results is an error: the answer may be incomplete."""
     if reports_error(entry.resource):
-        raise ServerMisread(f"GET {path}: it came with an error of the server")
+        raise ServerMisread(f"GET {path}: the answer reports an error of the server, so it may be incomplete")
 
 
 def take_answer(content: bytes | msgspec.Raw, url: str | None, where: str) -> Source:

@@ -1,13 +1,11 @@
-"""The rest-hook Subscriptions by which a FHIR server tells this service of changes.
+"""The rest-hook Subscriptions by which a FHIR server notifies this service of changes.
 
-https://hl7.org/fhir/R4/subscription.html, in the dialect of HAPI: with a payload it speaks to the endpoint as
-if that were a FHIR server, `PUT {endpoint}/{Type}/{id}`.
+https://hl7.org/fhir/R4/subscription.html, as HAPI implements it: with a payload, it calls the endpoint like a
+FHIR server, `PUT {endpoint}/{Type}/{id}`.
 """
 
 import asyncio
 from typing import Any, NamedTuple
-
-import msgspec
 
 from service.core.knowledge import Knowledge
 from service.errors import ServerUnsupported
@@ -17,8 +15,8 @@ from service.fhir.release import Release
 from service.gather.searches import code_parameter
 
 SECRET_HEADER = "X-Hook-Secret"  # noqa: S105 - the name of a header
-_TELL_OF_DELETIONS = "http://hapifhir.io/fhir/StructureDefinition/subscription-send-delete-messages"
-"""HAPI tells of deletions only when the channel asks for it; other servers pass over the extension."""
+_REPORT_DELETIONS = "http://hapifhir.io/fhir/StructureDefinition/subscription-send-delete-messages"
+"""HAPI reports deletions only where the channel asks for it; other servers ignore the extension."""
 
 _POLLS = 60
 _POLL_SECONDS = 0.5
@@ -35,15 +33,15 @@ class Subscribed(NamedTuple):
 async def subscribe(
     client: FhirClient, endpoint: str, secret: str | None, knowledge: Knowledge
 ) -> list[Subscribed]:
-    """Create or repair one Subscription a kind of resource, and wait until the server has activated them.
+    """Create or repair one Subscription per kind of resource, and wait until the server has activated them.
 
-    A Subscription that differs from what it should be, or that the server turned off, is written anew. Kinds
-    that the server does not offer are passed over; of Observations only those that `knowledge` lists matter.
-    Raises `ServerUnsupported` for a server of R5, whose Subscriptions go by topics.
+    A Subscription that differs from the one wanted, or that the server turned off, is written again. Kinds
+    that the server does not offer are skipped; Observations are limited to the codes that `knowledge` lists.
+    Raises `ServerUnsupported` for a server of R5, whose Subscriptions use topics.
     """
     if await client.release() is not Release.R4:
         raise ServerUnsupported(
-            "Subscription: a server of R5 notifies by topics; only those of R4 are set up"
+            "Subscription: the server speaks R5, which notifies by topics; this service subscribes on R4 only"
         )
     offered = await client.offered()
     wanted = [
@@ -57,7 +55,7 @@ async def _ensure(client: FhirClient, wanted: dict[str, Any]) -> Subscribed:
     known = await client.find(path)
     if known is not None and known.get("status") == "active" and _same(known, wanted):
         return Subscribed(path, "unchanged", "active")
-    await client.put(path, msgspec.json.encode(wanted))
+    await client.put(wanted)
     return Subscribed(path, "created" if known is None else "repaired", await _settled(client, path))
 
 
@@ -68,7 +66,7 @@ def render_subscription(kind: str, endpoint: str, secret: str | None, knowledge:
         "type": "rest-hook",
         "endpoint": endpoint,
         "payload": "application/fhir+json",
-        "extension": [{"url": _TELL_OF_DELETIONS, "valueBoolean": True}],
+        "extension": [{"url": _REPORT_DELETIONS, "valueBoolean": True}],
     }
     if secret is not None:
         channel["header"] = [f"{SECRET_HEADER}: {secret}"]
@@ -87,7 +85,7 @@ def _same(known: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 
 async def _settled(client: FhirClient, path: str) -> str:
-    """The status of a Subscription once the server has taken it up, at most half a minute later."""
+    """The status of a Subscription once the server has processed it, after half a minute at most."""
     status = "requested"
     for _ in range(_POLLS):
         known = await client.find(path)

@@ -8,7 +8,7 @@ import csv
 import io
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from importlib import resources
@@ -18,7 +18,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from service.core.catalogue import Catalogue, Listing
+from service.core.diagnoses import UNNAMED_DRUG
 from service.core.knowledge import (
+    DEPRESSION,
+    OTHER_ALLERGEN,
+    SUICIDALITY,
     CodeList,
     Criteria,
     Effect,
@@ -27,6 +31,7 @@ from service.core.knowledge import (
     MedicineMeaning,
     ResolvedRule,
     SafetyGroup,
+    StatedReason,
 )
 from service.core.phrases import PhraseList, fold
 from service.core.records import (
@@ -38,6 +43,8 @@ from service.core.records import (
     StopReason,
     SuicidalityKind,
 )
+from service.core.safety import HYPERSENSITIVITY
+from service.core.statements import SmallWord, Vocabulary
 from service.errors import MappingsError, SettingsError
 from service.knowledge.elements import load_elements
 from service.knowledge.lock import LOCK, digest_of, lists_in, read_lock
@@ -69,6 +76,7 @@ from service.knowledge.shapes import (
     to_sources,
     to_staging,
 )
+from service.knowledge.words import ALONE, WHOLE, SmallWords, Word, found_by, read_words
 
 REGIONS = ("us", "eu")
 
@@ -123,22 +131,18 @@ class _Loader:
         not_depression = self._codes("codes/depression_exclude.csv", lambda row: row["reason"])
         self._refuse_overlap(depression, not_depression, "codes/depression_exclude.csv")
         groups = self._safety_groups()
-        names, codes = self._medicines(ingredients)
-        allergy_codes, allergy_names = self._allergies(groups)
-        stop_codes, stop_phrases = self._codes_and_phrases(
-            "codes/stop_reasons.csv", lambda row: StopReason(row["kind"])
-        )
-        why_codes, why_phrases = self._codes_and_phrases(
-            "codes/indications.csv", lambda _: Indication.DEPRESSION
-        )
+        esketamine_names = list(self._rows("codes/esketamine_names.csv"))
+        names, codes = self._medicines(ingredients, esketamine_names)
+        small_words = SmallWords(self._rows("codes/small_words.csv"), self.faults)
+        stop_codes, stop_words = self._stop_reasons(small_words)
+        why_codes, why_words = self._indications(small_words)
+        allergy_codes, allergy_words = self._allergies(groups, esketamine_names, small_words)
+        condition_words = self._condition_words(groups, esketamine_names, small_words)
         suicidality = self._codes("codes/suicidality.csv", lambda row: SuicidalityKind(row["kind"]))
         conditions = self._codes("safety/conditions.csv", self._group_in(groups))
         severities = self._codes("codes/severity.csv", lambda row: Severity(row["severity"]))
         frequencies = self._phrases("codes/dose_phrases.csv", "phrase", lambda row: float(row["times_a_day"]))
-        safety_words = self._safety_words(groups)
-        suicidality_words = self._words("codes/suicidality_words.csv")
         antidepressant_words = self._words("codes/antidepressant_words.csv")
-        depression_words = self._words("codes/depression_words.csv")
         placeholders = self._placeholders()
         observations = self._codes("codes/observations.csv", lambda row: Measure(row["kind"]))
         observation_names = self._whole("codes/observation_words.csv", lambda row: Measure(row["kind"]))
@@ -172,18 +176,16 @@ class _Loader:
             antidepressant_words=antidepressant_words,
             depression=depression,
             not_depression=not_depression,
-            depression_words=depression_words,
             suicidality=suicidality,
             safety_conditions=conditions,
             safety_groups=groups,
-            safety_words=safety_words,
-            suicidality_words=suicidality_words,
+            condition_words=condition_words,
             allergy_codes=allergy_codes,
-            allergy_names=allergy_names,
+            allergy_words=allergy_words,
             stop_codes=stop_codes,
-            stop_phrases=stop_phrases,
+            stop_words=stop_words,
             indication_codes=why_codes,
-            indication_phrases=why_phrases,
+            indication_words=why_words,
             severities=severities,
             dose_frequencies=frequencies,
             observations=observations,
@@ -253,15 +255,18 @@ class _Loader:
         except UnicodeDecodeError:
             self.faults.add(name, None, "is not UTF-8")
             return
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        for values in reader:
+        reader = csv.reader(io.StringIO(text, newline=""))
+        header = next(reader, [])
+        listed = self.rows.setdefault(name, {})
+        for fields in filter(None, reader):
+            values = dict(zip(header, fields, strict=False))
             row = Row(name, reader.line_num, values)
-            if None in values or None in values.values():
+            if len(fields) != len(header):
                 self.faults.of(row, "has not as many fields as the header")
             elif not row["source"]:
                 self.faults.of(row, "has no source")
             else:
-                self.rows.setdefault(name, {})[row.line] = values
+                listed[row.line] = values
                 yield row
 
     def _load_systems(self) -> None:
@@ -272,14 +277,6 @@ class _Loader:
             self.uris[row["uri"]] = row["id"]
         self.systems = frozenset(row["id"] for row in rows)
         self.hierarchical = frozenset(row["id"] for row in rows if row["hierarchical"] == "yes")
-
-    def _meaning(self, row: Row, read: Callable[[Row], T]) -> T | None:
-        """The meaning of a row; a value that no enumeration knows is a fault of its line."""
-        try:
-            return read(row)
-        except (ValueError, KeyError) as error:
-            self.faults.of(row, f"has a value that is not allowed ({error})")
-            return None
 
     def _codes(self, name: str, read: Callable[[Row], T | None]) -> CodeList[T]:
         """A list of codes; a code listed twice is refused."""
@@ -298,7 +295,7 @@ class _Loader:
             if (system, code) in seen:
                 self.faults.of(row, f"lists {system} {code} twice")
             seen.add((system, code))
-            meaning = self._meaning(row, read)
+            meaning = self.faults.meaning(row, read)
             if meaning is None:
                 continue
             if "?" in code:
@@ -318,7 +315,7 @@ class _Loader:
             for phrase in filter(None, map(fold, row[column].split(";"))):
                 if phrase in phrases:
                     self.faults.of(row, f"lists {phrase!r} twice")
-                meaning = self._meaning(row, read)
+                meaning = self.faults.meaning(row, read)
                 if meaning is not None:
                     phrases[phrase] = meaning
         return PhraseList.of(phrases)
@@ -331,9 +328,10 @@ class _Loader:
         name = "codes/suicidality_results.csv"
         found: dict[Measure, SuicidalityKind] = {}
         for row in self._once(name, "measure").values():
-            kind = self._meaning(row, lambda row: (Measure(row["measure"]), SuicidalityKind(row["kind"])))
-            if kind is not None:
-                found[kind[0]] = kind[1]
+            measure = self.faults.meaning(row, lambda row: Measure(row["measure"]))
+            kind = self.faults.meaning(row, lambda row: SuicidalityKind(row["kind"]))
+            if measure is not None and kind is not None:
+                found[measure] = kind
         return found
 
     def _interacting(self, groups: Mapping[str, SafetyGroup]) -> tuple[CodeList[str], PhraseList[str]]:
@@ -347,34 +345,59 @@ class _Loader:
         names = self._phrase_list([row for row in rows if row["name"]], "name", read)
         return replace(codes, hierarchical=frozenset({"atc"})), names
 
-    def _codes_and_phrases(self, name: str, read: Callable[[Row], T]) -> tuple[CodeList[T], PhraseList[T]]:
+    def _coded_and_spoken(self, name: str) -> tuple[list[Row], list[Row]]:
+        """The rows of a list that have a code, and those that have a phrase."""
         rows = list(self._rows(name))
         for row in rows:
             if not row["code"] and not row["phrase"]:
                 self.faults.of(row, "has neither a code nor a phrase")
-        coded = [row for row in rows if row["code"]]
-        spoken = [row for row in rows if row["phrase"]]
-        return self._code_list(coded, read), self._phrase_list(spoken, "phrase", read)
+        return [row for row in rows if row["code"]], [row for row in rows if row["phrase"]]
+
+    # words ---------------------------------------------------------------------------------------
 
     def _words(self, name: str) -> PhraseList[str]:
         """Words that a text contains, or that a word of it ends with."""
-        return self._word_list(list(self._rows(name)), lambda row: row["word"])
+        return found_by(self._matched(self._rows(name), "word", lambda row: row["word"]))
 
-    def _word_list(self, rows: list[Row], read: Callable[[Row], T | None]) -> PhraseList[T]:
-        """Words by the way in which each is found: as a word of its own, inside one, or at its end."""
-        found: dict[str, dict[str, T]] = {"word": {}, "contains": {}, "ends": {}}
-        for row in rows:
-            if row["match"] not in found:
-                self.faults.of(row, f"has a match that is not known: {row['match']!r}")
-                continue
-            meaning = self._meaning(row, read)
-            if meaning is not None:
-                found[row["match"]][fold(row["word"])] = meaning
-        return PhraseList.of(found["word"], found["contains"], found["ends"])
+    def _matched(
+        self, rows: Iterable[Row], column: str, read: Callable[[Row], T | None]
+    ) -> Iterator[Word[T]]:
+        return read_words(rows, column, read, self.faults)
+
+    def _condition_words(
+        self, groups: Mapping[str, SafetyGroup], esketamine: list[Row], small_words: SmallWords
+    ) -> Vocabulary:
+        named = [
+            *self._matched(self._rows("safety/condition_words.csv"), "word", self._group_in(groups)),
+            *self._matched(self._rows("codes/suicidality_words.csv"), "word", lambda _: SUICIDALITY),
+            *self._matched(self._rows("codes/depression_words.csv"), "word", lambda _: DEPRESSION),
+            *self._matched(esketamine, "name", lambda _: HYPERSENSITIVITY),
+        ]
+        return small_words.vocabulary("conditions", named)
+
+    def _indications(self, small_words: SmallWords) -> tuple[CodeList[Indication], Vocabulary]:
+        coded, spoken = self._coded_and_spoken("codes/indications.csv")
+        phrases = self._phrase_list(spoken, "phrase", lambda _: DEPRESSION).phrases
+        named = ((WHOLE, phrase, topic) for phrase, topic in phrases.items())
+        codes = self._code_list(coded, lambda _: Indication.DEPRESSION)
+        return codes, small_words.vocabulary("indications", named)
+
+    def _stop_reasons(
+        self, small_words: SmallWords
+    ) -> tuple[CodeList[StopReason], PhraseList[StatedReason | SmallWord]]:
+        coded, spoken = self._coded_and_spoken("codes/stop_reasons.csv")
+        codes = self._code_list(coded, lambda row: StopReason(row["kind"]))
+        stated = [
+            (match, word, StatedReason(reason, alone=match == ALONE))
+            for match, word, reason in self._matched(spoken, "phrase", lambda row: StopReason(row["kind"]))
+        ]
+        small = small_words.of("stop-reasons", (word for _, word, _ in stated))
+        words: list[Word[StatedReason | SmallWord]] = [*stated, *small]
+        return codes, found_by(words)
 
     def _placeholders(self) -> frozenset[date]:
         days = (
-            self._meaning(row, lambda row: date.fromisoformat(row["date"]))
+            self.faults.meaning(row, lambda row: date.fromisoformat(row["date"]))
             for row in self._rows("codes/placeholder_dates.csv")
         )
         return frozenset(day for day in days if day is not None)
@@ -386,7 +409,7 @@ class _Loader:
         for row in self._rows("codes/antidepressants.csv"):
             if row["name"] in ingredients:
                 self.faults.of(row, f"lists {row['name']!r} twice")
-            ingredient = self._meaning(row, to_ingredient)
+            ingredient = self.faults.meaning(row, to_ingredient)
             if ingredient is not None:
                 ingredients[ingredient.name] = ingredient
         for row in self._rows("codes/antidepressants.csv"):
@@ -396,7 +419,7 @@ class _Loader:
         return ingredients
 
     def _medicines(
-        self, ingredients: Mapping[str, Ingredient]
+        self, ingredients: Mapping[str, Ingredient], esketamine_names: list[Row]
     ) -> tuple[PhraseList[MedicineMeaning], CodeList[MedicineMeaning]]:
         """Every name and every code of a medicine, from all the lists, in one place each."""
         agents = self._once("codes/augmenting_agents.csv", "name")
@@ -412,10 +435,20 @@ class _Loader:
         named = [
             *((row, row["names"], of_ingredient(row)) for row in antidepressants),
             *((row, row["names"], of_agent(row)) for row in agents.values()),
-            *((row, row["name"], of_esketamine(row)) for row in self._rows("codes/esketamine_names.csv")),
+            *self._names_in_languages(antidepressants),
             *((row, row["name"], never_a_trial(row)) for row in self._rows("codes/not_trial_names.csv")),
         ]
-        return self._medicine_names(named), self._medicine_codes(coded)
+        matched = self._matched(esketamine_names, "name", of_esketamine)
+        return self._medicine_names(named, list(matched)), self._medicine_codes(coded)
+
+    def _names_in_languages(self, antidepressants: list[Row]) -> Iterator[tuple[Row, str, MedicineMeaning]]:
+        """The names of antidepressants in further languages."""
+        known = {row["name"]: of_ingredient(row) for row in antidepressants}
+        for row in self._rows("codes/antidepressant_names.csv"):
+            if row["ingredient"] not in known:
+                self.faults.of(row, f"names an ingredient that is not listed: {row['ingredient']!r}")
+            else:
+                yield row, row["name"], known[row["ingredient"]]
 
     def _once(self, name: str, column: str) -> dict[str, Row]:
         """The rows of a list by a column that no two of them may share."""
@@ -432,7 +465,7 @@ class _Loader:
                 self.faults.of(row, f"names an ingredient that is not listed: {name!r}")
             if name is None and not row["not_a_trial"]:
                 self.faults.of(row, "has neither an ingredient nor a reason why it is no trial")
-            product = self._meaning(row, of_product)
+            product = self.faults.meaning(row, of_product)
             if product is not None:
                 if name in agents:
                     product = product._replace(role=Role.AUGMENTING)
@@ -453,14 +486,17 @@ class _Loader:
                 self.faults.of(row, f"gives {system} {code} a second meaning")
         return CodeList(exact)
 
-    def _medicine_names(self, named: list[tuple[Row, str, MedicineMeaning]]) -> PhraseList[MedicineMeaning]:
+    def _medicine_names(
+        self, named: list[tuple[Row, str, MedicineMeaning]], matched: list[Word[MedicineMeaning]]
+    ) -> PhraseList[MedicineMeaning]:
+        """Every name of a medicine; the names of esketamine and ketamine are found inside words too."""
         phrases: dict[str, MedicineMeaning] = {}
         for row, names, meaning in named:
             for name in filter(None, map(fold, names.split(";"))):
                 if name in phrases and phrases[name] != meaning:
                     self.faults.of(row, f"gives the name {name!r} a second meaning")
                 phrases[name] = meaning
-        return PhraseList.of(phrases)
+        return found_by([*((WHOLE, name, meaning) for name, meaning in phrases.items()), *matched])
 
     # safety --------------------------------------------------------------------------------------
 
@@ -469,7 +505,7 @@ class _Loader:
         for row in self._rows("safety/groups.csv"):
             if row["id"] in groups:
                 self.faults.of(row, f"lists the group {row['id']!r} twice")
-            group = self._meaning(row, self._safety_group)
+            group = self.faults.meaning(row, self._safety_group)
             if group is not None:
                 groups[group.id] = group
         return groups
@@ -497,15 +533,23 @@ class _Loader:
 
         return read
 
-    def _allergies(self, groups: Mapping[str, SafetyGroup]) -> tuple[CodeList[str], PhraseList[str]]:
+    def _allergies(
+        self, groups: Mapping[str, SafetyGroup], esketamine: list[Row], small_words: SmallWords
+    ) -> tuple[CodeList[str], Vocabulary]:
+        """Allergies by code and by name. A drug that is not named counts only in a text of nothing else."""
         rows = list(self._rows("safety/allergies.csv"))
         read = self._group_in(groups)
-        coded = [row for row in rows if row["code"]]
-        return self._code_list(coded, read), self._phrase_list(rows, "name", read)
-
-    def _safety_words(self, groups: Mapping[str, SafetyGroup]) -> PhraseList[str]:
-        rows = self._once("safety/condition_words.csv", "word")
-        return self._word_list(list(rows.values()), self._group_in(groups))
+        codes = self._code_list([row for row in rows if row["code"]], read)
+        names = self._phrase_list([row for row in rows if row["name"]], "name", read).phrases
+        others = self._phrase_list(
+            list(self._rows("safety/other_allergens.csv")), "name", lambda _: OTHER_ALLERGEN
+        ).phrases
+        named = [
+            *((ALONE if topic == UNNAMED_DRUG else WHOLE, name, topic) for name, topic in names.items()),
+            *((WHOLE, name, topic) for name, topic in others.items()),
+            *self._matched(esketamine, "name", lambda _: HYPERSENSITIVITY),
+        ]
+        return codes, small_words.vocabulary("allergies", named)
 
     def _refuse_overlap(self, one: CodeList[Any], other: CodeList[Any], name: str) -> None:
         for system, code in sorted(one.exact.keys() & other.exact.keys()):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from service.core.knowledge import (
     Ingredient,
@@ -14,6 +15,8 @@ from service.core.records import (
     Role,
     Severity,
 )
+
+T = TypeVar("T")
 
 
 class MissingColumn(Exception):
@@ -62,6 +65,14 @@ class Faults:
     def of(self, row: Row, what: str) -> None:
         """Note a fault of a row."""
         self.add(row.file, row.line, what)
+
+    def meaning(self, row: Row, read: Callable[[Row], T]) -> T | None:
+        """The meaning of a row; a value that no enumeration knows is a fault of its line."""
+        try:
+            return read(row)
+        except (ValueError, KeyError) as error:
+            self.of(row, f"has a value that is not allowed ({error})")
+            return None
 
 
 def to_ingredient(row: Row) -> Ingredient:

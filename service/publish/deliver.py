@@ -12,7 +12,6 @@ import msgspec
 
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
-from service.fhir.models import validated
 from service.fhir.names import content_digest
 from service.fhir.sources import UNDECODABLE
 from service.publish.canonical import Resource
@@ -55,7 +54,7 @@ async def deliver(client: FhirClient, compared: Iterable[Compared]) -> None:
     """Write what is missing or different, one after the other, so that none names what is not there yet."""
     for one in compared:
         if one.standing in TO_WRITE:
-            await client.put(one.reference, msgspec.json.encode(validated(one.resource)))
+            await client.put(one.resource)
 
 
 async def _compared(client: FhirClient, resource: Resource, offered: set[str | None]) -> Compared:

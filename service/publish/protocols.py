@@ -31,11 +31,11 @@ def protocol_definitions(knowledge: Knowledge) -> Iterator[Resource]:
         known = knowledge.catalogue
         date = known.files[f"protocols/{protocol.id}.toml"].date
         system = uris_of(knowledge)[protocol.product.system or ""]
-        yield from _Published(protocol, known.protocols[protocol.id], date, system).resources()
+        yield from _PublishedProtocol(protocol, known.protocols[protocol.id], date, system).resources()
 
 
 @dataclass(frozen=True, slots=True)
-class _Published:
+class _PublishedProtocol:
     """One protocol on its way to FHIR; `system` is the address of the code system of its product."""
 
     protocol: Protocol
@@ -162,7 +162,9 @@ class _Published:
             dated.append((point.after_week, action))
         for phase, source in self._phases():
             reviewed = [p for p in self.protocol.decision_points if p.after_week < phase.first_week]
-            text = _in_words(phase) + (" Only if the benefit review supports it." if reviewed else "")
+            text = _in_words(phase) + (
+                " Only if the benefit review supports continued treatment." if reviewed else ""
+            )
             title = f"{_title(phase.name)}, weeks {phase.first_week} to {phase.last_week}"
             action = _action(phase.name, title, text, source)
             if phase.name != first:

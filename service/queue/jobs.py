@@ -117,7 +117,7 @@ class _Task:
 
 
 @dataclass(frozen=True, slots=True)
-class _Failure:
+class _FailedTry:
     reason: str
     passing: bool
 
@@ -347,11 +347,11 @@ class JobQueue(Jobs):
         JobQueue._at_work = None
         await asyncio.to_thread(self._leave)
 
-    async def _attempt(self, task: _Task) -> _Failure | None:
+    async def _attempt(self, task: _Task) -> _FailedTry | None:
         """Do a job once, in the event loop, when one of the workers is free."""
         handler = self._handlers.get(task.kind)
         if handler is None:
-            return _Failure("nothing here handles this kind", passing=False)
+            return _FailedTry("nothing here handles this kind", passing=False)
         try:
             async with self._slots:
                 self._begin(task)
@@ -367,7 +367,7 @@ class JobQueue(Jobs):
         if self._stopping:
             raise asyncio.CancelledError
 
-    async def _attend(self, task: _Task) -> _Failure | None:
+    async def _attend(self, task: _Task) -> _FailedTry | None:
         """Attempt a job as one that the end of work waits for."""
         attempt = asyncio.create_task(self._attempt(task))
         self._running.add(attempt)
@@ -541,15 +541,15 @@ def _options(task: _Task, delay: float | None) -> EnqueueOptions:
     return options
 
 
-def _failure(error: Exception) -> _Failure:
+def _failure(error: Exception) -> _FailedTry:
     """Say why in words that hold no content: our own messages never do, those of others may."""
     name = type(error).__name__
     if isinstance(error, TrdError):
         reason = f"{name}: {error}"[:_REASON_LENGTH]
-        return _Failure(reason, passing=isinstance(error, ServerError))
+        return _FailedTry(reason, passing=isinstance(error, ServerError))
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return _Failure(f"{name}{where}", passing=True)
+    return _FailedTry(f"{name}{where}", passing=True)
 
 
 def _job(status: WorkflowStatus) -> Job:

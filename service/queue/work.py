@@ -8,7 +8,7 @@ from service import clock
 from service.cause import Cause
 from service.errors import InputError, ServerRefused
 from service.fhir.client import FhirClient
-from service.gather.changes import patients_changed_since, patients_of_deleted
+from service.gather.changes import find_patients_changed_since, find_patients_of_deleted
 from service.queue.jobs import Jobs
 from service.review import Reviewer
 from service.telemetry.logs import Event, log_info
@@ -54,12 +54,12 @@ class Work:
     async def sweep(self, since: str, _: str) -> None:
         """Have every patient reviewed whose record changed since an instant."""
         await self._accept(
-            await patients_changed_since(self.client, since, self.reviewer.knowledge), Cause.SWEEP
+            await find_patients_changed_since(self.client, since, self.reviewer.knowledge), Cause.SWEEP
         )
 
     async def find_deleted(self, reference: str, _: str) -> None:
         """Have the patient reviewed whom a deleted resource was about."""
-        await self._accept(await patients_of_deleted(self.client, reference), Cause.DELETED)
+        await self._accept(await find_patients_of_deleted(self.client, reference), Cause.DELETED)
 
     async def _accept(self, patient_ids: set[str], cause: Cause) -> None:
         if self.queue is not None and patient_ids:

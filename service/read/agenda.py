@@ -28,7 +28,7 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DatedActivity:
     """An activity on one of its days."""
 
     day: date
@@ -46,9 +46,9 @@ class Agenda:
     narrative: str
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[DatedActivity, ...]:
         """The activities in order of time, once per day; a session comes last on its day."""
-        found = (Entry(day, activity) for activity in self.activities for day in activity.days)
+        found = (DatedActivity(day, activity) for activity in self.activities for day in activity.days)
         return tuple(sorted(found, key=lambda entry: (entry.day, entry.activity.session)))
 
     @property

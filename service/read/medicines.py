@@ -71,6 +71,9 @@ class _ReasonView(View):
     code: ConceptView | None = None
 
 
+_REASONS = frozenset({"Condition", "Observation"})
+"""Kinds of record that a medicine may be given for."""
+
 _MEDICINE = msgspec.json.Decoder(MedicineOnlyView)
 _MEDICATION = msgspec.json.Decoder(MedicationView)
 _REASON = msgspec.json.Decoder(_ReasonView)
@@ -96,7 +99,7 @@ class MedicineReader:
         self._by_address = {
             key: source
             for source in gathered.sources
-            if source.head.resource_type in {*MEDICINE_RECORDS, "Condition"}
+            if source.head.resource_type in MEDICINE_RECORDS | _REASONS
             for key in _addresses(source)
         }
         self._base = gathered.base
@@ -332,20 +335,26 @@ class MedicineReader:
         return frozenset(found)
 
     def _indication(self, view: MedicineView) -> Indication:
-        """What the medicine was given for, by the reasons that can be told."""
-        reasons = [self._elements.concept(reason) for reason in view.reason_code]
-        reasons += [concept for one in view.reason_reference if (concept := self._reason(one)).label]
+        """What the medicine was given for. A reason without a code or a word states none."""
+        coded = (self._elements.concept(reason) for reason in view.reason_code)
+        reasons = [reason for reason in coded if reason != Concept()]
+        reasons += [self._reason(reference, view.contained) for reference in view.reason_reference]
         return read_indication(reasons, self._knowledge)
 
-    def _reason(self, reference: ReferenceView) -> Concept:
-        """What a condition given as the reason is; empty where it cannot be told."""
+    def _reason(self, reference: ReferenceView, contained: list[ContainedView]) -> Concept:
+        """What a condition or an observation given as the reason is; empty where it cannot be told."""
+        told = Concept(text=reference.display)
+        inside = read_reference(reference.reference).fragment
+        if inside is not None:
+            found = self._elements.concept(_contained(contained, inside))
+            return found if found.label else told
         source = self._resolve(reference)
-        if source is None or source.head.resource_type != "Condition":
-            return Concept(text=reference.display)
+        if source is None or source.head.resource_type not in _REASONS:
+            return told
         try:
             return self._elements.concept(decode(source, _REASON).code)
         except UnreadableElement:
-            return Concept(text=reference.display)
+            return told
 
     def _stop_reasons(self, reasons: list[ConceptView], status: ExposureStatus) -> frozenset[StopReason]:
         if status not in {ExposureStatus.ENDED, ExposureStatus.ON_HOLD}:

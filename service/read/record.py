@@ -37,7 +37,7 @@ from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
 from service.fhir.kinds import BEAR_BY_CODE, READ_KINDS
 from service.fhir.references import Reference, plain_system, read_reference
-from service.fhir.sources import UNDECODABLE, Gathered, Source, tell_versions
+from service.fhir.sources import UNDECODABLE, Gathered, Source, separate_versions
 from service.fhir.views import (
     AllergyView,
     CarePlanView,
@@ -76,7 +76,7 @@ def read_record(gathered: Gathered, knowledge: Knowledge, zone: tzinfo = UTC) ->
     Raises `NotAssessable` when there is no Patient, more than one, one merged into another, or a
     record of somebody else; `NotFhir` when the Patient itself cannot be read.
     """
-    versions = tell_versions(gathered.sources)
+    versions = separate_versions(gathered.sources)
     patients = [source for source in versions.latest if source.head.resource_type == "Patient"]
     patient = _the_patient(patients, gathered)
     reader = _Reader(gathered, patient, Elements(knowledge, zone))
@@ -94,10 +94,10 @@ def _the_patient(patients: list[Source], gathered: Gathered) -> Source:
     if gathered.patient_id is not None:
         patients = [source for source in patients if source.head.id == gathered.patient_id]
     if not patients:
-        message = "no Patient in the record"
+        message = "no Patient in the record; add the Patient that it is about"
         raise NotAssessable(message)
     if len(patients) > 1:
-        message = "more than one Patient in the record"
+        message = "more than one Patient in the record; assess one patient at a time"
         raise NotAssessable(message)
     return patients[0]
 
@@ -112,6 +112,7 @@ class _Reader:
         self.medicines = MedicineReader(gathered, self.elements, self._belongs)
         self.diagnoses: list[Diagnosis] = []
         self.allergies: list[Allergy] = []
+        self.unplaced: list[VersionedReference] = []
         self.observations: list[Observation] = []
         self.procedures: list[Procedure] = []
         self.plans: list[PlanOfRecord] = []
@@ -147,6 +148,7 @@ class _Reader:
             exposures=self.medicines.exposures,
             diagnoses=tuple(self.diagnoses),
             allergies=tuple(self.allergies),
+            unplaced=tuple(self.unplaced),
             observations=tuple(self.observations),
             procedures=tuple(self.procedures),
             plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
@@ -193,7 +195,7 @@ class _Reader:
     # the patient ---------------------------------------------------------------------------------
 
     def _take_patient(self, source: Source) -> None:
-        """A patient merged into ours tells of that, and of those merged before."""
+        """Note a Patient that was merged into ours: it names those that were merged into it before."""
         if source.head.id in self.gathered.former_ids:
             self.former.append(source.reference)
             view: PatientView = decode_view(source, _PATIENT)
@@ -256,7 +258,9 @@ class _Reader:
         if ours is None:
             raise UnreadableElement(element)
         if not ours and (not self.gathered.compartment or self._may_be_ours(subject)):
-            message = f"{source.reference}: {element} is not {self._patient.reference}"
+            message = (
+                f"{source.reference}: {element} is not {self._patient.reference}; a record is of one patient"
+            )
             raise NotAssessable(message)
         if ours and source.head.resource_type not in BEAR_BY_CODE:
             self.ours.append(source.reference)
@@ -277,7 +281,7 @@ class _Reader:
     def _leads_to_us(self, reference: Reference) -> bool | None:
         """Whether it is to our patient: relative, absolute on the same server, or within the Bundle.
 
-        `None` where it leads to no patient that could be told from ours.
+        `None` where it does not say which patient it leads to.
         """
         url = self._patient.url
         if url and reference.address == read_reference(url).address:
@@ -358,7 +362,10 @@ class _Reader:
         concepts = tuple(self.elements.concept(concept) for concept in (view.code, *substances) if concept)
         if not is_named(concepts, self.knowledge) or facts.leaves_open(Bearing.SUBSTANCE, "code"):
             raise UnreadableElement("code")
-        for group, by_text in place_allergy(concepts, self.knowledge):
+        placed = place_allergy(concepts, self.knowledge)
+        if not placed.known:
+            self.unplaced.append(source.reference)
+        for group, by_text in placed.groups:
             self.allergies.append(
                 Allergy(
                     group,
@@ -396,7 +403,7 @@ class _Reader:
         kind = procedure_kind(concept, self.knowledge)
         if (kind is None and not gives_esketamine) or self._is_withdrawn(source, view.status):
             return
-        if gives_esketamine:  # first: it is told even where the rest cannot be read
+        if gives_esketamine:  # first: it counts even where the rest cannot be read
             self.medicines.take_visit(source, concept)
         facts = self._readable(source, Bearing.PROCEDURE)
         if kind is not None:

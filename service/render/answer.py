@@ -29,7 +29,7 @@ from service.core.trials import Counts, Trial
 from service.core.words import summarise
 
 
-class _Part(BaseModel):
+class _AnswerPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -46,14 +46,14 @@ class DecisionName(StrEnum):
     NEEDS_REVIEW = "needs-review"
 
 
-class Versioned(_Part):
+class Versioned(_AnswerPart):
     """A criteria set or protocol by id and version."""
 
     id: str
     version: str
 
 
-class ReasonOut(_Part):
+class ReasonOut(_AnswerPart):
     """Why, in a code and in words, with the records it rests on."""
 
     code: ReasonCode
@@ -61,7 +61,7 @@ class ReasonOut(_Part):
     evidence: Evidence
 
 
-class CriterionOut(_Part):
+class CriterionOut(_AnswerPart):
     """One criterion; `needed` says what would settle an indeterminate one."""
 
     id: Literal[
@@ -75,7 +75,7 @@ class CriterionOut(_Part):
     needed: list[str]
 
 
-class PathwayOut(_Part):
+class PathwayOut(_AnswerPart):
     """An indication and its criteria."""
 
     id: Literal["trd", "acute-suicidality"]
@@ -83,7 +83,7 @@ class PathwayOut(_Part):
     criteria: list[CriterionOut]
 
 
-class DateRange(_Part):
+class DateRange(_AnswerPart):
     """A date as the interval of days it may be; both `null` where it is unknown."""
 
     earliest: date | None
@@ -96,28 +96,28 @@ class EndRange(DateRange):
     ongoing: bool
 
 
-class IngredientOut(_Part):
+class IngredientOut(_AnswerPart):
     """A medicine; `rxnorm` is `null` for one without a sure ingredient code."""
 
     rxnorm: str | None
     name: str
 
 
-class Days(_Part):
+class Days(_AnswerPart):
     """A number of days between two bounds."""
 
     min: int
     max: int
 
 
-class DoseOut(_Part):
+class DoseOut(_AnswerPart):
     """Documented daily doses in mg, lowest and highest."""
 
     min: float
     max: float
 
 
-class CourseOut(_Part):
+class CourseOut(_AnswerPart):
     """Records of one medicine without a gap longer than the grace period. Days count in the episode."""
 
     start: DateRange
@@ -127,14 +127,14 @@ class CourseOut(_Part):
     evidence: Evidence
 
 
-class AdequacyOut(_Part):
+class AdequacyOut(_AnswerPart):
     """Whether dose and duration were adequate."""
 
     finding: Finding
     reasons: list[ReasonOut]
 
 
-class OutcomeOut(_Part):
+class OutcomeOut(_AnswerPart):
     """What came of a trial; `basis` says whether that is written down or inferred."""
 
     finding: OutcomeFinding
@@ -142,7 +142,7 @@ class OutcomeOut(_Part):
     reasons: list[ReasonOut]
 
 
-class TrialOut(_Part):
+class TrialOut(_AnswerPart):
     """One medicine tried; `grade` is the best evidence that it was taken."""
 
     ingredient: IngredientOut
@@ -160,7 +160,7 @@ class TrialOut(_Part):
     evidence: Evidence
 
 
-class FailedTrialsOut(_Part):
+class FailedTrialsOut(_AnswerPart):
     """How many trials failed, of how many classes.
 
     `definite` includes the inferred ones that the criteria set counts.
@@ -174,7 +174,7 @@ class FailedTrialsOut(_Part):
     required_classes: int
 
 
-class RangeOut(_Part):
+class RangeOut(_AnswerPart):
     """A score between two bounds; `unknown` names the items that leave it open."""
 
     min: float
@@ -182,7 +182,7 @@ class RangeOut(_Part):
     unknown: list[str]
 
 
-class StagingOut(_Part):
+class StagingOut(_AnswerPart):
     """Three published scales."""
 
     msm: RangeOut
@@ -190,7 +190,7 @@ class StagingOut(_Part):
     thase_rush: RangeOut
 
 
-class ScoreOut(_Part):
+class ScoreOut(_AnswerPart):
     """A symptom score that was used, and what its scale says of it."""
 
     scale: Measure
@@ -200,7 +200,7 @@ class ScoreOut(_Part):
     evidence: Evidence
 
 
-class ProcedureOut(_Part):
+class ProcedureOut(_AnswerPart):
     """A treatment of depression that is no medicine; `done` is false where that is left open."""
 
     kind: ProcedureKind
@@ -209,7 +209,7 @@ class ProcedureOut(_Part):
     evidence: Evidence
 
 
-class SafetyOut(_Part):
+class SafetyOut(_AnswerPart):
     """A safety finding; `id` is a row of `mappings/safety/groups.csv`."""
 
     id: str
@@ -220,7 +220,7 @@ class SafetyOut(_Part):
     evidence: Evidence
 
 
-class AlertOut(_Part):
+class AlertOut(_AnswerPart):
     """To be seen first, whatever the decision."""
 
     code: Literal["suicidality", "suicidality-history", "acute-protocol-alternative"]
@@ -228,14 +228,14 @@ class AlertOut(_Part):
     evidence: Evidence
 
 
-class MissingOut(_Part):
+class MissingOut(_AnswerPart):
     """A fact that the record lacks, and what it would decide."""
 
     what: str
     would_decide: str
 
 
-class ExcludedOut(_Part):
+class ExcludedOut(_AnswerPart):
     """A record that took no part, and why; `element` for one that could not be read."""
 
     evidence: str
@@ -243,7 +243,7 @@ class ExcludedOut(_Part):
     element: str | None = None
 
 
-class DoubtfulDateOut(_Part):
+class DoubtfulDateOut(_AnswerPart):
     """A date that was set aside because it cannot be meant."""
 
     evidence: str
@@ -251,7 +251,7 @@ class DoubtfulDateOut(_Part):
     reason: Literal["placeholder", "ends-before-it-starts"]
 
 
-class SessionOut(_Part):
+class SessionOut(_AnswerPart):
     """One treatment session."""
 
     number: int
@@ -260,7 +260,7 @@ class SessionOut(_Part):
     dose_options_mg: list[int]
 
 
-class DecisionPointOut(_Part):
+class DecisionPointOut(_AnswerPart):
     """A day on which a clinician decides how to go on."""
 
     code: Literal["benefit-review", "maintenance-review"]
@@ -268,7 +268,7 @@ class DecisionPointOut(_Part):
     text: str
 
 
-class VisitOut(_Part):
+class VisitOut(_AnswerPart):
     """What every visit takes."""
 
     before: list[str]
@@ -276,7 +276,7 @@ class VisitOut(_Part):
     after: list[str]
 
 
-class ScheduleOut(_Part):
+class ScheduleOut(_AnswerPart):
     """The dated sessions, and the rule after the last of them."""
 
     pathway: Literal["trd", "acute-suicidality"]
@@ -288,7 +288,7 @@ class ScheduleOut(_Part):
     visit: VisitOut
 
 
-class CarePlanOut(_Part):
+class CarePlanOut(_AnswerPart):
     """What is (or would be) done with the CarePlan.
 
     `tier` is how the FHIR server was written to, or would be; `null` where a record is only assessed.
@@ -300,21 +300,21 @@ class CarePlanOut(_Part):
     tier: WriteTier | None = None
 
 
-class TaskOut(_Part):
+class TaskOut(_AnswerPart):
     """What a person is (or would be) asked to look at."""
 
     reason: TaskReason
     text: str
 
 
-class EpisodeOut(_Part):
+class EpisodeOut(_AnswerPart):
     """The current episode; `assumed` when its start is the criteria set's look-back."""
 
     start: DateRange
     assumed: bool
 
 
-class AssessmentAnswer(_Part):
+class AssessmentAnswer(_AnswerPart):
     """A treatment-resistance assessment and the decision drawn from it."""
 
     model_config = ConfigDict(title="trd-careplan assessment")

@@ -13,7 +13,7 @@ from service.core.safety import SafetyFinding
 from service.core.schedule import Unschedulable
 from service.core.tasks import WantedTask
 from service.core.trials import Trial
-from service.core.words import summarise, trial_sentence
+from service.core.words import describe_trial, summarise
 from service.fhir.loose import Resource
 from service.fhir.names import (
     ASSESSMENT_IDENTIFIER,
@@ -96,10 +96,10 @@ def _assessment_in_words(decision: Decision, left: str | None) -> str:
     """The summary, without a schedule that stands in no plan: its dates would move on every day."""
     if isinstance(decision, Propose):
         if left is not None:
-            why = f"the plan on record stays as it is ({left})"
+            why = f"the plan on record is kept unchanged ({left})"
             decision = replace(decision, schedule=Unschedulable(why))
         elif isinstance(decision.schedule, Unschedulable):
-            why = "the clinic's calendar cannot hold the sessions of the protocol"
+            why = "the clinic's calendar does not have enough open days for the sessions of the protocol"
             decision = replace(decision, schedule=Unschedulable(why))
     return summarise(decision)
 
@@ -151,7 +151,7 @@ def _trial(trial: Trial, as_of: date) -> Resource:
             {"name": "adequacy", "valueCode": trial.adequacy.finding.value},
             {"name": "outcome", "valueCode": trial.outcome.finding.value},
             {"name": "counts", "valueCode": trial.counts.value},
-            {"name": "in-words", "valueString": trial_sentence(trial, as_of)},
+            {"name": "in-words", "valueString": describe_trial(trial, as_of)},
         ],
     }
 

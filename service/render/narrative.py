@@ -13,8 +13,10 @@ from service.core.decision import Propose
 from service.core.knowledge import Effect, Protocol
 from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
 from service.core.trials import Counts
-from service.core.words import WEEKDAYS, headline, spoken, trial_sentence
+from service.core.words import WEEKDAYS, describe_trial, say_date, state_decision
 from service.fhir.loose import Resource, part
+
+_DRAFT = "Draft, proposed by decision support. A clinician decides whether to use it. Nothing is ordered."
 
 
 def render_narrative(decision: Propose, schedule: Schedule) -> Resource:
@@ -23,10 +25,10 @@ def render_narrative(decision: Propose, schedule: Schedule) -> Resource:
     https://hl7.org/fhir/R4/narrative.html: text, no links, no styles.
     """
     found, visit = decision.assessment, schedule.visit
-    reasons = [trial_sentence(trial, found.as_of) for trial in found.trials if trial.counts is not Counts.NO]
+    reasons = [describe_trial(trial, found.as_of) for trial in found.trials if trial.counts is not Counts.NO]
     parts = [
         f"<h2>{escape(schedule.protocol.title)}</h2>",
-        "<p><b>Draft, proposed by decision support. A clinician decides; nothing is ordered.</b></p>",
+        f"<p><b>{_DRAFT}</b></p>",
         *(f"<p><b>Alert: {escape(alert.text)}</b></p>" for alert in found.alerts),
         f"<p>{escape(_what(schedule))}</p>",
         _listed("Before the first session", schedule.preparation),
@@ -36,9 +38,9 @@ def render_narrative(decision: Propose, schedule: Schedule) -> Resource:
         _listed("Before each visit", visit.before),
         _listed("During each visit", visit.during),
         _listed("After each visit", visit.after),
-        f"<h3>Why</h3><p>{escape(headline(decision))}</p>",
+        f"<h3>Why this plan is proposed</h3><p>{escape(state_decision(decision))}</p>",
         _listed("", reasons),
-        _listed("To weigh", list_cautions(found)[len(found.alerts) :]),
+        _listed("Cautions", list_cautions(found)[len(found.alerts) :]),
         f"<p>{escape(name_versions(found, schedule.protocol))}</p>",
     ]
     return {"status": "generated", "div": _div("".join(parts))}
@@ -48,7 +50,7 @@ def render_revoked_narrative(plan: Resource, text: str) -> Resource:
     """The narrative of a revoked plan: why it was revoked, then what had been proposed."""
     div = part(plan.get("text")).get("div")
     start, end, rest = (div if isinstance(div, str) else _div("")).partition(">")
-    said = f"<p><b>{escape(text)}</b></p><p>What had been proposed:</p>"
+    said = f"<p><b>{escape(text)}</b></p><p>The proposal was:</p>"
     return {"status": "generated", "div": f"{start}{end}{said}{rest}"}
 
 
@@ -57,11 +59,11 @@ def _div(content: str) -> str:
 
 
 def name_versions(found: Assessment, protocol: Protocol) -> str:
-    """By what it was decided; another version of any of these makes another draft of it."""
+    """The versions that the plan was decided by; a new version of any of them gives a new draft."""
     criteria, version = found.knowledge.criteria, found.knowledge.version
     return (
-        f"Criteria {criteria.id} {criteria.version}, protocol {protocol.id} {protocol.version}, "
-        f"knowledge {version}."
+        f"Criteria set {criteria.id} {criteria.version}, protocol {protocol.id} {protocol.version}, "
+        f"knowledge version {version}."
     )
 
 
@@ -125,4 +127,4 @@ def name_decision(code: str) -> str:
 
 
 def _long_day(day: date) -> str:
-    return f"{WEEKDAYS[day.weekday()]} {spoken(PartialDate.on(day))}"
+    return f"{WEEKDAYS[day.weekday()]} {say_date(PartialDate.on(day))}"

@@ -29,13 +29,13 @@ _AGENT = {
     "who": {"reference": f"Device/{DEVICE_ID}"},
 }
 _CAUSES = {
-    Cause.OPERATION: "An operation was asked for",
-    Cause.REST_HOOK: "The FHIR server told of a change",
+    Cause.OPERATION: "An operation was requested",
+    Cause.REST_HOOK: "The FHIR server reported a change",
     Cause.SWEEP: "A sweep found a change",
-    Cause.DELETED: "The FHIR server told of a deletion",
-    Cause.RETRY: "A failed review was put back by hand",
+    Cause.DELETED: "The FHIR server reported a deletion",
+    Cause.RETRY: "A failed review was queued again by hand",
     Cause.COMMAND: "A command was given",
-    Cause.WITHDRAWAL: "It was withdrawn by hand",
+    Cause.WITHDRAWAL: "The draft was withdrawn by hand",
     Cause.OTHER: "Not stated",
 }
 
@@ -90,8 +90,8 @@ def render_provenance(
         "recorded": occasion.recorded,
         "reason": [_cause(occasion.cause)],
         "activity": {
-            "text": f"Assessed by criteria {found.knowledge.criteria.id} {found.knowledge.criteria.version}, "
-            f"knowledge {found.knowledge.version}"
+            "text": f"Assessed with criteria set {found.knowledge.criteria.id} "
+            f"{found.knowledge.criteria.version}, knowledge version {found.knowledge.version}"
         },
         "agent": [_AGENT],
         "entity": [{"role": "source", "what": _source(ref)} for ref in _sources(found, record)],

@@ -10,7 +10,6 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 from hypothesis import given
-from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from service import app as app_module
@@ -20,6 +19,7 @@ from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.names import BASE as OURS
 from service.ids import is_id
 from tests.app.serving import CANARY, SECRET, PretendQueue, Site, fhir_of, issue_of, serving
+from tests.examples import tries
 from tests.support import Resource, a_bundle, a_condition, a_medication, a_patient, a_statement, an_allergy
 
 HOOK = "/hooks/fhir"
@@ -397,7 +397,7 @@ def test_whatever_is_sent_gets_a_proper_answer(monkeypatch: pytest.MonkeyPatch) 
     queue = PretendQueue()
     site: Site
 
-    @trying(max_examples=300, deadline=None)
+    @tries(300)
     @given(
         body=BODIES | st.just(b"x" * 3000),
         method=st.sampled_from(["PUT", "POST"]),

@@ -1,7 +1,6 @@
 """The operations: what they are asked, what they answer, and that every way gives the same bytes."""
 
 import json
-import tomllib
 from typing import Any
 
 import httpx
@@ -35,8 +34,8 @@ from tests.support import (
     a_patient,
     case_bundle,
     case_bytes,
-    case_names,
     case_reviewer,
+    each_case,
     patient_id_of,
     settings,
 )
@@ -58,16 +57,13 @@ def asked(**parameters: Any) -> Resource:
 
 def printed(name: str) -> str:
     """What the command prints for a case."""
-    expected = tomllib.loads((CASES / name / "expected.toml").read_text(encoding="utf-8"))
-    arguments = ["assess", str(CASES / name / "bundle.json"), "--as-of", str(expected["as_of"]), "--json"]
-    environment = {
-        "TRD_CRITERIA": expected.get("criteria_id", "seed"),
-        "TRD_REGION": expected.get("region", "us"),
-    }
+    by = case_reviewer(name)
+    arguments = ["assess", str(CASES / name / "bundle.json"), "--as-of", by.as_of.isoformat(), "--json"]
+    environment = {"TRD_CRITERIA": by.settings.criteria, "TRD_REGION": by.settings.region}
     return CliRunner().invoke(cli.app, arguments, env=environment).stdout.removesuffix("\n")
 
 
-@pytest.mark.parametrize("name", case_names())
+@each_case
 async def test_every_way_gives_the_bytes_that_the_command_prints(name: str) -> None:
     bundle = case_bundle(name)
     by = case_reviewer(name)

@@ -1,34 +1,33 @@
 """Every case of `fixtures/cases`: a record, and what a clinician expects to be concluded from it."""
 
 import tomllib
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import pytest
 
-from service.gather.files import read_bundle
 from service.render.answer import AssessmentAnswer
-from service.review import Reviewer
-from service.settings import load_settings
-
-CASES = sorted(path for path in (Path(__file__).parents[2] / "fixtures" / "cases").iterdir() if path.is_dir())
+from tests.support import CASES, case_names, case_review
 
 
-@pytest.fixture(params=CASES, ids=lambda path: path.name)
-def case(request: pytest.FixtureRequest) -> Path:
-    path: Path = request.param
-    return path
+@pytest.fixture(params=case_names())
+def case(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
-def answer_of(case: Path, expected: dict[str, Any]) -> AssessmentAnswer:
-    settings = load_settings(criteria=expected.get("criteria_id"), region=expected.get("region"))
-    reviewer = Reviewer.prepare(settings, expected["as_of"])
-    return reviewer.review(read_bundle((case / "bundle.json").read_bytes())).answer
+@cache
+def answer_of(case: str) -> AssessmentAnswer:
+    return case_review(case).answer
 
 
-def test_case(case: Path) -> None:
-    expected = tomllib.loads((case / "expected.toml").read_text(encoding="utf-8"))
-    answer = answer_of(case, expected).model_dump(mode="json")
+def expected_of(case: str) -> dict[str, Any]:
+    return tomllib.loads((CASES / case / "expected.toml").read_text(encoding="utf-8"))
+
+
+def test_case(case: str) -> None:
+    expected = expected_of(case)
+    answer = answer_of(case).model_dump(mode="json")
 
     criteria = {c["id"]: c["finding"] for pathway in answer["pathways"] for c in pathway["criteria"]}
     assert (answer["decision"], answer["reason"]) == (expected["decision"], expected["reason"])
@@ -62,9 +61,8 @@ def _wanted(expected: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"basis": None} | trial for trial in expected.get("trial", [])]
 
 
-def test_a_missing_fact_is_always_named(case: Path) -> None:
-    expected = tomllib.loads((case / "expected.toml").read_text(encoding="utf-8"))
-    answer = answer_of(case, expected)
+def test_a_missing_fact_is_always_named(case: str) -> None:
+    answer = answer_of(case)
 
     for pathway in answer.pathways:
         for criterion in pathway.criteria:
@@ -73,9 +71,8 @@ def test_a_missing_fact_is_always_named(case: Path) -> None:
         assert answer.missing
 
 
-def test_every_conclusion_rests_on_versioned_records(case: Path) -> None:
-    expected = tomllib.loads((case / "expected.toml").read_text(encoding="utf-8"))
-    answer = answer_of(case, expected)
+def test_every_conclusion_rests_on_versioned_records(case: str) -> None:
+    answer = answer_of(case)
 
     cited = [ref for finding in answer.safety for ref in finding.evidence]
     cited += [ref for trial in answer.trials for ref in trial.evidence]
@@ -86,7 +83,7 @@ def test_every_conclusion_rests_on_versioned_records(case: Path) -> None:
 
 
 def test_the_cases_cover_every_decision_and_reason() -> None:
-    expected = [tomllib.loads((case / "expected.toml").read_text(encoding="utf-8")) for case in CASES]
+    expected = [expected_of(case) for case in case_names()]
     reasons = {case["reason"] for case in expected}
 
     assert {case["decision"] for case in expected} == {

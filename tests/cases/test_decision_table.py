@@ -5,7 +5,6 @@ by the core, so that a row added, dropped or moved in the core fails here.
 """
 
 from collections.abc import Callable
-from functools import cache
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from service.core.decision import Decision, Decline, NeedsInformation, NeedsRevi
 from service.core.findings import Finding
 from service.core.knowledge import Knowledge
 from service.core.records import PlanOfRecord, PlanStatus, Record, StopReason
-from service.knowledge import load_knowledge, mappings_directory
+from service.knowledge import mappings_directory
 from tests.core.builders import (
     Entry,
     decided,
@@ -27,6 +26,7 @@ from tests.core.builders import (
     safety_condition,
     suicidality,
 )
+from tests.lists import knowledge_of
 
 MET, NOT_MET, OPEN = Finding.MET, Finding.NOT_MET, Finding.INDETERMINATE
 ADULT, CHILD, AGELESS = "1980-05-05", "2008-11-24", None
@@ -151,11 +151,6 @@ def assert_decided(state: State, row: Row, knowledge: Knowledge) -> None:
         "acute-suicidality": state.acute,
     }, state
     assert (type(decision), decision.reason.value) == (row.decision, row.reason), state
-
-
-@cache
-def knowledge_of(criteria: str, region: str) -> Knowledge:
-    return load_knowledge(mappings_directory(), criteria=criteria, region=region)
 
 
 CRITERIA = sorted(path.stem for path in (mappings_directory() / "criteria").glob("*.toml"))

@@ -367,4 +367,4 @@ def test_every_group_is_raised_by_something_here() -> None:
 
 def test_every_table_of_the_folder_is_looked_at() -> None:
     tables = {path.stem for path in (mappings_directory() / "safety").glob("*.csv")}
-    assert tables == {"groups", "conditions", "condition_words", "allergies", "medicines"}
+    assert tables == {"groups", "conditions", "condition_words", "allergies", "other_allergens", "medicines"}

@@ -181,10 +181,16 @@ async def plan(server: FhirDouble) -> Resource:
     return server.only("CarePlan")
 
 
+def nothing_changed(changes: PlanChanges) -> bool:
+    parts = (changes.sessions, changes.steps, changes.notes)
+    kept = all(part.change is Change.KEPT for some in parts for part in some)
+    return kept and not changes.fields and not any(session.reworded for session in changes.sessions)
+
+
 def test_a_plan_says_the_same_as_itself(plan: Resource) -> None:
     turned = deepcopy(plan)
     turned["activity"].reverse()
-    assert compare_plans(plan, turned).none
+    assert nothing_changed(compare_plans(plan, turned))
 
 
 def _without_the_last_sessions(plan: Resource) -> None:
@@ -242,7 +248,7 @@ def test_each_difference_is_told_as_what_it_is(plan: Resource, name: str) -> Non
     make(after)
     changes = compare_plans(plan, after)
     assert told(changes) == expected
-    assert not changes.none
+    assert not nothing_changed(changes)
 
 
 def test_sessions_without_a_number_go_by_their_dates_and_odd_dates_are_left_out(plan: Resource) -> None:

@@ -12,8 +12,15 @@ from rich.console import Console
 from service import __version__
 from service.cause import Cause
 from service.commands.replay import replay
-from service.commands.withdraw import Outcome, Withdrawal, find_drafts, print_withdrawals, sort_out, withdraw
-from service.commands.written import Listed, Wanted, Written, find_written, print_written
+from service.commands.withdraw import (
+    Withdrawal,
+    WithdrawalOutcome,
+    find_drafts,
+    print_withdrawals,
+    sort_out,
+    withdraw,
+)
+from service.commands.written import Listed, Written, WrittenFilter, find_written, print_written
 from service.errors import ServerMisread, ServerRefused, ServerUnsupported, SettingsError
 from service.fhir.models import validated
 from service.fhir.names import WITHDRAWN, extension_value
@@ -53,7 +60,7 @@ async def server() -> FhirDouble:
 async def listed(
     server: Callable[[httpx.Request], httpx.Response], timezone: str = "UTC", **wanted: Any
 ) -> list[Listed]:
-    return [one async for one in find_written(client_of(server), Wanted(**wanted), timezone)]
+    return [one async for one in find_written(client_of(server), WrittenFilter(**wanted), timezone)]
 
 
 async def found(server: Callable[[httpx.Request], httpx.Response], **wanted: Any) -> list[Written]:
@@ -140,7 +147,7 @@ async def test_where_no_plan_can_be_written_none_is_said_to_be_withdrawn(server:
     drafts, _ = sort_out(await listed(server))
     server.takes = frozenset({"GuidanceResponse"})
     with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
-        await find_drafts(client_of(server), settings(), Wanted())
+        await find_drafts(client_of(server), settings(), WrittenFilter())
     with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
         _ = [one async for one in withdraw(client_of(server), settings(), drafts, "too early")]
 
@@ -149,7 +156,7 @@ async def test_in_shadow_mode_nothing_is_withdrawn(server: FhirDouble) -> None:
     drafts, _ = sort_out(await listed(server))
     before = len(server.posted)
     with pytest.raises(SettingsError, match="TRD_WRITE is off"):
-        await find_drafts(client_of(server), settings(write="off"), Wanted())
+        await find_drafts(client_of(server), settings(write="off"), WrittenFilter())
     with pytest.raises(SettingsError, match="TRD_WRITE is off"):
         _ = [one async for one in withdraw(client_of(server), settings(write="off"), drafts, "too early")]
     assert len(server.posted) == before
@@ -157,9 +164,9 @@ async def test_in_shadow_mode_nothing_is_withdrawn(server: FhirDouble) -> None:
 
 async def test_a_patient_can_be_taken_off_the_list_before_the_draft_is_withdrawn(server: FhirDouble) -> None:
     by = settings(patients_allowed="bob")
-    drafts, _ = await find_drafts(client_of(server), by, Wanted())
+    drafts, _ = await find_drafts(client_of(server), by, WrittenFilter())
     (done,) = [one async for one in withdraw(client_of(server), by, drafts, "not one of ours")]
-    assert done.outcome is Outcome.WITHDRAWN
+    assert done.outcome is WithdrawalOutcome.WITHDRAWN
     assert server.read(plan_reference(server))["status"] == "revoked"
 
 
@@ -272,7 +279,7 @@ async def test_a_draft_is_revoked_with_the_reason_and_its_provenance(server: Fhi
     (done,) = await withdrawn(server, "wrong <dose> list")
 
     assert done == Withdrawal(
-        f"{reference}/_history/1", "Patient/ann", Outcome.WITHDRAWN, "wrong <dose> list"
+        f"{reference}/_history/1", "Patient/ann", WithdrawalOutcome.WITHDRAWN, "wrong <dose> list"
     )
     (sent,) = server.posted[before:]
     assert requests_of(sent)["CarePlan"]["ifMatch"] == 'W/"1"'
@@ -293,12 +300,15 @@ async def test_a_withdrawn_plan_is_listed_as_such_and_withdrawn_once(server: Fhi
     (plan,) = [one for one in await found(server) if one.kind == "plan"]
     assert (plan.status, plan.edited, plan.cause, plan.decision) == ("revoked", False, "withdrawal", None)
     (again,) = await withdrawn(server)
-    assert (again.outcome, again.why) == (Outcome.LEFT, "the plan is revoked; a person decides about it")
+    assert (again.outcome, again.why) == (
+        WithdrawalOutcome.LEFT,
+        "the plan is revoked; only a clinician may change it",
+    )
 
 
 LEFT: dict[str, tuple[dict[str, object], str]] = {
-    "active": ({"status": "active"}, "the plan is active; a person decides about it"),
-    "a note": ({"note": [{"text": "Ask her first"}]}, "the draft was edited by a person"),
+    "active": ({"status": "active"}, "the plan is active; only a clinician may change it"),
+    "a note": ({"note": [{"text": "Ask her first"}]}, "a person edited the draft"),
 }
 
 
@@ -307,25 +317,27 @@ async def test_what_a_person_did_is_left_and_it_is_said_why(server: FhirDouble, 
     elements, why = LEFT[what]
     server.change(plan_reference(server), **elements)
     before = len(server.posted)
-    assert [(one.outcome, one.why) for one in await withdrawn(server)] == [(Outcome.LEFT, why)]
+    assert [(one.outcome, one.why) for one in await withdrawn(server)] == [(WithdrawalOutcome.LEFT, why)]
     assert len(server.posted) == before
 
 
 async def test_a_plan_without_a_version_is_left(server: FhirDouble) -> None:
     del server.versions[plan_reference(server)][0]["meta"]["versionId"]  # type: ignore[index]
     (left,) = await withdrawn(server)
-    assert left.why == "the server states no version of the draft, so that an edit could be lost"
+    assert (
+        left.why == "the server states no version of the draft, so an edit by a person could be overwritten"
+    )
 
 
 @pytest.mark.parametrize("status", [409, 412])
 async def test_a_person_who_is_faster_wins(server: FhirDouble, status: int) -> None:
     server.refusals = [status]
     (done,) = await withdrawn(server)
-    assert (done.outcome, done.why) == (Outcome.LEFT, "somebody changed it meanwhile")
+    assert (done.outcome, done.why) == (WithdrawalOutcome.LEFT, "somebody changed it meanwhile")
 
     server.meanwhile = lambda: server.change(plan_reference(server), status="active")
     (done,) = await withdrawn(server)
-    assert done.outcome is Outcome.LEFT
+    assert done.outcome is WithdrawalOutcome.LEFT
     assert server.only("CarePlan")["status"] == "active"
 
 
@@ -347,7 +359,10 @@ async def test_a_withdrawn_proposal_is_not_made_again_on_the_same_grounds(
     done = await propose(server, days=days)
 
     assert done.answer.care_plan.action == "leave"
-    assert done.answer.care_plan.why == "the proposal was withdrawn, and the record supports no other"
+    assert (
+        done.answer.care_plan.why
+        == "the proposal was withdrawn, and the record supports no different proposal"
+    )
     assert len(server.of_type("CarePlan")) == 1
     assert "withdrawn" in server.read(GUIDANCE)["note"][0]["text"]
     for later in (0, 2, 30):

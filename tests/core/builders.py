@@ -47,11 +47,11 @@ from service.core.records import (
 from service.core.schedule import Calendar
 from service.core.scores import read_scores
 from service.core.trials import Trial, find_trials
-from service.knowledge import load_knowledge, mappings_directory
+from tests.lists import knowledge_of
 
 AS_OF = date(2026, 11, 23)
-US = load_knowledge(mappings_directory(), criteria="seed", region="us")
-EU = load_knowledge(mappings_directory(), criteria="seed", region="eu")
+US = knowledge_of()
+EU = knowledge_of(region="eu")
 SEED = US.criteria
 DOSE_MUST_BE_DOCUMENTED = replace(SEED, undocumented_dose=UndocumentedDose.INDETERMINATE)
 STRICT_DOSES = replace(SEED, doses=DoseTable.STRICT)

@@ -114,7 +114,7 @@ def test_the_count_tells_inferred_failures_apart() -> None:
 
 def test_what_would_settle_the_count_is_named_with_the_medicine() -> None:
     found = assessed(record(depression(), ONE_FAILED, exposure("fluoxetine", start="2025-06-01")))
-    wanted = "fluoxetine: a current symptom score (PHQ-9 or MADRS)"
+    wanted = "for fluoxetine, a current symptom score (PHQ-9 or MADRS)"
     assert wanted in criterion(found, TRIALS).needed
     assert [m.would_decide for m in found.missing if m.what == wanted] == [TRIALS]
 

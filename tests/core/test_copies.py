@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from service.core.copies import distinct_exposures
 from service.core.dates import Interval, PartialDate
@@ -16,6 +16,7 @@ from service.core.records import (
     reference_order,
 )
 from tests.core.strategies import told_again
+from tests.examples import tries
 
 
 def folded_one_by_one(exposures: tuple[Exposure, ...]) -> tuple[Exposure, ...]:
@@ -98,7 +99,7 @@ def rests_once(exposures: tuple[Exposure, ...]) -> list[Exposure]:
     return [replace(one, evidence=tuple(dict.fromkeys(one.evidence))) for one in exposures]
 
 
-@settings(max_examples=100, deadline=None)
+@tries(300)
 @given(told_again())
 def test_records_fold_as_they_do_one_by_one(exposures: tuple[Exposure, ...]) -> None:
     assert rests_once(distinct_exposures(exposures)) == rests_once(folded_one_by_one(exposures))

@@ -83,26 +83,6 @@ def test_a_bound_only_narrows(text: str, bound: date, expected: Span) -> None:
 @pytest.mark.parametrize(
     ("start", "end", "expected"),
     [
-        pytest.param("2025-01-01", "2025-01-01", (1, 1), id="one day counts both ends"),
-        pytest.param("2025-01-01", "2025-02-11", (42, 42), id="exactly six weeks"),
-        pytest.param("2024-02-28", "2024-03-01", (3, 3), id="over a leap day"),
-        pytest.param("2025-01", "2025-02-11", (12, 42), id="start known by month"),
-        pytest.param("2025-01-01", "2025-02", (32, 59), id="end known by month"),
-        pytest.param("2025", "2025", (0, 365), id="both within one year"),
-        pytest.param("2025-03", "2025-01", (0, 0), id="ends before it starts"),
-        pytest.param(None, "2025-01-01", (0, None), id="start unknown"),
-        pytest.param("2025-01-01", None, (0, None), id="end unknown"),
-    ],
-)
-def test_a_duration_is_shortest_and_longest(
-    start: str | None, end: str | None, expected: tuple[int, int | None]
-) -> None:
-    assert Interval(day(start), day(end)).duration_days == expected
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "expected"),
-    [
         pytest.param("2025-01", "2025-03", (date(2025, 1, 31), date(2025, 3, 1)), id="between partial ends"),
         pytest.param("2025-01", "2025-01", None, id="no day is certain"),
         pytest.param("2025-01-05", "2025-01-05", (date(2025, 1, 5), date(2025, 1, 5)), id="one day"),
@@ -184,18 +164,3 @@ def test_joining_does_not_depend_on_order(spans: list[Span]) -> None:
 @given(SPANS, st.tuples(st.integers(0, 60), st.integers(0, 30)).map(_span))
 def test_within_keeps_exactly_the_days_of_the_window(spans: list[Span], window: Span) -> None:
     assert _days(within(spans, window)) == _days(spans) & _days([window])
-
-
-PARTIAL = st.tuples(st.integers(0, 40), st.integers(0, 10)).map(lambda of: PartialDate(*_span(of)))
-
-
-@given(PARTIAL, PARTIAL)
-def test_every_reading_lies_between_the_shortest_and_the_longest(
-    start: PartialDate, end: PartialDate
-) -> None:
-    shortest, longest = Interval(start, end).duration_days
-    assert longest is not None
-    for first in (start.earliest, start.latest):
-        for last in (end.earliest, end.latest):
-            if first <= last:
-                assert shortest <= (last - first).days + 1 <= longest

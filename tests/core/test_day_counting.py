@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise, product
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.courses import Episode, join_courses
@@ -13,6 +13,7 @@ from service.core.dates import Interval, PartialDate
 from service.core.findings import Finding
 from service.core.records import GRADES, Dose, DoseBasis, Exposure, Grade
 from tests.core.builders import SEED, US, exposure, medicine, ref
+from tests.examples import tries
 
 FIRST = date(2025, 1, 1)
 LAST = date(2025, 12, 31)
@@ -125,7 +126,7 @@ def episode_from(start: date) -> Episode:
     return Episode(PartialDate.on(start), LAST, assumed=False, active=Finding.MET)
 
 
-@settings(max_examples=200, deadline=None)
+@tries(200)
 @given(histories(partial=False), st.integers(0, 20))
 def test_exact_dates_give_exactly_the_days(exposures: list[Exposure], began: int) -> None:
     start = on(began)
@@ -135,7 +136,7 @@ def test_exact_dates_give_exactly_the_days(exposures: list[Exposure], began: int
     assert found == adequate(exposures, read, start, SHORT_GRACE.grace_days)
 
 
-@settings(max_examples=200, deadline=None)
+@tries(200)
 @given(histories(partial=False, grades=(Grade.STATED, Grade.DISPENSED)), st.integers(0, 20))
 def test_exact_dates_give_exactly_the_courses(exposures: list[Exposure], began: int) -> None:
     start = on(began)
@@ -145,7 +146,7 @@ def test_exact_dates_give_exactly_the_courses(exposures: list[Exposure], began: 
     assert [course.days for course in courses] == [(sum(day >= start for day in run),) * 2 for run in runs]
 
 
-@settings(max_examples=100, deadline=None)
+@tries(100)
 @given(histories(partial=True), st.integers(0, 12), st.integers(0, 3))
 def test_every_reading_of_partial_dates_lies_between(
     exposures: list[Exposure], began: int, width: int

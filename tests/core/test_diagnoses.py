@@ -81,7 +81,7 @@ def test_beside_a_known_code_only_words_of_a_contraindication_count() -> None:
 def test_an_allergy_is_placed_by_its_code_else_by_its_words(
     concept: Concept, groups: tuple[tuple[str, bool], ...]
 ) -> None:
-    assert place_allergy((concept,), US) == groups
+    assert place_allergy((concept,), US).groups == groups
 
 
 @pytest.mark.parametrize(

@@ -98,13 +98,20 @@ def ident(concept: Concept) -> tuple[str, str, str | None]:
             id="esketamine in text outranks all",
         ),
         pytest.param(
-            Concept(text="sertralinex"), ("other", "other", None), id="a name matches whole words only"
+            Concept(text="sertralinex"), ("unlisted", "other", None), id="a name matches whole words only"
         ),
         pytest.param(Concept(text="an SSRI"), ("looks-like-antidepressant", "other", None), id="class name"),
         pytest.param(
             Concept(text="Zeroxetine"), ("looks-like-antidepressant", "other", None), id="name ending"
         ),
-        pytest.param(Concept(text="ramipril"), ("other", "other", None), id="some other medicine"),
+        pytest.param(Concept(text="ramipril"), ("unlisted", "other", None), id="some other medicine"),
+        pytest.param(
+            coded("rxnorm", "35296", "ramipril"), ("other", "other", None), id="some other medicine by code"
+        ),
+        pytest.param(
+            coded("urn:x", "1", "ramipril"), ("unlisted", "other", None), id="by a code of nobody's system"
+        ),
+        pytest.param(Concept(text="lorazepam"), ("other", "other", None), id="one known to interact"),
         pytest.param(Concept(), ("unresolved", "other", None), id="nothing"),
         pytest.param(Concept(text=""), ("unresolved", "other", None), id="empty text"),
     ],

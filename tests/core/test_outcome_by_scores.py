@@ -9,7 +9,6 @@ from service.core.findings import Finding
 from service.core.knowledge import Criteria
 from service.core.records import Exposure, Indication, Measure, Observation, StopReason
 from service.core.trials import Counts, Trial
-from service.knowledge import load_knowledge, mappings_directory
 from tests.core.builders import (
     SEED,
     assessed,
@@ -23,8 +22,9 @@ from tests.core.builders import (
     trial,
     trials,
 )
+from tests.lists import knowledge_of
 
-PAYER = load_knowledge(mappings_directory(), criteria="payer-two-classes", region="us").criteria
+PAYER = knowledge_of("payer-two-classes").criteria
 BASE, LATE, RECENT = "2024-12-20", "2025-03-20", "2026-11-10"
 
 FAILED, RESPONDED, UNKNOWN = "failed", "responded", "unknown"
@@ -168,7 +168,7 @@ def test_a_score_outweighs_what_only_follows(more: list[Exposure], alone: list[s
 
 
 def test_a_failure_by_score_counts_where_only_documented_ones_do() -> None:
-    ema = load_knowledge(mappings_directory(), criteria="ema", region="eu").criteria
+    ema = knowledge_of("ema", "eu").criteria
     assert judged(taken(), criteria=ema)[3] is Counts.POSSIBLY
     assert judged(taken(), results=DID_NOT, criteria=ema) == BY_SCORE_FAILED
 

@@ -15,7 +15,7 @@ from service.core.decision import (
     grounds_of,
     wanted_plan,
 )
-from service.core.plans import UNKNOWN_GROUNDS, PlanAction, Wanted, dates_to_keep, open_after, reconcile
+from service.core.plans import UNKNOWN_GROUNDS, PlanAction, WantedPlan, dates_to_keep, open_after, reconcile
 from service.core.records import OPEN_PLAN, PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule, Unschedulable
 from tests.core.builders import AS_OF, US, acute, assessed, decided, depression, record, ref, resistant
@@ -95,19 +95,19 @@ def plan(
     ],
 )
 def test_reconcile(plans: list[PlanOfRecord], on_plan: str, on_no_plan: str, on_undecided: str) -> None:
-    asked = (Wanted.PLAN, Wanted.NO_PLAN, Wanted.UNDECIDED)
+    asked = (WantedPlan.PLAN, WantedPlan.NO_PLAN, WantedPlan.UNDECIDED)
     for given in (plans, plans[::-1]):
         found = [reconcile(wanted, given) for wanted in asked]
         assert [r.action.value for r in found] == [on_plan, on_no_plan, on_undecided]
         assert all(r.why for r in found)
 
 
-@pytest.mark.parametrize("wanted", Wanted)
+@pytest.mark.parametrize("wanted", WantedPlan)
 @pytest.mark.parametrize("status", PlanStatus)
 @pytest.mark.parametrize("edited", [True, False], ids=["edited", "unedited"])
 @pytest.mark.parametrize("ours", [True, False], ids=["ours", "another's"])
 def test_only_our_untouched_draft_is_ever_changed(
-    wanted: Wanted, status: PlanStatus, edited: bool, ours: bool
+    wanted: WantedPlan, status: PlanStatus, edited: bool, ours: bool
 ) -> None:
     found = reconcile(wanted, [plan(status, ours=ours, edited=edited)])
     if found.action in {PlanAction.UPDATE, PlanAction.REVOKE}:
@@ -118,7 +118,7 @@ def test_only_our_untouched_draft_is_ever_changed(
 
 def test_a_plan_that_we_revoked_is_replaced() -> None:
     old = plan(REVOKED)
-    assert reconcile(Wanted.PLAN, [old]).replaces == old.evidence.id
+    assert reconcile(WantedPlan.PLAN, [old]).replaces == old.evidence.id
 
 
 @pytest.mark.parametrize(
@@ -140,22 +140,22 @@ def test_dates_to_keep(plans: list[PlanOfRecord], expected: tuple[date, ...]) ->
 
 
 def test_what_a_decision_asks_of_the_plan() -> None:
-    assert wanted_plan(decided(resistant())) is Wanted.PLAN
-    assert wanted_plan(decided(acute())) is Wanted.PLAN
-    assert wanted_plan(decided(record(depression()))) is Wanted.UNDECIDED
-    assert wanted_plan(decided(resistant(depression(psychotic=True, id="p")))) is Wanted.UNDECIDED
-    assert wanted_plan(decided(resistant(plans=(plan(ACTIVE),)))) is Wanted.NO_PLAN
+    assert wanted_plan(decided(resistant())) is WantedPlan.PLAN
+    assert wanted_plan(decided(acute())) is WantedPlan.PLAN
+    assert wanted_plan(decided(record(depression()))) is WantedPlan.UNDECIDED
+    assert wanted_plan(decided(resistant(depression(psychotic=True, id="p")))) is WantedPlan.UNDECIDED
+    assert wanted_plan(decided(resistant(plans=(plan(ACTIVE),)))) is WantedPlan.NO_PLAN
     unscheduled = Propose(
         assessed(resistant()), ReasonOfDecision.TRD, US.protocols[0], Unschedulable("the clinic is closed")
     )
-    assert wanted_plan(unscheduled) is Wanted.UNDECIDED
+    assert wanted_plan(unscheduled) is WantedPlan.UNDECIDED
 
 
-@pytest.mark.parametrize("wanted", Wanted)
+@pytest.mark.parametrize("wanted", WantedPlan)
 @pytest.mark.parametrize("status", PlanStatus)
 @pytest.mark.parametrize("ours", [True, False], ids=["ours", "another's"])
 def test_a_plan_that_stays_is_pointed_to_with_the_reason(
-    wanted: Wanted, status: PlanStatus, ours: bool
+    wanted: WantedPlan, status: PlanStatus, ours: bool
 ) -> None:
     """Whatever is left, changed or revoked is named; whatever is created follows nothing that is open."""
     on_record = plan(status, ours=ours, edited=ours)
@@ -168,31 +168,35 @@ def test_a_plan_that_stays_is_pointed_to_with_the_reason(
 
 def test_what_is_replaced_is_the_last_of_a_chain() -> None:
     last, first = replace(plan(REVOKED, identity="a"), replaces="z"), plan(REVOKED, identity="z")
-    assert reconcile(Wanted.PLAN, [first, last]).replaces == "a"
+    assert reconcile(WantedPlan.PLAN, [first, last]).replaces == "a"
 
 
 def test_a_draft_keeps_what_it_replaces() -> None:
     draft = replace(plan(identity="draft"), replaces="old")
     older, later = plan(REVOKED, identity="older"), plan(REVOKED, identity="later")
-    assert reconcile(Wanted.PLAN, [draft, older, later]).replaces == "old"
-    assert reconcile(Wanted.PLAN, [replace(draft, replaces=None), older]).replaces is None
+    assert reconcile(WantedPlan.PLAN, [draft, older, later]).replaces == "old"
+    assert reconcile(WantedPlan.PLAN, [replace(draft, replaces=None), older]).replaces is None
 
 
 def test_of_several_drafts_of_different_identity_one_stays() -> None:
     """A lost race leaves them; a copy made by hand has the identity of the other."""
     first, second, third = (replace(plan(identity=name), identity=name) for name in ("a", "b", "c"))
-    for wanted, action in ((Wanted.PLAN, "update"), (Wanted.NO_PLAN, "revoke"), (Wanted.UNDECIDED, "leave")):
+    for wanted, action in (
+        (WantedPlan.PLAN, "update"),
+        (WantedPlan.NO_PLAN, "revoke"),
+        (WantedPlan.UNDECIDED, "leave"),
+    ):
         found = reconcile(wanted, [third, first, second])
         assert (found.action.value, found.plan, found.superfluous) == (action, first, (second, third))
-        left = [first] if wanted is not Wanted.NO_PLAN else []
+        left = [first] if wanted is not WantedPlan.NO_PLAN else []
         assert open_after(found, [third, first, second]) == left
     copy = replace(second, identity="a")
-    assert reconcile(Wanted.PLAN, [first, copy]).superfluous == ()
-    assert reconcile(Wanted.NO_PLAN, [first, copy]).superfluous == (copy,)
+    assert reconcile(WantedPlan.PLAN, [first, copy]).superfluous == ()
+    assert reconcile(WantedPlan.NO_PLAN, [first, copy]).superfluous == (copy,)
 
 
-@pytest.mark.parametrize("wanted", [Wanted.PLAN, Wanted.UNDECIDED])
-def test_a_draft_that_a_lost_race_left_beside_a_plan_in_hand_goes(wanted: Wanted) -> None:
+@pytest.mark.parametrize("wanted", [WantedPlan.PLAN, WantedPlan.UNDECIDED])
+def test_a_draft_that_a_lost_race_left_beside_a_plan_in_hand_goes(wanted: WantedPlan) -> None:
     in_hand = replace(plan(edited=True, identity="hand"), identity="a")
     draft, copy = replace(plan(identity="late"), identity="b"), replace(plan(identity="copy"), identity="a")
     theirs = plan(ACTIVE, ours=False, identity="theirs")
@@ -218,9 +222,9 @@ GROUNDS = "what it rests on"
 def test_a_withdrawn_proposal_is_made_again_on_other_grounds_only(withdrawn: str | None, action: str) -> None:
     later = replace(plan(REVOKED, identity="later"), withdrawn="yet other grounds")
     plans = [replace(plan(REVOKED), withdrawn=withdrawn), later]
-    assert reconcile(Wanted.PLAN, plans, GROUNDS).action == action
-    assert reconcile(Wanted.NO_PLAN, plans, GROUNDS).action == "none"
-    assert reconcile(Wanted.UNDECIDED, plans, GROUNDS).action == "none"
+    assert reconcile(WantedPlan.PLAN, plans, GROUNDS).action == action
+    assert reconcile(WantedPlan.NO_PLAN, plans, GROUNDS).action == "none"
+    assert reconcile(WantedPlan.UNDECIDED, plans, GROUNDS).action == "none"
 
 
 def test_the_grounds_are_conclusions_without_days_and_records() -> None:

@@ -39,7 +39,7 @@ def test_a_prescription_alone_may_count() -> None:
     assert (found.counts, found.adequacy.finding) == (Counts.POSSIBLY, Finding.INDETERMINATE)
     assert found.adequate_days == (0, 181)
     assert [reason.code for reason in found.adequacy.reasons] == [ReasonCode.PRESCRIBED_ONLY]
-    assert "whether what was prescribed was taken" in found.needed
+    assert "whether the patient took the prescribed medicine" in found.needed
     assert found.grade is Grade.PRESCRIBED
 
 

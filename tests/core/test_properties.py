@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from service.core.assessment import Assessment
@@ -39,8 +39,9 @@ from tests.core.builders import (
     with_criteria,
 )
 from tests.core.strategies import CRITERIA, another, clear_records, exposures, records
+from tests.examples import tries
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = tries(60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def counted(of: Record, criteria: Criteria = SEED) -> FailedTrials:
@@ -220,7 +221,7 @@ def narrowed(of: Record, data: st.DataObject) -> Record:
 DECIDED = {Finding.MET: Finding.NOT_MET, Finding.NOT_MET: Finding.MET}
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@tries(120, suppress_health_check=list(HealthCheck))
 @given(clear_records(), CRITERIA, st.data())
 def test_a_date_known_more_exactly_never_contradicts_a_decided_criterion(
     of: Record, criteria: Criteria, data: st.DataObject

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from service.core.knowledge import CareSetting, Protocol
@@ -19,6 +19,7 @@ from service.core.schedule import (
     plan_sessions,
 )
 from tests.core.builders import AS_OF, EU, US, WEEKDAYS
+from tests.examples import tries
 
 PROTOCOLS = {protocol.id: protocol for protocol in (*US.protocols, *EU.protocols)}
 US_TRD = PROTOCOLS["us-trd"]
@@ -168,7 +169,7 @@ def calendars(draw: st.DrawFn) -> tuple[Calendar, date]:
 WORLD = st.tuples(st.sampled_from(sorted(PROTOCOLS)).map(PROTOCOLS.__getitem__), calendars())
 
 
-@settings(max_examples=150, deadline=None)
+@tries(150)
 @given(WORLD)
 def test_a_plan_keeps_every_rule_of_its_protocol(world: tuple[Protocol, tuple[Calendar, date]]) -> None:
     protocol, (calendar, as_of) = world
@@ -219,7 +220,7 @@ def fits(protocol: Protocol, calendar: Calendar, start: date) -> bool:
     return bool(reached)
 
 
-@settings(max_examples=120, deadline=None)
+@tries(120)
 @given(WORLD)
 def test_the_start_is_the_first_that_can_hold_the_protocol(
     world: tuple[Protocol, tuple[Calendar, date]],
@@ -232,7 +233,7 @@ def test_the_start_is_the_first_that_can_hold_the_protocol(
     assert (plan.sessions[0].date if isinstance(plan, Schedule) else None) == first
 
 
-@settings(max_examples=80, deadline=None)
+@tries(80)
 @given(WORLD, st.integers(-3, 3))
 def test_a_week_later_is_the_same_plan_a_week_later(
     world: tuple[Protocol, tuple[Calendar, date]], weeks: int

@@ -12,20 +12,20 @@ from service.core.dates import Interval, PartialDate
 from service.core.knowledge import Criteria
 from service.core.records import Measure, Observation
 from service.core.scores import (
-    Course,
     Scales,
     Score,
     Symptoms,
     Trajectory,
+    Verdict,
     current_symptoms,
     read_scores,
     trajectory,
 )
-from service.knowledge import load_knowledge, mappings_directory
 from tests.core.builders import AS_OF, SEED, US, day, record, ref, result, some_day
+from tests.lists import knowledge_of
 
 PHQ, MADRS = Measure.PHQ_9, Measure.MADRS
-PAYER = load_knowledge(mappings_directory(), criteria="payer-two-classes", region="us").criteria
+PAYER = knowledge_of("payer-two-classes").criteria
 
 
 def scores(*results: Observation) -> tuple[Score, ...]:
@@ -215,7 +215,7 @@ def test_what_the_latest_scores_say_of_the_present(
 
 # a treatment -----------------------------------------------------------------------------------
 
-Told = tuple[Course, set[str]] | None
+Told = tuple[Verdict, set[str]] | None
 
 
 def course(start: str | None = "2025-01-01", end: str | None = "2025-03-31") -> Interval:
@@ -230,15 +230,15 @@ def of(*results: Observation, during: Interval | None = None, criteria: Criteria
     return trajectory(during or course(), Scales(scores(*results)), criteria)
 
 
-def told(*results: Observation, during: Interval | None = None, criteria: Criteria = SEED) -> Course | None:
+def told(*results: Observation, during: Interval | None = None, criteria: Criteria = SEED) -> Verdict | None:
     found = of(*results, during=during, criteria=criteria)
-    return found.course if found else None
+    return found.verdict if found else None
 
 
 BASE = "2024-12-20"
 LATE = "2025-03-20"
 
-RESPONDED, FAILED, PARTIAL, UNDECIDED = Course.RESPONDED, Course.FAILED, Course.PARTIAL, Course.UNDECIDED
+RESPONDED, FAILED, PARTIAL, UNDECIDED = Verdict.RESPONDED, Verdict.FAILED, Verdict.PARTIAL, Verdict.UNDECIDED
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ RESPONDED, FAILED, PARTIAL, UNDECIDED = Course.RESPONDED, Course.FAILED, Course.
         pytest.param(20, 20, FAILED, id="no change"),
         pytest.param(12, 20, FAILED, id="worse"),
         pytest.param(19, 9, RESPONDED, id="more than half"),
-        pytest.param(13, 7, FAILED, id="less than half, below the range of symptoms"),
+        pytest.param(13, 7, FAILED, id="less than half, below the symptomatic range"),
         pytest.param(6, 4, RESPONDED, id="remission, whatever it was before"),
         pytest.param(4, 4, RESPONDED, id="remission before and after"),
         pytest.param(3, 8, FAILED, id="remission before, and no longer"),
@@ -263,7 +263,7 @@ RESPONDED, FAILED, PARTIAL, UNDECIDED = Course.RESPONDED, Course.FAILED, Course.
     ],
 )
 def test_a_score_on_a_treatment_is_set_against_the_one_from_before(
-    before: float | None, after: float | None, expected: Course | None
+    before: float | None, after: float | None, expected: Verdict | None
 ) -> None:
     results = [phq(value, when) for value, when in ((before, BASE), (after, LATE)) if value is not None]
     assert told(*results) is expected
@@ -273,7 +273,7 @@ def test_a_score_on_a_treatment_is_set_against_the_one_from_before(
     ("after", "expected"),
     [(10, RESPONDED), (11, PARTIAL), (15, PARTIAL), (16, FAILED), (20, FAILED), (4, RESPONDED)],
 )
-def test_a_criteria_set_may_tell_a_partial_response_from_a_failure(after: float, expected: Course) -> None:
+def test_a_criteria_set_may_tell_a_partial_response_from_a_failure(after: float, expected: Verdict) -> None:
     assert (PAYER.response_fall, PAYER.failure_fall) == (0.5, 0.25)
     assert told(phq(20, BASE), phq(after, LATE), criteria=PAYER) is expected
 
@@ -290,7 +290,7 @@ def test_a_criteria_set_may_tell_a_partial_response_from_a_failure(after: float,
     ],
 )
 def test_only_a_score_taken_on_it_after_the_minimum_time_counts(
-    criteria: Criteria, when: str, expected: Course | None
+    criteria: Criteria, when: str, expected: Verdict | None
 ) -> None:
     assert told(phq(15, when), criteria=criteria) is expected
     assert told(phq(20, BASE), phq(18, when), criteria=criteria) is expected
@@ -305,7 +305,7 @@ def test_only_a_score_taken_on_it_after_the_minimum_time_counts(
         pytest.param("2025-01-02", FAILED, id="the second day"),
     ],
 )
-def test_only_a_score_from_shortly_before_the_start_is_one_to_fall_from(when: str, expected: Course) -> None:
+def test_only_a_score_from_shortly_before_the_start_is_one_to_fall_from(when: str, expected: Verdict) -> None:
     """From 24 to 12 is a response; 12 by itself shows symptoms."""
     assert told(phq(24, when), phq(12, LATE)) is expected
 
@@ -313,13 +313,16 @@ def test_only_a_score_from_shortly_before_the_start_is_one_to_fall_from(when: st
 def test_the_last_score_before_the_start_and_the_last_on_it_are_compared() -> None:
     found = of(phq(26, "2024-12-01"), phq(20, BASE), phq(8, "2025-02-20"), phq(11, LATE))
     assert found is not None
-    assert (found.course, found.text) == (FAILED, "PHQ-9 20 before it, 11 on it: no response")
+    assert (found.verdict, found.text) == (
+        FAILED,
+        "PHQ-9 20 before treatment, 11 during treatment: no response",
+    )
     assert {r.id for r in found.evidence} == {f"phq-9-{BASE}", f"phq-9-{LATE}"}
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(3, "PHQ-9 3 on it: remission"), (15, "PHQ-9 15 on it after the minimum time")],
+    [(3, "PHQ-9 3 during treatment: remission"), (15, "PHQ-9 15 during treatment, after the minimum time")],
 )
 def test_without_a_score_from_before_the_one_on_it_is_the_evidence(value: float, text: str) -> None:
     found = of(phq(value, LATE))
@@ -341,7 +344,7 @@ def test_without_a_score_from_before_the_one_on_it_is_the_evidence(value: float,
     ],
 )
 def test_each_scale_speaks_and_those_that_disagree_leave_it_open(
-    results: list[Observation], expected: Course | None
+    results: list[Observation], expected: Verdict | None
 ) -> None:
     for turned in permutations(results):
         assert told(*turned) is expected
@@ -359,7 +362,7 @@ def test_each_scale_speaks_and_those_that_disagree_leave_it_open(
         ),
     ],
 )
-def test_two_scores_of_one_day_must_agree(results: list[Observation], expected: Course | None) -> None:
+def test_two_scores_of_one_day_must_agree(results: list[Observation], expected: Verdict | None) -> None:
     for turned in permutations(results):
         assert told(*turned) is expected
 
@@ -416,7 +419,7 @@ def test_without_a_start_and_an_end_nothing_was_taken_on_it(during: Interval) ->
     ],
 )
 def test_a_date_that_leaves_it_open_never_makes_a_failure(
-    during: Interval, results: list[Observation], expected: Course | None
+    during: Interval, results: list[Observation], expected: Verdict | None
 ) -> None:
     for turned in permutations(results):
         assert told(*turned, during=during) is expected
@@ -443,7 +446,7 @@ def test_a_date_that_leaves_it_open_never_makes_a_failure(
     ],
 )
 def test_a_treatment_that_goes_on_is_judged_by_a_recent_score(
-    results: list[Observation], expected: Course | None
+    results: list[Observation], expected: Verdict | None
 ) -> None:
     assert told(*results, during=going_on()) is expected
 

@@ -2,6 +2,7 @@
 
 import pkgutil
 import re
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from aiohttp import web
 
 from service import doors
 from service.doors.ports import Route
+from service.fhir.kinds import KINDS, READ_KINDS, WATCHED_KINDS, WRITTEN_KINDS, Kind
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 RECIPES = dict(re.findall(r"^### (Add .+?)\n(.*?)(?=^##|\Z)", GUIDE, re.MULTILINE | re.DOTALL))
+SERVERS = (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
 SERVICE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
 ROUTES: list[Route] = [
     route
@@ -77,3 +80,32 @@ def _as_told(path: str) -> str:
     return (
         canonical.replace("{", "<").replace("}", ">").replace("<type>", "<Type>").replace("<kind>", "<Type>")
     )
+
+
+def test_the_recipe_of_a_kind_names_every_column_of_the_table() -> None:
+    (row,) = [
+        line for line in RECIPES["Add a kind of resource"].splitlines() if "](service/fhir/kinds.py)" in line
+    ]
+
+    assert {field.name for field in fields(Kind)} == set(re.findall(r"`([a-z_0-9]+)`", row))
+
+
+def test_the_page_on_servers_lists_every_kind_that_is_read_and_written() -> None:
+    assert sorted(_first_cells("What it reads")) == sorted(READ_KINDS)
+    assert sorted(_first_cells("What it writes")) == sorted(WRITTEN_KINDS)
+
+
+def test_the_page_on_the_service_lists_every_kind_that_is_subscribed_to() -> None:
+    sentence = SERVICE.partition("one Subscription for each of these kinds")[2].partition(
+        "Two kinds have no"
+    )[0]
+    names = {kind.name for kind in KINDS}
+
+    assert {word for word in re.findall(r"[A-Z]\w+", sentence) if word in names} == set(WATCHED_KINDS)
+
+
+def _first_cells(title: str) -> list[str]:
+    """The kinds in the first column of the first table of a section."""
+    section = SERVERS.partition(f"\n## {title}\n")[2]
+    table = section[section.index("\n|") + 1 :].partition("\n\n")[0].splitlines()[2:]
+    return [kind for line in table for kind in line.split("|")[1].strip().split(", ")]

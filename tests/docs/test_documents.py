@@ -14,12 +14,12 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from service.cli import app
-from service.knowledge import load_knowledge, mappings_directory
 from service.render.answer import answer_schema
 from service.settings import Settings
 from tests.docs.cases_page import cases_page
 from tests.docs.elements_page import elements_page
 from tests.docs.plan_pages import FOLDER, plan_pages
+from tests.lists import knowledge_of
 from tests.support import reviewer
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def _name(page: Path) -> str:
 
 
 def test_the_schema_is_fresh() -> None:
-    knowledge = load_knowledge(mappings_directory(), criteria="seed", region="us")
+    knowledge = knowledge_of()
 
     written = json.loads((ROOT / "docs" / "assessment.schema.json").read_bytes())
 

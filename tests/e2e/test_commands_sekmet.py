@@ -7,6 +7,8 @@ import pytest
 from tests.contract_commands import CommandsContract
 from tests.servers import running_sekmet
 
+pytestmark = pytest.mark.matrix
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:

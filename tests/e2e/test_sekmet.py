@@ -8,7 +8,7 @@ import pytest
 from service.core.records import Identified
 from service.errors import NotAssessable, ServerRefused
 from service.gather.files import read_bundle
-from tests.servers import LoadRefusedError, load, running_sekmet
+from tests.servers import load, running_sekmet
 from tests.support import (
     Resource,
     a_bundle,
@@ -27,9 +27,7 @@ from tests.support import (
     run_command,
 )
 
-REFUSED: dict[str, str] = {}
-"""Cases that sekmet-fhir does not take, and why: none so far."""
-LOADED = [name for name in case_names() if name not in REFUSED]
+TWO_FAILURES = "two-documented-failures-propose-treatment"
 BOTH_WAYS = pytest.mark.parametrize("searches", [False, True], ids=["everything", "searches"])
 
 
@@ -47,13 +45,20 @@ MERGED = [
 
 @pytest.fixture(scope="session")
 def sekmet() -> Iterator[str]:
-    """The server with every case on it, each loaded once: sekmet-fhir counts every write as a version."""
+    """The server with the records of this module on it."""
     with running_sekmet() as base:
-        for record in (LONG, DANGLING, MERGED):
+        for record in (LONG, DANGLING, MERGED, case_bundle(TWO_FAILURES)):
             load(base, record)
-        for name in LOADED:
-            load(base, case_bundle(name))
         yield base
+
+
+@pytest.fixture(scope="session")
+def cases(sekmet: str) -> str:
+    """The server with every case on it, each loaded once: sekmet-fhir counts every write as a version."""
+    for name in case_names():
+        if name != TWO_FAILURES:
+            load(sekmet, case_bundle(name))
+    return sekmet
 
 
 def versioned(resources: list[Resource]) -> list[Resource]:
@@ -65,17 +70,12 @@ def answer_from_file(resources: list[Resource]) -> str:
     return answer_of(reviewer().review(read_bundle(json.dumps(a_bundle(versioned(resources))).encode())))
 
 
-def test_every_case_that_is_not_loaded_is_refused(sekmet: str) -> None:
-    for name in REFUSED:
-        with pytest.raises(LoadRefusedError):
-            load(sekmet, case_bundle(name))
-
-
+@pytest.mark.matrix
 @BOTH_WAYS
-@pytest.mark.parametrize("name", LOADED)
-async def test_the_server_gives_the_answer_of_the_file(sekmet: str, name: str, searches: bool) -> None:
+@pytest.mark.parametrize("name", case_names())
+async def test_the_server_gives_the_answer_of_the_file(cases: str, name: str, searches: bool) -> None:
     patient = patient_id_of(case_bundle(name))
-    review = await reviewed_at(sekmet, patient, searches=searches, by=case_reviewer(name))
+    review = await reviewed_at(cases, patient, searches=searches, by=case_reviewer(name))
     assert review.gathered.compartment is not searches
     assert answer_of(review) == case_answer(name)
 
@@ -114,19 +114,18 @@ async def test_an_unknown_patient_is_refused(sekmet: str, searches: bool) -> Non
 
 
 def test_the_command_assesses_a_patient_of_the_server(sekmet: str) -> None:
-    name = "two-documented-failures-propose-treatment"
-    patient = patient_id_of(case_bundle(name))
+    patient = patient_id_of(case_bundle(TWO_FAILURES))
 
     done = run_command(
         "assess", f"Patient/{patient}", "--as-of", "2026-11-23", "--json", TRD_FHIR_BASE_URL=sekmet
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == case_answer(name) + "\n"
+    assert done.stdout == case_answer(TWO_FAILURES) + "\n"
 
 
 def test_the_command_reports_a_patient_of_the_server_in_words(sekmet: str) -> None:
-    patient = patient_id_of(case_bundle("two-documented-failures-propose-treatment"))
+    patient = patient_id_of(case_bundle(TWO_FAILURES))
     done = run_command("assess", f"Patient/{patient}", TRD_FHIR_BASE_URL=sekmet)
     assert (done.returncode, done.stderr) == (0, "")
     assert "sertraline" in done.stdout

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import httpx
@@ -27,6 +28,8 @@ from tests.support import run_command, run_program
 
 SECRET = "a-hook-secret"  # noqa: S105 - known to the tests only
 HEADER = {"X-Hook-Secret": SECRET}
+matrix = pytest.mark.matrix
+"""A service of its own takes seconds; `test_demo.py` shows one in `make test`."""
 
 
 @pytest.fixture
@@ -59,6 +62,7 @@ async def hook(service: Service, method: str, path: str = "", **content: object)
 # --- from notification to CarePlan ----------------------------------------------------------------
 
 
+@matrix
 async def test_a_subscribed_server_brings_care_plans_about(server: str, tmp_path: Path) -> None:
     patients = demo_patients(clock.today("UTC"))
     async with Service(tmp_path, fhir_base_url=server, hook_secret=SECRET) as service:
@@ -84,6 +88,7 @@ async def test_a_subscribed_server_brings_care_plans_about(server: str, tmp_path
         assert await service.metric('trd_queue_jobs{state="failed"}') == 0
 
 
+@matrix
 async def test_a_deleted_statement_leads_to_a_new_review(server: str, tmp_path: Path) -> None:
     """sekmet-fhir does not tell of deletions, so that the hook is told here as HAPI would."""
     (patient,) = loaded(server, "deleted", 1)
@@ -107,6 +112,7 @@ async def test_a_deleted_statement_leads_to_a_new_review(server: str, tmp_path: 
     assert len(await found_by(server, f"CarePlan?patient={patient}")) == 1
 
 
+@matrix
 async def test_a_notification_without_a_body_has_the_changed_patients_reviewed(
     server: str, tmp_path: Path
 ) -> None:
@@ -118,6 +124,7 @@ async def test_a_notification_without_a_body_has_the_changed_patients_reviewed(
     await assert_each_once(server, patients)
 
 
+@matrix
 async def test_shadow_mode_writes_nothing(server: str, tmp_path: Path) -> None:
     patients = loaded(server, "shadow", 3)
     async with Service(tmp_path, fhir_base_url=server, write="off") as service:
@@ -141,6 +148,7 @@ async def reviewed(service: Service, number: int) -> bool:
 # --- the queue ------------------------------------------------------------------------------------
 
 
+@matrix
 async def test_a_failed_job_is_listed_and_can_be_put_back(server: str, tmp_path: Path) -> None:
     async with Service(tmp_path, fhir_base_url=server) as service:
         async with notifying(service.address, ["late-000"], a_second=50):
@@ -165,6 +173,7 @@ async def test_a_failed_job_is_listed_and_can_be_put_back(server: str, tmp_path:
     await assert_each_once(server, ["late-000"])
 
 
+@matrix
 async def test_told_to_stop_during_reviews_it_ends_cleanly_and_goes_on_at_the_next_start(
     server: str, tmp_path: Path
 ) -> None:
@@ -189,6 +198,7 @@ async def test_told_to_stop_during_reviews_it_ends_cleanly_and_goes_on_at_the_ne
 # --- trust ----------------------------------------------------------------------------------------
 
 
+@matrix
 @pytest.mark.parametrize(
     ("given", "missing"),
     [
@@ -213,16 +223,16 @@ def test_without_a_fhir_server_it_does_not_start() -> None:
     assert ran.stderr.startswith("trd-careplan: TRD_FHIR_BASE_URL: not set")
 
 
-@pytest.mark.parametrize("header", [{}, {"X-Hook-Secret": ""}, {"X-Hook-Secret": "another"}])
-async def test_the_hook_is_closed_to_those_without_the_secret(
-    server: str, tmp_path: Path, header: dict[str, str]
-) -> None:
+@matrix
+async def test_the_hook_is_closed_to_those_without_the_secret(server: str, tmp_path: Path) -> None:
     (patient,) = loaded(server, "closed", 1)
     async with (
         Service(tmp_path, fhir_base_url=server, hook_secret=SECRET) as service,
         httpx.AsyncClient(trust_env=False, timeout=30) as http,
     ):
-        for method, path in (("PUT", f"/Patient/{patient}"), ("POST", ""), ("DELETE", "/Condition/c")):
+        requests = (("PUT", f"/Patient/{patient}"), ("POST", ""), ("DELETE", "/Condition/c"))
+        headers: tuple[dict[str, str], ...] = ({}, {"X-Hook-Secret": ""}, {"X-Hook-Secret": "another"})
+        for (method, path), header in product(requests, headers):
             body = {"resourceType": "Patient", "id": patient} if method == "PUT" else None
             address = f"{service.address}/hooks/fhir{path}"
             answer = await http.request(method, address, json=body, headers=header)

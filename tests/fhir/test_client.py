@@ -11,6 +11,7 @@ from service import __version__
 from service.errors import ServerError, ServerMisread, ServerRefused, ServerUnreachable, SettingsError
 from service.fhir import client as client_module
 from service.fhir.client import FhirClient, open_client
+from service.fhir.release import Release
 from service.fhir.views import BundleView
 from tests.support import BASE, Handler, Resource, a_bundle, a_patient, client_of, fhir_response, settings
 
@@ -33,7 +34,7 @@ def always(response: Callable[[], httpx.Response]) -> tuple[Handler, list[httpx.
 async def message_of(client: FhirClient, kind: type[ServerError]) -> str:
     """The message of the fault that a read ends in: it names the request and nothing of the answer."""
     with pytest.raises(kind) as caught:
-        await client.get("Condition", {"patient": "ann"})
+        await client.get("Condition?patient=ann")
     assert type(caught.value) is kind
     message = str(caught.value)
     assert "GET /r4/Condition" in message
@@ -291,7 +292,7 @@ async def test_an_answer_as_large_as_allowed_is_read(monkeypatch: pytest.MonkeyP
 
 async def test_every_request_asks_for_fresh_fhir_json() -> None:
     handler, asked = always(lambda: fhir_response(a_bundle([])))
-    await client_of(handler, base=f"{BASE}/").get("Condition", {"patient": "ann", "_count": "200"})
+    await client_of(handler, base=f"{BASE}/").get("Condition?patient=ann&_count=200")
 
     (request,) = asked
     assert request.method == "GET"
@@ -342,9 +343,12 @@ async def test_waiting_for_a_turn_is_not_waiting_for_the_server() -> None:
 
 
 async def test_the_capability_statement_is_read_once() -> None:
-    handler, asked = always(lambda: fhir_response({"resourceType": "CapabilityStatement"}))
+    handler, asked = always(
+        lambda: fhir_response({"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"})
+    )
     client = client_of(handler)
     assert await client.capability() == await client.capability()
+    assert await client.release() is Release.R4
     assert len(asked) == 1
 
 

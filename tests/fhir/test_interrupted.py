@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
+import pytest
 
 from tests.contract_interrupted import (
     InterruptedContract,
@@ -39,10 +40,12 @@ class _OnADouble(InterruptedContract):
             yield base
 
 
+@pytest.mark.matrix
 class TestTransactions(_OnADouble, InterruptedContractOfFewStories):
     """In one transaction."""
 
 
+@pytest.mark.matrix
 class TestSingleRequests(_OnADouble):
     """One by one, under ids of ours."""
 
@@ -55,6 +58,7 @@ class TestSingleRequestsThatGuardNoCreation(_OnADouble, InterruptedContractOfFew
     traits: ClassVar = {"transactions": False, "guards_creation": False}
 
 
+@pytest.mark.matrix
 class TestSingleRequestsWithIdsOfTheServer(_OnADouble):
     """One by one, under ids that the server gives, where what is read back looks different."""
 
@@ -64,6 +68,8 @@ class TestSingleRequestsWithIdsOfTheServer(_OnADouble):
 # --- the process itself ---------------------------------------------------------------------------
 
 
+@pytest.mark.matrix
+@pytest.mark.soak
 async def test_killed_between_two_writes_the_accepted_event_is_done_after_the_restart(tmp_path: Path) -> None:
     with running_double(transactions=False) as server:
         front = front_at(server)

@@ -8,7 +8,7 @@ from service.errors import NotFhir
 from service.fhir import kinds
 from service.fhir.kinds import KINDS, Kind
 from service.fhir.r5 import records, written
-from service.fhir.sources import Gathered, Source, owner_of, take_resource
+from service.fhir.sources import Gathered, Source, read_owner, take_resource
 from service.read.record import read_record
 from tests.support import a_patient, reviewer
 
@@ -57,17 +57,17 @@ def test_every_kind_that_r5_spells_otherwise_is_translated() -> None:
 def test_a_patient_is_named_by_the_element_of_the_row(kind: Kind, element: str) -> None:
     source = a_resource(kind.name, **{element: {"reference": "Patient/ann"}})
     if kind.name == "Patient":
-        assert owner_of(source) == "odd"
+        assert read_owner(source) == "odd"
     elif element == kind.patient or (kind.patient is None and element != "for"):
-        assert owner_of(source) == "ann"
+        assert read_owner(source) == "ann"
     else:
         with pytest.raises(NotFhir):
-            owner_of(source)
+            read_owner(source)
 
 
 def test_a_kind_without_a_row_may_name_its_patient_either_way() -> None:
-    assert owner_of(a_resource("Encounter", subject={"reference": "Patient/ann"})) == "ann"
-    assert owner_of(a_resource("Coverage", patient={"reference": "Patient/ann"})) == "ann"
+    assert read_owner(a_resource("Encounter", subject={"reference": "Patient/ann"})) == "ann"
+    assert read_owner(a_resource("Coverage", patient={"reference": "Patient/ann"})) == "ann"
 
 
 def test_the_lists_that_follow() -> None:

@@ -25,6 +25,7 @@ class TestTransactions(_OnADouble):
     """In one transaction."""
 
 
+@pytest.mark.matrix
 class TestTransactionsThatGuardNoCreation(_OnADouble):
     """In one transaction, where a creation is refused when it is to be guarded."""
 
@@ -33,12 +34,14 @@ class TestTransactionsThatGuardNoCreation(_OnADouble):
     traits: ClassVar = {"guards_creation": False}
 
 
+@pytest.mark.matrix
 class TestSingleRequests(_OnADouble):
     """One by one, under ids of ours."""
 
     traits: ClassVar = {"transactions": False}
 
 
+@pytest.mark.matrix
 class TestSingleRequestsThatGuardNoCreation(_OnADouble):
     """One by one, where a creation is refused when it is to be guarded."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.commands.replay import replay
-from service.commands.written import Wanted, find_written
+from service.commands.written import WrittenFilter, find_written
 from service.fhir.references import read_reference
 from tests.fhir.double import FhirDouble
 from tests.fhir.double import Write as Sent
@@ -102,7 +102,7 @@ async def test_a_plan_with_a_long_id_is_changed_listed_and_replayed(way: str) ->
 
     replayed = await replay(settings(), client, f"CarePlan/{server.only('CarePlan')['id']}")
     revoked = await reviewer().propose(client, patient)
-    listed = [one async for one in find_written(client, Wanted(patient=patient), "UTC")]
+    listed = [one async for one in find_written(client, WrittenFilter(patient=patient), "UTC")]
 
     assert (replayed.same, replayed.why) == (True, [])
     assert (revoked.answer.care_plan.action, server.only("CarePlan")["status"]) == ("revoke", "revoked")

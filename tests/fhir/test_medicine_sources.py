@@ -380,6 +380,13 @@ def test_one_treatment_told_four_times_counts_once() -> None:
     assert len(trial.evidence) == 5
 
 
+PAIN = {"resourceType": "Condition", "id": "pain", "code": {"text": "chronic pain"}}
+UNKNOWN = {
+    "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+    "valueCode": "unknown",
+}
+
+
 @pytest.mark.parametrize(
     ("resource", "indication"),
     [
@@ -391,21 +398,31 @@ def test_one_treatment_told_four_times_counts_once() -> None:
             a_statement(reasonReference=[{"reference": "Condition/gone", "display": "depression"}]),
             Indication.DEPRESSION,
         ),
-        (a_statement(reasonReference=[{"reference": "Condition/gone"}]), Indication.NOT_STATED),
-        (a_statement(reasonReference=[{"reference": "Observation/x"}]), Indication.NOT_STATED),
+        (a_statement(reasonReference=[{"reference": "Condition/gone"}]), Indication.UNCLEAR),
+        (a_statement(reasonReference=[{"reference": "Observation/x"}]), Indication.UNCLEAR),
+        (a_statement(reasonReference=[{"reference": "Observation/pain"}]), Indication.OTHER),
+        (a_statement(reasonReference=[{"reference": "#pain"}], contained=[PAIN]), Indication.OTHER),
+        (a_statement(reasonReference=[{"reference": "#gone"}]), Indication.UNCLEAR),
+        (
+            a_statement(reasonReference=[{"reference": "#gone", "display": "MDD"}]),
+            Indication.DEPRESSION,
+        ),
+        (a_statement(reasonCode=[{"extension": [UNKNOWN]}]), Indication.NOT_STATED),
+        (a_statement(reasonCode=[{"text": "Depressionen"}]), Indication.DEPRESSION),
         (an_administration(reasonCode=[{"text": "insomnia"}]), Indication.OTHER),
     ],
 )
 def test_what_a_medicine_was_given_for(resource: Resource, indication: Indication) -> None:
     pain = a_condition("pain", code={"text": "chronic pain"})
-    (exposure,) = read(a_condition("mdd"), pain, resource).exposures
+    measured = {**PAIN, "resourceType": "Observation", "subject": pain["subject"], "status": "final"}
+    (exposure,) = read(a_condition("mdd"), pain, measured, resource).exposures
     assert exposure.indication is indication
 
 
-def test_a_reason_that_cannot_be_read_says_nothing() -> None:
+def test_a_reason_that_cannot_be_read_is_unclear() -> None:
     broken = {**a_condition("mdd"), "code": 7}
     (exposure,) = read(broken, a_statement(reasonReference=[{"reference": "Condition/mdd"}])).exposures
-    assert exposure.indication is Indication.NOT_STATED
+    assert exposure.indication is Indication.UNCLEAR
 
 
 @pytest.mark.parametrize(

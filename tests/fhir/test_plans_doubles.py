@@ -20,6 +20,7 @@ class _OnADouble(PlansContract):
             yield base
 
 
+@pytest.mark.matrix
 class TestSingleRequests(_OnADouble):
     """One by one, under ids of ours."""
 

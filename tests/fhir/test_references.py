@@ -13,7 +13,7 @@ from service.fhir.models import validated
 from service.fhir.names import derived_id
 from service.fhir.r5.models import validated_r5
 from service.fhir.references import Reference, plain_system, read_reference
-from service.fhir.sources import owner_of, take_resource
+from service.fhir.sources import read_owner, take_resource
 
 LONG = "eXAMPLE.of_a-long~id" + "x" * 68
 BASE = "https://ehr.example/api/FHIR/R4"
@@ -50,6 +50,8 @@ NO_REFERENCES = [
     "Patient/1\n",
     f"Patient/{'1' * 257}",
     "x?y/Patient/1",
+    "Patient/1/_history/",
+    "Patient/1/_history/2/3",
 ]
 
 
@@ -122,11 +124,11 @@ def a_resource(**elements: Any) -> bytes:
     return msgspec.json.encode({"resourceType": "Condition", "id": "1", **elements})
 
 
-@pytest.mark.parametrize("element", ["subject", "patient"])
+@pytest.mark.parametrize(("kind", "element"), [("Condition", "subject"), ("AllergyIntolerance", "patient")])
 @pytest.mark.parametrize("reference", [f"Patient/{LONG}", f"{BASE}/Patient/{LONG}/_history/3"])
-def test_whose_record_a_resource_is(element: str, reference: str) -> None:
-    content = a_resource(**{element: {"reference": reference}})
-    assert owner_of(take_resource(content)) == LONG
+def test_whose_record_a_resource_is(kind: str, element: str, reference: str) -> None:
+    content = a_resource(resourceType=kind, **{element: {"reference": reference}})
+    assert read_owner(take_resource(content)) == LONG
     assert list(read_notification(content).patients) == [LONG]
 
 
@@ -134,8 +136,8 @@ def test_whose_record_a_resource_is(element: str, reference: str) -> None:
 def test_who_is_not_named_by_an_id_is_nobody(reference: str) -> None:
     content = a_resource(subject={"reference": reference})
     assert not read_notification(content).patients
-    with pytest.raises(NotFhir, match="does not say whose record it is"):
-        owner_of(take_resource(content))
+    with pytest.raises(NotFhir, match="does not name its patient by an id"):
+        read_owner(take_resource(content))
 
 
 @pytest.mark.parametrize("identity", ["a/b", "[red]x[/]", "a b", "..", "x?y", "a%2Fb"])

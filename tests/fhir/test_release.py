@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import AsyncIterator
 from copy import deepcopy
 from datetime import timedelta
 
@@ -9,12 +10,13 @@ import pytest
 
 from service.commands.publish import publish_to_server
 from service.commands.replay import replay
-from service.commands.withdraw import Outcome, sort_out, withdraw
-from service.commands.written import Wanted, find_written
+from service.commands.withdraw import WithdrawalOutcome, sort_out, withdraw
+from service.commands.written import WrittenFilter, find_written
 from service.core.plans import PlanAction
 from service.core.records import PlanStatus
 from service.doors.outcome import IssueType, failure_of
-from service.errors import ServerUnsupported
+from service.errors import ServerRefused, ServerUnsupported
+from service.fhir.client import FhirClient
 from service.fhir.r5.plans import plan_in_r4
 from service.fhir.release import Release, release_of
 from service.gather.everything import gather
@@ -26,6 +28,8 @@ from tests.support import (
     AS_OF,
     Resource,
     a_condition,
+    a_medication,
+    a_patient,
     case_answer,
     case_bundle,
     case_names,
@@ -40,6 +44,115 @@ from tests.support import (
 TWO_FAILURES = "two-documented-failures-propose-treatment"
 PATIENT = "propose-two"
 GUIDANCE = f"GuidanceResponse/{guidance_id(PATIENT)}"
+
+# --- the client -----------------------------------------------------------------------------------
+
+STATEMENT = {
+    "resourceType": "MedicationStatement",
+    "id": "it",
+    "status": "recorded",
+    "subject": {"reference": "Patient/ann"},
+    "medication": {"reference": {"reference": "Medication/m"}},
+    "adherence": {"code": {"coding": [{"code": "taking"}]}},
+}
+PROVENANCE = {
+    "resourceType": "Provenance",
+    "id": "it",
+    "target": [{"reference": "Patient/ann"}],
+    "recorded": "2026-11-23T10:00:00Z",
+    "reason": [{"text": "because"}],
+    "agent": [{"who": {"reference": "#device"}}],
+    "contained": [
+        {
+            "resourceType": "Device",
+            "id": "device",
+            "deviceName": [{"name": "it", "type": "user-friendly-name"}],
+            "type": {"text": "Software"},
+        }
+    ],
+}
+
+
+async def resources_in(client: FhirClient, path: str) -> AsyncIterator[Resource]:
+    async for page in client.pages(path, {}):
+        for entry in page.entry:
+            yield json.loads(bytes(entry.resource))
+
+
+async def handed_out(client: FhirClient) -> dict[str, Resource | None]:
+    """One resource in each way that the client reads."""
+    path = "MedicationStatement/it"
+    name = ("http://example.org", "it")
+    return {
+        "get": json.loads(await client.get(path)),
+        "get_if_there": json.loads(await client.get_if_there(path) or b"null"),
+        "find": await client.find(path),
+        "find_by": await client.find_by("MedicationStatement", *name),
+        "pages": await anext(resources_in(client, "MedicationStatement")),
+        "history": await anext(resources_in(client, f"{path}/_history")),
+    }
+
+
+@pytest.mark.parametrize("way", ["get", "get_if_there", "find", "find_by", "pages", "history"])
+@pytest.mark.parametrize("version", ["4.0.1", "5.0.0"])
+async def test_whatever_is_handed_out_is_r4(version: str, way: str) -> None:
+    identifier = [{"system": "http://example.org", "value": "it"}]
+    r5 = STATEMENT | {"identifier": identifier}
+    server = FhirDouble([r5], version)
+    found = (await handed_out(client_of(server)))[way]
+    assert found is not None
+    if version == "4.0.1":
+        assert found["medication"] == STATEMENT["medication"]
+    else:
+        assert (found["status"], found["medicationReference"]) == ("active", {"reference": "Medication/m"})
+
+
+async def test_a_kind_that_the_releases_agree_on_is_read_without_asking_for_the_release() -> None:
+    server = FhirDouble([a_condition("it")], "5.0.0")
+    assert json.loads(await client_of(server).get("Condition/it"))["id"] == "it"
+    assert not any(path.endswith("metadata") for path in server.paths)
+
+
+@pytest.mark.parametrize("way", ["put", "create", "transact"])
+async def test_whatever_is_written_is_in_the_release_of_the_server(way: str) -> None:
+    server = FhirDouble([a_patient()], "5.0.0")
+    client = client_of(server)
+    match way:
+        case "put":
+            await client.put(PROVENANCE)
+        case "create":
+            await client.create({key: value for key, value in PROVENANCE.items() if key != "id"})
+        case _:
+            request = {"method": "PUT", "url": "Provenance/it"}
+            await client.transact([{"resource": PROVENANCE, "request": request}])
+    stored = server.only("Provenance")
+    assert stored["authorization"] == [{"concept": {"text": "because"}}]
+    (device,) = stored["contained"]
+    assert (device["name"], device["type"]) == (
+        [{"value": "it", "type": "user-friendly-name"}],
+        [{"text": "Software"}],
+    )
+    read = await client.find(f"Provenance/{stored['id']}")
+    assert read is not None
+    assert (read["reason"], read["contained"]) == (PROVENANCE["reason"], PROVENANCE["contained"])
+
+
+async def test_an_earlier_version_is_put_back_as_it_was() -> None:
+    """Not by way of R4, which does not say all that R5 says."""
+    before = STATEMENT | {"relatedClinicalInformation": [{"reference": "Observation/1"}]}
+    others = [a_patient(), a_medication("m"), {"resourceType": "Observation", "id": "1"}]
+    server = FhirDouble([*others, before, STATEMENT | {"status": "draft"}], "5.0.0")
+    client = client_of(server)
+
+    latest, earlier = await client.last_versions("MedicationStatement/it", 2)
+    await client.put_back("MedicationStatement/it", earlier, only_over="2")
+
+    assert json.loads(latest)["status"] == "draft"
+    restored = server.read("MedicationStatement/it")
+    assert {k: v for k, v in restored.items() if k != "meta"} == before
+    with pytest.raises(ServerRefused):
+        await client.put_back("MedicationStatement/it", earlier, only_over="2")
+
 
 # --- the choice -----------------------------------------------------------------------------------
 
@@ -216,7 +329,7 @@ async def test_the_commands_over_plans_know_r5(server: FhirDouble) -> None:
     assert (again.same, again.why, again.gone) == (True, [], [])
     assert again.cause == "other"
 
-    found = [one async for one in find_written(client, Wanted(patient=PATIENT), "UTC")]
+    found = [one async for one in find_written(client, WrittenFilter(patient=PATIENT), "UTC")]
     assert [(one.written.kind, one.written.edited) for one in found] == [
         ("plan", False),
         ("assessment", False),
@@ -224,7 +337,7 @@ async def test_the_commands_over_plans_know_r5(server: FhirDouble) -> None:
     assert [one.written.cause for one in found] == ["other"] * 2
     drafts, left = sort_out(found)
     done = [one async for one in withdraw(client, settings(), drafts, "She moved away")]
-    assert ([one.outcome for one in done], left) == ([Outcome.WITHDRAWN], [])
+    assert ([one.outcome for one in done], left) == ([WithdrawalOutcome.WITHDRAWN], [])
     assert server.read(plan)["status"] == "revoked"
     assert server.of_type("Provenance")[-1]["authorization"][0]["concept"]["text"] == "She moved away"
     (withdrawn,) = (await propose(server)).review.record.plans

@@ -140,7 +140,7 @@ def rendered(key: Key) -> tuple[Resource, ...]:
         render_plan(decision, schedule_of(decision), "identity", OLD),
         render_revoked(plan, "the draft is no longer supported"),
         render_guidance(decision, plan["id"]),
-        render_guidance(decision, None, "the draft was edited by a person"),
+        render_guidance(decision, None, "a person edited the draft"),
         render_provenance(decision, [TARGET], occasion_of(review_of(key))),
         render_device(),
     )
@@ -490,7 +490,7 @@ def test_what_comes_before_and_after(proposal: Propose) -> None:
 
 def test_sessions_after_the_benefit_review_hang_on_it(proposal: Propose) -> None:
     for detail in sessions_of(plan_of(proposal)):
-        hangs = "Only if the benefit review supports it" in detail["description"]
+        hangs = "Only if the benefit review supports continued treatment" in detail["description"]
         assert hangs == ("(maintenance)" in detail["code"]["text"])
 
 

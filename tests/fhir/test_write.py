@@ -473,9 +473,9 @@ async def test_a_deleted_plan_is_not_referred_to(server: FhirDouble) -> None:
 
     done = await propose(server)
 
-    assert done.answer.care_plan.why == "the plan was deleted by a person"
+    assert done.answer.care_plan.why == "a person deleted the plan"
     assert "result" not in server.read(GUIDANCE)
-    assert "deleted by a person" in server.read(GUIDANCE)["note"][0]["text"]
+    assert "a person deleted the plan" in server.read(GUIDANCE)["note"][0]["text"]
 
 
 async def test_an_assessment_left_to_people_promises_no_schedule(server: FhirDouble) -> None:
@@ -486,7 +486,7 @@ async def test_an_assessment_left_to_people_promises_no_schedule(server: FhirDou
     await propose(server)
 
     text = server.read(GUIDANCE)["note"][0]["text"]
-    assert "the draft was edited by a person" in text
+    assert "a person edited the draft" in text
     assert "30 Nov 2026" not in text
 
 

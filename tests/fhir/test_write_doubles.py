@@ -25,30 +25,35 @@ class TestTransactions(_OnADouble):
     """In one transaction."""
 
 
+@pytest.mark.matrix
 class TestTransactionsStoredInTheServersWay(_OnADouble):
     """In one transaction, where what is read back looks different."""
 
     traits: ClassVar = {"reformats": True}
 
 
+@pytest.mark.matrix
 class TestTransactionsThatGuardNoCreation(_OnADouble):
     """In one transaction, where a creation is refused when it is to be guarded."""
 
     traits: ClassVar = {"guards_creation": False}
 
 
+@pytest.mark.matrix
 class TestSingleRequests(_OnADouble):
     """One by one, under ids of ours."""
 
     traits: ClassVar = {"transactions": False}
 
 
+@pytest.mark.matrix
 class TestSingleRequestsThatGuardNoCreation(_OnADouble):
     """One by one, where a creation is refused when it is to be guarded."""
 
     traits: ClassVar = {"transactions": False, "guards_creation": False}
 
 
+@pytest.mark.matrix
 class TestSingleRequestsWithIdsOfTheServer(_OnADouble):
     """One by one, under ids that the server gives."""
 

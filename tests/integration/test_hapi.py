@@ -239,7 +239,7 @@ async def test_a_page_that_fails_in_the_middle_leaves_no_record(
     async with httpx.AsyncClient(transport=way) as http:
         client = FhirClient(hapi, http, seconds=30, attempts=1, connections=4)
         if searches:
-            client._capability = without_everything(await client.capability())
+            client._stated = without_everything(await client.capability()), await client.release()
         with pytest.raises(kind) as caught:
             await gather(client, "long", reviewer().knowledge)
     assert type(caught.value) is kind

@@ -402,6 +402,7 @@ async def test_claimed_jobs_of_a_slot_that_nobody_holds_are_taken_over(postgres_
         await until(lambda: reviews.done == ["2", "1"])
 
 
+@pytest.mark.matrix
 async def test_a_session_that_broke_is_replaced_and_the_slot_kept(postgres_database: str) -> None:
     reviews = Reviews()
     reviews.gate.set()
@@ -414,6 +415,7 @@ async def test_a_session_that_broke_is_replaced_and_the_slot_kept(postgres_datab
     assert reviews.done == ["1"]
 
 
+@pytest.mark.matrix
 async def test_a_process_whose_slot_was_taken_goes_on_in_another(postgres_database: str) -> None:
     reviews = Reviews()
     reviews.gate.set()

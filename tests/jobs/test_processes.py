@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from service.queue.jobs import Jobs
+
+pytestmark = [pytest.mark.matrix, pytest.mark.soak]
 
 _ROOT = Path(__file__).parents[2]
 _WORKER = Path(__file__).with_name("worker.py")

@@ -7,10 +7,10 @@ import pytest
 
 from service.core.elements import Bearing, ElementRule, Treatment
 from service.fhir.kinds import READ_KINDS
-from service.knowledge import load_knowledge, mappings_directory
+from tests.lists import knowledge_of
 from tests.mappings.definitions import MODELS, elements_of
 
-KNOWLEDGE = load_knowledge(mappings_directory(), criteria="seed", region="us")
+KNOWLEDGE = knowledge_of()
 TABLES = KNOWLEDGE.elements
 ROWS = {
     PurePath(name).stem: listing.rows

@@ -186,25 +186,25 @@ ROWS = [
     ),
     pytest.param(
         "codes/stop_reasons.csv",
-        ("sometimes", "", "", "odd phrase", "test"),
+        ("sometimes", "", "", "odd phrase", "word", "en", "test"),
         "'sometimes' is not a valid StopReason",
         id="unknown stop reason",
     ),
     pytest.param(
         "codes/stop_reasons.csv",
-        ("other", "", "", "", "test"),
+        ("other", "", "", "", "", "", "test"),
         "has neither a code nor a phrase",
         id="stop reason without code or phrase",
     ),
     pytest.param(
         "codes/stop_reasons.csv",
-        ("other", "", "", "did not help", "test"),
+        ("other", "", "", "Did-not help", "word", "en", "test"),
         "lists 'did not help' twice",
         id="phrase twice",
     ),
     pytest.param(
         "codes/indications.csv",
-        ("", "", "depression", "test"),
+        ("", "", "dépression", "fr", "test"),
         "lists 'depression' twice",
         id="indication twice",
     ),
@@ -216,9 +216,45 @@ ROWS = [
     ),
     pytest.param(
         "codes/antidepressant_words.csv",
-        ("odd", "begins", "test"),
+        ("odd", "begins", "en", "test"),
         "has a match that is not known: 'begins'",
         id="unknown way to match",
+    ),
+    pytest.param(
+        "codes/suicidality_words.csv",
+        ("+si", "word", "en", "test"),
+        "does not begin with a letter or a digit: '+si'",
+        id="word that begins with a sign",
+    ),
+    pytest.param(
+        "codes/small_words.csv",
+        ("odd", "maybe", "", "en", "test"),
+        "'maybe' is not a valid SmallWord",
+        id="unknown small word",
+    ),
+    pytest.param(
+        "codes/small_words.csv",
+        ("odd", "filler", "letters", "en", "test"),
+        "names a kind of text that is not known: 'letters'",
+        id="small word of an unknown kind of text",
+    ),
+    pytest.param(
+        "codes/small_words.csv",
+        ("without", "filler", "conditions", "en", "test"),
+        "lists 'without' twice",
+        id="small word twice",
+    ),
+    pytest.param(
+        "codes/small_words.csv",
+        ("aneurysm", "filler", "conditions", "en", "test"),
+        "lists 'aneurysm', which another list of conditions has",
+        id="small word that names something",
+    ),
+    pytest.param(
+        "codes/antidepressant_names.csv",
+        ("oddoxetine", "oddoxetina", "es", "test"),
+        "names an ingredient that is not listed: 'oddoxetine'",
+        id="name of an unknown ingredient",
     ),
     pytest.param(
         "codes/placeholder_dates.csv",
@@ -246,7 +282,7 @@ ROWS = [
     ),
     pytest.param(
         "safety/allergies.csv",
-        ("oddness", "snomed", "1", "", "test"),
+        ("oddness", "snomed", "1", "", "", "test"),
         "names a safety group that is not listed: 'oddness'",
         id="allergy of an unknown safety group",
     ),
@@ -349,7 +385,9 @@ SILENT = [
         "codes/augmenting_agents.csv", ("lithium", "1", "N00AA00", "oddlithium", "test"), id="agent twice"
     ),
     pytest.param(
-        "safety/allergies.csv", ("anaesthetic-allergy", "", "", "ketamine", "test"), id="allergy name twice"
+        "safety/allergies.csv",
+        ("unnamed-drug-allergy", "", "", "narkose", "de", "test"),
+        id="allergy name twice",
     ),
 ]
 

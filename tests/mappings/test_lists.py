@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from service.core.diagnoses import place_allergy
 from service.core.knowledge import CodeList, Effect, Knowledge
 from service.core.medicines import identify_medicine
 from service.core.phrases import PhraseList
-from service.core.records import Depression, DepressionState, Role, Severity, SuicidalityKind
+from service.core.reasons import read_stop_reasons
+from service.core.records import Concept, Depression, DepressionState, Role, Severity, SuicidalityKind
 from service.gather.files import read_bundle
 from service.knowledge import lists_in, load_knowledge, mappings_directory
 from service.read.record import read_record
@@ -292,8 +294,8 @@ def test_every_group_of_a_contraindication_has_rows_in_every_code_system() -> No
 
 def test_an_allergy_is_known_by_code_and_by_name() -> None:
     assert US.allergy_codes.meaning("rxnorm", "2119365") == "hypersensitivity"
-    assert US.allergy_names.all_in("allergic to Ketamine") == ("hypersensitivity",)
-    assert US.allergy_names.all_in("penicillin") == ()
+    assert place_allergy((Concept(text="allergic to Ketamine"),), US).groups == (("hypersensitivity", True),)
+    assert place_allergy((Concept(text="penicillin"),), US).groups == ()
 
 
 # hierarchy, patterns and phrases ---------------------------------------------------------------
@@ -338,7 +340,7 @@ def test_the_longest_phrase_wins_and_words_are_whole() -> None:
     ],
 )
 def test_stop_phrases(text: str, expected: list[str]) -> None:
-    assert [reason.value for reason in US.stop_phrases.all_in(text)] == expected
+    assert [reason.value for reason in read_stop_reasons([Concept(text=text)], US)] == expected
 
 
 # systems, protocols, criteria ------------------------------------------------------------------

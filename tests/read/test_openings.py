@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from service.core.elements import Bearing, How, Treatment
 from service.fhir.r5.plans import UNTOLD
 from service.fhir.r5.records import resource_in_r4
-from service.fhir.release import Release
-from service.knowledge import load_knowledge, mappings_directory
 from service.read.openings import Opened, find_opened
 from tests.elements_met import elements_met
+from tests.lists import knowledge_of
 from tests.support import ROOT, Resource
 
-KNOWLEDGE = load_knowledge(mappings_directory(), criteria="seed", region="us")
+KNOWLEDGE = knowledge_of()
 EXAMPLES = sorted((ROOT / "fixtures" / "spec").glob("R[45]/*.json"))
 CASES = sorted((ROOT / "fixtures" / "cases").glob("*/bundle.json"))
 ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
@@ -376,7 +375,7 @@ def test_whatever_a_resource_holds_what_it_leaves_open_has_a_name(kind: str, con
 
 def resource_of(path: Path) -> Resource:
     resource: Resource = json.loads(path.read_bytes())
-    return resource_in_r4(Release(path.parent.name), resource)
+    return resource_in_r4(resource) if path.parent.name == "R5" else resource
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -8,9 +8,9 @@ import pytest
 
 from service.core.elements import Treatment
 from service.fhir import views
-from service.knowledge import load_knowledge, mappings_directory
+from tests.lists import knowledge_of
 
-TABLES = load_knowledge(mappings_directory(), criteria="seed", region="us").elements
+TABLES = knowledge_of().elements
 VIEWS: dict[str, tuple[type[views.View], ...]] = {
     "Meta": (views.Meta,),
     "Patient": (views.PatientView,),
@@ -63,6 +63,7 @@ NOT_BY_A_VIEW = {
         "activity.progress",
         "activity.reference",
         "goal",
+        "instantiatesCanonical",
         "instantiatesUri",
         "intent",
         "note",

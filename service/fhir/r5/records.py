@@ -6,15 +6,14 @@ docs/decisions/0015.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.loose import Resource, part, parts, rename, split, split_all, text
-from service.fhir.r5.written import WRITTEN_IN_R4
-from service.fhir.release import Release
-from service.fhir.sources import UNDECODABLE, Source
+from service.fhir.r5.written import read_from_r5
+from service.fhir.sources import UNDECODABLE
 
 NOT_AS_DIRECTED = "not taken as directed"
 """The dosage of a medicine that was taken, but not as the record has it: a dose that cannot be read."""
@@ -36,21 +35,19 @@ _ADHERENCE = {
 """Status of an R4 statement by https://hl7.org/fhir/R5/codesystem-medication-statement-adherence.html"""
 
 
-def in_r4(release: Release, source: Source) -> Source:
-    """The resource as R4 has it; as it came where it is R4 or the releases agree."""
-    translate = None if release is Release.R4 else _TRANSLATORS.get(source.head.resource_type or "")
-    if translate is None:
-        return source
+def in_r4(content: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
+    """A resource of R5 as R4 has it; as it came where the releases agree, or it cannot be read."""
     try:
-        resource = msgspec.json.decode(source.content)
-        return replace(source, content=msgspec.json.encode(translate(resource)))
+        resource = msgspec.json.decode(content)
     except UNDECODABLE:
-        return source
+        return content
+    translated = resource_in_r4(resource)
+    return content if translated is resource else msgspec.json.encode(translated)
 
 
-def resource_in_r4(release: Release, resource: Resource) -> Resource:
+def resource_in_r4(resource: Resource) -> Resource:
     """The same for a resource that is decoded already."""
-    translate = None if release is Release.R4 else _TRANSLATORS.get(text(resource.get("resourceType")))
+    translate = _TRANSLATORS.get(text(resource.get("resourceType")))
     return resource if translate is None else translate(dict(resource))
 
 
@@ -65,7 +62,7 @@ def _statement(given: Resource) -> Resource:
     adherence = statement.pop("adherence", None)
     if "reason" in part(adherence):
         statement["statusReason"] = [adherence["reason"]]
-    if adherence is not None and not _tells_of_the_dose(adherence):
+    if adherence is not None and not _confirms_the_dose(adherence):
         statement["dosage"] = [{"text": NOT_AS_DIRECTED}]
     return statement
 
@@ -97,8 +94,8 @@ def _adherence(adherence: Any) -> set[str]:
     return (codes or {text(concept.get("text")).strip().lower().replace(" ", "-")}) & _ADHERENCE.keys()
 
 
-def _tells_of_the_dose(adherence: Any) -> bool:
-    """Whether what was taken is what the dosage says, as far as the adherence goes."""
+def _confirms_the_dose(adherence: Any) -> bool:
+    """Whether the adherence allows that the medicine was taken as the dosage says."""
     known = _adherence(adherence)
     return _TAKING_OTHERWISE not in known and len({_ADHERENCE[code] for code in known}) == 1
 
@@ -149,7 +146,7 @@ _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "MedicationDispense": _dispense,
     "MedicationAdministration": _administration,
     "Procedure": _procedure,
-    **WRITTEN_IN_R4,
+    **dict.fromkeys(WRITTEN_KINDS, read_from_r5),
 }
 
 

@@ -296,7 +296,7 @@ def with_outcome(severity: str) -> Resource:
 
 @pytest.mark.parametrize("severity", ["error", "fatal"])
 async def test_an_error_among_the_results_means_that_they_are_not_complete(severity: str) -> None:
-    with pytest.raises(ServerMisread, match="came with an error") as caught:
+    with pytest.raises(ServerMisread, match="reports an error") as caught:
         await gathered_from(everything_answers(with_outcome(severity)))
     assert "Marigold" not in str(caught.value)
 
@@ -309,7 +309,7 @@ async def test_a_warning_among_the_results_is_no_fault(severity: str) -> None:
 async def test_an_outcome_that_cannot_be_read_is_a_fault() -> None:
     bundle = a_bundle(ANN)
     bundle["entry"].append({"resource": {"resourceType": "OperationOutcome", "issue": "Marigold"}})
-    with pytest.raises(ServerMisread, match="came with an error of the server"):
+    with pytest.raises(ServerMisread, match="reports an error of the server"):
         await gathered_from(everything_answers(bundle))
 
 

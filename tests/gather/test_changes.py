@@ -8,7 +8,7 @@ import pytest
 from service.errors import ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import WATCHED_KINDS
-from service.gather.changes import patients_changed_since, patients_of_deleted
+from service.gather.changes import find_patients_changed_since, find_patients_of_deleted
 from tests.support import reviewer
 
 KIND = {"Content-Type": "application/fhir+json"}
@@ -24,12 +24,13 @@ def about(patient: str, kind: str = "Condition") -> dict[str, Any]:
 
 
 async def since(client: FhirClient, instant: str) -> set[str]:
-    return await patients_changed_since(client, instant, reviewer().knowledge)
+    return await find_patients_changed_since(client, instant, reviewer().knowledge)
 
 
 def offering(*kinds: str) -> httpx.Response:
     rest = [{"mode": "server", "resource": [{"type": kind} for kind in kinds]}]
-    return httpx.Response(200, json={"resourceType": "CapabilityStatement", "rest": rest}, headers=KIND)
+    statement = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": rest}
+    return httpx.Response(200, json=statement, headers=KIND)
 
 
 async def ask(handler: Any, question: Any, argument: str) -> set[str]:
@@ -83,7 +84,7 @@ async def test_a_deleted_resource_is_traced_by_its_history_to_everyone_it_was_ab
         entries = [deleted, {"resource": about("b")}, {"resource": about("a")}]
         return httpx.Response(200, json={"resourceType": "Bundle", "entry": entries}, headers=KIND)
 
-    assert await ask(server, patients_of_deleted, "Condition/7") == {"a", "b"}
+    assert await ask(server, find_patients_of_deleted, "Condition/7") == {"a", "b"}
 
 
 @pytest.mark.parametrize("status", [404, 410])
@@ -91,7 +92,7 @@ async def test_a_history_that_is_gone_names_nobody(status: int) -> None:
     def server(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, json={}, headers=KIND)
 
-    assert await ask(server, patients_of_deleted, "Condition/7") == set()
+    assert await ask(server, find_patients_of_deleted, "Condition/7") == set()
 
 
 async def test_a_history_that_is_refused_is_a_failure_to_try_again() -> None:
@@ -99,4 +100,4 @@ async def test_a_history_that_is_refused_is_a_failure_to_try_again() -> None:
         return httpx.Response(403, json={}, headers=KIND)
 
     with pytest.raises(ServerRefused):
-        await ask(server, patients_of_deleted, "Condition/7")
+        await ask(server, find_patients_of_deleted, "Condition/7")
