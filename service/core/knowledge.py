@@ -19,6 +19,7 @@ from service.core.phrases import PhraseList
 from service.core.records import (
     Coding,
     Concept,
+    Contents,
     Depression,
     Indication,
     Measure,
@@ -386,6 +387,8 @@ class Knowledge:
     severities: CodeList[Severity]
     dose_frequencies: PhraseList[float]
     observations: CodeList[Measure]
+    score_items: CodeList[Measure]
+    """The questions whose answers add up to a score."""
     observation_names: Mapping[str, Measure]
     """Whole names, folded, of observations without a known code."""
     answers: CodeList[float]
@@ -394,6 +397,10 @@ class Knowledge:
     """What a positive result of an instrument says of suicidality."""
     scales: Mapping[Measure, Scale]
     limits: Limits
+    contents: CodeList[Contents]
+    """Codes that stand for all records of a kind: none known, nothing known, or withheld."""
+    list_contents: CodeList[str]
+    """The kind of resource that a list or a section of a document is about."""
     pressure_units: Mapping[str, float]
     """mm Hg in one unit of pressure, by its folded name."""
     procedures: CodeList[ProcedureKind]

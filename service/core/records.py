@@ -338,6 +338,14 @@ class Procedure(NamedTuple):
     evidence: tuple[VersionedReference, ...]
 
 
+class Contents(StrEnum):
+    """What a record says of all that it holds of a kind, where it holds none of it."""
+
+    NONE_KNOWN = "none-known"
+    NO_INFORMATION = "no-information"
+    WITHHELD = "withheld"
+
+
 class Excluded(NamedTuple):
     """A record that was read and set aside, and why (a code of `ExclusionReason`)."""
 
@@ -436,6 +444,11 @@ class Record:
     person: Person
     exposures: tuple[Exposure, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    signs: tuple[Diagnosis, ...] = ()
+    """Disorders that flags and observations report.
+
+    They count for safety and suicidality, and never show that a depression is present.
+    """
     allergies: tuple[Allergy, ...] = ()
     unplaced: tuple[VersionedReference, ...] = ()
     """Allergies that no list knows, so that nothing can be said of them."""

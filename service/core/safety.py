@@ -84,7 +84,7 @@ def merge_findings(findings: Iterable[SafetyFinding]) -> tuple[SafetyFinding, ..
 def _of_conditions_and_allergies(
     record: Record, groups: Mapping[str, SafetyGroup], as_of: date
 ) -> Iterator[SafetyFinding]:
-    for diagnosis in record.diagnoses:
+    for diagnosis in (*record.diagnoses, *record.signs):
         psychotic = diagnosis.depression is not None and diagnosis.depression.psychotic
         for group_id in dict.fromkeys((*diagnosis.safety, *([PSYCHOSIS] if psychotic else []))):
             yield from _of_diagnosis(groups[group_id], diagnosis, as_of)

@@ -15,7 +15,14 @@ import msgspec
 from service.core.knowledge import Knowledge
 from service.errors import ServerRefused
 from service.fhir.client import FhirClient
-from service.fhir.kinds import EVERYTHING_KINDS, NAME_A_MEDICINE, SEARCHED_BY_CODE, SEARCHED_KINDS
+from service.fhir.kinds import (
+    EVERYTHING_KINDS,
+    NAME_A_MEDICINE,
+    SCREENED_KINDS,
+    SEARCHED_BY_CODE,
+    SEARCHED_KINDS,
+)
+from service.fhir.outcomes import is_outcome, withhold
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import LinkView, ReferenceView, ResourceCapability, View
@@ -50,8 +57,8 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
     """Gather everything that is read of one patient. Raises `ServerError` where it is not complete.
 
     Only the Observations with a code that `knowledge` lists are searched for, since a patient may have tens
-    of thousands. A kind of resource that the server does not offer, or refuses to show (403), is recorded as
-    not read. Records of patients that were merged into this one are included.
+    of thousands. A kind of resource that the server does not offer, refuses to show (403) or says to withhold
+    some of is recorded as not read. Records of patients that were merged into this one are included.
     """
     offered = await client.offered()
     everything = _offers_everything(offered.get("Patient"))
@@ -67,7 +74,7 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
         former.append(following)
         sources, refused = [*sources, *more], [*refused, *also_refused]
     sources += await _missing_medications(client, sources)
-    not_offered = [kind for kind in SEARCHED_KINDS if kind not in offered]
+    not_offered = [kind for kind in SCREENED_KINDS if kind not in offered]
     return Gathered(
         tuple(sources),
         patient_id,
@@ -82,7 +89,7 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
 async def _record_of(
     client: FhirClient, patient_id: str, knowledge: Knowledge
 ) -> tuple[list[Source], list[str]]:
-    """The resources that name a patient as theirs, and the kinds that the server refuses to show."""
+    """The resources that name a patient as theirs, and the kinds that are not shown, or not all of them."""
     offered = await client.offered()
     everything = _offers_everything(offered.get("Patient"))
     kinds = SEARCHED_BY_CODE if everything else SEARCHED_KINDS
@@ -92,8 +99,12 @@ async def _record_of(
     found = await _side_by_side(
         first, *(search_unless_forbidden(client, kind, params) for kind, params in searches.items())
     )
-    refused = [kind for kind, sources in zip(searches, found[1:], strict=True) if sources is None]
-    return [source for some in found if some is not None for source in some], refused
+    answers = dict(zip(searches, found[1:], strict=True))
+    refused = [kind for kind, answer in answers.items() if answer is None or withhold(answer)]
+    if withhold(found[0] or ()):  # it does not say of which kind
+        refused = list(SCREENED_KINDS)
+    gathered = (source for answer in found for source in answer or ())
+    return [source for source in gathered if not is_outcome(source)], refused
 
 
 def find_former_patients(sources: Iterable[Source], patient_id: str, base: str) -> tuple[str, ...]:

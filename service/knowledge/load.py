@@ -35,6 +35,7 @@ from service.core.knowledge import (
 )
 from service.core.phrases import PhraseList, fold
 from service.core.records import (
+    Contents,
     Indication,
     Measure,
     ProcedureKind,
@@ -148,6 +149,9 @@ class _Loader:
         observation_names = self._whole("codes/observation_words.csv", lambda row: Measure(row["kind"]))
         answers = self._codes("codes/answers.csv", lambda row: float(row["value"]))
         answer_words = self._whole("codes/answer_words.csv", lambda row: float(row["value"]))
+        score_items = self._codes("codes/score_items.csv", lambda row: Measure(row["measure"]))
+        contents = self._codes("codes/completeness.csv", lambda row: Contents(row["says"]))
+        list_contents = self._codes("codes/list_contents.csv", lambda row: row["kind"])
         pressure_units = self._whole(
             "codes/pressure_units.csv", lambda row: float(row["mm_hg"]), column="unit"
         )
@@ -195,6 +199,9 @@ class _Loader:
             suicidality_results=results,
             scales={Measure.PHQ_9: to_scale(scales.phq_9), Measure.MADRS: to_scale(scales.madrs)},
             limits=to_limits(scales),
+            score_items=score_items,
+            contents=contents,
+            list_contents=list_contents,
             pressure_units=pressure_units,
             procedures=procedures,
             procedure_names=procedure_names,

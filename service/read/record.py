@@ -20,6 +20,7 @@ from service.core.records import (
     MEDICINE_RECORDS,
     Allergy,
     ClinicalStatus,
+    Contents,
     Diagnosis,
     Excluded,
     ExclusionReason,
@@ -45,17 +46,28 @@ from service.fhir.views import (
     ConditionView,
     IdentifierView,
     LinkView,
+    NamedMedicineView,
     PatientView,
     PeriodView,
     QuantityView,
     ReferenceView,
 )
 from service.read.care_plans import deleted_plan, read_plan
+from service.read.completeness import ContentsReader, decode_composition, decode_list, gives_contents
 from service.read.elements import Elements, UnreadableElement, decode, decode_view, read_status
 from service.read.medicines import MedicineReader
 from service.read.open_facts import OpenFacts, find_open_facts
+from service.read.questionnaires import (
+    asks_what_bears,
+    codes_by_questionnaire,
+    decode_response,
+    questions_of,
+    read_answer_traces,
+    read_response,
+)
 from service.read.results import (
     WITHDRAWN,
+    Results,
     codes_of,
     decode_observation,
     decode_procedure,
@@ -63,11 +75,13 @@ from service.read.results import (
     read_procedure,
     read_traces,
 )
+from service.read.signs import decode_flag, read_findings, read_flag
 
 _PATIENT = msgspec.json.Decoder(PatientView)
 _CONDITION = msgspec.json.Decoder(ConditionView)
 _ALLERGY = msgspec.json.Decoder(AllergyView)
 _PLAN = msgspec.json.Decoder(CarePlanView)
+_NAMED_MEDICINE = msgspec.json.Decoder(NamedMedicineView)
 
 
 def read_record(gathered: Gathered, knowledge: Knowledge, zone: tzinfo = UTC) -> Record:
@@ -110,6 +124,8 @@ class _Reader:
         self.knowledge = elements.knowledge
         self.elements = elements
         self.medicines = MedicineReader(gathered, self.elements, self._belongs)
+        self.contents = ContentsReader(self.elements)
+        self.signs: list[Diagnosis] = []
         self.diagnoses: list[Diagnosis] = []
         self.allergies: list[Allergy] = []
         self.unplaced: list[VersionedReference] = []
@@ -123,16 +139,21 @@ class _Reader:
         self._patient = patient
         self._takers: dict[str | None, Callable[[Source], None]] = {
             "Condition": self._take_condition,
-            "MedicationStatement": self.medicines.take_statement,
-            "MedicationRequest": self.medicines.take_request,
-            "MedicationDispense": self.medicines.take_dispense,
-            "MedicationAdministration": self.medicines.take_administration,
+            "MedicationStatement": self._of_medicine(self.medicines.take_statement),
+            "MedicationRequest": self._of_medicine(self.medicines.take_request),
+            "MedicationDispense": self._of_medicine(self.medicines.take_dispense),
+            "MedicationAdministration": self._of_medicine(self.medicines.take_administration),
             "AllergyIntolerance": self._take_allergy,
             "Observation": self._take_observation,
             "Procedure": self._take_procedure,
             "CarePlan": self._take_plan,
             "Patient": self._take_patient,
+            "QuestionnaireResponse": self._take_response,
+            "Flag": self._take_flag,
+            "List": self._take_list,
+            "Composition": self._take_composition,
         }
+        self._codes_by_questionnaire = codes_by_questionnaire(gathered.sources, elements)
         self.unread_records: list[str] = []
         try:
             view: PatientView = decode_view(patient, _PATIENT)
@@ -143,6 +164,8 @@ class _Reader:
             raise NotFhir(message) from None
 
     def record(self) -> Record:
+        told = self.contents.told
+        withheld = told[Contents.WITHHELD]
         record = Record(
             person=self.person,
             exposures=self.medicines.exposures,
@@ -155,8 +178,10 @@ class _Reader:
             excluded=(*self.excluded, *self.medicines.excluded),
             unreadable=(*self.unreadable, *self.medicines.unreadable),
             doubtful_dates=tuple(self.elements.doubtful),
-            not_read=tuple(sorted(self.gathered.not_read)),
-            refused=tuple(sorted(self.gathered.refused)),
+            signs=tuple(self.signs),
+            not_read=tuple(sorted({*self.gathered.not_read, *told[Contents.NO_INFORMATION], *withheld})),
+            refused=tuple(sorted({*self.gathered.refused, *withheld})),
+            none_known=tuple(sorted(told[Contents.NONE_KNOWN])),
             unread_records=tuple(dict.fromkeys(self.unread_records)),
         )
         return replace(record, read=self._read(record))
@@ -172,6 +197,7 @@ class _Reader:
             *self.ours,
             *self.medicines.medications,
             *(reference for one in record.observations for reference in one.evidence),
+            *(reference for one in record.signs for reference in one.evidence),
             *(reference for one in record.procedures for reference in one.evidence),
             *(one.evidence for one in record.excluded),
             *(one.evidence for one in record.unreadable),
@@ -309,6 +335,8 @@ class _Reader:
         concept = self.elements.concept(view.code)
         if not concept.label or facts.leaves_open(Bearing.DIAGNOSIS):
             raise UnreadableElement("code")
+        if self.contents.take_concept("Condition", concept):
+            return
         recorded = self.elements.event(source, "recordedDate", view.recorded_date)
         diagnosis = Diagnosis(
             label=concept.label,
@@ -362,6 +390,8 @@ class _Reader:
         concepts = tuple(self.elements.concept(concept) for concept in (view.code, *substances) if concept)
         if not is_named(concepts, self.knowledge) or facts.leaves_open(Bearing.SUBSTANCE, "code"):
             raise UnreadableElement("code")
+        if any(self.contents.take_concept("AllergyIntolerance", concept) for concept in concepts):
+            return
         placed = place_allergy(concepts, self.knowledge)
         if not placed.known:
             self.unplaced.append(source.reference)
@@ -376,9 +406,26 @@ class _Reader:
                 )
             )
 
+    def _of_medicine(self, take: Callable[[Source], None]) -> Callable[[Source], None]:
+        """A reader of medicines that leaves out records which stand for none: "no known medications"."""
+
+        def take_unless_none(source: Source) -> None:
+            view: NamedMedicineView = decode_view(source, _NAMED_MEDICINE)
+            concept = self.elements.concept(view.medication_codeable_concept)
+            if self.knowledge.contents.first(concept) is None or view.status == "entered-in-error":
+                take(source)
+            elif self._belongs(source, view.subject, "subject"):
+                self._readable(source)
+                self.contents.take_concept(source.head.resource_type or "", concept)
+
+        return take_unless_none
+
+    # results, answers and flags ------------------------------------------------------------------
+
     def _take_observation(self, source: Source) -> None:
         view = decode_observation(source)
         bears = bears_on_assessment(codes_of(view, self.elements), self.knowledge)
+        bears = bears or any(read_findings(view, None, source.reference, self.elements))
         if not bears and not view.subject.reference:
             return
         ours = self._belongs(source, view.subject, "subject")
@@ -389,10 +436,58 @@ class _Reader:
             results = read_observation(source, view, facts, self.elements)
         except UnreadableElement:
             self.observations.extend(read_traces(source, view, self.elements))
+            self.signs.extend(read_findings(view, None, source.reference, self.elements))
             raise
+        self._keep(source, results)
+        self.signs.extend(read_findings(view, results.when, source.reference, self.elements))
+        self._name_unknown(source, facts, Bearing.RESULT, Bearing.PERIOD)
+
+    def _keep(self, source: Source, results: Results) -> None:
         self.observations.extend(results.found)
         self.unreadable.extend(Unreadable(source.reference, element) for element in results.unread)
-        self._name_unknown(source, facts, Bearing.RESULT, Bearing.PERIOD)
+
+    def _take_response(self, source: Source) -> None:
+        view = decode_response(source)
+        questions = questions_of(view, self._codes_by_questionnaire)
+        bears = asks_what_bears(questions, self.elements)
+        if not bears and not view.subject.reference:
+            return
+        ours = self._belongs(source, view.subject, "subject")
+        if not ours or not bears or self._is_withdrawn(source, view.status):
+            return
+        try:
+            facts = self._readable(source)
+            results = read_response(source, view, questions, facts, self.elements)
+        except UnreadableElement:
+            self.observations.extend(read_answer_traces(source, questions, self.elements))
+            raise
+        self._keep(source, results)
+        self._name_unknown(source, facts, Bearing.PERIOD)
+
+    def _take_flag(self, source: Source) -> None:
+        view = decode_flag(source)
+        if not self._belongs(source, view.subject, "subject") or self._is_withdrawn(source, view.status):
+            return
+        facts = self._readable(source, Bearing.DIAGNOSIS)
+        sign, allergies = read_flag(source, view, facts, self.elements)
+        self.signs.extend([sign] if sign else [])
+        self.allergies.extend(allergies)
+
+    # what is said of whole kinds -----------------------------------------------------------------
+
+    def _take_list(self, source: Source) -> None:
+        view = decode_list(source)
+        if gives_contents(view) and self._belongs(source, view.subject, "subject"):
+            self._readable(source, Bearing.COMPLETENESS)
+            self.contents.take_list(view)
+            self.ours.append(source.reference)
+
+    def _take_composition(self, source: Source) -> None:
+        view = decode_composition(source)
+        if view.subject == ReferenceView() or self._belongs(source, view.subject, "subject"):
+            self.contents.take_composition(view)
+
+    # procedures and plans ------------------------------------------------------------------------
 
     def _take_procedure(self, source: Source) -> None:
         view = decode_procedure(source)

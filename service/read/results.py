@@ -10,7 +10,7 @@ from service.core.dates import Interval, PartialDate
 from service.core.elements import Bearing
 from service.core.phrases import fold
 from service.core.records import Bound, Concept, Measure, Observation, Procedure, ProcedureKind
-from service.core.results import PRESSURES, has_answers, measure_of, value_of
+from service.core.results import PRESSURES, has_answers, is_assertion, measure_of, value_of
 from service.fhir.sources import Source
 from service.fhir.views import ObservationView, ProcedureView, QuantityView, ResultView
 from service.read.elements import Elements, UnreadableElement, decode_view
@@ -19,6 +19,7 @@ from service.read.openings import find_opened
 
 _OBSERVATION = msgspec.json.Decoder(ObservationView)
 _PROCEDURE = msgspec.json.Decoder(ProcedureView)
+_YES = 1.0
 _COMPONENT = "component."
 _INTEGERS = range(-(2**31), 2**31)
 """FHIR integers: https://hl7.org/fhir/R4/datatypes.html#integer."""
@@ -49,13 +50,14 @@ def decode_procedure(source: Source) -> ProcedureView:
 
 def codes_of(view: ObservationView, elements: Elements) -> Iterator[Concept]:
     """What an Observation and its components measure."""
-    return (elements.concept(result.code) for result in (view, *view.component))
+    return (_asked(result, elements) for result in (view, *view.component))
 
 
 class Results(NamedTuple):
-    """The results of an Observation that bear on the assessment, and elements that leave some unknown."""
+    """The results that bear on the assessment, their day, and the elements that leave some unknown."""
 
     found: tuple[Observation, ...]
+    when: PartialDate | None
     unread: tuple[str, ...]
 
 
@@ -66,9 +68,9 @@ def read_observation(source: Source, view: ObservationView, facts: OpenFacts, el
         raise UnreadableElement("status")
     settled = view.status in _SETTLED
     unknown = _unknown_results(source, view, facts, elements)
-    told = [_Told(one.measure, None) if number in unknown else one for number, one in _told(view, elements)]
+    told = [Told(one.measure, None) if number in unknown else one for number, one in _told(view, elements)]
     found = (Observation(t.measure, t.value, when, settled, (source.reference,), t.bound) for t in told)
-    return Results(tuple(found), tuple(dict.fromkeys(one.unread for one in told if one.unread)))
+    return Results(tuple(found), when, tuple(dict.fromkeys(one.unread for one in told if one.unread)))
 
 
 def read_traces(source: Source, view: ObservationView, elements: Elements) -> Iterator[Observation]:
@@ -78,7 +80,7 @@ def read_traces(source: Source, view: ObservationView, elements: Elements) -> It
             yield Observation(one.measure, one.value, None, settled=False, evidence=(source.reference,))
 
 
-class _Told(NamedTuple):
+class Told(NamedTuple):
     """A result, and the element that leaves it unknown."""
 
     measure: Measure
@@ -87,12 +89,23 @@ class _Told(NamedTuple):
     unread: str | None = None
 
 
-def _told(view: ObservationView, elements: Elements) -> Iterator[tuple[int, _Told]]:
+def _told(view: ObservationView, elements: Elements) -> Iterator[tuple[int, Told]]:
     """The results of an Observation (0) and its components (from 1 on)."""
     for number, result in enumerate((view, *view.component)):
-        measure = measure_of(elements.concept(result.code), elements.knowledge)
-        if measure is not None and not (result is view and _is_panel(view, measure, elements)):
-            yield number, _tell(result, measure, elements, _COMPONENT if number else "")
+        measure = measure_of(_asked(result, elements), elements.knowledge)
+        if measure is None or (result is view and _is_panel(view, measure, elements)):
+            continue
+        asserted = is_assertion(elements.concept(result.code))
+        told = (
+            Told(measure, _YES) if asserted else tell(result, measure, elements, _COMPONENT if number else "")
+        )
+        yield number, told
+
+
+def _asked(result: ResultView, elements: Elements) -> Concept:
+    """What a result measures: its code, or the finding that it asserts."""
+    code = elements.concept(result.code)
+    return elements.concept(result.value_codeable_concept) if is_assertion(code) else code
 
 
 def _unknown_results(
@@ -135,32 +148,32 @@ def _when(source: Source, view: ObservationView, elements: Elements) -> PartialD
     return elements.event(source, "effectiveDateTime", view.effective_date_time)
 
 
-def _tell(result: ResultView, measure: Measure, elements: Elements, path: str) -> _Told:
+def tell(result: ResultView, measure: Measure, elements: Elements, path: str) -> Told:
     """What a result says; its value is 1 and 0 for yes and no, and `None` where it cannot be told."""
     if result.value_quantity is not None:
         return _tell_quantity(result.value_quantity, measure, elements, f"{path}valueQuantity")
     if result.value_integer is not None:
-        return _Told(measure, float(result.value_integer) if result.value_integer in _INTEGERS else None)
+        return Told(measure, float(result.value_integer) if result.value_integer in _INTEGERS else None)
     answers = (elements.concept(result.value_codeable_concept), Concept(text=result.value_string))
     stated = None if result.value_boolean is None else float(result.value_boolean)
-    return _Told(measure, value_of(answers, measure, stated, elements.knowledge))
+    return Told(measure, value_of(answers, measure, stated, elements.knowledge))
 
 
-def _tell_quantity(quantity: QuantityView, measure: Measure, elements: Elements, path: str) -> _Told:
+def _tell_quantity(quantity: QuantityView, measure: Measure, elements: Elements, path: str) -> Told:
     """A number, of a pressure in mm Hg. Only of a pressure a side of a number says enough to be used."""
     if measure not in PRESSURES:
         beyond = quantity.comparator is not None
         unread = f"{path}.comparator" if beyond else None
-        return _Told(measure, None if beyond else quantity.value, unread=unread)
+        return Told(measure, None if beyond else quantity.value, unread=unread)
     if quantity.comparator is not None and quantity.comparator not in _BOUNDS:
-        return _Told(measure, None, unread=f"{path}.comparator")
+        return Told(measure, None, unread=f"{path}.comparator")
     units = elements.knowledge.pressure_units
     names = [fold(name) for name in (quantity.code, quantity.unit) if name]
     factor = next((units[name] for name in names if name in units), None if names else 1.0)
     if factor is None or quantity.value is None:
-        return _Told(measure, None, unread=None if factor else f"{path}.unit")
+        return Told(measure, None, unread=None if factor else f"{path}.unit")
     bound = _BOUNDS[quantity.comparator] if quantity.comparator else None
-    return _Told(measure, quantity.value * factor, bound)
+    return Told(measure, quantity.value * factor, bound)
 
 
 def read_procedure(
