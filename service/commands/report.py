@@ -276,6 +276,7 @@ _READ = (
     "plans",
     "excluded",
     "unreadable",
+    "open_elements",
     "doubtful_dates",
 )
 

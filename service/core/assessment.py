@@ -90,6 +90,7 @@ class Assessment:
     warnings: tuple[Reason, ...]
     excluded: tuple[Excluded, ...]
     unreadable: tuple[Unreadable, ...]
+    open_elements: tuple[Unreadable, ...]
     doubtful_dates: tuple[DoubtfulDate, ...]
     not_screened: tuple[str, ...]
 
@@ -133,6 +134,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         warnings=(*warnings, *flag_related(trials, criteria)),
         excluded=tuple(sorted((*record.excluded, *set_aside), key=str)),
         unreadable=record.unreadable,
+        open_elements=record.open_elements,
         doubtful_dates=record.doubtful_dates,
         not_screened=_not_screened(record),
     )
@@ -170,6 +172,7 @@ def in_stable_order(record: Record) -> Record:
         procedures=tuple(sorted(record.procedures, key=lambda p: reference_order(p.evidence))),
         plans=tuple(sorted(record.plans, key=lambda p: reference_order((p.evidence,)))),
         unreadable=tuple(sorted(record.unreadable, key=str)),
+        open_elements=tuple(sorted(record.open_elements, key=str)),
         doubtful_dates=tuple(sorted(record.doubtful_dates, key=str)),
     )
 
@@ -181,7 +184,7 @@ def _observation_order(result: Observation) -> tuple[object, ...]:
 def _settled(exposure: Exposure, as_of: date, criteria: Criteria) -> Exposure:
     """The exposure with its end settled; nearly all are over, and leave nothing to settle."""
     start, end = exposure.period.start, exposure.period.end
-    over = end is not None and end.latest <= as_of and not exposure.period.ongoing
+    over = end is not None and end.latest <= as_of and not exposure.period.ongoing and exposure.bounds is None
     if over and (start is None or start.latest <= as_of):
         return exposure
     return replace(exposure, period=settle_interval(exposure, as_of, criteria))
@@ -276,5 +279,5 @@ def _not_screened(record: Record) -> tuple[str, ...]:
     conditions = [ref for d in record.diagnoses if not d.recognised for ref in d.evidence]
     unlisted = (e for e in record.exposures if e.medicine.identified is Identified.UNLISTED)
     medicines = sorted({str(ref) for exposure in unlisted for ref in exposure.evidence})
-    unread = sorted(record.unread_records)
-    return (*record.not_read, *unread, *map(str, (*conditions, *record.unplaced)), *medicines)
+    placed_nowhere = map(str, (*conditions, *record.unplaced))
+    return (*record.not_read, *sorted(record.unread_records), *placed_nowhere, *medicines)

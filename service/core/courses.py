@@ -245,12 +245,13 @@ def _dose_range(exposure: Exposure, ingredient: Ingredient | None, criteria: Cri
 def dose_is_assumed(exposure: Exposure, ingredient: Ingredient, criteria: Criteria) -> bool:
     """Whether the criteria set takes an undocumented dose as adequate.
 
-    Never below a coded strength that is too low for the days it lasts, and never for a reason other
-    than depression.
+    Never where a strength is stated that is too low for the days it lasts, and never for a reason other than
+    depression.
     """
     minimum = criteria.minimum_mg(ingredient)
     medicine = exposure.medicine
-    strength = None if medicine.strength_mg is None else medicine.strength_mg / medicine.unit_days
+    lowest = medicine.strength_mg if medicine.lowest_mg is None else medicine.lowest_mg
+    strength = None if lowest is None else lowest / medicine.unit_days
     return (
         exposure.dose.basis is DoseBasis.NOT_DOCUMENTED
         and criteria.undocumented_dose is UndocumentedDose.ASSUME

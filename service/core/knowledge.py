@@ -14,9 +14,11 @@ from typing import Annotated, Generic, NamedTuple, TypeVar
 from pydantic import Field
 
 from service.core.catalogue import Catalogue
+from service.core.dose_words import Lexicon, Unit
 from service.core.elements import ElementTables
 from service.core.phrases import PhraseList
 from service.core.records import (
+    Adherence,
     Coding,
     Concept,
     Contents,
@@ -385,7 +387,11 @@ class Knowledge:
     indication_words: Vocabulary
     """Words of reasons to give a medicine; their topic is `DEPRESSION`."""
     severities: CodeList[Severity]
-    dose_frequencies: PhraseList[float]
+    dose_lexicon: Lexicon
+    unit_codes: CodeList[Unit]
+    timing_codes: CodeList[float]
+    """How often a day each code of a timing stands for."""
+    adherence: CodeList[Adherence]
     observations: CodeList[Measure]
     score_items: CodeList[Measure]
     """The questions whose answers add up to a score."""

@@ -95,10 +95,37 @@ class Medicine:
     unit: str | None = None
     unit_days: int = 1
     not_a_trial: str | None = None
+    lowest_mg: float | None = None
+    """The lowest strength that code, ingredients or words state; 0 where one is not understood."""
     interacts: tuple[str, ...] = ()
     """Ids of the safety groups that its code places it in."""
     interacts_in_words: tuple[str, ...] = ()
     """Ids of those that only its words suggest."""
+
+
+class Strength(NamedTuple):
+    """The mg of an ingredient in one item or mL of a product; `unit` is `None` where it is not understood."""
+
+    milligrams: float
+    unit: str | None
+
+
+class ActiveIngredient(NamedTuple):
+    """An ingredient that a record names of a product."""
+
+    concept: Concept
+    strength: Strength | None = None
+
+
+class Product(NamedTuple):
+    """What a record says of the medicine that it is about.
+
+    `doubtful` names the element that leaves open whether it is that medicine at all.
+    """
+
+    concept: Concept = Concept()
+    ingredients: tuple[ActiveIngredient, ...] = ()
+    doubtful: str | None = None
 
 
 class DoseBasis(StrEnum):
@@ -151,6 +178,15 @@ class Indication(StrEnum):
         return self in {Indication.OTHER, Indication.UNCLEAR}
 
 
+class Adherence(StrEnum):
+    """Whether a medicine was taken as its record has it; `OTHERWISE` is in some other way."""
+
+    AS_DIRECTED = "as-directed"
+    OTHERWISE = "otherwise"
+    NOT_TAKEN = "not-taken"
+    UNKNOWN = "unknown"
+
+
 class Grade(StrEnum):
     """What a record of a medicine rests on; the best evidence that it was taken comes first."""
 
@@ -169,6 +205,7 @@ class Exposure:
     """One record of a medicine, as it came; ends are settled in `core.exposures`.
 
     `names` are the records that it says it is about, such as the prescription it was dispensed on.
+    `bounds` are the days that its dosage is limited to, inside a longer period; no other days are certain.
     """
 
     medicine: Medicine
@@ -181,6 +218,7 @@ class Exposure:
     stop_reasons: frozenset[StopReason] = frozenset()
     grade: Grade = Grade.STATED
     names: frozenset[tuple[str, str]] = frozenset()
+    bounds: Interval | None = None
 
 
 class ClinicalStatus(StrEnum):
@@ -354,7 +392,7 @@ class Excluded(NamedTuple):
 
 
 class ExclusionReason(StrEnum):
-    """Why a record takes no part in the assessment."""
+    """Why a record takes no part in the assessment, or only a part of what it says."""
 
     ENTERED_IN_ERROR = "entered-in-error"
     REFUTED = "refuted"
@@ -364,10 +402,11 @@ class ExclusionReason(StrEnum):
     STARTS_LATER = "starts-after-as-of"
     SUPERSEDED = "superseded-version"
     UNREADABLE = "unreadable"
+    PARTLY_UNREADABLE = "partly-unreadable"
 
 
 class Unreadable(NamedTuple):
-    """A resource that could not be read: where it is and at which element, never its content."""
+    """A resource that could not be read in full: which one and at which element, never its content."""
 
     evidence: VersionedReference
     element: str
@@ -455,8 +494,12 @@ class Record:
     observations: tuple[Observation, ...] = ()
     procedures: tuple[Procedure, ...] = ()
     plans: tuple[PlanOfRecord, ...] = ()
+    plans_in_words: tuple[VersionedReference, ...] = ()
+    """Care plans of others in which only words name esketamine, but those revoked or entered in error."""
     excluded: tuple[Excluded, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    open_elements: tuple[Unreadable, ...] = ()
+    """Elements of records that are read, which leave open a fact of theirs, such as the dose."""
     doubtful_dates: tuple[DoubtfulDate, ...] = ()
     not_read: tuple[str, ...] = field(default=())
     """Kinds of resource that were not looked at, so that nothing can be said of them."""

@@ -26,6 +26,7 @@ from service.core.records import (
 )
 
 PRIOR_ESKETAMINE = "prior-esketamine"
+PLAN_IN_WORDS = "esketamine-plan-in-words"
 PSYCHOSIS = "psychosis"
 HYPERSENSITIVITY = "hypersensitivity"
 UNREADABLE = "unreadable-safety-record"
@@ -100,6 +101,9 @@ def _of_esketamine(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterato
     plans = [plan.evidence for plan in record.plans if not plan.ours and plan.status in past]
     if plans:
         yield from _finding(groups[PRIOR_ESKETAMINE], Effect.REVIEW, Finding.INDETERMINATE, plans)
+    if record.plans_in_words:
+        found = record.plans_in_words
+        yield from _finding(groups[PLAN_IN_WORDS], Effect.REVIEW, Finding.INDETERMINATE, found)
     given = [e for e in record.exposures if e.medicine.role is Role.ESKETAMINE]
     if given:
         sure = any(e.medicine.identified is Identified.CODED for e in given)

@@ -1,8 +1,9 @@
 """Search a FHIR server for the resources of one patient, one kind at a time, and check that all have come."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Coroutine, Iterable
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -15,6 +16,8 @@ from service.fhir.kinds import NAME_A_MEDICINE, READ_KINDS, SEARCHED_BY_CODE
 from service.fhir.outcomes import Completeness, is_outcome, read_completeness
 from service.fhir.sources import Source, take_resource
 from service.fhir.views import BundleView, ResourceCapability
+
+Answer = TypeVar("Answer")
 
 PAGE_SIZE = "200"
 
@@ -41,6 +44,16 @@ def observation_codes(knowledge: Knowledge) -> list[str]:
     for uri, system in knowledge.systems.items():
         uris.setdefault(system, uri)
     return sorted(f"{uris[system]}|{code}" for system, code in codes_to_ask_for(knowledge))
+
+
+async def side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
+    """Run everything at once. The first error cancels the rest, and is raised as itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            started = [tasks.create_task(one) for one in work]
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+    return [task.result() for task in started]
 
 
 async def search_unless_forbidden(
@@ -76,7 +89,7 @@ async def read_everything(client: FhirClient, path: str, params: dict[str, str])
     return answer.sources
 
 
-class _Answer(NamedTuple):
+class _Searched(NamedTuple):
     """The resources of every page, once each; how many entries came, and how many there are said to be."""
 
     sources: list[Source]
@@ -84,7 +97,7 @@ class _Answer(NamedTuple):
     total: int | None
 
 
-async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _Answer:
+async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _Searched:
     sources: dict[tuple[VersionedReference, bytes], Source] = {}
     entries, total = 0, None
     async for page in client.pages(path, params):
@@ -92,7 +105,7 @@ async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _A
         entries += len(page.entry)
         for source in _entries(page, path):
             sources.setdefault((source.reference, bytes(source.content)), source)
-    return _Answer(list(sources.values()), entries, total)
+    return _Searched(list(sources.values()), entries, total)
 
 
 def _entries(page: BundleView, path: str) -> Iterable[Source]:

@@ -35,6 +35,7 @@ from service.core.knowledge import (
 )
 from service.core.phrases import PhraseList, fold
 from service.core.records import (
+    Adherence,
     Contents,
     Indication,
     Measure,
@@ -47,6 +48,7 @@ from service.core.records import (
 from service.core.safety import HYPERSENSITIVITY
 from service.core.statements import SmallWord, Vocabulary
 from service.errors import MappingsError, SettingsError
+from service.knowledge.doses import build_lexicon, to_unit
 from service.knowledge.elements import load_elements
 from service.knowledge.lock import LOCK, digest_of, lists_in, read_lock
 from service.knowledge.rows import (
@@ -142,7 +144,11 @@ class _Loader:
         suicidality = self._codes("codes/suicidality.csv", lambda row: SuicidalityKind(row["kind"]))
         conditions = self._codes("safety/conditions.csv", self._group_in(groups))
         severities = self._codes("codes/severity.csv", lambda row: Severity(row["severity"]))
-        frequencies = self._phrases("codes/dose_phrases.csv", "phrase", lambda row: float(row["times_a_day"]))
+        units = list(self._rows("codes/units.csv"))
+        lexicon = build_lexicon(units, self._rows("codes/dose_phrases.csv"), names.phrases, self.faults)
+        unit_codes = self._code_list([row for row in units if row["code"]], to_unit)
+        timings = self._codes("codes/timings.csv", lambda row: float(row["times_a_day"]))
+        adherence = self._codes("codes/adherence.csv", lambda row: Adherence(row["kind"]))
         antidepressant_words = self._words("codes/antidepressant_words.csv")
         placeholders = self._placeholders()
         observations = self._codes("codes/observations.csv", lambda row: Measure(row["kind"]))
@@ -191,7 +197,10 @@ class _Loader:
             indication_codes=why_codes,
             indication_words=why_words,
             severities=severities,
-            dose_frequencies=frequencies,
+            dose_lexicon=lexicon,
+            unit_codes=unit_codes,
+            timing_codes=timings,
+            adherence=adherence,
             observations=observations,
             observation_names=observation_names,
             answers=answers,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import Any, TypeVar
 
 import msgspec
@@ -101,7 +101,7 @@ _ReadDate = Callable[[Source, str, str | None], PartialDate | None]
 class Elements:
     """Reads elements, and keeps the dates that cannot be meant in `doubtful`."""
 
-    def __init__(self, knowledge: Knowledge, zone: tzinfo) -> None:
+    def __init__(self, knowledge: Knowledge, zone: tzinfo = UTC) -> None:
         self.knowledge = knowledge
         self.zone = zone
         self.doubtful: list[DoubtfulDate] = []
@@ -115,7 +115,7 @@ class Elements:
 
     def _coding(self, uri: str | None, code: str | None, display: str | None) -> Coding:
         """A coding with the short id of its system; ICD codes with the dot that some systems leave out."""
-        system = self._system(uri)
+        system = self.system(uri)
         if code is not None and system in self.knowledge.classification_systems:
             code = code.strip().upper()
             category = _E_CATEGORY if system == "icd-9-cm" and code.startswith("E") else _ICD_CATEGORY
@@ -123,13 +123,18 @@ class Elements:
                 code = f"{code[:category]}.{code[category:]}"
         return Coding(system, code, display)
 
-    def _system(self, uri: str | None) -> str | None:
-        """The short id of a code system, whatever edition or version of it the address names."""
+    def system(self, uri: str | None) -> str | None:
+        """The short id of a code system, by whatever spelling of its address; the address where it has none.
+
+        A bare object identifier is one, as HL7 v2 and CDA write it.
+        """
         known = self.knowledge.systems
         if uri is None or uri in known:
             return known.get(uri or "")
         address = plain_system(uri)
-        return self._systems.get(_SNOMED if address.startswith(f"{_SNOMED}/") else address, uri)
+        if address.startswith(f"{_SNOMED}/"):
+            address = _SNOMED
+        return self._systems.get(address) or self._systems.get(f"urn:oid:{address}", uri)
 
     def date(self, source: Source, element: str, text: str | None) -> PartialDate | None:
         """A date, unless it is missing or one that systems fill in when they do not know."""

@@ -26,7 +26,6 @@ from service.core.records import (
     ExclusionReason,
     Observation,
     Person,
-    PlanOfRecord,
     Procedure,
     Record,
     Role,
@@ -38,7 +37,7 @@ from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
 from service.fhir.kinds import BEAR_BY_CODE, READ_KINDS
 from service.fhir.references import Reference, plain_system, read_reference
-from service.fhir.sources import UNDECODABLE, Gathered, Source, separate_versions
+from service.fhir.sources import Gathered, Source, separate_versions
 from service.fhir.views import (
     AllergyView,
     CarePlanView,
@@ -52,7 +51,7 @@ from service.fhir.views import (
     QuantityView,
     ReferenceView,
 )
-from service.read.care_plans import deleted_plan, read_plan
+from service.read.care_plans import PlanReader, deleted_plan
 from service.read.completeness import ContentsReader, decode_composition, decode_list, gives_contents
 from service.read.elements import Elements, UnreadableElement, decode, decode_view, read_status
 from service.read.medicines import MedicineReader
@@ -131,11 +130,12 @@ class _Reader:
         self.unplaced: list[VersionedReference] = []
         self.observations: list[Observation] = []
         self.procedures: list[Procedure] = []
-        self.plans: list[PlanOfRecord] = []
+        self.plans = PlanReader(self.elements, self.medicines)
         self.ours: list[VersionedReference] = []
         self.former: list[VersionedReference] = []
         self.excluded: list[Excluded] = []
         self.unreadable: list[Unreadable] = []
+        self.open_elements: list[Unreadable] = []
         self._patient = patient
         self._takers: dict[str | None, Callable[[Source], None]] = {
             "Condition": self._take_condition,
@@ -174,15 +174,17 @@ class _Reader:
             unplaced=tuple(self.unplaced),
             observations=tuple(self.observations),
             procedures=tuple(self.procedures),
-            plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
+            plans=(*self.plans.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
+            plans_in_words=tuple(self.plans.in_words),
             excluded=(*self.excluded, *self.medicines.excluded),
-            unreadable=(*self.unreadable, *self.medicines.unreadable),
-            doubtful_dates=tuple(self.elements.doubtful),
+            unreadable=(*self.unreadable, *self.medicines.unreadable, *self.plans.unreadable),
+            open_elements=(*self.open_elements, *self.medicines.open_elements),
+            doubtful_dates=tuple(dict.fromkeys(self.elements.doubtful)),
             signs=tuple(self.signs),
             not_read=tuple(sorted({*self.gathered.not_read, *told[Contents.NO_INFORMATION], *withheld})),
             refused=tuple(sorted({*self.gathered.refused, *withheld})),
             none_known=tuple(sorted(told[Contents.NONE_KNOWN])),
-            unread_records=tuple(dict.fromkeys(self.unread_records)),
+            unread_records=tuple(dict.fromkeys((*self.unread_records, *self.plans.not_there))),
         )
         return replace(record, read=self._read(record))
 
@@ -444,7 +446,7 @@ class _Reader:
 
     def _keep(self, source: Source, results: Results) -> None:
         self.observations.extend(results.found)
-        self.unreadable.extend(Unreadable(source.reference, element) for element in results.unread)
+        self.open_elements.extend(Unreadable(source.reference, element) for element in results.unread)
 
     def _take_response(self, source: Source) -> None:
         view = decode_response(source)
@@ -510,7 +512,7 @@ class _Reader:
         named = dict.fromkeys(
             one.element for one in facts.elements if one.bears_on in unknown and one.how is not How.NOT_KNOWN
         )
-        self.unreadable.extend(Unreadable(source.reference, element) for element in named)
+        self.open_elements.extend(Unreadable(source.reference, element) for element in named)
 
     def _is_withdrawn(self, source: Source, status: str | None) -> bool:
         """Whether a resource says that it is not so, or did not take place, which is noted."""
@@ -525,11 +527,7 @@ class _Reader:
         view: CarePlanView = decode(source, _PLAN)
         if not self._belongs(source, view.subject, "subject"):
             return
-        try:
-            plan = read_plan(source, view, self.elements, self.medicines.medication)
-        except UNDECODABLE:  # the digest of a plan takes in more than its view
-            raise UnreadableElement("") from None
-        self.plans.extend([plan] if plan else [])
+        self.plans.take(source)
 
     def _verification(
         self, source: Source, status: ConceptView | None, facts: OpenFacts

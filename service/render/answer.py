@@ -360,8 +360,12 @@ def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[Wanted
     found = decision.assessment
     criteria = found.knowledge.criteria
     unreadable = [
-        ExcludedOut(evidence=str(u.evidence), reason=ExclusionReason.UNREADABLE, element=u.element or None)
-        for u in found.unreadable
+        ExcludedOut(evidence=str(one.evidence), reason=reason, element=one.element or None)
+        for reason, fault in (
+            (ExclusionReason.UNREADABLE, found.unreadable),
+            (ExclusionReason.PARTLY_UNREADABLE, found.open_elements),
+        )
+        for one in fault
     ]
     set_aside = [ExcludedOut(evidence=str(e.evidence), reason=e.reason) for e in found.excluded]
     return AssessmentAnswer(

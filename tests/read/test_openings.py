@@ -402,4 +402,4 @@ def test_the_cases_leave_open_only_what_they_are_about() -> None:
         for resource in resources
         for one in find_opened(resource["resourceType"], resource, KNOWLEDGE)
     }
-    assert found == set()
+    assert found == {("MedicationStatement", "reasonCode")}

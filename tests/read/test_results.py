@@ -233,7 +233,7 @@ def test_a_number_that_is_not_the_value_leaves_it_unknown_and_is_named(
 ) -> None:
     record = read(an_observation(code, valueQuantity=quantity))
     assert [found.value for found in record.observations] == [None]
-    assert [u.element for u in record.unreadable] == [element]
+    assert [u.element for u in record.open_elements] == [element]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_result_in_a_form_that_is_not_read_is_unknown_and_named(element: str, 
     for code in (PHQ_9, SYSTOLIC, ITEM_9):
         record = read(an_observation(code, **{element: stated}))
         assert [found.value for found in record.observations] == [None]
-        assert [(u.evidence.type, u.element) for u in record.unreadable] == [("Observation", element)]
+        assert [(u.evidence.type, u.element) for u in record.open_elements] == [("Observation", element)]
 
 
 def test_a_component_in_a_form_that_is_not_read_leaves_the_others_as_they_are() -> None:
@@ -262,7 +262,7 @@ def test_a_component_in_a_form_that_is_not_read_leaves_the_others_as_they_are() 
         (Measure.SYSTOLIC, None),
         (Measure.DIASTOLIC, 95),
     ]
-    assert [u.element for u in record.unreadable] == ["component.valueRange"]
+    assert [u.element for u in record.open_elements] == ["component.valueRange"]
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_a_time_that_is_not_read_leaves_the_day_of_a_result_unknown_and_is_named
     del undated["effectiveDateTime"]
     record = read({**undated, "effectiveTiming": {"event": ["2026-11-10"]}})
     assert [(o.value, o.when) for o in record.observations] == [(15, None)]
-    assert [u.element for u in record.unreadable] == ["effectiveTiming"]
+    assert [u.element for u in record.open_elements] == ["effectiveTiming"]
 
 
 def test_a_result_of_a_period_without_an_end_may_be_recent() -> None:
@@ -649,7 +649,7 @@ def test_a_time_of_a_procedure_that_is_not_read_is_unknown_and_named(element: st
     del undated["performedDateTime"]
     record = read({**undated, element: stated})
     assert [p.period for p in record.procedures] == [Interval()]
-    assert [u.element for u in record.unreadable] == [element]
+    assert [u.element for u in record.open_elements] == [element]
 
 
 @pytest.mark.parametrize(
