@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from service.fhir.client import FhirClient
 from service.fhir.kinds import EVERYTHING_KINDS, READ_KINDS
 from service.fhir.sources import Gathered
 from service.gather.everything import gather
+from service.gather.searches import observation_codes
 from tests.support import (
     BASE,
     PretendServer,
@@ -37,9 +39,7 @@ ANN = [
 ]
 BOB = [a_patient("bob"), a_condition("bobs", "bob"), a_statement("bobs", "bob"), an_allergy("bobs", "bob")]
 SEARCHED = set(READ_KINDS) - {"Patient", "Medication"}
-CODES = "%2C".join(
-    sorted(f"http%3A%2F%2Floinc.org%7C{code}" for _, code in reviewer().knowledge.observations.exact)
-)
+CODES = quote(",".join(observation_codes(reviewer().knowledge)), safe="")
 ALL_OF_ANN = {
     "Patient/ann",
     "Condition/depression",
