@@ -37,7 +37,7 @@ class _IdentityView(View):
     id: str | None = None
 
 
-_IDENTITY = msgspec.json.Decoder(_IdentityView)
+IDENTITY = msgspec.json.Decoder(_IdentityView)
 
 
 class ProductReader:
@@ -54,13 +54,6 @@ class ProductReader:
             return Product(self._named(view.medication_codeable_concept))
         reference = view.medication_reference
         return Product() if reference is None else self._at(reference, view.contained, depth=1)
-
-    def concept(self, reference: ReferenceView, contained: Contained) -> Concept:
-        """What a reference to a medicine leads to, with its ingredients; empty where it is not known."""
-        product = self._at(reference, contained, depth=1)
-        codings = (coding for one in product.ingredients for coding in one.concept.codings)
-        texts = (one.concept.text for one in product.ingredients if one.concept.text)
-        return Concept((*product.concept.codings, *codings), product.concept.text or next(texts, None))
 
     def _at(self, reference: ReferenceView, contained: Contained, *, depth: int) -> Product:
         inside = read_reference(reference.reference).fragment
@@ -141,7 +134,7 @@ def _inside(contained: Contained, identity: str) -> MedicationView | None:
     """A contained resource; one that cannot be read is one of which nothing is known."""
     for content in contained:
         try:
-            if _IDENTITY.decode(content).id == identity:
+            if IDENTITY.decode(content).id == identity:
                 return _MEDICATION.decode(content)
         except UNDECODABLE:
             continue
