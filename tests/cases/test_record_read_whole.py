@@ -1,4 +1,4 @@
-"""What a record says beyond what is read of it: one valid element more never makes a decision more permissive.
+"""What a record says beyond what is read of it: no valid element more makes a decision more permissive.
 
 A silent element changes nothing; one that opens is named, or the decision rests on something else; and what
 is added to a record that leads to no plan leads to none.

@@ -22,10 +22,15 @@ _NEVER = frozenset({"id", "fhir_comments", "contained", "resourceType"})
 
 _WORDS = ("Seen in clinic", "discussed with family", "25 mg", "see chart", "Wednesday", "none", "twice")
 _CODES = ("active", "completed", "24", "F41.1", "73211009", "mg", "d", "unknown", "final", "at0004")
-_SYSTEMS = ("http://snomed.info/sct", "http://loinc.org", "http://example.org/codes", "http://unitsofmeasure.org")
+_SYSTEMS = (
+    "http://snomed.info/sct",
+    "http://loinc.org",
+    "http://example.org/codes",
+    "http://unitsofmeasure.org",
+)
 _DAYS = ("2024-03-05", "2025-08-14", "2025-10", "2026", "2026-11-01")
 _VALUES: dict[str, Callable[[Random], Any]] = {
-    "Boolean": lambda rng: rng.random() < 0.5,  # noqa: PLR2004 - a coin
+    "Boolean": lambda rng: rng.random() < 0.5,
     "Base64Binary": lambda _: "aGVsbG8=",
     "EncodedBytes": lambda _: "aGVsbG8=",
     "Code": lambda rng: rng.choice(_CODES),
@@ -110,7 +115,9 @@ def with_one_more(resource: Resource, rng: Random) -> Addition:
     changed = deepcopy(resource)
     path, part, model = rng.choice(list(_parts_of(changed, changed["resourceType"], "")))
     taken = {field.choice for field in fields_of(model) if field.name in part and field.choice}
-    free = [f for f in fields_of(model) if f.name not in part and f.choice not in taken and f.kind != "Resource"]
+    free = [
+        f for f in fields_of(model) if f.name not in part and f.choice not in taken and f.kind != "Resource"
+    ]
     if not free:
         return Addition("", changed)
     field = rng.choice(free)
@@ -141,7 +148,10 @@ def value_of(field: Field, rng: Random, depth: int = 0) -> Any:
     elif field.kind == "Reference":
         value = {"reference": rng.choice(("Practitioner/p", "Encounter/e", "Observation/o", "Condition/c"))}
     elif field.kind == "Narrative":
-        value = {"status": "additional", "div": f"<div xmlns='http://www.w3.org/1999/xhtml'>{rng.choice(_WORDS)}</div>"}
+        value = {
+            "status": "additional",
+            "div": f"<div xmlns='http://www.w3.org/1999/xhtml'>{rng.choice(_WORDS)}</div>",
+        }
     elif field.kind == "Extension":
         value = {"url": "http://example.org/extension", "valueString": rng.choice(_WORDS)}
     else:
@@ -151,7 +161,11 @@ def value_of(field: Field, rng: Random, depth: int = 0) -> Any:
 
 def _whole(model: str, rng: Random, depth: int) -> Resource:
     """A part with some of its elements, one of each choice; one at least."""
-    fields = [f for f in fields_of(model) if f.name not in {"extension", "modifierExtension"} and f.kind != "Resource"]
+    fields = [
+        f
+        for f in fields_of(model)
+        if f.name not in {"extension", "modifierExtension"} and f.kind != "Resource"
+    ]
     plain = [f for f in fields if not f.has_parts or depth < _DEEPEST]
     picked = [f for f in fields if f.required] + rng.sample(plain, min(len(plain), rng.randint(1, 3)))
     whole: Resource = {}
