@@ -21,7 +21,7 @@ class Kind:
     says that only those with a code of the lists are asked for; `bears_by_code` that only those with such a
     code say anything here, and others are no evidence. The changes of a `watched` kind can change a
     decision: they are subscribed to and swept for. A new resource of a `claimed` kind is never stored over
-    one that is there. `listed_as` is its name in `trd-careplan list`. `differs_in_r5` says that R5 spells
+    one that is there. `listed_as` is its name in `trd-careplan written`. `differs_in_r5` says that R5 spells
     elements that are read or written here in another way.
     """
 
