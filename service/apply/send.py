@@ -29,10 +29,10 @@ from service.render.device import render_device
 from service.render.guidance import sign_guidance
 
 CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
-"""How a server says that somebody was faster: 412, or 409 on HAPI."""
+"""The statuses by which a server reports a lost race: 412, or 409 on HAPI."""
 
 _NOT_DONE_HERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
-"""How a server says that it does not do what was asked."""
+"""The statuses by which a server reports that it does not support a request."""
 _LONGEST_NUMBER = 64
 """A version that has more digits is no number that anybody counts with."""
 _NO_VERSION = "0"
@@ -107,7 +107,7 @@ async def store(
 class _Sender:
     """Sends one outcome.
 
-    `moved` says under which reference the server has what we call otherwise, `deleted` what is written anew
+    `moved` maps our references to those of the server where they differ, `deleted` what is written anew
     after somebody deleted it, `covered` what a new resource was stored over, with the version it has now.
     """
 
@@ -147,13 +147,13 @@ class _Sender:
     def _written(
         self, answer: bytes, writes: list[Write], claimed: frozenset[str]
     ) -> tuple[VersionedReference, ...]:
-        """The versions that the server says it wrote, in the order they were sent."""
+        """The versions that the server reports as written, in the order of sending."""
         try:
             entries = _RESPONSE.decode(answer).entry
         except UNDECODABLE:
             raise ServerMisread("POST transaction: the answer is not the Bundle expected") from None
         if len(entries) != len(writes):
-            raise ServerMisread("POST transaction: the answer has not as many entries as were sent")
+            raise ServerMisread("POST transaction: the answer does not have as many entries as were sent")
         written = []
         for write, entry in zip(writes, entries, strict=True):
             status, version = entry.response.status or "", version_of(entry.response.etag)
@@ -265,7 +265,7 @@ class _Sender:
         return sent
 
     async def _put_back(self, reference: str, now: VersionedReference) -> bool:
-        """Put back the version that ours was stored over, unless somebody wrote since or it says the same."""
+        """Restore the version that ours overwrote, unless somebody wrote since or the content is the same."""
         try:
             contents = await self.client.last_versions(reference, 2)
         except ServerRefused as refused:

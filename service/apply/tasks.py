@@ -62,13 +62,13 @@ def _ours(content: msgspec.Raw) -> Resource | None:
     except UNDECODABLE:
         return None
     if task.get("resourceType") == "OperationOutcome" and reports_error(content):
-        raise ServerMisread("GET Task: it came with an error of the server")
+        raise ServerMisread("GET Task: the answer contains an error of the server, so Tasks may be missing")
     is_ours = task.get("resourceType") == "Task" and isinstance(task.get("id"), str)
     return task if is_ours and identifiers_of(task, TASK_IDENTIFIER) else None
 
 
 def _is_about(task: Resource, patient_id: str | None) -> bool:
-    """Whether a Task is about a patient: a server may not heed what was asked for."""
+    """Whether a Task is about a patient: a server may ignore the search parameter."""
     return patient_id is None or read_subject(task).id_of("Patient") == patient_id
 
 

@@ -46,7 +46,7 @@ class Mentions(NamedTuple):
     changes: bool
 
 
-class _Event(NamedTuple):
+class _DoseEvent(NamedTuple):
     """A piece of an instruction: a quantity, how often, a time of the day."""
 
     sign: str
@@ -149,21 +149,21 @@ def _terms(text: str, medicine: Medicine, knowledge: Knowledge) -> tuple[Term, .
 # --- pieces ---------------------------------------------------------------------------------------
 
 
-def _events(terms: tuple[Term, ...]) -> Iterator[_Event]:
+def _events(terms: tuple[Term, ...]) -> Iterator[_DoseEvent]:
     """The pieces of a sentence in order; a word outside them is an event of its own that no sentence has."""
     signs = "".join(term.sign for term in terms)
     at = 0
     while at < len(signs):
         match = _PIECES.match(signs, at)
         if match is None:
-            yield _Event("?")
+            yield _DoseEvent("?")
             at += 1
             continue
         yield _event(match, terms[match.start() : match.end()])
         at = match.end()
 
 
-def _event(match: re.Match[str], terms: tuple[Term, ...]) -> _Event:
+def _event(match: re.Match[str], terms: tuple[Term, ...]) -> _DoseEvent:
     numbers = [term.value for term in terms if term.sign is Sign.NUMBER]
     match match.lastgroup:
         case "scheme":
@@ -172,7 +172,7 @@ def _event(match: re.Match[str], terms: tuple[Term, ...]) -> _Event:
             return _often(numbers, terms)
         case "every":
             days = [number * terms[-1].value for number in numbers]
-            return _Event("r", (1 / max(days), 1 / min(days))) if min(days) > 0 else _Event("?")
+            return _DoseEvent("r", (1 / max(days), 1 / min(days))) if min(days) > 0 else _DoseEvent("?")
         case "times":
             product = numbers[0] * numbers[1]
             return _amount([product], terms[-1])
@@ -181,37 +181,37 @@ def _event(match: re.Match[str], terms: tuple[Term, ...]) -> _Event:
         case _:
             (term,) = terms
             sign = "F" if term.sign is Sign.ITEM else term.sign.value
-            return _Event(sign, (term.value, term.value), term.word)
+            return _DoseEvent(sign, (term.value, term.value), term.word)
 
 
-def _scheme(numbers: list[float], last: Term) -> _Event:
+def _scheme(numbers: list[float], last: Term) -> _DoseEvent:
     """The German way to write the doses of a day: morning, noon, evening, night."""
     if last.sign is Sign.MASS:
-        return _Event("D", (sum(numbers) * last.value,) * 2)
-    return _Event("S", (sum(numbers),) * 2) if last.sign is not Sign.VOLUME else _Event("?")
+        return _DoseEvent("D", (sum(numbers) * last.value,) * 2)
+    return _DoseEvent("S", (sum(numbers),) * 2) if last.sign is not Sign.VOLUME else _DoseEvent("?")
 
 
-def _often(numbers: list[float], terms: tuple[Term, ...]) -> _Event:
+def _often(numbers: list[float], terms: tuple[Term, ...]) -> _DoseEvent:
     """So many times in a day or week: "3 times a day", "once weekly"."""
     rate = terms[-1].value
     counts = numbers or [terms[0].value]
-    return _Event("r", (min(counts) * rate, max(counts) * rate)) if rate <= 1 else _Event("?")
+    return _DoseEvent("r", (min(counts) * rate, max(counts) * rate)) if rate <= 1 else _DoseEvent("?")
 
 
-def _amount(numbers: list[float], last: Term) -> _Event:
+def _amount(numbers: list[float], last: Term) -> _DoseEvent:
     """An amount with its unit; without one it counts tablets, where the medicine has a strength."""
     unit = unit_of(last) or Unit(UnitKind.ITEM, 1.0)
     low, high = numbers[0] * unit.size, numbers[-1] * unit.size
     if low > high:
-        return _Event("?")
+        return _DoseEvent("?")
     bare = last.sign is Sign.NUMBER
-    return _Event("B" if bare else last.sign.value.upper(), (low, high))
+    return _DoseEvent("B" if bare else last.sign.value.upper(), (low, high))
 
 
 # --- sentences ------------------------------------------------------------------------------------
 
 
-def _one_part(events: tuple[_Event, ...], span: tuple[int, int], *, as_needed: bool) -> Sig | None:
+def _one_part(events: tuple[_DoseEvent, ...], span: tuple[int, int], *, as_needed: bool) -> Sig | None:
     quantity, a_day = _quantity(events[span[0] : span[1]])
     rest = (*events[: span[0]], *events[span[1] :])
     times = _how_often(rest)
@@ -224,7 +224,7 @@ def _one_part(events: tuple[_Event, ...], span: tuple[int, int], *, as_needed: b
     return Sig(((quantity, times),), times, as_needed)
 
 
-def _several_parts(events: tuple[_Event, ...], signs: str, *, as_needed: bool) -> Sig | None:
+def _several_parts(events: tuple[_DoseEvent, ...], signs: str, *, as_needed: bool) -> Sig | None:
     """Amounts at different times of the day, which add up: "50 mg in the morning and 100 mg at night"."""
     moments = [event.word for event in events if event.sign == "w"]
     rates = {event.values for event in events if event.sign == "r"}
@@ -236,7 +236,7 @@ def _several_parts(events: tuple[_Event, ...], signs: str, *, as_needed: bool) -
     return Sig(tuple((quantity, (1.0, 1.0)) for quantity, _ in quantities), (1.0, 1.0), as_needed)
 
 
-def _quantity(events: tuple[_Event, ...]) -> tuple[Quantity, bool]:
+def _quantity(events: tuple[_DoseEvent, ...]) -> tuple[Quantity, bool]:
     """The quantity of a part, and whether it is that of a whole day."""
     by_sign = {event.sign: event.values for event in events}
     signs = "".join(event.sign for event in events)
@@ -252,7 +252,7 @@ def _quantity(events: tuple[_Event, ...]) -> tuple[Quantity, bool]:
     return Quantity(items, mass, by_sign.get("V"), each), bool(set("SD") & set(signs))
 
 
-def _how_often(events: Iterable[_Event]) -> Range | None:
+def _how_often(events: Iterable[_DoseEvent]) -> Range | None:
     """How often a day, by rates and by times of the day; `None` where they do not agree or say nothing."""
     events = tuple(events)
     rates = {event.values for event in events if event.sign == "r"}

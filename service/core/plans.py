@@ -1,4 +1,4 @@
-"""The plan of record: what care plans already say, and what may be done with them.
+"""The plan of record: which plans are on record, and what may be done with them.
 
 A draft that this service wrote and nobody touched may be changed by it. Anything else is left alone.
 """
@@ -53,7 +53,7 @@ class WantedPlan(StrEnum):
 
 
 UNKNOWN_GROUNDS = "unknown"
-"""The grounds of a withdrawn plan of which nothing tells what it rested on."""
+"""The grounds of a withdrawn plan whose grounds are not on record."""
 
 
 def reconcile(

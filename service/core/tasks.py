@@ -1,4 +1,4 @@
-"""What a person is asked to look at: one open Task a reason, closed when the reason is gone.
+"""Tasks for a person: one open Task per reason, closed when the reason no longer applies.
 
 On the same grounds a person is asked once: not again when the Task was ended or deleted.
 """
@@ -57,7 +57,7 @@ class TaskAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskStep:
-    """One thing to do. `wanted` is what the Task is to say, `task` the one on record; a new one has none."""
+    """One step. `wanted` is the content that the Task is to have, `task` the one on record, if any."""
 
     action: TaskAction
     wanted: WantedTask | None = None
@@ -69,7 +69,7 @@ def wanted_tasks(
 ) -> tuple[WantedTask, ...]:
     """What a person must look at, given the decision and what is done with the plans on record.
 
-    At most one a reason.
+    At most one per reason.
     """
     plans = tuple(plans)
     open_plans = open_after(found, plans)
@@ -158,7 +158,7 @@ def reconcile_tasks(
 def _raise(
     wanted: WantedTask, tasks: list[TaskOfRecord], asked: frozenset[tuple[str, str]]
 ) -> Iterator[TaskStep]:
-    """Have one open Task that says what is wanted, unless a person has ended one on the same grounds.
+    """Keep one open Task with the wanted content, unless a person ended one on the same grounds.
 
     One that a person took up on other grounds stays beside it.
     """

@@ -104,14 +104,14 @@ class PlanReader:
 
     # what a plan leads to ------------------------------------------------------------------------
 
-    def _asked(self, content: Resource) -> "list[_Activity]":
+    def _asked(self, content: Resource) -> "list[_GivenActivity]":
         """The activities of a plan that say what is to be done, not what is not to be done."""
         activities = [self._activity(part(one), content) for one in parts(content.get("activity"))]
         return [one for one in activities if not (_is_forbidden(one.detail) or _is_forbidden(one.request))]
 
-    def _activity(self, given: Resource, plan: Resource) -> "_Activity":
+    def _activity(self, given: Resource, plan: Resource) -> "_GivenActivity":
         request = self._led_to(given.get("reference"), plan)
-        return _Activity(given, part(given.get("detail")), request, parts(plan.get("contained")))
+        return _GivenActivity(given, part(given.get("detail")), request, parts(plan.get("contained")))
 
     def _led_to(self, link: Any, plan: Resource) -> Resource:
         """The resource that a reference of a plan leads to; empty where it is not there."""
@@ -122,7 +122,7 @@ class PlanReader:
         source = self._medicines.resolve(_as_reference(link))
         return {} if source is None else part(msgspec.json.decode(source.content))
 
-    def _followed(self, content: Resource, asked: "Iterable[_Activity]") -> Iterator[Resource]:
+    def _followed(self, content: Resource, asked: "Iterable[_GivenActivity]") -> Iterator[Resource]:
         """The resources beside a plan that say what it is about: requests, products and goals."""
         goals = [*parts(content.get("goal"))]
         for activity in asked:
@@ -134,7 +134,7 @@ class PlanReader:
 
     # what it gives -------------------------------------------------------------------------------
 
-    def _gives_esketamine(self, activity: "_Activity") -> bool:
+    def _gives_esketamine(self, activity: "_GivenActivity") -> bool:
         """Whether an activity gives esketamine, by what it is called or by its product."""
         detail, request = activity.detail, activity.request
         code = part(request.get("code"))
@@ -148,7 +148,7 @@ class PlanReader:
             medicine.role is Role.ESKETAMINE for medicine in self._products(activity)
         )
 
-    def _products(self, activity: "_Activity") -> Iterator[Medicine]:
+    def _products(self, activity: "_GivenActivity") -> Iterator[Medicine]:
         """The medicines that an activity, or the request behind it, refers to."""
         request = activity.request
         contained = request.get("contained") or activity.contained
@@ -197,7 +197,7 @@ class PlanReader:
             ]
         self.unreadable += [Unreadable(source.reference, element) for element in dict.fromkeys(opened)]
 
-    def _name_what_is_not_there(self, source: Source, activity: "_Activity") -> None:
+    def _name_what_is_not_there(self, source: Source, activity: "_GivenActivity") -> None:
         """Name what an activity leads to and what is not there: a medicine leaves open what is given."""
         if any(one.identified is Identified.UNRESOLVED for one in self._products(activity)):
             self.unreadable.append(Unreadable(source.reference, "activity.detail.productReference"))
@@ -211,7 +211,7 @@ class PlanReader:
             self.not_there.append(named.name or str(source.reference))
 
 
-class _Activity(NamedTuple):
+class _GivenActivity(NamedTuple):
     """An activity of a plan: as given, its detail, the request that it refers to, what the plan contains."""
 
     given: Resource
@@ -227,7 +227,7 @@ def _is_forbidden(request: Resource) -> bool:
     )
 
 
-def _without_what_is_forbidden(plan: Resource, asked: Iterable[_Activity]) -> Resource:
+def _without_what_is_forbidden(plan: Resource, asked: Iterable[_GivenActivity]) -> Resource:
     contained = [one for one in parts(plan.get("contained")) if not _is_forbidden(part(one))]
     return {**plan, "activity": [one.given for one in asked], "contained": contained}
 
@@ -267,7 +267,9 @@ def _said_in(resources: Iterable[Resource]) -> tuple[list[str], list[Any]]:
                 concepts.append(value)
             elif "code" in value and "system" in value:
                 concepts.append({"coding": [value]})
-            left.extend(one for name, one in value.items() if name not in _NO_WORDS)
+            left.extend(
+                one for name, one in value.items() if not (name in _NO_WORDS and isinstance(one, str))
+            )
     return texts, concepts
 
 
@@ -305,7 +307,7 @@ def deleted_plan(plan_id: str) -> PlanOfRecord:
 
 
 def _replaced(content: Resource) -> str | None:
-    """The id of the plan that one of ours says it replaces."""
+    """The id of the plan that one of our plans replaces."""
     named = [read_reference(text(part(one).get("reference"))) for one in parts(content.get("replaces"))]
     return named[0].id_of("CarePlan") if named else None
 

@@ -58,7 +58,7 @@ from service.fhir.views import (
 from service.read.dosage import read_administered, read_amount, read_steps
 from service.read.elements import Elements, UnreadableElement, decode
 from service.read.opened import Openings, take_openings
-from service.read.products import ABSENT, ProductReader
+from service.read.products import ABSENT, IDENTITY, ProductReader
 
 _DAYS_IN = {
     **dict.fromkeys(("d", "day", "days"), 1),
@@ -77,13 +77,8 @@ class _ReasonView(View):
     code: ConceptView | None = None
 
 
-class _IdentityView(View):
-    id: str | None = None
-
-
 _MEDICINE = msgspec.json.Decoder(MedicineOnlyView)
 _REASON = msgspec.json.Decoder(_ReasonView)
-_IDENTITY = msgspec.json.Decoder(_IdentityView)
 _STATEMENT = msgspec.json.Decoder(StatementView)
 _REQUEST = msgspec.json.Decoder(RequestView)
 _DISPENSE = msgspec.json.Decoder(DispenseView)
@@ -295,7 +290,7 @@ class MedicineReader:
 
     def _name(self, opened: Openings, medicine: Medicine) -> None:
         """Name what left a fact open, of a medicine that bears on the assessment."""
-        if medicine.role is not Role.OTHER or medicine.identified not in {Identified.CODED, Identified.OTHER}:
+        if medicine.role is not Role.OTHER or medicine.identified not in _OF_NO_BEARING:
             self.open_elements.extend(opened.named)
 
     def _identified(self, view: MedicineOnlyView, opened: Openings) -> Medicine:
@@ -560,7 +555,7 @@ def _addresses(source: Source) -> Iterator[str]:
 def _is_at(contained: msgspec.Raw, reference: ReferenceView) -> bool:
     """Whether a contained resource is the one that a reference inside its container leads to."""
     try:
-        return f"#{_IDENTITY.decode(contained).id}" == reference.reference
+        return f"#{IDENTITY.decode(contained).id}" == reference.reference
     except UNDECODABLE:
         return False
 
@@ -601,6 +596,8 @@ _RENDERED = "rendereddosageinstruction"
 _ADHERENCE = "adherence"
 _ADHERENCE_CODES = frozenset({"medicationAdherence", "code"})
 _SHORTER_THAN_A_DAY = frozenset({"s", "min", "h"})
+_OF_NO_BEARING = frozenset({Identified.CODED, Identified.OTHER, Identified.UNLISTED})
+"""Medicines so identified, and neither antidepressant nor agent, are no trial: nothing hangs on their dose."""
 _NO_ORDER = {"proposal", "plan", "option"}
 _NOT_TAKEN: dict[str | None, ExclusionReason] = {
     "not-taken": ExclusionReason.NOT_TAKEN,

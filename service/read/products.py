@@ -37,7 +37,7 @@ class _IdentityView(View):
     id: str | None = None
 
 
-_IDENTITY = msgspec.json.Decoder(_IdentityView)
+IDENTITY = msgspec.json.Decoder(_IdentityView)
 
 
 class ProductReader:
@@ -134,7 +134,7 @@ def _inside(contained: Contained, identity: str) -> MedicationView | None:
     """A contained resource; one that cannot be read is one of which nothing is known."""
     for content in contained:
         try:
-            if _IDENTITY.decode(content).id == identity:
+            if IDENTITY.decode(content).id == identity:
                 return _MEDICATION.decode(content)
         except UNDECODABLE:
             continue

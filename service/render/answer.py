@@ -62,7 +62,7 @@ class ReasonOut(_AnswerPart):
 
 
 class CriterionOut(_AnswerPart):
-    """One criterion; `needed` says what would settle an indeterminate one."""
+    """One criterion; `needed` lists the facts that would settle an indeterminate one."""
 
     id: Literal[
         "current-depression",
@@ -135,7 +135,7 @@ class AdequacyOut(_AnswerPart):
 
 
 class OutcomeOut(_AnswerPart):
-    """What came of a trial; `basis` says whether that is written down or inferred."""
+    """The outcome of a trial; `basis` states whether it is documented or inferred."""
 
     finding: OutcomeFinding
     basis: Basis | None
@@ -191,7 +191,7 @@ class StagingOut(_AnswerPart):
 
 
 class ScoreOut(_AnswerPart):
-    """A symptom score that was used, and what its scale says of it."""
+    """A symptom score that was used, and its reading on the scale."""
 
     scale: Measure
     value: float
@@ -344,7 +344,7 @@ class AssessmentAnswer(_AnswerPart):
     summary: str
     schedule: ScheduleOut | None
     care_plan: CarePlanOut
-    tasks: list[TaskOut] = Field(description="At most one a reason")
+    tasks: list[TaskOut] = Field(description="At most one per reason")
 
 
 def answer_schema(knowledge: Knowledge) -> dict[str, Any]:

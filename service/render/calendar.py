@@ -30,7 +30,7 @@ thead th { border-bottom: .4mm solid #111 } tr { break-inside: avoid }
 
 
 def print_plan(console: Console, agenda: Agenda, source: str) -> None:
-    """Print the months of a plan, and what is to happen when. `source` says where the plan stands."""
+    """Print the months and the dated activities of a plan. `source` states where the plan is from."""
     console.print(f"[bold]{plain(agenda.title)}[/]  [dim]{plain(source)}, {plain(agenda.status)}[/]\n")
     numbers = {day: number for number, day in enumerate(agenda.session_days, start=1)}
     days = {entry.day for entry in agenda.entries}

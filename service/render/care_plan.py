@@ -99,7 +99,7 @@ def render_withdrawn(plan: Resource, reason: str, grounds: str) -> Resource:
 
 
 def _signed(plan: Resource) -> Resource:
-    """The plan with digests of what a person could change and of all that it says.
+    """The plan with digests of what a person could change and of its whole content.
 
     FHIR has no empty lists; extensions of others stay.
     """

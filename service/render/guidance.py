@@ -25,11 +25,11 @@ from service.fhir.names import (
 )
 
 TASK = "task"
-"""Name of the output that tells what a person was asked."""
+"""Name of the output that holds a Task for a person."""
 PLAN_OF = "plan-of"
-"""Name of the output that tells whose the plan is that the assessment ends in."""
+"""Name of the output that states who wrote the resulting plan."""
 MISSING_PLAN = "missing-plan"
-"""Name of the output that tells of a plan that is no longer listed: it may have been deleted."""
+"""Name of the output that holds a plan that is no longer listed: it may have been deleted."""
 _NEEDED_FROM = {
     "two-adequate-trials-without-relief": "MedicationStatement",
     "adult": "Patient",
@@ -52,11 +52,11 @@ def render_guidance(  # noqa: PLR0913 - each is said in the record of an assessm
     missing_plans: Iterable[str] = (),
     whose: Whose = Whose.OURS,
 ) -> Resource:
-    """The record of the assessment: one GuidanceResponse a patient, with each criterion in its output.
+    """The record of the assessment: one GuidanceResponse per patient, with each criterion in its output.
 
     `left` is why the plan on record stays as it is, where it does; `tasks` is what a person is asked;
     `missing_plans` are ids of plans of ours that an earlier assessment ended in and that are no longer
-    listed; `whose` says whose the plan is that this one ends in.
+    listed; `whose` states who wrote the resulting plan.
     """
     found = decision.assessment
     guidance: Resource = {
@@ -82,7 +82,7 @@ def render_guidance(  # noqa: PLR0913 - each is said in the record of an assessm
 
 
 def sign_guidance(guidance: Resource) -> Resource:
-    """The assessment with a digest of what it says, by which it is known when it says something new."""
+    """The assessment with a digest of its content, by which a change of content is recognised."""
     digest = {"url": CONTENT_DIGEST, "valueString": content_digest(guidance)}
     return {**guidance, "extension": [digest]}
 

@@ -146,9 +146,9 @@ async def test_every_page_is_read(server: FhirDouble) -> None:
 async def test_where_no_plan_can_be_written_none_is_said_to_be_withdrawn(server: FhirDouble) -> None:
     drafts, _ = sort_out(await listed(server))
     server.takes = frozenset({"GuidanceResponse"})
-    with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
+    with pytest.raises(ServerUnsupported, match="does not accept CarePlan"):
         await find_drafts(client_of(server), settings(), WrittenFilter())
-    with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
+    with pytest.raises(ServerUnsupported, match="does not accept CarePlan"):
         _ = [one async for one in withdraw(client_of(server), settings(), drafts, "too early")]
 
 
@@ -333,7 +333,10 @@ async def test_a_plan_without_a_version_is_left(server: FhirDouble) -> None:
 async def test_a_person_who_is_faster_wins(server: FhirDouble, status: int) -> None:
     server.refusals = [status]
     (done,) = await withdrawn(server)
-    assert (done.outcome, done.why) == (WithdrawalOutcome.LEFT, "somebody changed it meanwhile")
+    assert (done.outcome, done.why) == (
+        WithdrawalOutcome.LEFT,
+        "somebody has changed the plan since it was listed",
+    )
 
     server.meanwhile = lambda: server.change(plan_reference(server), status="active")
     (done,) = await withdrawn(server)
@@ -412,6 +415,6 @@ async def test_a_withdrawn_plan_of_unknown_grounds_is_never_proposed_again(serve
 async def test_no_decision_stands_behind_a_withdrawal(server: FhirDouble) -> None:
     await withdrawn(server)
     again = await replay(settings(), client_of(server), plan_reference(server))
-    assert again.why == ["it was withdrawn by hand: no decision stands behind this version"]
+    assert again.why == ["the plan was withdrawn by hand, so this version is not the result of a decision"]
     first = await replay(settings(), client_of(server), f"{plan_reference(server)}/_history/1")
     assert first.same

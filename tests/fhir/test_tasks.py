@@ -295,7 +295,7 @@ async def test_whom_tasks_are_for_is_a_setting(server: FhirDouble) -> None:
 
 async def test_an_owner_whom_the_server_does_not_know_stops_the_start(server: FhirDouble) -> None:
     nobody = settings(task_owner="Practitioner/nobody")
-    with pytest.raises(SettingsError, match="TRD_TASK_OWNER: the FHIR server has no such resource"):
+    with pytest.raises(SettingsError, match="TRD_TASK_OWNER: the FHIR server does not have this resource"):
         await check_task_owner(client_of(server), nobody)
     server.put({"resourceType": "Practitioner", "id": "nobody"})
     await check_task_owner(client_of(server), nobody)

@@ -128,7 +128,7 @@ def test_every_spelling_of_the_address_of_a_code_system(uri: str, code: str) -> 
         ),
         pytest.param(
             {"code": UNKNOWN, "ingredient": [ingredient({"text": "ramipril"})]},
-            "other",
+            "unlisted",
             "other",
             None,
             id="other",

@@ -354,4 +354,9 @@ def test_the_cases_leave_open_only_what_they_are_about() -> None:
         for resource in resources
         for one in find_opened(resource["resourceType"], resource, KNOWLEDGE)
     }
-    assert found == {("MedicationStatement", "reasonCode")}
+    assert found == {
+        ("MedicationStatement", "contained.modifierExtension"),
+        ("MedicationStatement", "dosage.modifierExtension"),
+        ("MedicationStatement", "medicationCodeableConcept.coding.extension(Extension-coding-sctdescid)"),
+        ("MedicationStatement", "reasonCode"),
+    }
