@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from weakref import WeakValueDictionary
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -140,7 +141,7 @@ class Reviewer:
 
     def review(self, gathered: Gathered) -> Review:
         """Read a gathered record, decide, and work out what that means for the care plan."""
-        record = read_record(gathered, self.knowledge)
+        record = read_record(gathered, self.knowledge, ZoneInfo(self.settings.timezone))
         decision = decide(record, self.knowledge, self.calendar, self.as_of)
         return Review(gathered, record, decision, intend(decision, record.plans, gathered))
 

@@ -165,6 +165,7 @@ def in_stable_order(record: Record) -> Record:
         record,
         exposures=tuple(sorted(record.exposures, key=lambda e: reference_order(e.evidence))),
         diagnoses=tuple(sorted(record.diagnoses, key=lambda d: reference_order(d.evidence))),
+        signs=tuple(sorted(record.signs, key=lambda d: (reference_order(d.evidence), d.label))),
         unplaced=tuple(sorted(record.unplaced)),
         allergies=tuple(sorted(record.allergies, key=lambda a: reference_order(a.evidence))),
         observations=tuple(sorted(record.observations, key=_observation_order)),

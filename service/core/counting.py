@@ -70,7 +70,8 @@ def enough_failed(record: Record, trials: tuple[Trial, ...], criteria: Criteria)
         text = f"the server does not provide medicine records ({', '.join(hidden)})"
         reasons.append(Reason(ReasonCode.HIDDEN_MEDICINES, text))
         needed.append("the medicine records that the server does not provide")
-    if not record.exposures and not unreadable and not hidden:
+    none_known = MEDICINE_RECORDS.intersection(record.none_known)
+    if not record.exposures and not unreadable and not hidden and not none_known:
         reasons.append(Reason(ReasonCode.NO_MEDICINES, "no medication is on record"))
         needed.append("the medication history")
     if reasons:

@@ -110,7 +110,7 @@ def _current(
     record: Record, depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...], as_of: date
 ) -> Answer:
     if active:
-        return _contradicted(depressions, active) or Answer(
+        return _contradicted(depressions, active, as_of) or Answer(
             Finding.MET,
             (Reason(ReasonCode.ACTIVE_MDD, "active major depression is on record", _refs(active)),),
         )
@@ -126,9 +126,12 @@ def _current(
     if "Condition" in record.refused:
         text = "the server does not provide the conditions on record"
         doubts = (*doubts, Reason(ReasonCode.HIDDEN_CONDITIONS, text))
-    elif not record.diagnoses and not unreadable:
+    elif not record.diagnoses and not unreadable and "Condition" not in record.none_known:
         text = "no condition is on record"
         doubts = (Reason(ReasonCode.NO_CONDITIONS, text),)
+    elif "Condition" in record.not_read:
+        text = "the record says that there is no information about conditions"
+        doubts = (*doubts, Reason(ReasonCode.NO_CONDITIONS, text))
     if doubts:
         return Answer(Finding.INDETERMINATE, doubts, (_STATUS,))
     remitted = tuple(d for d in depressions if _in_remission(d))
@@ -214,10 +217,13 @@ def _in_remission(diagnosis: Diagnosis) -> bool:
     return remission and diagnosis.clinical_status is not ClinicalStatus.ENDED
 
 
-def _contradicted(depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...]) -> Answer | None:
+def _contradicted(
+    depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...], as_of: date
+) -> Answer | None:
     """A remission on record contradicts an active MDD, unless it came before that MDD began.
 
-    A partial remission that may have come after it leaves the question open.
+    A partial remission that may have come after it leaves the question open, and so does a later record of a
+    depression that is over: the active one may just never have been closed.
     """
     remissions = tuple(d for d in depressions if _in_remission(d))
     relapse = _last_relapse(active)
@@ -236,7 +242,20 @@ def _contradicted(depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, .
         text = "a partial remission is on record that does not predate the active depression"
         reason = Reason(ReasonCode.PARTIAL_REMISSION, text, _refs((*active, *partial)))
         return Answer(Finding.INDETERMINATE, (reason,), (_STATUS,))
+    over = tuple(d for d in depressions if _ended_after(d, relapse, as_of))
+    if over:
+        text = "a later record of the depression says that it is over"
+        reason = Reason(ReasonCode.STATUS_CONTRADICTORY, text, _refs((*active, *over)))
+        return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
     return None
+
+
+def _ended_after(diagnosis: Diagnosis, relapse: PartialDate | None, as_of: date) -> bool:
+    """Whether a depression that is over may have ended, or been recorded, after the active one began."""
+    if diagnosis.verification is Verification.UNPROVEN or is_ended(diagnosis, as_of) is not Finding.MET:
+        return False
+    ended = diagnosis.abatement or diagnosis.recorded or diagnosis.onset
+    return relapse is not None and ended is not None and ended.latest > relapse.earliest
 
 
 def _in_partial_remission(diagnosis: Diagnosis) -> bool:

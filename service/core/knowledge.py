@@ -21,6 +21,7 @@ from service.core.records import (
     Adherence,
     Coding,
     Concept,
+    Contents,
     Depression,
     Indication,
     Measure,
@@ -397,6 +398,8 @@ class Knowledge:
     """How often a day each code of a timing stands for."""
     adherence: CodeList[Adherence]
     observations: CodeList[Measure]
+    score_items: CodeList[Measure]
+    """The questions whose answers add up to a score."""
     observation_names: Mapping[str, Measure]
     """Whole names, folded, of observations without a known code."""
     answers: CodeList[float]
@@ -405,6 +408,12 @@ class Knowledge:
     """What a positive result of an instrument says of suicidality."""
     scales: Mapping[Measure, Scale]
     limits: Limits
+    contents: CodeList[Contents]
+    """Codes that stand for all records of a kind: none known, nothing known, or withheld."""
+    list_contents: CodeList[str]
+    """The kind of resource that a list or a section of a document is about."""
+    pressure_units: Mapping[str, float]
+    """mm Hg in one unit of pressure, by its folded name."""
     procedures: CodeList[ProcedureKind]
     procedure_names: PhraseList[ProcedureKind]
     interacting_codes: CodeList[str]

@@ -335,10 +335,20 @@ class Measure(StrEnum):
     PREGNANCY_STATUS = "pregnancy-status"
 
 
+class Bound(StrEnum):
+    """On which side of the number that was measured the true value lies."""
+
+    BELOW = "below"
+    AT_MOST = "at-most"
+    AT_LEAST = "at-least"
+    ABOVE = "above"
+
+
 class Observation(NamedTuple):
     """One result: a score, mm Hg, or 1 and 0 for yes and no.
 
-    `value` is `None` where it cannot be told; `settled` is false for a preliminary result.
+    `value` is `None` where it cannot be told; `settled` is false for a preliminary result. A pressure with a
+    `bound` lies on that side of its value.
     """
 
     measure: Measure
@@ -346,6 +356,7 @@ class Observation(NamedTuple):
     when: PartialDate | None
     settled: bool
     evidence: tuple[VersionedReference, ...]
+    bound: Bound | None = None
 
 
 class ProcedureKind(StrEnum):
@@ -363,6 +374,14 @@ class Procedure(NamedTuple):
     period: Interval
     done: bool
     evidence: tuple[VersionedReference, ...]
+
+
+class Contents(StrEnum):
+    """What a record says of all that it holds of a kind, where it holds none of it."""
+
+    NONE_KNOWN = "none-known"
+    NO_INFORMATION = "no-information"
+    WITHHELD = "withheld"
 
 
 class Excluded(NamedTuple):
@@ -453,6 +472,8 @@ class Person:
     born: PartialDate | None = None
     deceased: bool = False
     died: PartialDate | None = None
+    in_use: bool = True
+    """Whether the record of the patient is still kept up, as far as it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,6 +483,11 @@ class Record:
     person: Person
     exposures: tuple[Exposure, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    signs: tuple[Diagnosis, ...] = ()
+    """Disorders that flags and observations report.
+
+    They count for safety and suicidality, and never show that a depression is present.
+    """
     allergies: tuple[Allergy, ...] = ()
     unplaced: tuple[VersionedReference, ...] = ()
     """Allergies that no list knows, so that nothing can be said of them."""
@@ -481,6 +507,8 @@ class Record:
     """Those of them that there may be more of: the server holds them and does not show them."""
     unread_records: tuple[str, ...] = ()
     """Records that are known to be there and were not read in full, such as others of the same person."""
+    none_known: tuple[str, ...] = ()
+    """Kinds of resource of which the record says that there are none."""
     read: tuple[VersionedReference, ...] = ()
     """Every version that was read and could bear on a conclusion, also by saying nothing of what is asked."""
 

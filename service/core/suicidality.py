@@ -19,7 +19,7 @@ from service.core.records import (
 SUICIDALITY = "suicidality"
 SUICIDALITY_HISTORY = "suicidality-history"
 
-_TELLING_RECORDS = frozenset({"Condition", "Observation"})
+_TELLING_RECORDS = frozenset({"Condition", "Observation", "QuestionnaireResponse", "Flag"})
 _YES = 1
 _NEEDED = "whether suicidal ideation or behaviour is present now"
 
@@ -48,7 +48,7 @@ def assess_suicidality(record: Record, knowledge: Knowledge, as_of: date) -> Ans
     instrument after the window.
     """
     criteria = knowledge.criteria
-    graded = [_grade(d, criteria, as_of) for d in record.diagnoses if d.suicidality is not None]
+    graded = [_grade(d, criteria, as_of) for d in _diagnosed(record)]
     graded += [_grade_result(r, k, criteria, as_of) for r, k in positive_results(record, knowledge, as_of)]
     current = [reason for finding, reason, _ in graded if finding is Finding.MET]
     open_ = [reason for finding, reason, _ in graded if finding is Finding.INDETERMINATE]
@@ -67,6 +67,11 @@ def assess_suicidality(record: Record, knowledge: Knowledge, as_of: date) -> Ans
     evidence = tuple(ref for _, _, refs in graded for ref in refs)
     text = "no current suicidality is recorded (this is not an assessment of the risk)"
     return Answer(Finding.NOT_MET, (Reason(ReasonCode.NO_SUICIDALITY, text, evidence),))
+
+
+def _diagnosed(record: Record) -> tuple[Diagnosis, ...]:
+    """The conditions, flags and findings on record that document suicidality."""
+    return tuple(d for d in (*record.diagnoses, *record.signs) if d.suicidality is not None)
 
 
 def positive_results(
@@ -173,7 +178,7 @@ def suicidality_alerts(
             "A draft plan does not replace this assessment."
         )
         alerts.append(Alert(SUICIDALITY, text, tuple(sorted(present, key=str))))
-    told = [d.evidence for d in record.diagnoses if d.suicidality is not None]
+    told = [d.evidence for d in _diagnosed(record)]
     told += [result.evidence for result, _ in positive_results(record, knowledge, as_of)]
     past = {ref for evidence in told if not present.intersection(evidence) for ref in evidence}
     if past:

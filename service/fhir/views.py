@@ -171,6 +171,7 @@ class LinkView(View):
 
 
 class PatientView(View):
+    active: bool | None = None
     identifier: list[IdentifierView] = []
     birth_date: str | None = None
     deceased_boolean: bool | None = None
@@ -200,6 +201,14 @@ class MedicineView(MedicineOnlyView):
     extension: list[ExtensionView] = []
     rendered_dosage_instruction: str | None = None
     """An element of R5, which R4 has as an extension."""
+
+
+class NamedMedicineView(View):
+    """A record of a medicine, as far as to say whether it names one at all."""
+
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    status: str | None = None
+    medication_codeable_concept: ConceptView | None = None
 
 
 class StatementView(MedicineView):
@@ -297,6 +306,82 @@ class ObservationView(ResultView):
     component: list[ResultView] = []
 
 
+class AnswerView(View):
+    """One answer to a question of a questionnaire, and the questions that follow from it."""
+
+    value_boolean: bool | None = None
+    value_decimal: float | None = None
+    value_integer: int | None = None
+    value_string: str | None = None
+    value_coding: CodingView | None = None
+    value_quantity: QuantityView | None = None
+    item: list["QuestionView"] = []
+
+
+class QuestionView(View):
+    """A question of a questionnaire, or a group of them."""
+
+    link_id: str | None = None
+    definition: str | None = None
+    text: str | None = None
+    answer: list[AnswerView] = []
+    item: list["QuestionView"] = []
+
+
+class QuestionnaireResponseView(View):
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    questionnaire: str | None = None
+    status: str | None = None
+    authored: str | None = None
+    item: list[QuestionView] = []
+
+
+class AskedView(View):
+    """A question of a Questionnaire: its code, and the questions in it."""
+
+    link_id: str | None = None
+    code: list[CodingView] = []
+    item: list["AskedView"] = []
+
+
+class QuestionnaireView(View):
+    url: str | None = None
+    item: list[AskedView] = []
+
+
+class FlagView(View):
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    status: str | None = None
+    code: ConceptView | None = None
+    period: PeriodView | None = None
+
+
+class ListView(View):
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    status: str | None = None
+    mode: str | None = None
+    code: ConceptView | None = None
+    entry: list[msgspec.Raw] = []
+    empty_reason: ConceptView | None = None
+
+
+class SectionView(View):
+    """A section of a document, and the sections in it."""
+
+    code: ConceptView | None = None
+    entry: list[msgspec.Raw] = []
+    empty_reason: ConceptView | None = None
+    section: list["SectionView"] = []
+
+
+class CompositionView(View):
+    """The table of contents of a document."""
+
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    status: str | None = None
+    section: list[SectionView] = []
+
+
 class ProcedureView(View):
     subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
     status: str | None = None
@@ -343,10 +428,26 @@ class SearchView(View):
     mode: str | None = None
 
 
+class EntryRequestView(View):
+    method: str | None = None
+
+
+class EntryResponseView(View):
+    status: str | None = None
+    outcome: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is no success; a status that is missing says nothing."""
+        return self.status is not None and not self.status.strip().startswith("2")
+
+
 class EntryView(View):
     full_url: str | None = None
     resource: msgspec.Raw = msgspec.Raw()
     search: SearchView | None = None
+    request: EntryRequestView | None = None
+    response: EntryResponseView | None = None
 
 
 class BundleLinkView(View):

@@ -14,7 +14,8 @@ import msgspec
 from service.core.knowledge import Knowledge
 from service.errors import ServerRefused
 from service.fhir.client import FhirClient
-from service.fhir.kinds import EVERYTHING_KINDS, SEARCHED_BY_CODE, SEARCHED_KINDS
+from service.fhir.kinds import EVERYTHING_KINDS, SCREENED_KINDS, SEARCHED_BY_CODE, SEARCHED_KINDS
+from service.fhir.outcomes import is_outcome, withhold
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import LinkView, ResourceCapability, View
@@ -52,9 +53,9 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
     """Gather everything that is read of one patient. Raises `ServerError` where it is not complete.
 
     Only the Observations with a code that `knowledge` lists are searched for, since a patient may have tens
-    of thousands. A kind of resource that the server does not offer, or refuses to show (403), is recorded as
-    not read. Records of patients that were merged into this one are included, also those that stand under
-    one who is gone.
+    of thousands. A kind of resource that the server does not offer, refuses to show (403) or says to withhold
+    some of is recorded as not read. Records of patients that were merged into this one are included, also
+    those that stand under one who is gone.
     """
     offered = await client.offered()
     everything = _offers_everything(offered.get("Patient"))
@@ -65,7 +66,7 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
         former.append(following)
         sources, refused = [*sources, *more], [*refused, *also_refused]
     sources += await read_referred(client, sources)
-    not_offered = [kind for kind in SEARCHED_KINDS if kind not in offered]
+    not_offered = [kind for kind in SCREENED_KINDS if kind not in offered]
     return Gathered(
         tuple(sources),
         patient_id,
@@ -93,12 +94,14 @@ async def _record_of_former(client: FhirClient, patient_id: str, knowledge: Know
 
 
 async def _record_of(client: FhirClient, patient_id: str, knowledge: Knowledge) -> _Shown:
-    """The resources that name a patient as theirs, and the kinds that the server refuses to show."""
+    """The resources that name a patient as theirs, and the kinds that are not shown, or not all of them."""
     everything = _offers_everything((await client.offered()).get("Patient"))
     kinds = SEARCHED_BY_CODE if everything else SEARCHED_KINDS
     first = _everything(client, patient_id) if everything else _patient(client, patient_id)
     shown, found = await side_by_side(first, _found_by_searches(client, kinds, patient_id, knowledge))
-    return _Shown([*shown.sources, *found.sources], found.refused)
+    # What is withheld of the whole may be of any kind.
+    refused = list(SCREENED_KINDS) if withhold(shown.sources) else found.refused
+    return _Shown([s for s in (*shown.sources, *found.sources) if not is_outcome(s)], refused)
 
 
 async def _found_by_searches(
@@ -114,8 +117,9 @@ async def _found_by_searches(
     found = await side_by_side(
         *(search_unless_forbidden(client, kind, params) for kind, params in searches.items())
     )
-    refused = [kind for kind, sources in zip(searches, found, strict=True) if sources is None]
-    return _Shown([source for sources in found for source in sources or []], refused)
+    answers = dict(zip(searches, found, strict=True))
+    refused = [kind for kind, answer in answers.items() if answer is None or withhold(answer)]
+    return _Shown([s for answer in found for s in answer or () if not is_outcome(s)], refused)
 
 
 def find_former_patients(sources: Iterable[Source], patient_id: str, base: str) -> tuple[str, ...]:

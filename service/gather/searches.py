@@ -9,11 +9,13 @@ import msgspec
 
 from service.core.knowledge import Knowledge
 from service.core.records import VersionedReference
+from service.core.results import codes_to_ask_for
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import NAME_A_MEDICINE, READ_KINDS, SEARCHED_BY_CODE
-from service.fhir.sources import Source, reports_error, take_resource
-from service.fhir.views import BundleView, EntryView, ResourceCapability
+from service.fhir.outcomes import Completeness, is_outcome, read_completeness
+from service.fhir.sources import Source, take_resource
+from service.fhir.views import BundleView, ResourceCapability
 
 Answer = TypeVar("Answer")
 
@@ -41,7 +43,7 @@ def observation_codes(knowledge: Knowledge) -> list[str]:
     uris: dict[str, str] = {}
     for uri, system in knowledge.systems.items():
         uris.setdefault(system, uri)
-    return sorted(f"{uris[system]}|{code}" for system, code in knowledge.observations.exact)
+    return sorted(f"{uris[system]}|{code}" for system, code in codes_to_ask_for(knowledge))
 
 
 async def side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
@@ -67,7 +69,10 @@ async def search_unless_forbidden(
 
 
 async def read_all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
-    """The resources of every page, once each. Raises `ServerMisread` where the answer is not complete."""
+    """The resources of every page, once each. Raises `ServerMisread` where the answer is not complete.
+
+    An OperationOutcome is among them only where it says that some are withheld.
+    """
     return (await _read_all(client, path, params)).sources
 
 
@@ -108,16 +113,29 @@ def _entries(page: BundleView, path: str) -> Iterable[Source]:
         if not bytes(entry.resource):
             raise ServerMisread(f"GET {path}: an entry has no resource")
         source = take_answer(entry.resource, entry.full_url, f"GET {path}")
-        if source.head.resource_type == "OperationOutcome":
-            _check_outcome(entry, path)
+        if is_outcome(source):
+            yield from _heed(source, path)
+        elif source.head.resource_type == "Bundle":
+            raise ServerMisread(
+                f"GET {path}: an entry is itself a Bundle, so it is not a resource of a record"
+            )
         elif source.head.resource_type is None or source.head.resource_type in READ_KINDS:
             yield source
 
 
-def _check_outcome(entry: EntryView, path: str) -> None:
-    """Raise `ServerMisread` where an outcome among the results is an error: the answer may be incomplete."""
-    if reports_error(entry.resource):
-        raise ServerMisread(f"GET {path}: the answer reports an error of the server, so it may be incomplete")
+def _heed(outcome: Source, path: str) -> Iterable[Source]:
+    """An outcome among the results, where it says that some are withheld.
+
+    Raises `ServerMisread` where it says that the answer may be incomplete.
+    """
+    match read_completeness(outcome.content):
+        case Completeness.INCOMPLETE:
+            message = f"GET {path}: the answer reports an error of the server, so it may be incomplete"
+            raise ServerMisread(message)
+        case Completeness.WITHHELD:
+            yield outcome
+        case Completeness.COMPLETE:
+            return
 
 
 def take_answer(content: bytes | msgspec.Raw, url: str | None, where: str) -> Source:

@@ -36,6 +36,7 @@ from service.core.knowledge import (
 from service.core.phrases import PhraseList, fold
 from service.core.records import (
     Adherence,
+    Contents,
     Indication,
     Measure,
     ProcedureKind,
@@ -154,6 +155,12 @@ class _Loader:
         observation_names = self._whole("codes/observation_words.csv", lambda row: Measure(row["kind"]))
         answers = self._codes("codes/answers.csv", lambda row: float(row["value"]))
         answer_words = self._whole("codes/answer_words.csv", lambda row: float(row["value"]))
+        score_items = self._codes("codes/score_items.csv", lambda row: Measure(row["measure"]))
+        contents = self._codes("codes/completeness.csv", lambda row: Contents(row["says"]))
+        list_contents = self._codes("codes/list_contents.csv", lambda row: row["kind"])
+        pressure_units = self._whole(
+            "codes/pressure_units.csv", lambda row: float(row["mm_hg"]), column="unit"
+        )
         results = self._results()
         procedures = self._codes("codes/procedures.csv", lambda row: ProcedureKind(row["kind"]))
         procedure_names = self._phrases(
@@ -201,6 +208,10 @@ class _Loader:
             suicidality_results=results,
             scales={Measure.PHQ_9: to_scale(scales.phq_9), Measure.MADRS: to_scale(scales.madrs)},
             limits=to_limits(scales),
+            score_items=score_items,
+            contents=contents,
+            list_contents=list_contents,
+            pressure_units=pressure_units,
             procedures=procedures,
             procedure_names=procedure_names,
             interacting_codes=interacting_codes,
@@ -325,9 +336,9 @@ class _Loader:
                     phrases[phrase] = meaning
         return PhraseList.of(phrases)
 
-    def _whole(self, name: str, read: Callable[[Row], T]) -> dict[str, T]:
+    def _whole(self, name: str, read: Callable[[Row], T], column: str = "phrase") -> dict[str, T]:
         """A list of phrases that match whole texts only."""
-        return dict(self._phrase_list(list(self._rows(name)), "phrase", read).phrases)
+        return dict(self._phrase_list(list(self._rows(name)), column, read).phrases)
 
     def _results(self) -> dict[Measure, SuicidalityKind]:
         name = "codes/suicidality_results.csv"

@@ -597,7 +597,7 @@ _ADHERENCE = "adherence"
 _ADHERENCE_CODES = frozenset({"medicationAdherence", "code"})
 _SHORTER_THAN_A_DAY = frozenset({"s", "min", "h"})
 _OF_NO_BEARING = frozenset({Identified.CODED, Identified.OTHER, Identified.UNLISTED})
-"""Medicines so identified, and neither antidepressant nor agent, are no trial: nothing hangs on their dose."""
+"""Medicines so identified, and neither antidepressant nor agent, are no trial: their dose decides nothing."""
 _NO_ORDER = {"proposal", "plan", "option"}
 _NOT_TAKEN: dict[str | None, ExclusionReason] = {
     "not-taken": ExclusionReason.NOT_TAKEN,

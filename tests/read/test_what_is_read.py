@@ -37,8 +37,8 @@ VIEWS: dict[str, tuple[type[views.View], ...]] = {
 }
 NOT_BY_A_VIEW = {
     "Meta": {"security", "tag"},
-    "Patient": {"active"},
-    "Condition": {"category"},
+    "Condition": {"category", "onsetAge.comparator", "abatementAge.comparator"},
+    "Observation": {"valueQuantity.comparator", "component.valueQuantity.comparator"},
     "CarePlan": {
         "activity.detail.description",
         "activity.detail.doNotPerform",
@@ -64,7 +64,10 @@ NOT_BY_A_VIEW = {
     "Timing": {"repeat.durationMax"},
     "Identifier": {"use"},
 }
-"""Used elements without a place in a view: read from the whole content, or yet to be read."""
+"""Used elements without a place in a view of the kind.
+
+They are read from the whole content, by the view of a part that many kinds share, or yet to be read.
+"""
 
 
 def decoded(view: type[Any]) -> set[str]:
