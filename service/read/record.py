@@ -390,10 +390,10 @@ class _Reader:
             return
         substances = [reaction.substance for reaction in view.reaction if reaction.substance]
         concepts = tuple(self.elements.concept(concept) for concept in (view.code, *substances) if concept)
-        if not is_named(concepts, self.knowledge) or facts.leaves_open(Bearing.SUBSTANCE, "code"):
-            raise UnreadableElement("code")
         if any(self.contents.take_concept("AllergyIntolerance", concept) for concept in concepts):
             return
+        if not is_named(concepts, self.knowledge) or facts.leaves_open(Bearing.SUBSTANCE, "code"):
+            raise UnreadableElement("code")
         placed = place_allergy(concepts, self.knowledge)
         if not placed.known:
             self.unplaced.append(source.reference)

@@ -98,6 +98,8 @@ def _setting(case: Case) -> Iterator[str]:
         yield f"criteria {answer.criteria.id}"
     if expected.get("region", "us") != "us":
         yield f"region {expected['region']}"
+    if "timezone" in expected:
+        yield f"time zone {expected['timezone']}"
 
 
 if __name__ == "__main__":
