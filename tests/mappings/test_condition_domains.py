@@ -65,7 +65,14 @@ def test_the_facts_are_whole() -> None:
 
 def test_every_safety_domain_is_a_group_in_both_regions() -> None:
     named = {part for found in BY_DOMAIN for part in found.split("+")}
-    others = {*STATES.values(), "not-depression", "suicidality-behaviour", "phq-9", REFUSED}
+    others = {
+        *STATES.values(),
+        "not-depression",
+        "suicidality-behaviour",
+        "phq-9",
+        "pregnancy-status",
+        REFUSED,
+    }
     for knowledge in (US, EU):
         assert named - others <= knowledge.safety_groups.keys()
 
