@@ -3,6 +3,7 @@
 import asyncio
 import os
 import ssl
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,11 +19,19 @@ __all__ = ["pytest_sessionfinish"]
 os.environ["TZ"] = "Pacific/Auckland"  # far from UTC, so that a naive use of the local day shows
 
 
+@pytest.fixture(scope="session")
+def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where tests run: no `.env` is read from the checkout, and nothing is written into it."""
+    return tmp_path_factory.mktemp("empty")
+
+
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, empty_folder: Path) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("TRD_")]:
         monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(empty_folder)
+    yield
+    assert list(empty_folder.iterdir()) == [], "the test wrote into the folder that it ran in"
 
 
 @pytest.fixture

@@ -20,6 +20,11 @@ BAD = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_value_names_the_variable_and_not_the_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value, message = BAD[name]

@@ -41,6 +41,7 @@ from service.review import Review
 from tests.support import (
     AS_OF,
     CASES,
+    FEW,
     Resource,
     a_bundle,
     a_condition,
@@ -159,12 +160,18 @@ def assessments_on_record() -> tuple[Resource, ...]:
     return (*guidances, *provenances)
 
 
-@pytest.fixture(params=KEYS, ids="-".join)
+def _param(key: Key | None) -> Any:
+    """What is tried: a key, or `None` for the assessments; in `make test` those of few cases."""
+    few = key is None or key.name in FEW
+    return pytest.param(key, id="-".join(key or ["assessments"]), marks=[] if few else pytest.mark.matrix)
+
+
+@pytest.fixture(params=map(_param, KEYS))
 def proposal(request: pytest.FixtureRequest) -> Propose:
     return proposal_of(request.param)
 
 
-@pytest.fixture(params=[*KEYS, None], ids=lambda key: "-".join(key or ["assessments"]))
+@pytest.fixture(params=map(_param, [*KEYS, None]))
 def resources(request: pytest.FixtureRequest) -> tuple[Resource, ...]:
     return rendered(request.param) if request.param else assessments_on_record()
 
