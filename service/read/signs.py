@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from service.core.dates import PartialDate
-from service.core.diagnoses import find_suicidality, place_allergy, place_sign
+from service.core.diagnoses import denies_suicidality, find_suicidality, place_allergy, place_sign
 from service.core.elements import Bearing
 from service.core.records import (
     Allergy,
@@ -93,7 +93,8 @@ def _finding(result: ResultView, elements: Elements) -> SuicidalityKind | None:
     if measure_of(code, knowledge) is not None:
         return None
     found = next((kind for one in _named(code, answers) if (kind := find_suicidality(one, knowledge))), None)
-    return None if found is None or is_denied(answers, _stated(result), knowledge) else found
+    denied = is_denied(answers, _stated(result), knowledge)
+    return None if denied or any(denies_suicidality(one, knowledge) for one in answers) else found
 
 
 def _answers(result: ResultView, elements: Elements) -> tuple[Concept, ...]:
