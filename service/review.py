@@ -13,6 +13,7 @@ from service import clock
 from service.apply.intent import Conclusion, Intent, intend
 from service.apply.send import CONFLICTS
 from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
+from service.apply.stored import with_signed_plans
 from service.apply.withdrawal import write_withdrawal
 from service.apply.write_back import write_back
 from service.cause import Cause
@@ -147,10 +148,13 @@ class Reviewer:
 
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
-        review = self.review(await gather(client, patient_id, self.knowledge))
+        review = self.review(await self._gather(client, patient_id))
         if review.intent.new_plan_id is None:
             return review
         return await self._with_unlisted_plans(client, review, await find_assessment(client, patient_id))
+
+    async def _gather(self, client: FhirClient, patient_id: str) -> Gathered:
+        return await with_signed_plans(client, await gather(client, patient_id, self.knowledge))
 
     async def _with_unlisted_plans(
         self, client: FhirClient, review: Review, assessment: Resource | None
@@ -164,7 +168,7 @@ class Reviewer:
             found = await find_unlisted_plan(client, plan_ids, review.gathered)
             if found is None:
                 return review
-            review = self.review(found)
+            review = self.review(await with_signed_plans(client, found))
         raise ServerMisread("GET CarePlan: plans that no search lists were found by id again and again")
 
     async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
@@ -201,7 +205,7 @@ class Reviewer:
     async def _review_and_write(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         """One try. The assessment on record is read first: who writes another after that is noticed."""
         assessment = await find_assessment(client, patient_id)
-        gathered = await gather(client, patient_id, self.knowledge)
+        gathered = await self._gather(client, patient_id)
         review = await self._with_unlisted_plans(client, self.review(gathered), assessment)
         owner = self.settings.task_owner
         occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar, owner)

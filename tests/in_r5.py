@@ -139,6 +139,11 @@ def _allergy(allergy: Resource) -> Resource:
     return allergy
 
 
+def _plan(plan: Resource) -> Resource:
+    contained = [in_r5(one) for one in plan.get("contained", [])]
+    return plan_in_r5(plan | ({"contained": contained} if contained else {}))
+
+
 _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "MedicationStatement": _statement,
     "MedicationRequest": _request,
@@ -147,7 +152,7 @@ _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "Medication": _medication,
     "Procedure": _procedure,
     "AllergyIntolerance": _allergy,
-    "CarePlan": plan_in_r5,
+    "CarePlan": _plan,
 }
 
 

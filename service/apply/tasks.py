@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from service.apply.standing import outputs_of
+from service.apply.stored import as_signed
 from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
 from service.errors import ServerMisread
@@ -51,7 +52,7 @@ async def find_tasks(client: FhirClient, patient_id: str | None = None) -> list[
     found: list[Resource] = []
     async for page in client.pages("Task", params):
         tasks = (task for entry in page.entry if (task := _ours(entry.resource)))
-        found += [task for task in tasks if _is_about(task, patient_id)]
+        found += [await as_signed(client, task) for task in tasks if _is_about(task, patient_id)]
     return found
 
 

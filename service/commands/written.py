@@ -14,6 +14,7 @@ from rich.table import Table
 
 from service.apply.origins import Origin, all_origins
 from service.apply.standing import find_assessment
+from service.apply.stored import as_signed
 from service.apply.tasks import find_tasks
 from service.commands.compare import PrintedPart
 from service.core.decision import ReasonOfDecision
@@ -146,7 +147,7 @@ async def _plans(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Res
         params["patient"] = wanted.patient
     async for page in client.pages("CarePlan", params):
         for content in _ours(page, "CarePlan"):
-            yield content
+            yield await as_signed(client, content)
 
 
 async def _assessments(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Resource]:

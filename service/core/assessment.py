@@ -10,8 +10,9 @@ from service.core.courses import Episode
 from service.core.depression import DepressionFindings, assess_depression, find_episode
 from service.core.exposures import settle_interval
 from service.core.findings import Answer, Finding, Reason, ReasonCode, all_met
-from service.core.knowledge import Criteria, Knowledge
+from service.core.knowledge import Criteria, Knowledge, UndocumentedDose
 from service.core.records import (
+    MEDICINE_RECORDS,
     Diagnosis,
     DoubtfulDate,
     Excluded,
@@ -101,7 +102,8 @@ class Assessment:
 
 def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     """Draw every conclusion from a record, without deciding."""
-    criteria = knowledge.criteria
+    judging = _without_assumption(knowledge) if _hides_a_dose(record) else knowledge
+    criteria = judging.criteria
     record = in_stable_order(record)
     taken, set_aside = _set_aside(record.exposures, as_of)
     settled = tuple(_settled(exposure, as_of, criteria) for exposure in taken)
@@ -109,7 +111,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     scores = read_scores(record, knowledge, as_of)
     depression = assess_depression(record, current_symptoms(scores, criteria, as_of), as_of)
     episode, warnings = find_episode(depression, criteria, as_of)
-    trials = find_trials(exposures, scores, episode, knowledge)
+    trials = find_trials(exposures, scores, episode, judging)
     failed = count_failed(trials, criteria)
     suicidality = assess_suicidality(record, knowledge, as_of)
     pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality)
@@ -137,6 +139,18 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         open_elements=record.open_elements,
         doubtful_dates=record.doubtful_dates,
         not_screened=_not_screened(record),
+    )
+
+
+def _hides_a_dose(record: Record) -> bool:
+    """Whether a record of a medicine cannot be read: it may state the dose that another leaves out."""
+    return any(one.evidence.type in MEDICINE_RECORDS for one in record.unreadable)
+
+
+def _without_assumption(knowledge: Knowledge) -> Knowledge:
+    """The knowledge with criteria that take no undocumented dose as adequate."""
+    return replace(
+        knowledge, criteria=replace(knowledge.criteria, undocumented_dose=UndocumentedDose.INDETERMINATE)
     )
 
 

@@ -185,8 +185,11 @@ def _taken(exposures: tuple[Exposure, ...]) -> tuple[Exposure, ...]:
 
 
 def _rank(exposure: Exposure) -> int:
-    """Who speaks first for the dose of a day: the best grade of those that say how much."""
-    silent = exposure.dose.basis is not DoseBasis.DOCUMENTED
+    """Who speaks first for the dose of a day: the best grade of those that say how much.
+
+    A dose that is stated and could not be read speaks too: what it says is open, not unsaid.
+    """
+    silent = exposure.dose.basis is DoseBasis.NOT_DOCUMENTED
     return GRADES.index(exposure.grade) + len(GRADES) * silent
 
 

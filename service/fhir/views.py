@@ -470,6 +470,7 @@ class BundleView(View):
 
 class ResponseView(View):
     status: str | None = None
+    location: str | None = None
     etag: str | None = None
 
 

@@ -75,23 +75,17 @@ def read_unit(quantity: QuantityView, elements: Elements) -> Unit | None:
 
     A unit that nobody wrote is not known. UCUM's unity says no more than that something is counted.
     """
-    found = {
-        unit for unit in (_coded_unit(quantity, elements), _worded_unit(quantity.unit, elements)) if unit
-    }
-    return found.pop() if len(found) == 1 else None
+    return _unit(elements.system(quantity.system), quantity.code, quantity.unit, elements.knowledge)
 
 
-def _coded_unit(quantity: QuantityView, elements: Elements) -> Unit | None:
-    known = elements.knowledge.unit_codes.meaning(elements.system(quantity.system), quantity.code)
-    return (
-        known
-        or elements.knowledge.unit_codes.meaning("ucum", quantity.code)
-        or _worded_unit(quantity.code, elements)
+@lru_cache(maxsize=1024)
+def _unit(system: str | None, code: str | None, words: str | None, knowledge: Knowledge) -> Unit | None:
+    listed, lexicon = knowledge.unit_codes, knowledge.dose_lexicon
+    coded = (
+        listed.meaning(system, code) or listed.meaning("ucum", code) or (lexicon.unit(code) if code else None)
     )
-
-
-def _worded_unit(text: str | None, elements: Elements) -> Unit | None:
-    return elements.knowledge.dose_lexicon.unit(text) if text else None
+    found = {unit for unit in (coded, lexicon.unit(words) if words else None) if unit is not None}
+    return found.pop() if len(found) == 1 else None
 
 
 def _step(dosage: DosageView, elements: Elements) -> DoseStep:

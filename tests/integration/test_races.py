@@ -232,6 +232,7 @@ async def two_clients(one: str, other: str) -> AsyncIterator[tuple[FhirClient, F
         yield first, second
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("conditional", "rounds"), [(True, ROUNDS), (False, ROUNDS // 4)])
 async def test_an_edit_of_a_person_stands_whatever_reviewers_do_meanwhile(
     server: str, conditional: bool, rounds: int

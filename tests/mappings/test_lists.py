@@ -420,6 +420,70 @@ def test_every_code_row_names_a_source() -> None:
             assert row["source"].strip(), (path.name, row)
 
 
+# languages -------------------------------------------------------------------------------------
+
+FIVE = {"en", "de", "fr", "es", "nl"}
+TWELVE = FIVE | {"it", "pt", "da", "sv", "no", "fi", "pl"}
+SCRIPTS = {
+    "ru",
+    "uk",
+    "el",
+    "ar",
+    "fa",
+    "ur",
+    "he",
+    "zh",
+    "ja",
+    "ko",
+    "th",
+    "hi",
+    "mr",
+    "bn",
+    "ta",
+    "te",
+    "ka",
+    "hy",
+}
+LANGUAGES = {
+    "codes/small_words.csv": FIVE,
+    "codes/stop_reasons.csv": FIVE,
+    "codes/dose_phrases.csv": FIVE,
+    "codes/suicidality_words.csv": TWELVE,
+    "codes/depression_words.csv": TWELVE,
+    "codes/indications.csv": TWELVE,
+    "safety/condition_words.csv": TWELVE,
+    "codes/esketamine_names.csv": TWELVE | SCRIPTS,
+    "codes/antidepressant_names.csv": TWELVE - {"en"},
+    "codes/antidepressant_words.csv": TWELVE,
+    "codes/not_trial_names.csv": TWELVE - {"fr", "nl"},
+    "safety/allergies.csv": FIVE,
+    "safety/other_allergens.csv": FIVE,
+    "safety/medicines.csv": {"en", "de"},
+    "codes/procedure_words.csv": {"en", "de"},
+    "codes/observation_words.csv": {"en"},
+    "codes/answer_words.csv": {"en"},
+}
+"""The languages that each list of words claims, as `docs/how-it-decides.md` says them."""
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_a_list_of_words_covers_the_languages_that_it_claims(name: str) -> None:
+    found = {language for row in rows(name) for language in row["language"].split(";")}
+    assert found - {"", "mul"} == LANGUAGES[name]
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_every_row_of_words_names_its_languages_and_no_row_of_a_code_does(name: str) -> None:
+    for row in rows(name):
+        assert bool(row["language"]) is not bool(row.get("code")), row
+
+
+@pytest.mark.parametrize("group", sorted(CONTRAINDICATIONS - {"hypersensitivity"}))
+def test_every_contraindication_has_words_in_twelve_languages(group: str) -> None:
+    found = (row["language"] for row in rows("safety/condition_words.csv") if row["group"] == group)
+    assert {language for languages in found for language in languages.split(";")} == TWELVE
+
+
 # what reading does with codes ------------------------------------------------------------------
 
 
