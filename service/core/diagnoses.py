@@ -94,6 +94,11 @@ def find_suicidality(finding: Concept, knowledge: Knowledge) -> SuicidalityKind 
     return _SUICIDALITY_IN_WORDS.get(_senses(finding.phrases, knowledge.condition_words).get(SUICIDALITY))
 
 
+def denies_suicidality(answer: Concept, knowledge: Knowledge) -> bool:
+    """Whether the words of an answer say, as a whole, that there is none."""
+    return _senses(answer.phrases, knowledge.condition_words).get(SUICIDALITY) is Sense.ABSENT
+
+
 class PlacedAllergy(NamedTuple):
     """The safety groups of an allergy, each with whether only words say so.
 

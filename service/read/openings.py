@@ -114,7 +114,7 @@ class _Whole(_Node):
         """Look at what the element says or leads to beyond its parts."""
 
 
-class _Concept(_Whole):
+class _CodedConcept(_Whole):
     """A concept, whose coding may be the reason why there is none."""
 
     __slots__ = ()
@@ -250,7 +250,7 @@ class _Compiled:
 
 _ABSENCE_SYSTEMS = frozenset({"data-absent-reason", "null-flavor"})
 """Code systems of the reasons for missing values, as `mappings/codes/systems.csv` calls them."""
-_WHOLES = {"Reference": _Leading, "CodeableConcept": _Concept}
+_WHOLES = {"Reference": _Leading, "CodeableConcept": _CodedConcept}
 _LOOKED_AT_ELSEWHERE = frozenset({"Resource", "Narrative"})
 """Contained resources are looked at where references lead to them; the words of a plan by its reader."""
 

@@ -40,7 +40,7 @@ Codes = Mapping[str, tuple[Coding, ...]]
 """The codes of questions, by their `linkId`."""
 
 
-class Question(NamedTuple):
+class AskedQuestion(NamedTuple):
     """What a question asks, and the answers that were given to it."""
 
     concept: Concept
@@ -76,16 +76,16 @@ def _codes_in(asked: list[AskedView], elements: Elements) -> Iterator[tuple[str,
         yield from _codes_in(one.item, elements)
 
 
-def questions_of(view: QuestionnaireResponseView, codes: Mapping[str, Codes]) -> tuple[Question, ...]:
+def questions_of(view: QuestionnaireResponseView, codes: Mapping[str, Codes]) -> tuple[AskedQuestion, ...]:
     """The questions that were asked, those within others and within answers included."""
     known = codes.get((view.questionnaire or "").partition("|")[0], {})
     return tuple(_questions_in(view.item, known))
 
 
-def _questions_in(items: list[QuestionView], codes: Codes) -> Iterator[Question]:
+def _questions_in(items: list[QuestionView], codes: Codes) -> Iterator[AskedQuestion]:
     for item in items:
         inner = [*item.item, *(one for answer in item.answer for one in answer.item)]
-        yield Question(_asked(item, codes), tuple(item.answer), bool(item.item) and not item.answer)
+        yield AskedQuestion(_asked(item, codes), tuple(item.answer), bool(item.item) and not item.answer)
         yield from _questions_in(inner, codes)
 
 
@@ -95,7 +95,7 @@ def _asked(item: QuestionView, codes: Codes) -> Concept:
     return Concept((*codes.get(item.link_id or "", ()), *loinc), item.text)
 
 
-def asks_what_bears(questions: Iterable[Question], elements: Elements) -> bool:
+def asks_what_bears(questions: Iterable[AskedQuestion], elements: Elements) -> bool:
     """Whether any question is one that the lists know."""
     knowledge = elements.knowledge
     return any(
@@ -106,7 +106,7 @@ def asks_what_bears(questions: Iterable[Question], elements: Elements) -> bool:
 def read_response(
     source: Source,
     view: QuestionnaireResponseView,
-    questions: tuple[Question, ...],
+    questions: tuple[AskedQuestion, ...],
     facts: OpenFacts,
     elements: Elements,
 ) -> Results:
@@ -121,7 +121,7 @@ def read_response(
 
 
 def read_answer_traces(
-    source: Source, questions: tuple[Question, ...], elements: Elements
+    source: Source, questions: tuple[AskedQuestion, ...], elements: Elements
 ) -> Iterator[Observation]:
     """What answers say of suicidality or pregnancy where the response cannot be read in full."""
     for one in tell_answers(questions, elements):
@@ -129,7 +129,7 @@ def read_answer_traces(
             yield Observation(one.measure, one.value, None, settled=False, evidence=(source.reference,))
 
 
-def tell_answers(questions: tuple[Question, ...], elements: Elements) -> tuple[Told, ...]:
+def tell_answers(questions: tuple[AskedQuestion, ...], elements: Elements) -> tuple[Told, ...]:
     """What the answers to the listed questions say, and the scores that they add up to."""
     answered = tuple(
         _tell_answers(question, measure, elements)
@@ -145,7 +145,7 @@ def _scored(elements: Elements) -> tuple[Measure, ...]:
     return tuple(dict.fromkeys(elements.knowledge.score_items.exact.values()))
 
 
-def _tell_answers(question: Question, measure: Measure, elements: Elements) -> Told:
+def _tell_answers(question: AskedQuestion, measure: Measure, elements: Elements) -> Told:
     """What the answers to one question say; several that differ say nothing that can be told."""
     told = [tell(_as_result(answer), measure, elements, f"{_ANSWER}.") for answer in question.answers]
     if len({(one.value, one.bound) for one in told}) == 1:
@@ -168,7 +168,7 @@ def _as_result(answer: AnswerView) -> ResultView:
 
 
 def _total(
-    measure: Measure, questions: tuple[Question, ...], answered: tuple[Told, ...], elements: Elements
+    measure: Measure, questions: tuple[AskedQuestion, ...], answered: tuple[Told, ...], elements: Elements
 ) -> Told | None:
     """A score: as it was entered, else the sum of its questions, where all of them were asked.
 
@@ -199,7 +199,7 @@ def _total(
 _MOST_POINTS = 3
 
 
-def _points(question: Question, elements: Elements) -> float | None:
+def _points(question: AskedQuestion, elements: Elements) -> float | None:
     """The points of one answer, from 0 (not at all) to 3 (nearly every day)."""
     value = _tell_answers(question, Measure.PHQ_9_ITEM_9, elements).value
     return value if value is not None and 0 <= value <= _MOST_POINTS else None

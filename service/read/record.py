@@ -74,7 +74,7 @@ from service.read.results import (
     read_procedure,
     read_traces,
 )
-from service.read.signs import decode_flag, read_findings, read_flag
+from service.read.signs import FindingReader, decode_flag, read_flag
 
 _PATIENT = msgspec.json.Decoder(PatientView)
 _CONDITION = msgspec.json.Decoder(ConditionView)
@@ -124,6 +124,7 @@ class _Reader:
         self.elements = elements
         self.medicines = MedicineReader(gathered, self.elements, self._belongs)
         self.contents = ContentsReader(self.elements)
+        self.findings = FindingReader(self.elements)
         self.signs: list[Diagnosis] = []
         self.diagnoses: list[Diagnosis] = []
         self.allergies: list[Allergy] = []
@@ -427,7 +428,7 @@ class _Reader:
     def _take_observation(self, source: Source) -> None:
         view = decode_observation(source)
         bears = bears_on_assessment(codes_of(view, self.elements), self.knowledge)
-        bears = bears or any(read_findings(view, None, source.reference, self.elements))
+        bears = bears or any(self.findings.read(view, None, source.reference))
         if not bears and not view.subject.reference:
             return
         ours = self._belongs(source, view.subject, "subject")
@@ -438,10 +439,10 @@ class _Reader:
             results = read_observation(source, view, facts, self.elements)
         except UnreadableElement:
             self.observations.extend(read_traces(source, view, self.elements))
-            self.signs.extend(read_findings(view, None, source.reference, self.elements))
+            self.signs.extend(self.findings.read(view, None, source.reference))
             raise
         self._keep(source, results)
-        self.signs.extend(read_findings(view, results.when, source.reference, self.elements))
+        self.signs.extend(self.findings.read(view, results.when, source.reference))
         self._name_unknown(source, facts, Bearing.RESULT, Bearing.PERIOD)
 
     def _keep(self, source: Source, results: Results) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from service.core.dates import PartialDate
-from service.core.diagnoses import find_suicidality, place_allergy, place_sign
+from service.core.diagnoses import denies_suicidality, find_suicidality, place_allergy, place_sign
 from service.core.elements import Bearing
 from service.core.records import (
     Allergy,
@@ -63,37 +63,50 @@ def read_flag(
     return (placed if bears else None), allergies
 
 
-def read_findings(
-    view: ObservationView, when: PartialDate | None, evidence: VersionedReference, elements: Elements
-) -> Iterator[Diagnosis]:
-    """The suicidality that an Observation reports as a finding, and not as the answer of an instrument.
+class FindingReader:
+    """Reads the suicidality that Observations report as findings, and not as answers of an instrument.
 
-    The finding is the code of the Observation or its value, as in one that is coded as an assertion. A panel
-    without a value of its own reports none.
+    The finding is the code of an Observation or its value, as in one that is coded as an assertion. A record
+    names the same few things again and again, so that each is looked up once.
     """
-    for result in (view, *view.component):
-        kind = _finding(result, elements)
-        panel = result is view and view.component and not _answers(result, elements)
-        if kind is None or (panel and _stated(result) is None):
-            continue
-        yield Diagnosis(
-            label=elements.concept(result.code).label,
-            clinical_status=ClinicalStatus.NOT_STATED,
-            verification=Verification.UNPROVEN,
-            evidence=(evidence,),
-            suicidality=kind,
-            onset=when,
-        )
 
+    def __init__(self, elements: Elements) -> None:
+        self._elements = elements
+        self._known: dict[Concept, SuicidalityKind | None] = {}
 
-def _finding(result: ResultView, elements: Elements) -> SuicidalityKind | None:
-    """The suicidality that one result reports; `None` where an instrument asked, and where it is denied."""
-    knowledge = elements.knowledge
-    code, answers = elements.concept(result.code), _answers(result, elements)
-    if measure_of(code, knowledge) is not None:
-        return None
-    found = next((kind for one in _named(code, answers) if (kind := find_suicidality(one, knowledge))), None)
-    return None if found is None or is_denied(answers, _stated(result), knowledge) else found
+    def read(
+        self, view: ObservationView, when: PartialDate | None, evidence: VersionedReference
+    ) -> Iterator[Diagnosis]:
+        """The findings of an Observation and its components. A panel without a value reports none."""
+        for result in (view, *view.component):
+            code, answers = self._elements.concept(result.code), _answers(result, self._elements)
+            kind = self._finding(result, code, answers)
+            panel = result is view and view.component and not answers and _stated(result) is None
+            if kind is not None and not panel:
+                yield Diagnosis(
+                    label=code.label,
+                    clinical_status=ClinicalStatus.NOT_STATED,
+                    verification=Verification.UNPROVEN,
+                    evidence=(evidence,),
+                    suicidality=kind,
+                    onset=when,
+                )
+
+    def _finding(
+        self, result: ResultView, code: Concept, answers: tuple[Concept, ...]
+    ) -> SuicidalityKind | None:
+        """The suicidality that one result reports; `None` where an instrument asked, and if it is denied."""
+        knowledge = self._elements.knowledge
+        found = next((kind for one in _named(code, answers) if (kind := self._kind(one)) is not None), None)
+        if found is None or measure_of(code, knowledge) is not None:
+            return None
+        denied = is_denied(answers, _stated(result), knowledge)
+        return None if denied or any(denies_suicidality(one, knowledge) for one in answers) else found
+
+    def _kind(self, finding: Concept) -> SuicidalityKind | None:
+        if finding not in self._known:
+            self._known[finding] = find_suicidality(finding, self._elements.knowledge)
+        return self._known[finding]
 
 
 def _answers(result: ResultView, elements: Elements) -> tuple[Concept, ...]:

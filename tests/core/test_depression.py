@@ -1,6 +1,7 @@
 """Is major depression there now, how severe is it, and since when."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -366,3 +367,57 @@ def test_the_warning_names_the_depression_without_an_onset() -> None:
     assert warning.evidence == (ref("depression", "Condition"),)
     assert "5 years" in warning.text
     assert found.active is MET
+
+
+# a later record that it is over ----------------------------------------------------------------
+
+
+def over(**changes: Any) -> Diagnosis:
+    return depression(id="over", clinical_status=ENDED, **changes)
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        pytest.param({"recorded": "2025-06-02"}, "indeterminate", id="recorded a day later"),
+        pytest.param({"recorded": "2025-06-01"}, "met", id="recorded that day"),
+        pytest.param({"recorded": "2025-05-31"}, "met", id="recorded before"),
+        pytest.param({"recorded": "2025"}, "indeterminate", id="recorded perhaps later"),
+        pytest.param({"abatement": day("2026-10-01")}, "indeterminate", id="ended later"),
+        pytest.param(
+            {"abatement": day("2016-01-01"), "recorded": "2026-01-01"},
+            "met",
+            id="entered later",
+        ),
+        pytest.param({"onset": "2025-07-01"}, "indeterminate", id="began later, and is over"),
+        pytest.param({"onset": None}, "met", id="undated"),
+        pytest.param(
+            {"recorded": "2025-06-02", "verification": UNPROVEN}, "met", id="recorded later, not confirmed"
+        ),
+    ],
+)
+def test_a_later_record_that_the_depression_is_over_leaves_it_open(
+    ended: dict[str, Any], expected: str
+) -> None:
+    active = depression(onset="2025-06-01", recorded="2025-06-01")
+    finding, reasons = current(active, over(**ended))
+    assert finding == expected
+    assert reasons == (["status-contradictory"] if expected == "indeterminate" else ["active-mdd"])
+
+
+def test_a_depression_recorded_as_active_after_one_that_is_over_is_there() -> None:
+    assert current(depression(recorded="2026-02-01"), over(recorded="2026-01-01"))[0] == "met"
+
+
+# what is said of all conditions ----------------------------------------------------------------
+
+
+def test_no_known_problems_is_no_depression_and_no_information_is_open() -> None:
+    assert current(of=record(none_known=("Condition",))) == ("not-met", ["no-active-mdd"])
+    assert current(of=record(not_read=("Condition",))) == ("indeterminate", ["no-conditions-on-record"])
+    other = condition(label="Hypertension")
+    assert current(of=record(other, not_read=("Condition",))) == (
+        "indeterminate",
+        ["no-conditions-on-record"],
+    )
+    assert current(of=record(depression(), not_read=("Condition",)))[0] == "met"

