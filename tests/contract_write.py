@@ -16,8 +16,7 @@ import httpx
 import pytest
 
 from service.core.assessment import shows_depression
-from service.core.dates import PartialDate
-from service.core.words import say_date
+from service.core.dates import PartialDate, say_date
 from service.fhir.names import CONTENT_DIGEST, content_digest, edit_digest, extension_value
 from service.render.guidance import guidance_id
 from service.review import Proposal, Reviewer

@@ -178,3 +178,22 @@ def years_after(day: date, years: int) -> date:
 def days_before(day: date, days: int) -> date:
     """The day that lies some days earlier; the first day there is where that would be before it."""
     return day - min(days, day.toordinal() - 1) * _DAY
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def say_date(when: PartialDate) -> str:
+    """A date for a reader, no more exact than it is known: "6 Jan 2025", "Jan 2025", "2025"."""
+    first, last = when.earliest, when.latest
+    if first == last:
+        return _say_day(first)
+    if when == PartialDate.parse(f"{first.year:04}"):
+        return f"{first.year}"
+    if when == PartialDate.parse(f"{first.year:04}-{first.month:02}"):
+        return f"{_MONTHS[first.month - 1]} {first.year}"
+    return f"a date between {_say_day(first)} and {_say_day(last)}"
+
+
+def _say_day(day: date) -> str:
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"

@@ -299,6 +299,11 @@ class Protocol:
     then: str
     then_repeat: Repeat | None
 
+    @property
+    def any_antidepressant(self) -> bool:
+        """Whether an oral antidepressant of any class is what the protocol wants alongside."""
+        return "any" in self.oral_antidepressant
+
     def preparation(self, setting: CareSetting) -> tuple[str, ...]:
         """What must be done before the first session in a care setting."""
         return self._asked(setting, "first-session")

@@ -8,7 +8,7 @@ from typing import assert_never
 from service.core.dates import days_before
 from service.core.depression import is_ended
 from service.core.findings import Finding
-from service.core.knowledge import Effect, Knowledge, ResolvedRule, SafetyGroup
+from service.core.knowledge import Effect, Knowledge, Protocol, ResolvedRule, SafetyGroup
 from service.core.records import (
     Allergy,
     Bound,
@@ -201,13 +201,18 @@ def _of_patient(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterator[S
 
 
 def missing_oral_antidepressant(
-    patient: VersionedReference, knowledge: Knowledge
+    patient: VersionedReference, protocol: Protocol, knowledge: Knowledge
 ) -> tuple[SafetyFinding, ...]:
-    """The caution that the protocol requires a concurrent oral antidepressant and none is on record."""
+    """The caution that the oral antidepressant which the protocol requires is not on record as taken now.
+
+    It names the classes that the protocol requires: another antidepressant may well be taken.
+    """
     group = knowledge.safety_groups[NO_ORAL_ANTIDEPRESSANT]
     if group.effect is None:
         return ()
-    return tuple(_finding(group, group.effect, Finding.INDETERMINATE, (patient,)))
+    classes = "" if protocol.any_antidepressant else f": {' or '.join(protocol.oral_antidepressant)}"
+    found = _finding(group, group.effect, Finding.INDETERMINATE, (patient,))
+    return tuple(replace(one, title=f"{one.title}{classes}") for one in found)
 
 
 def _of_diagnosis(group: SafetyGroup, diagnosis: Diagnosis, as_of: date) -> Iterator[SafetyFinding]:

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import NamedTuple
 
-from service.core.dates import days_before
+from service.core.dates import days_before, say_date
 from service.core.depression import is_ended
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, Knowledge
@@ -92,16 +92,17 @@ def _grade_result(result: Observation, kind: SuicidalityKind, criteria: Criteria
     evidence = result.evidence
     what = result.measure.value.upper()
     since = days_before(as_of, criteria.suicidality_days)
-    recent = result.when is not None and since <= result.when.earliest and result.when.latest <= as_of
-    if kind is SuicidalityKind.HISTORY or (result.when is not None and result.when.latest < since):
+    when = result.when
+    recent = when is not None and since <= when.earliest and when.latest <= as_of
+    if kind is SuicidalityKind.HISTORY or (when is not None and when.latest < since):
         text = f"{what} refers to a time before the last {criteria.suicidality_days} days"
         return _Graded(Finding.NOT_MET, Reason(ReasonCode.NO_SUICIDALITY, text, evidence), evidence)
-    if not recent or not result.settled or not _says_yes(result.value, kind):
+    if when is None or not recent or not result.settled or not _says_yes(result.value, kind):
         text = f"{what} is on record, without a final result from the last {criteria.suicidality_days} days"
         reason = Reason(ReasonCode.SUICIDALITY_NOT_CURRENT, text, evidence)
         return _Graded(Finding.INDETERMINATE, reason, evidence)
     if kind in {SuicidalityKind.IDEATION, SuicidalityKind.BEHAVIOUR}:
-        text = f"{what} was positive within the last {criteria.suicidality_days} days"
+        text = f"{what} was positive within the last {criteria.suicidality_days} days ({say_date(when)})"
         return _Graded(Finding.MET, Reason(ReasonCode.CURRENT_SUICIDALITY, text, evidence), evidence)
     text = f"{what} was positive, which does not show intent or recent behaviour"
     return _Graded(Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_PASSIVE, text, evidence), evidence)
@@ -145,8 +146,12 @@ def _of_condition(diagnosis: Diagnosis, criteria: Criteria, as_of: date) -> tupl
         return Finding.INDETERMINATE, Reason(code, text, evidence)
     since = days_before(as_of, criteria.suicidality_days)
     dates = [d for d in (diagnosis.onset, diagnosis.recorded) if d is not None]
-    if any(since <= d.earliest and d.latest <= as_of for d in dates) and _is_sure(diagnosis, as_of):
-        text = f"suicidality was recorded within the last {criteria.suicidality_days} days"
+    recent = [d for d in dates if since <= d.earliest and d.latest <= as_of]
+    if recent and _is_sure(diagnosis, as_of):
+        text = (
+            f"suicidality was recorded or began within the last {criteria.suicidality_days} days "
+            f"({say_date(max(recent))})"
+        )
         return Finding.MET, Reason(ReasonCode.CURRENT_SUICIDALITY, text, evidence)
     text = f"suicidality is on record, but not dated within the last {criteria.suicidality_days} days"
     return Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_NOT_CURRENT, text, evidence)

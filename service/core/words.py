@@ -1,17 +1,18 @@
 """The assessment as sentences for a clinician."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from typing import assert_never
 
 from service.core.assessment import Assessment
 from service.core.counting import FailedTrials
-from service.core.dates import PartialDate
+from service.core.dates import PartialDate, say_date
 from service.core.decision import Decision, Decline, NeedsInformation, NeedsReview, Propose, ReasonOfDecision
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect
 from service.core.records import Grade
-from service.core.schedule import Schedule
+from service.core.schedule import Schedule, Unschedulable
 from service.core.trials import Counts, Trial
 
 _WHY_DECLINED = {
@@ -21,9 +22,15 @@ _WHY_DECLINED = {
 }
 
 
-def summarise(decision: Decision) -> str:
-    """One paragraph: the alerts, the decision, the trials behind it, and what a clinician has to consider."""
+def summarise(decision: Decision, left: str | None = None) -> str:
+    """One paragraph: the alerts, the decision, the trials behind it, and what a clinician has to consider.
+
+    `left` is why the plan on record stays as it is, where it does: then no plan is announced beside it.
+    """
     found = decision.assessment
+    if left is not None and isinstance(decision, Propose) and isinstance(decision.schedule, Schedule):
+        why = f"the plan on record is kept unchanged ({left})"
+        decision = replace(decision, schedule=Unschedulable(why))
     alerts = [f"Alert: {alert.text}" for alert in found.alerts]
     sentences = [*alerts, state_decision(decision), *_trial_sentences(found)]
     if found.warnings:
@@ -62,7 +69,7 @@ def _schedule_sentence(decision: Propose) -> str:
     if not isinstance(decision.schedule, Schedule):
         return f"No plan is drafted: {decision.schedule.why}."
     sessions = decision.schedule.sessions
-    first, last = _day(sessions[0].date), _day(sessions[-1].date)
+    first, last = say_date(PartialDate.on(sessions[0].date)), say_date(PartialDate.on(sessions[-1].date))
     return f"A draft plan of {len(sessions)} supervised sessions from {first} to {last} is proposed."
 
 
@@ -200,28 +207,11 @@ def _when(trial: Trial, *, is_open: bool) -> str:
     if trial.end is None:
         return f"{start} to unknown end date"
     if is_open:
-        return f"{start} to {_day(trial.end.earliest)} or later"
+        return f"{start} to {say_date(PartialDate.on(trial.end.earliest))} or later"
     return f"{start} to {say_date(trial.end)}"
 
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def say_date(when: PartialDate) -> str:
-    """A date for a reader, no more exact than it is known: "6 Jan 2025", "Jan 2025", "2025"."""
-    first, last = when.earliest, when.latest
-    if first == last:
-        return _day(first)
-    if when == PartialDate.parse(f"{first.year:04}"):
-        return f"{first.year}"
-    if when == PartialDate.parse(f"{first.year:04}-{first.month:02}"):
-        return f"{_MONTHS[first.month - 1]} {first.year}"
-    return f"a date between {_day(first)} and {_day(last)}"
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 def join_items(items: Iterable[str]) -> str:

@@ -22,8 +22,8 @@ class Kind:
     code say anything here, and others are no evidence. `tells_of_others` says that it only reports how much
     there is of other kinds, so that without it nothing is unscreened. The changes of a `watched` kind can
     change a decision: they are subscribed to and swept for. A new resource of a `claimed` kind is never
-    stored over one that is there. `listed_as` is its name in `trd-careplan list`. `differs_in_r5` says that
-    R5 spells elements that are read or written here in another way.
+    stored over one that is there. `listed_as` is its name in `trd-careplan written`. `differs_in_r5` says
+    that R5 spells elements that are read or written here in another way.
     """
 
     name: str

@@ -1,6 +1,7 @@
 """Read what the records of a patient refer to on the server, and that did not come along with them.
 
-A Medication is nobody's, so that no search for a patient finds it. What a plan of care leads to, such as a
+A Medication is nobody's, so that no search for a patient finds it. Observations are searched for by their
+codes, which does not find the pain that a medicine was given for. What a plan of care leads to, such as a
 request or a goal, is of a kind that is not searched for.
 """
 
@@ -35,10 +36,11 @@ _FOUND_BY_PATIENT = frozenset(READ_KINDS) - {"Medication"}
 """Kinds of which all that is of the patient is there already."""
 
 
-class _MedicineLink(View):
-    """Where a record's medicine is, if it is elsewhere."""
+class _MedicineLinks(View):
+    """Where a record's medicine is, if it is elsewhere, and what it was given for."""
 
     medication_reference: ReferenceView | None = None
+    reason_reference: list[ReferenceView] = msgspec.field(default_factory=list)
 
 
 class _DetailLinks(View):
@@ -60,7 +62,7 @@ class _PlanLinks(View):
     activity: list[_ActivityLinks] = msgspec.field(default_factory=list)
 
 
-_MEDICINE_LINK = msgspec.json.Decoder(_MedicineLink)
+_MEDICINE_LINKS = msgspec.json.Decoder(_MedicineLinks)
 _PLAN_LINKS = msgspec.json.Decoder(_PlanLinks)
 
 
@@ -71,26 +73,31 @@ async def read_referred(client: FhirClient, sources: list[Source]) -> list[Sourc
     not show is left out as well; its reader names it. Raises `ServerError` for any other failure.
     """
     present = {(source.head.resource_type, source.head.id) for source in sources}
-    medicines = {("Medication", identity) for source in sources for identity in _medicines_of(source, client)}
-    of_plans = {named for source in sources for named in _led_to_by_plan(source, client)} - medicines
+    of_medicines = {named for source in sources for named in _led_to_by_medicine(source, client)}
+    medicines = {named for named in of_medicines if named[0] == "Medication"}
+    others = {named for source in sources for named in _led_to_by_plan(source, client)} | of_medicines
     found = await side_by_side(
         *(_read(client, *named) for named in sorted(medicines - present)),
-        *(_read_if_shown(client, *named) for named in sorted(of_plans - present)),
+        *(_read_if_shown(client, *named) for named in sorted(others - medicines - present)),
     )
     return [source for source in found if source is not None]
 
 
-def _medicines_of(source: Source, client: FhirClient) -> Iterator[str]:
-    """The id of the Medication on this server that a record refers to."""
+def _led_to_by_medicine(source: Source, client: FhirClient) -> Iterator[tuple[str, str]]:
+    """The Medication on this server that a record refers to, and the Observations that it was given for."""
     if source.head.resource_type not in NAME_A_MEDICINE:
         return
     try:
-        link = _MEDICINE_LINK.decode(source.content).medication_reference
+        links = _MEDICINE_LINKS.decode(source.content)
     except UNDECODABLE:
         return
-    medicine = read_reference(link.reference if link else None)
-    if medicine.kind == "Medication" and medicine.is_on(client.base):
-        yield medicine.id
+    for kind, link in (
+        ("Medication", links.medication_reference),
+        *(("Observation", reason) for reason in links.reason_reference),
+    ):
+        named = read_reference(link.reference if link else None)
+        if named.kind == kind and named.is_on(client.base):
+            yield named.kind, named.id
 
 
 def _led_to_by_plan(source: Source, client: FhirClient) -> Iterator[tuple[str, str]]:

@@ -141,7 +141,7 @@ class _PublishedProtocol:
     def _alongside(self) -> Iterator[Resource]:
         classes, source = self.protocol.oral_antidepressant, self.sources.oral_antidepressant
         if source is not None:
-            which = "" if "any" in classes else f" of the class {' or '.join(classes)}"
+            which = "" if self.protocol.any_antidepressant else f" of the class {' or '.join(classes)}"
             text = f"An oral antidepressant{which} is taken alongside."
             yield _action("oral-antidepressant", "Oral antidepressant alongside", text, source)
 

@@ -397,7 +397,7 @@ def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[Wanted
             for d in found.doubtful_dates
         ],
         not_screened=list(found.not_screened),
-        summary=summarise(decision),
+        summary=summarise(decision, care_plan.why if care_plan.action is PlanAction.LEAVE else None),
         schedule=_schedule(decision),
         care_plan=care_plan,
         tasks=[TaskOut(reason=task.reason, text=task.text) for task in tasks],

@@ -111,7 +111,8 @@ def to_page(agenda: Agenda, source: str) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(agenda.title)}</title>'
         f"<style>{_STYLE}</style></head><body>\n"
-        f'<p class="head">{escape(source)}, {escape(agenda.status)}</p>\n{body}\n</body></html>\n'
+        f'<p class="head">{escape(source)}. Status of this plan: {escape(agenda.status)}.</p>\n'
+        f"{body}\n</body></html>\n"
     )
 
 

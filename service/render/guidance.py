@@ -94,14 +94,10 @@ def guidance_id(patient_id: str) -> str:
 
 def _assessment_in_words(decision: Decision, left: str | None) -> str:
     """The summary, without a schedule that stands in no plan: its dates would move on every day."""
-    if isinstance(decision, Propose):
-        if left is not None:
-            why = f"the plan on record is kept unchanged ({left})"
-            decision = replace(decision, schedule=Unschedulable(why))
-        elif isinstance(decision.schedule, Unschedulable):
-            why = "the clinic's calendar does not have enough open days for the sessions of the protocol"
-            decision = replace(decision, schedule=Unschedulable(why))
-    return summarise(decision)
+    if isinstance(decision, Propose) and isinstance(decision.schedule, Unschedulable):
+        why = "the clinic's calendar does not have enough open days for the sessions of the protocol"
+        decision = replace(decision, schedule=Unschedulable(why))
+    return summarise(decision, left)
 
 
 def _output(decision: Decision, tasks: Iterable[WantedTask], missing_plans: Iterable[str]) -> Resource:

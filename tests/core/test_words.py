@@ -76,6 +76,19 @@ def test_a_plan_without_dates_says_why() -> None:
     assert "No plan is drafted: no start within 28 days" in summary
 
 
+def test_no_plan_is_announced_beside_one_that_stays() -> None:
+    decision = decided(resistant())
+    why = "No plan is drafted: the plan on record is kept unchanged (a person edited the draft)."
+    assert "A draft plan of 12 supervised sessions" in summarise(decision)
+    assert why in summarise(decision, "a person edited the draft")
+    assert "is proposed" not in summarise(decision, "a person edited the draft")
+
+
+@pytest.mark.parametrize("of", [record(), acute(person=person("2015-01-01"))], ids=["open", "declined"])
+def test_a_decision_against_a_plan_reads_the_same_beside_one_that_stays(of: Record) -> None:
+    assert summarise(decided(of), "a person edited the draft") == summarise(decided(of))
+
+
 @pytest.mark.parametrize("knowledge", [US, EU], ids=["us", "eu"])
 def test_without_a_protocol_the_summary_says_so(knowledge: Knowledge) -> None:
     summary = summarise(decided(acute(person=person("1940-01-01")), knowledge=knowledge))

@@ -159,6 +159,21 @@ async def test_a_medicine_that_is_not_on_this_server_is_not_asked_for(reference:
     assert len(reviewer().review(gathered).record.exposures) == 1
 
 
+@pytest.mark.parametrize("everything", [True, False])
+async def test_an_observation_that_a_medicine_was_given_for_is_read(everything: bool) -> None:
+    subject = {"reference": "Patient/ann"}
+    pain = {"resourceType": "Observation", "id": "pain", "subject": subject, "code": {"text": "Pain"}}
+    reasons = [{"reference": f"Observation/{identity}"} for identity in ("pain", "gone")]
+    given = a_statement("one") | {"reasonReference": reasons}
+    server = PretendServer([a_patient(), given, pain], everything=everything)
+
+    gathered = await gathered_from(server)
+
+    assert "Observation/pain" in contents_of(gathered)
+    (exposure,) = reviewer().review(gathered).record.exposures
+    assert exposure.indication.value == "unclear"
+
+
 async def test_a_medicine_of_another_server_is_not_ours_of_the_same_id() -> None:
     elsewhere = a_statement("one", medication="http://elsewhere.example/fhir/Medication/capsule")
     review = reviewer().review(await gathered_from(PretendServer([*ANN, elsewhere])))
