@@ -1,4 +1,4 @@
-"""Tell what a server made of our plans and Tasks from what a person did (docs/decisions/0024).
+"""Tell what a server made of our plans and Tasks from what a person did (docs/decisions/0026).
 
 A server may leave out elements that it does not know, or write them in another form. The digest that a plan
 is signed with then no longer fits it. Our Provenance keeps a digest of what the server stored in its place.

@@ -274,7 +274,7 @@ class FhirClient:
 
         Raises `ServerError` when any page cannot be read, or where the last one is as full as it may be and
         the total says that there are more: half a record is never an answer. A total that the server stated
-        on a page with room to spare is an estimate (docs/decisions/0023).
+        on a page with room to spare is an estimate (docs/decisions/0025).
         """
         where = f"GET {path}"
         body, asked = await self._first_page(path, params)

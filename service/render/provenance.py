@@ -125,7 +125,7 @@ def render_stored(target: VersionedReference, signatures: Mapping[str, str], rec
     """The Provenance of a version that the server stored otherwise than it was sent.
 
     It keeps what the version is signed with, and the digest of what a person could change as it is stored, so
-    that a later change by a person shows (docs/decisions/0024).
+    that a later change by a person shows (docs/decisions/0026).
     """
     parts = [("software", __version__), *((_signature(url), value) for url, value in signatures.items())]
     return {

@@ -343,10 +343,19 @@ UNREADABLE = a_condition("row", clinicalStatus=coded_status(CLINICAL, "active"),
 SUICIDAL = a_condition(
     "suicidal", code=coded_status("http://hl7.org/fhir/sid/icd-10-cm", "R45.851"), onsetDateTime="2026-11-20"
 )
+PLAN_IN_WORDS: Resource = {
+    "resourceType": "CarePlan",
+    "id": "row",
+    "status": "active",
+    "intent": "plan",
+    "subject": {"reference": "Patient/ann"},
+    "title": "Spravato",
+}
 SPECIAL = {
     "blood-pressure": (PATIENT, pressure(150, 95)),
     "no-oral-antidepressant": ([a_patient(), a_condition("depression")], SUICIDAL),
     "unreadable-safety-record": (PATIENT, UNREADABLE),
+    "esketamine-plan-in-words": (PATIENT, PLAN_IN_WORDS),
 }
 """A patient and one resource each for the groups that no table row raises."""
 
