@@ -1,12 +1,10 @@
 """Documents say what is so: generated files are fresh, links lead somewhere, commands run."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,7 @@ from tests.docs.cases_page import cases_page
 from tests.docs.elements_page import elements_page
 from tests.docs.plan_pages import FOLDER, plan_pages
 from tests.lists import knowledge_of
-from tests.support import reviewer
+from tests.support import Ran, reviewer, run_command
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -162,24 +160,18 @@ def test_documented_commands_are_understood(line: str) -> None:
 def test_documented_commands_run(line: str) -> None:
     ran = _run(line)
 
-    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout
 
 
-def _run(line: str) -> subprocess.CompletedProcess[bytes]:
-    arguments = shlex.split(line, comments=True)[1:]
-    return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "110"},
-    )
+def _run(line: str) -> Ran:
+    with chdir(ROOT):
+        return run_command(*shlex.split(line, comments=True)[1:], COLUMNS="110")
 
 
 def test_the_output_that_readme_shows_is_what_the_first_command_prints() -> None:
     shown = re.findall(r"```text\n(.*?)```", README, re.DOTALL)[0].splitlines()
-    printed = _run(next(_shell_lines_of_section("Try it"))).stdout.decode()
+    printed = _run(next(_shell_lines_of_section("Try it"))).stdout
 
     lines = [line for line in shown if line.strip() not in {"", "..."}]
     assert lines
