@@ -4,7 +4,15 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 MUTANTS := .mutants/.installed
 
-.PHONY: test check format docs lock integration demo sandbox bench mutants soak clean
+PYTEST := $(BIN)/pytest -n logical
+# The whole matrix, and all examples; `make test` runs with the defaults of pyproject.toml.
+WHOLE := -m '' --hypothesis-profile=full
+
+.PHONY: help test test-core test-all integration soak check format docs demo sandbox bench mutants lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The lock is complete: with --no-deps pip takes it as it is, and no newer release of an extra can get in its way.
 $(STAMP): requirements/dev.txt pyproject.toml
@@ -14,10 +22,32 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-test: $(STAMP) ## every test that needs no external server; notes which lines and branches they reach
-	$(BIN)/pytest -n 4 --cov --cov-report=
+##@ Tests
 
-check: $(STAMP) ## the static gates, the lists, and the coverage of the last `make test`
+test: $(STAMP) ## the tests for every day: all but the matrix, in less than three minutes
+	$(PYTEST)
+
+test-core: $(STAMP) ## the tests of the rules and of the clinical lists alone, in seconds
+	$(PYTEST) tests/core tests/mappings
+
+test-all: $(STAMP) ## every test that needs no external server, the whole matrix; measures coverage
+	$(PYTEST) $(WHOLE) --cov --cov-report=
+
+integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and Maven)
+	$(BIN)/pytest $(WHOLE) -n 2 --dist=loadgroup tests/integration
+
+soak: $(STAMP) ## what happens rarely: 100,000 patients (PATIENTS=..., SEED=...), kills and races (needs JDK 17 and Maven)
+	$(BIN)/python -m tests.soak $(if $(PATIENTS),--patients $(PATIENTS)) $(if $(SEED),--seed $(SEED))
+	$(BIN)/pytest -m soak --hypothesis-profile=soak
+	$(BIN)/pytest -m soak --hypothesis-profile=soak tests/integration
+
+mutants: $(MUTANTS) ## faults in the rules of trials that no test of the core notices (ONLY="service.core.adequacy*" for a part)
+	PATH="$(CURDIR)/.mutants/bin:$$PATH" CI=1 .mutants/bin/mutmut run --max-children 2 $(if $(ONLY),"$(ONLY)")
+	.mutants/bin/mutmut results
+
+##@ Quality
+
+check: $(STAMP) ## linters, types, import contracts, lists, and the coverage of the last `make test-all`
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -37,8 +67,10 @@ docs: $(STAMP) ## write the generated documents anew
 	$(BIN)/python -m tests.docs.elements_page > docs/elements.md
 	$(BIN)/python -m tests.docs.plan_pages
 
-integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and Maven)
-	$(BIN)/pytest tests/integration
+bench: $(STAMP) ## the benchmarks (the HAPI one needs JDK 17 and Maven)
+	$(BIN)/python -m benchmarks
+
+##@ Running
 
 demo: $(STAMP) ## from notification to CarePlan on an embedded FHIR server (FHIR=http://... uses yours, KEEP=1 stays up)
 	$(BIN)/trd-careplan demo $(if $(FHIR),--fhir $(FHIR)) $(if $(KEEP),--keep)
@@ -46,25 +78,17 @@ demo: $(STAMP) ## from notification to CarePlan on an embedded FHIR server (FHIR
 sandbox: $(STAMP) ## a HAPI FHIR server on loopback with the fixture patients (SERVER=hapi-r5: FHIR R5; sekmet: no Java)
 	$(BIN)/python -m tests.servers $(or $(SERVER),hapi) $(or $(PORT),8090)
 
-$(MUTANTS): requirements/dev.txt
-	$(PYTHON) -m venv .mutants
-	.mutants/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
-	.mutants/bin/pip install --quiet --disable-pip-version-check mutmut==3.8.1
-	touch $@
-
-mutants: $(MUTANTS) ## faults in the rules of trials that no test of the core notices (ONLY="service.core.adequacy*" for a part)
-	PATH="$(CURDIR)/.mutants/bin:$$PATH" CI=1 .mutants/bin/mutmut run --max-children 2 $(if $(ONLY),"$(ONLY)")
-	.mutants/bin/mutmut results
-
-bench: $(STAMP) ## the benchmarks (the HAPI one needs JDK 17 and Maven)
-	$(BIN)/python -m benchmarks
-
-soak: $(STAMP) ## the safety property over 100,000 generated patients (PATIENTS=..., SEED=... for others)
-	$(BIN)/python -m tests.soak $(if $(PATIENTS),--patients $(PATIENTS)) $(if $(SEED),--seed $(SEED))
+##@ Maintenance
 
 lock: ## resolve the dependencies anew, with hashes and without addresses
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev pyproject.toml -c requirements/runtime.txt -o requirements/dev.txt
 
-clean:
+clean: ## remove what the targets made
 	rm -rf .venv .mutants mutants .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage build dist
+
+$(MUTANTS): requirements/dev.txt
+	$(PYTHON) -m venv .mutants
+	.mutants/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	.mutants/bin/pip install --quiet --disable-pip-version-check mutmut==3.8.1
+	touch $@

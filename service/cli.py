@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from service.commands.written import Listed, WrittenFilter
 
 app = typer.Typer(
-    help="Assess treatment resistance of depression from a FHIR record. It supports; a clinician decides.",
+    help="Assess treatment-resistant depression from a FHIR record. Decision support: a clinician decides.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -59,10 +59,10 @@ Source = Annotated[
 ]
 PatientArgument = Annotated[str, typer.Argument(help="`Patient/<id>` of the configured server.")]
 AsOf = Annotated[
-    str | None, typer.Option("--as-of", metavar="DATE", help="The day the answer speaks of (default: today).")
+    str | None, typer.Option("--as-of", metavar="DATE", help="Assess as of this day (default: today).")
 ]
 CriteriaId = Annotated[
-    str | None, typer.Option("--criteria", metavar="ID", help="The criteria set to judge by.")
+    str | None, typer.Option("--criteria", metavar="ID", help="The criteria set to apply.")
 ]
 
 
@@ -83,9 +83,9 @@ def assess(
     *,
     as_of: AsOf = None,
     criteria: CriteriaId = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a patient.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per patient.")] = False,
 ) -> None:
-    """Assess a patient's record and say what follows. Reads only."""
+    """Assess a patient record and print the decision. Reads only."""
     reviewer = _reviewer(as_of, criteria)
     if _PATIENT.fullmatch(source):
         _print(_review_on_server(reviewer, source).answer, as_json=as_json)
@@ -111,7 +111,7 @@ def _reviewer(as_of: str | None, criteria: str | None) -> Reviewer:
 
 
 def _with_progress(records: list[NamedRecord]) -> Iterator[NamedRecord]:
-    """The records one by one, with a progress bar where somebody watches and the output goes elsewhere."""
+    """The records one by one, with a progress bar on a terminal when the output is redirected."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield from records
         return
@@ -152,9 +152,9 @@ def show_plan(
     as_of: AsOf = None,
     criteria: CriteriaId = None,
     ics: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the dates as iCalendar.")] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that prints.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a printable HTML page.")] = None,
 ) -> None:
-    """Show the esketamine plan of record as a calendar, or the one that would be proposed."""
+    """Show the esketamine plan on record as a calendar, or else the plan that would be proposed."""
     from service.commands.plan import choose_plan, write_plan
     from service.render.calendar import print_plan
 
@@ -176,7 +176,7 @@ def propose_command(
     criteria: CriteriaId = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Assess a patient and write the outcome back to the FHIR server (unless `TRD_WRITE` is off)."""
+    """Assess a patient and write the outcome to the FHIR server (unless `TRD_WRITE` is off)."""
     from service.commands.propose import propose
 
     reviewer, patient_id = _reviewer(as_of, criteria), _patient_id(patient)
@@ -195,7 +195,7 @@ def show_changes(
     criteria: CriteriaId = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what a review would change on the plan of record, before it does it. Reads only."""
+    """Preview what a review would change on the plan of record. Reads only."""
     from service.commands.diff import preview, print_preview
 
     reviewer, patient_id = _reviewer(as_of, criteria), _patient_id(patient)
@@ -212,7 +212,7 @@ def decide_again(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Decide again on the versions that a plan was decided on. Exits 0 if the same comes of it, else 1."""
+    """Repeat the decision on the versions that a plan is based on. Exits 0 for the same result, else 1."""
     from service.commands.replay import print_replay, replay
 
     if not _CARE_PLAN.fullmatch(plan):
@@ -227,20 +227,24 @@ def decide_again(
         raise typer.Exit(_DIFFERENT)
 
 
-ById = Annotated[str | None, typer.Option("--patient", metavar="ID", help="Only this patient's.")]
+ById = Annotated[str | None, typer.Option("--patient", metavar="ID", help="Only resources of this patient.")]
 ByDecision = Annotated[
     str | None,
-    typer.Option("--decision", metavar="D", help="Only of this decision, or this reason of one."),
+    typer.Option("--decision", metavar="D", help="Only with this decision or this reason for a decision."),
 ]
 ByVersion = Annotated[
     str | None,
-    typer.Option("--version", metavar="V", help="Only by this version of knowledge, software or criteria."),
+    typer.Option(
+        "--version",
+        metavar="V",
+        help="Only written with this version of the knowledge, software or criteria.",
+    ),
 ]
 Since = Annotated[
-    str | None, typer.Option("--since", metavar="DAY", help="Only written on that day or later.")
+    str | None, typer.Option("--since", metavar="DAY", help="Only written on this day or later.")
 ]
 Until = Annotated[
-    str | None, typer.Option("--until", metavar="DAY", help="Only written on that day or earlier.")
+    str | None, typer.Option("--until", metavar="DAY", help="Only written on this day or earlier.")
 ]
 
 
@@ -252,9 +256,9 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     version: ByVersion = None,
     since: Since = None,
     until: Until = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a resource.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per resource.")] = False,
 ) -> None:
-    """List what this service wrote on the FHIR server: plans, assessments and Tasks, as they stand."""
+    """List the plans, assessments and Tasks that this service wrote to the FHIR server."""
     from service.commands.written import list_written, print_written
 
     settings = load_settings()
@@ -297,11 +301,11 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     since: Since = None,
     until: Until = None,
     reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why; it stands on the plan.")
+        str, typer.Option("--reason", metavar="TEXT", help="The reason, recorded on the plan.")
     ] = "no reason given",
-    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Revoke what is still an unedited draft of this service; anything else is left, and it is said why."""
+    """Revoke unedited drafts of this service. Report each plan that is left, with the reason."""
     from service.commands.withdraw import WithdrawalOutcome, find_drafts, plan_withdrawals, print_withdrawals
 
     settings = load_settings()
@@ -322,7 +326,7 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
 async def _withdraw(
     client: FhirClient, *, settings: Settings, drafts: "list[Listed]", reason: str
 ) -> "list[Withdrawal]":
-    """Withdraw, saying at once what becomes of each: what follows may fail."""
+    """Withdraw the drafts and report each at once, because a later one may fail."""
     from service.commands.withdraw import withdraw
 
     done = []
@@ -333,9 +337,11 @@ async def _withdraw(
 
 
 def _confirm(question: str) -> None:
-    """Ask before something is done; without somebody at a terminal, `--yes` has to say it."""
+    """Ask for confirmation; without a terminal, `--yes` is required."""
     if not sys.stdin.isatty():
-        raise typer.BadParameter("nobody is there to be asked; say --yes", param_hint="--yes")
+        raise typer.BadParameter(
+            "there is no terminal to ask for confirmation; use --yes", param_hint="--yes"
+        )
     if not typer.confirm(question):
         raise typer.Exit(0)
 
@@ -369,7 +375,7 @@ def serve() -> None:
 
 @app.command("subscribe")
 def subscribe_command() -> None:
-    """Create or repair the Subscriptions by which the FHIR server notifies this service."""
+    """Create or repair the Subscriptions through which the FHIR server notifies this service."""
     from service.commands.subscribe import find_endpoint, subscribe_to_changes
 
     settings = load_settings()
@@ -379,11 +385,13 @@ def subscribe_command() -> None:
     for found in subscribed:
         typer.echo(f"{found.reference}: {found.done}, {found.status}")
     if any(found.status != "active" for found in subscribed):
-        raise ServerMisread("the FHIR server did not activate every Subscription")
+        raise ServerMisread(
+            "the FHIR server did not activate every Subscription; check that it can reach TRD_PUBLIC_URL"
+        )
 
 
 class JobState(StrEnum):
-    """Which jobs to list; `open` ones are not done."""
+    """Which jobs to list; `open` means not done yet."""
 
     OPEN = "open"
     WAITING = "waiting"
@@ -396,16 +404,16 @@ class JobState(StrEnum):
 def jobs_command(
     *,
     state: Annotated[JobState, typer.Option(help="Only jobs in this state.")] = JobState.OPEN,
-    retry: Annotated[str | None, typer.Option(metavar="ID", help="Put a failed job back.")] = None,
+    retry: Annotated[str | None, typer.Option(metavar="ID", help="Queue this failed job again.")] = None,
 ) -> None:
-    """List the jobs of the queue, or put a failed one back."""
+    """List the jobs of the queue, or queue a failed job again."""
     from service.commands.jobs import list_jobs, print_jobs, retry_job
     from service.queue.jobs import State
 
     database_url = load_settings().database_url
     if retry is not None:
         asyncio.run(retry_job(database_url, retry))
-        typer.echo(f"{retry}: waiting again")
+        typer.echo(f"{retry}: the job is queued again")
         return
     wanted = None if state is JobState.OPEN else State(state.value)
     print_jobs(Console(), asyncio.run(list_jobs(database_url, wanted)))
@@ -415,10 +423,12 @@ def jobs_command(
 def demo(
     *,
     fhir: Annotated[str | None, typer.Option(help="Use this FHIR server, not an embedded one.")] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards, and say what to try.")] = False,
-    load_only: Annotated[bool, typer.Option("--load-only", help="Load the patients and end.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep running afterwards and print requests to try.")
+    ] = False,
+    load_only: Annotated[bool, typer.Option("--load-only", help="Only load the patients.")] = False,
 ) -> None:
-    """Show it all: a FHIR server notifies the service of synthetic patients, and care plans appear."""
+    """Run a demo: a FHIR server notifies the service of synthetic patients, and care plans appear."""
     from service.demo.run import load_patients, run_demo
 
     settings = load_settings(fhir_base_url=fhir)
@@ -432,10 +442,10 @@ def demo(
 @app.command("publish")
 def publish_command(
     *,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a file a definition.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write one file per definition.")] = None,
     to_server: Annotated[bool, typer.Option("--to-server", help="Load them into the FHIR server.")] = False,
 ) -> None:
-    """Give the clinical lists as FHIR definitions: a transaction Bundle, files, or on the FHIR server."""
+    """Publish the clinical lists as FHIR definitions: as a transaction, as files or on the FHIR server."""
     from service.commands.publish import (
         check_placed,
         publish_to_server,
@@ -445,7 +455,7 @@ def publish_command(
     )
 
     if out is not None and to_server:
-        raise typer.BadParameter("not together with --to-server", param_hint="--out")
+        raise typer.BadParameter("cannot be combined with --to-server", param_hint="--out")
     settings = load_settings()
     knowledge = _knowledge(settings)
     if to_server:
@@ -461,7 +471,7 @@ def publish_command(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of the answer that `assess --json` gives."""
+    """Print the JSON Schema of the output of `assess --json`."""
     typer.echo(json.dumps(answer_schema(_knowledge(load_settings())), indent=2))
 
 
@@ -474,7 +484,7 @@ Directory = Annotated[Path | None, typer.Argument(help="Directory of the lists (
 
 @mappings_app.command("check")
 def check_mappings(directory: Directory = None) -> None:
-    """Check every list, and say which file and line is at fault."""
+    """Check every list and report each fault with its file and line."""
     from service.commands.mappings import check_lists
 
     typer.echo(check_lists(_directory(directory), load_settings().criteria))
@@ -482,7 +492,7 @@ def check_mappings(directory: Directory = None) -> None:
 
 @mappings_app.command("lock")
 def lock_mappings(directory: Directory = None) -> None:
-    """Pin every list as it is now, after a reviewed change."""
+    """Record the digests of all lists, after a reviewed change."""
     from service.commands.mappings import lock_lists
 
     typer.echo(lock_lists(_directory(directory), clock.today("UTC")))
@@ -498,7 +508,7 @@ def _complain(message: str) -> None:
 
 
 def main() -> None:
-    """Run the command; every error is one clear message, never a traceback and never patient data."""
+    """Run the command; each error is one clear message without traceback or patient data."""
     set_on_retry_hooks([])  # its own would write a line a retry, where one clear message is wanted
     try:
         app()
@@ -517,7 +527,7 @@ def _text(error: TrdError) -> str:
 
 
 def _where(error: Exception) -> str:
-    """The kind of an unexpected error and where it arose, without its text."""
+    """The kind of an unexpected error and its place in the code, without its text."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from weakref import WeakValueDictionary
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -12,6 +13,7 @@ from service import clock
 from service.apply.intent import Conclusion, Intent, intend
 from service.apply.send import CONFLICTS
 from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
+from service.apply.stored import with_signed_plans
 from service.apply.withdrawal import write_withdrawal
 from service.apply.write_back import write_back
 from service.cause import Cause
@@ -54,7 +56,7 @@ class Review:
 
     @property
     def answer(self) -> AssessmentAnswer:
-        """The answer of the contract; the care plan part says what would be written."""
+        """The answer of the contract; its care plan part states what would be written."""
         known = self.intent.before
         reference = f"CarePlan/{known.evidence.id}" if known else None
         out = CarePlanOut(action=self.intent.action, reference=reference, why=self.intent.why)
@@ -77,7 +79,7 @@ class Held(StrEnum):
 _WHY_HELD = {
     Held.WRITE_OFF: "TRD_WRITE is off",
     Held.NOT_ALLOWED: "the patient is not among TRD_PATIENTS_ALLOWED",
-    Held.NOT_TAKEN: "the FHIR server takes no CarePlan",
+    Held.NOT_TAKEN: "the FHIR server does not accept CarePlan resources",
 }
 
 
@@ -98,7 +100,7 @@ async def find_general_hold(client: FhirClient, settings: Settings) -> Held | No
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A review and what was done with it; `answer.care_plan` says what was written, or would be.
+    """A review and what was done with it; `answer.care_plan` states what was written or would be written.
 
     `written` are the versions of every resource written, empty when nothing changed. `held` is why nothing
     could be written.
@@ -110,8 +112,8 @@ class Proposal:
     held: Held | None = None
 
     @property
-    def told(self) -> dict[str, object]:
-        """What the log says of it."""
+    def log_fields(self) -> dict[str, object]:
+        """The fields of its log line."""
         said = {"tier": self.answer.care_plan.tier, "held": self.held}
         return {"written": len(self.written), **{name: one.value for name, one in said.items() if one}}
 
@@ -139,17 +141,20 @@ class Reviewer:
         return replace(self, as_of=as_of, calendar=clinic_calendar(self.settings, as_of))
 
     def review(self, gathered: Gathered) -> Review:
-        """Read a gathered record, decide, and say what that means for the care plan."""
-        record = read_record(gathered, self.knowledge)
+        """Read a gathered record, decide, and work out what that means for the care plan."""
+        record = read_record(gathered, self.knowledge, ZoneInfo(self.settings.timezone))
         decision = decide(record, self.knowledge, self.calendar, self.as_of)
         return Review(gathered, record, decision, intend(decision, record.plans, gathered))
 
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
-        review = self.review(await gather(client, patient_id, self.knowledge))
+        review = self.review(await self._gather(client, patient_id))
         if review.intent.new_plan_id is None:
             return review
         return await self._with_unlisted_plans(client, review, await find_assessment(client, patient_id))
+
+    async def _gather(self, client: FhirClient, patient_id: str) -> Gathered:
+        return await with_signed_plans(client, await gather(client, patient_id, self.knowledge))
 
     async def _with_unlisted_plans(
         self, client: FhirClient, review: Review, assessment: Resource | None
@@ -163,13 +168,13 @@ class Reviewer:
             found = await find_unlisted_plan(client, plan_ids, review.gathered)
             if found is None:
                 return review
-            review = self.review(found)
-        raise ServerMisread("CarePlans that no search lists keep turning up by id")
+            review = self.review(await with_signed_plans(client, found))
+        raise ServerMisread("GET CarePlan: plans that no search lists were found by id again and again")
 
     async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
         """Review a patient and write the outcome back, unless something holds it back.
 
-        `cause` is told where something is written, and never decides whether.
+        `cause` is recorded with what is written and never decides whether anything is written.
         Safe to repeat: a second run on an unchanged record writes nothing. A lost race is decided again on
         what is then on record. Raises `InputError` where the record cannot be assessed and `ServerError`
         where the server failed; both may be tried again later.
@@ -200,7 +205,7 @@ class Reviewer:
     async def _review_and_write(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         """One try. The assessment on record is read first: who writes another after that is noticed."""
         assessment = await find_assessment(client, patient_id)
-        gathered = await gather(client, patient_id, self.knowledge)
+        gathered = await self._gather(client, patient_id)
         review = await self._with_unlisted_plans(client, self.review(gathered), assessment)
         owner = self.settings.task_owner
         occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar, owner)
@@ -231,9 +236,9 @@ async def check_withdrawable(client: FhirClient, settings: Settings) -> None:
         case None:
             return
         case Held.WRITE_OFF as held:
-            raise SettingsError(f"{held.why}, so that nothing can be withdrawn")
+            raise SettingsError(f"{held.why}, so no draft can be withdrawn")
         case held:
-            raise ServerUnsupported(f"{held.why}, so that none can be revoked")
+            raise ServerUnsupported(f"{held.why}, so no draft can be revoked")
 
 
 async def check_task_owner(client: FhirClient, settings: Settings) -> None:
@@ -248,7 +253,7 @@ async def check_task_owner(client: FhirClient, settings: Settings) -> None:
     except ServerError:
         return
     if known is None:
-        raise SettingsError("TRD_TASK_OWNER: the FHIR server has no such resource")
+        raise SettingsError("TRD_TASK_OWNER: the FHIR server does not have this resource")
 
 
 _turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -260,7 +265,7 @@ def _turn_of(client: FhirClient, patient_id: str) -> asyncio.Lock:
 
 
 async def _held_back(client: FhirClient, review: Review, held: Held) -> AssessmentAnswer:
-    """The answer, which says that its outcome was not written."""
+    """The answer, with the statement that its outcome was not written."""
     answer = review.answer
     why = f"{answer.care_plan.why} (not written: {held.why})"
     return await _with_care_plan(client, answer, why=why)

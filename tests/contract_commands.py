@@ -123,9 +123,9 @@ class CommandsContract:
         first = f"{plan}/_history/1"
         elsewhere = json.loads(command(server, "replay", first, "--json", code=1, TRD_LEAD_DAYS="14"))
 
-        assert "named by no Provenance" in edited["why"][0]
-        assert missing["why"] == ["the server has no such version of a plan"]
-        assert elsewhere["why"][0] == "the plan says something else"
+        assert "no Provenance of this service names this version" in edited["why"][0]
+        assert missing["why"] == ["the server does not have this version of the plan"]
+        assert elsewhere["why"][0] == "the content of the plan differs"
         assert {session["change"] for session in elsewhere["changes"]["sessions"]} == {"moved"}
 
     async def test_written_lists_a_patient(self, server: str) -> None:
@@ -195,7 +195,10 @@ class CommandsContract:
         await change(server, plan, status="active")
         async with client_at(server) as client:
             (done,) = [one async for one in withdraw(client, settings(), drafts, "too late")]
-        assert (done.outcome, done.why) == (WithdrawalOutcome.LEFT, "somebody changed it meanwhile")
+        assert (done.outcome, done.why) == (
+            WithdrawalOutcome.LEFT,
+            "somebody has changed the plan since it was listed",
+        )
         assert (await read(server, plan))["status"] == "active"
         assert await versions(server, plan) == ["1", "2"]
 

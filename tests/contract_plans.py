@@ -834,7 +834,10 @@ class PlansContract:
 
         closed = await read(server, f"Task/{task['id']}")
         assert as_it_stands(closed) == ("cancelled", "2")
-        assert closed["statusReason"]["text"] == "The reason is gone; closed by the service that asked."
+        assert (
+            closed["statusReason"]["text"]
+            == "The reason no longer applies. The service that created this Task closed it."
+        )
         assert await asked_of_people(server, patient) == []
         assert (await propose(server, patient, days=2)).written == ()
 

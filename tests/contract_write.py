@@ -16,8 +16,7 @@ import httpx
 import pytest
 
 from service.core.assessment import shows_depression
-from service.core.dates import PartialDate
-from service.core.words import spoken
+from service.core.dates import PartialDate, say_date
 from service.fhir.names import CONTENT_DIGEST, content_digest, edit_digest, extension_value
 from service.render.guidance import guidance_id
 from service.review import Proposal, Reviewer
@@ -254,7 +253,7 @@ class WriteContract:
         assert session_dates(plan) == [s.date.isoformat() for s in done.answer.schedule.sessions]
         assert len(session_dates(plan)) == 12
         days = [PartialDate.parse(day) for day in session_dates(plan)]
-        assert all(spoken(day) in plan["text"]["div"] for day in days)
+        assert all(say_date(day) in plan["text"]["div"] for day in days)
         guidance = await guidance_of(server, patient)
         assert guidance["result"]["reference"] == f"CarePlan/{plan['id']}"
 

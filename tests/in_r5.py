@@ -112,6 +112,20 @@ def _administration(administration: Resource) -> Resource:
     return administration
 
 
+def _medication(medication: Resource) -> Resource:
+    if "ingredient" in medication:
+        medication["ingredient"] = [_ingredient(dict(one)) for one in medication["ingredient"]]
+    return medication
+
+
+def _ingredient(ingredient: Resource) -> Resource:
+    for element, part in (("itemCodeableConcept", "concept"), ("itemReference", "reference")):
+        if element in ingredient:
+            ingredient["item"] = {part: ingredient.pop(element)}
+    _rename(ingredient, "strength", "strengthRatio")
+    return ingredient
+
+
 def _procedure(procedure: Resource) -> Resource:
     _rename(procedure, "performedDateTime", "occurrenceDateTime")
     _rename(procedure, "performedPeriod", "occurrencePeriod")
@@ -125,18 +139,26 @@ def _allergy(allergy: Resource) -> Resource:
     return allergy
 
 
+def _plan(plan: Resource) -> Resource:
+    contained = [in_r5(one) for one in plan.get("contained", [])]
+    return plan_in_r5(plan | ({"contained": contained} if contained else {}))
+
+
 _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "MedicationStatement": _statement,
     "MedicationRequest": _request,
     "MedicationDispense": _dispense,
     "MedicationAdministration": _administration,
+    "Medication": _medication,
     "Procedure": _procedure,
     "AllergyIntolerance": _allergy,
-    "CarePlan": plan_in_r5,
+    "CarePlan": _plan,
 }
 
 
 def _put_medicine(record: Resource) -> None:
+    if "contained" in record:
+        record["contained"] = [in_r5(one) for one in record["contained"]]
     for element, part in (("medicationCodeableConcept", "concept"), ("medicationReference", "reference")):
         if element in record:
             record["medication"] = {part: record.pop(element)}

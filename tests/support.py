@@ -48,9 +48,11 @@ def settings(**values: object) -> Settings:
 
 
 @cache
-def reviewer(as_of: date = AS_OF, criteria: str = "seed", region: str = "us") -> Reviewer:
+def reviewer(
+    as_of: date = AS_OF, criteria: str = "seed", region: str = "us", timezone: str = "UTC"
+) -> Reviewer:
     """A reviewer of the criteria set `seed` in the US, unless said otherwise."""
-    return Reviewer.prepare(settings(criteria=criteria, region=region), as_of)
+    return Reviewer.prepare(settings(criteria=criteria, region=region, timezone=timezone), as_of)
 
 
 def case_names() -> list[str]:
@@ -87,7 +89,12 @@ def case_bytes(name: str) -> bytes:
 def case_reviewer(name: str) -> Reviewer:
     """The reviewer that a case is meant for."""
     expected = tomllib.loads((CASES / name / "expected.toml").read_text(encoding="utf-8"))
-    return reviewer(expected["as_of"], expected.get("criteria_id", "seed"), expected.get("region", "us"))
+    return reviewer(
+        expected["as_of"],
+        expected.get("criteria_id", "seed"),
+        expected.get("region", "us"),
+        expected.get("timezone", "UTC"),
+    )
 
 
 def case_review(name: str) -> Review:

@@ -80,7 +80,7 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
     found = reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision)))
     tasks = wanted_tasks(decision, found, plans) if shows_depression(decision.assessment) else ()
     stays = found.plan.evidence.id if found.plan else ""
-    why = summarise(decision) if found.action is PlanAction.REVOKE else f"CarePlan/{stays} stays instead."
+    why = summarise(decision) if found.action is PlanAction.REVOKE else f"CarePlan/{stays} is kept instead."
     revoked = tuple(_revoked(draft, why, gathered) for draft in found.superfluous)
     match found.action:
         case PlanAction.CREATE | PlanAction.UPDATE:
@@ -94,7 +94,7 @@ def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gather
 
 
 def _beside(found: Reconciliation, plans: Iterable[PlanOfRecord]) -> Reconciliation | None:
-    """What a review would say once our drafts are revoked, where a plan of somebody else stays open."""
+    """The reconciliation after our drafts are revoked, where another author's plan stays open."""
     left = open_after(found, plans)
     return reconcile(WantedPlan.NO_PLAN, left) if left else None
 
@@ -107,7 +107,7 @@ def _revoked(plan: PlanOfRecord, why: str, gathered: Gathered) -> Write:
 def _intend_plan(
     decision: Decision, found: Reconciliation, plans: tuple[PlanOfRecord, ...], gathered: Gathered
 ) -> Intent:
-    """A new plan, or our draft anew; nothing where it already says the same."""
+    """A new plan or an update of our draft; nothing where the draft already has the same content."""
     assert isinstance(decision, Propose)  # noqa: S101 - only a proposal wants a plan
     assert isinstance(decision.schedule, Schedule)  # noqa: S101 - and only one that could be scheduled
     assessment = decision.assessment
@@ -124,7 +124,7 @@ def _intend_plan(
     known = gathered.content_of(before.evidence)
     plan |= {"id": before.evidence.id, "created": known.get("created", plan["created"])}
     if extension_value(plan, CONTENT_DIGEST) == before.content:
-        return Intent(PlanAction.NONE, "the draft on record says the same", before=before)
+        return Intent(PlanAction.NONE, "the draft on record is up to date", before=before)
     return Intent(found.action, found.why, _with_what_others_added(plan, known), before)
 
 
@@ -147,7 +147,7 @@ class Conclusion:
 
     @property
     def missing_plans(self) -> list[str]:
-        """Plans that the assessment on record tells of and that are not there: deleted, perhaps."""
+        """Plans that the assessment on record names and that are not there: they may have been deleted."""
         there = {plan.evidence.id for plan in self.plans if plan.status is not PlanStatus.DELETED}
         return sorted(set(plans_named_in(self.assessment)) - there)
 
@@ -160,7 +160,7 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is to be written beside the plans: Tasks and the assessment, where they say something new.
+    """What is to be written beside the plans: Tasks and the assessment, where their content changed.
 
     `steps` are what becomes of Tasks, `on_record` our Tasks as far as they had to be read.
     """
@@ -173,7 +173,7 @@ class Changes:
 async def find_changes(client: FhirClient, conclusion: Conclusion) -> Changes:
     """Set the assessment and the Tasks against those on record. Reads only.
 
-    Where the assessment on record says the same already, the Tasks were seen to as well.
+    Where the assessment on record has the same content, its Tasks were written as well.
     """
     decision = conclusion.decision
     if not shows_depression(decision.assessment):
@@ -189,7 +189,7 @@ async def find_changes(client: FhirClient, conclusion: Conclusion) -> Changes:
 
 
 def _guidance(conclusion: Conclusion, tasks: tuple[WantedTask, ...]) -> Write | None:
-    """The assessment to be recorded; `None` where the one on record says the same."""
+    """The assessment to be recorded; `None` where the one on record has the same content."""
     intent, known = conclusion.intent, conclusion.assessment
     left = intent.why if intent.action is PlanAction.LEAVE else None
     result, about = intent.plan_id, intent.before

@@ -3,7 +3,7 @@
 Servers may take the version out of a reference they store; its display keeps it (docs/decisions/0013).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -14,6 +14,7 @@ from service.fhir.names import CAUSES, DEVICE_INSIDE, MADE_WITH, VERSION_IDENTIF
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE
 from service.fhir.views import ConceptView, ReferenceView, View
+from service.render.provenance import read_signatures, stored_id
 
 _PAGE_SIZE = "200"
 
@@ -57,7 +58,8 @@ class Origin:
 
     `as_of` is the day decided upon, `recorded` the instant of writing, `sources` the versions read,
     `criteria` the id and version of the criteria set, `clinic` its calendar in words, `decision` the reason
-    code, `grounds` the digest of what a proposal rests on.
+    code, `grounds` the digest of what a proposal rests on. `signatures` are those of a version that the
+    server stored otherwise than it was sent; such an origin says nothing else.
     """
 
     reference: str
@@ -73,13 +75,14 @@ class Origin:
     clinic: str | None
     decision: str | None
     grounds: str | None
+    signatures: Mapping[str, str]
     not_read: tuple[str, ...]
     refused: tuple[str, ...]
 
 
 async def origins_of(client: FhirClient, reference: str) -> list[Origin]:
     """The origins of every version of one resource that this service wrote, the earliest first."""
-    return await _search(client, {"target": reference})
+    return [origin for origin in await _search(client, {"target": reference}) if not origin.signatures]
 
 
 async def all_origins(client: FhirClient) -> list[Origin]:
@@ -91,7 +94,30 @@ async def all_origins(client: FhirClient) -> list[Origin]:
     if device is None:
         return []
     found = await _search(client, {"agent": f"Device/{device}"})
-    return [replace(origin, sources=()) for origin in found]
+    return [replace(origin, sources=()) for origin in found if not origin.signatures]
+
+
+async def stored_signatures(client: FhirClient, name: str, version: str | None) -> Mapping[str, str]:
+    """What this service signed a resource with that the server last stored otherwise than it was sent.
+
+    None where it stored it as sent, or where nothing tells. `name` is the resource, such as `CarePlan/1`, and
+    `version` the one that stands there now.
+    """
+    target = await client.target()
+    if "Provenance" not in target.takes:
+        return {}
+    if target.names_ids and version is not None:
+        found = await client.get_if_there(f"Provenance/{stored_id(f'{name}/_history/{version}')}")
+        origin = None if found is None else _read(found, await device_id(client))
+        if origin is not None:
+            return origin.signatures
+    origins = await _search(client, {"target": name})
+    noted = [one for one in origins if one.signatures and any(_is_version_of(name, t) for t in one.targets)]
+    return noted[-1].signatures if noted else {}
+
+
+def _is_version_of(name: str, version: str) -> bool:
+    return read_reference(version).address == name
 
 
 def origin_of(origins: Iterable[Origin], version: str) -> Origin | None:
@@ -138,6 +164,7 @@ def _read(content: bytes, device: str | None) -> Origin | None:
         clinic=said.get("clinic"),
         decision=said.get("decision"),
         grounds=said.get("grounds"),
+        signatures=read_signatures({name: value for name, value in said.items() if name and value}),
         not_read=_all(parts, "not-read"),
         refused=_all(parts, "refused"),
     )

@@ -19,20 +19,28 @@ from service.core.records import VersionedReference
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient, Stored, version_of
 from service.fhir.kinds import CLAIMED_KINDS
-from service.fhir.loose import Resource
-from service.fhir.names import DEVICE_ID, DEVICE_INSIDE, content_digest
+from service.fhir.loose import Resource, part
+from service.fhir.names import (
+    DEVICE_ID,
+    DEVICE_INSIDE,
+    EDIT_DIGEST,
+    content_digest,
+    edit_digest,
+    signatures_of,
+)
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE
 from service.fhir.target import Target
 from service.fhir.views import TransactionResponseView
 from service.render.device import render_device
 from service.render.guidance import sign_guidance
+from service.render.provenance import render_stored
 
 CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
-"""How a server says that somebody was faster: 412, or 409 on HAPI."""
+"""The statuses by which a server reports a lost race: 412, or 409 on HAPI."""
 
 _NOT_DONE_HERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
-"""How a server says that it does not do what was asked."""
+"""The statuses by which a server reports that it does not support a request."""
 _LONGEST_NUMBER = 64
 """A version that has more digits is no number that anybody counts with."""
 _NO_VERSION = "0"
@@ -81,7 +89,7 @@ class Write:
 
 
 async def store(
-    client: FhirClient, writes: Iterable[Write], provenance_of: ProvenanceOf
+    client: FhirClient, writes: Iterable[Write], provenance_of: ProvenanceOf, *, recorded: str
 ) -> tuple[VersionedReference, ...]:
     """Store resources and the Provenance of what was stored, in the way the server takes them.
 
@@ -93,21 +101,27 @@ async def store(
     sender = _Sender(client, target, provenance_of)
     device = await sender.settle_device()
     everything = [*device, *(write for write in writes if write.kind in target.takes)]
-    if target.tier is WriteTier.TRANSACTION:
+    written = await _store_in_a_way(sender, everything)
+    return (*written, *await sender.note_stored(zip(everything, written, strict=False), recorded))
+
+
+async def _store_in_a_way(sender: "_Sender", writes: list[Write]) -> tuple[VersionedReference, ...]:
+    """All at once where the server does it; else one after the other."""
+    if sender.target.tier is WriteTier.TRANSACTION:
         try:
-            return await sender.store_together(everything)
+            return await sender.store_together(writes)
         except ServerRefused as refused:
             if refused.status not in _NOT_DONE_HERE:
                 raise
-            target.tier = WriteTier.SINGLE_REQUESTS
-    return await sender.store_singly(everything)
+            sender.target.tier = WriteTier.SINGLE_REQUESTS
+    return await sender.store_singly(writes)
 
 
 @dataclass(slots=True)
 class _Sender:
     """Sends one outcome.
 
-    `moved` says under which reference the server has what we call otherwise, `deleted` what is written anew
+    `moved` maps our references to those of the server where they differ, `deleted` what is written anew
     after somebody deleted it, `covered` what a new resource was stored over, with the version it has now.
     """
 
@@ -147,16 +161,17 @@ class _Sender:
     def _written(
         self, answer: bytes, writes: list[Write], claimed: frozenset[str]
     ) -> tuple[VersionedReference, ...]:
-        """The versions that the server says it wrote, in the order they were sent."""
+        """The versions that the server reports as written, in the order of sending."""
         try:
             entries = _RESPONSE.decode(answer).entry
         except UNDECODABLE:
             raise ServerMisread("POST transaction: the answer is not the Bundle expected") from None
         if len(entries) != len(writes):
-            raise ServerMisread("POST transaction: the answer has not as many entries as were sent")
+            raise ServerMisread("POST transaction: the answer does not have as many entries as were sent")
         written = []
         for write, entry in zip(writes, entries, strict=True):
-            status, version = entry.response.status or "", version_of(entry.response.etag)
+            status = entry.response.status or ""
+            version = version_of(entry.response.etag) or read_reference(entry.response.location).version
             now = VersionedReference(write.kind, str(write.resource["id"]), version)
             self._note(write, claimed, now, created=not status.startswith("200"))
             written.append(now)
@@ -265,7 +280,7 @@ class _Sender:
         return sent
 
     async def _put_back(self, reference: str, now: VersionedReference) -> bool:
-        """Put back the version that ours was stored over, unless somebody wrote since or it says the same."""
+        """Restore the version that ours overwrote, unless somebody wrote since or the content is the same."""
         try:
             contents = await self.client.last_versions(reference, 2)
         except ServerRefused as refused:
@@ -297,6 +312,29 @@ class _Sender:
             else:
                 return None
         return frozenset(deleted)
+
+    async def note_stored(
+        self, writes: Iterable[tuple[Write, VersionedReference]], recorded: str
+    ) -> list[VersionedReference]:
+        """Note what the server made of plans and Tasks where it stored them otherwise than they were sent.
+
+        Its own changes would look like a person's. What is noted is read back in the version that was
+        written: whatever somebody made of it since is not taken for the server's doing.
+        """
+        if "Provenance" not in self.target.takes:
+            return []
+        noted = []
+        for write, now in writes:
+            sent = signatures_of(write.resource)
+            if EDIT_DIGEST not in sent or now.version is None:
+                continue
+            stored = await self.client.find(f"{now.type}/{now.id}")
+            if stored is None or part(stored.get("meta")).get("versionId") != now.version:
+                continue
+            as_stored = sent | {EDIT_DIGEST: edit_digest(stored)}
+            if signatures_of(stored) != sent or as_stored != sent:
+                noted.append(await self._store_one(Write.new(render_stored(now, as_stored, recorded))))
+        return noted
 
     def _provenance(self, targets: list[VersionedReference]) -> list[Write]:
         if "Provenance" not in self.target.takes:

@@ -50,7 +50,7 @@ async def find_unlisted_plan(
 
 
 def plans_named_in(assessment: Resource | None) -> list[str]:
-    """Ids of the plans of ours that an assessment on record tells of: its result, and those gone missing."""
+    """Ids of our plans that an assessment on record names: its result, and plans that went missing."""
     whose = [output.get("valueCode") for output in outputs_of(assessment, PLAN_OF)]
     result = read_reference(text(part((assessment or {}).get("result")).get("reference")))
     missing = [text(output.get("valueString")) for output in outputs_of(assessment, MISSING_PLAN)]

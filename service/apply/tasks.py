@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from service.apply.standing import outputs_of
+from service.apply.stored import as_signed
 from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
 from service.errors import ServerMisread
@@ -51,7 +52,7 @@ async def find_tasks(client: FhirClient, patient_id: str | None = None) -> list[
     found: list[Resource] = []
     async for page in client.pages("Task", params):
         tasks = (task for entry in page.entry if (task := _ours(entry.resource)))
-        found += [task for task in tasks if _is_about(task, patient_id)]
+        found += [await as_signed(client, task) for task in tasks if _is_about(task, patient_id)]
     return found
 
 
@@ -62,13 +63,13 @@ def _ours(content: msgspec.Raw) -> Resource | None:
     except UNDECODABLE:
         return None
     if task.get("resourceType") == "OperationOutcome" and reports_error(content):
-        raise ServerMisread("GET Task: it came with an error of the server")
+        raise ServerMisread("GET Task: the answer contains an error of the server, so Tasks may be missing")
     is_ours = task.get("resourceType") == "Task" and isinstance(task.get("id"), str)
     return task if is_ours and identifiers_of(task, TASK_IDENTIFIER) else None
 
 
 def _is_about(task: Resource, patient_id: str | None) -> bool:
-    """Whether a Task is about a patient: a server may not heed what was asked for."""
+    """Whether a Task is about a patient: a server may ignore the search parameter."""
     return patient_id is None or read_subject(task).id_of("Patient") == patient_id
 
 
@@ -110,7 +111,7 @@ def render_step(
             task = {**tasks[known.evidence.id], **_said(wanted), "lastModified": now}
             return _signed(task, wanted.grounds)
         case TaskStep(task=TaskOfRecord() as known):
-            why = {"text": "The reason is gone; closed by the service that asked."}
+            why = {"text": "The reason no longer applies. The service that created this Task closed it."}
             closed = {"status": "cancelled", "statusReason": why, "lastModified": now}
             return _signed({**tasks[known.evidence.id], **closed}, known.grounds)
         case _:  # pragma: no cover - no such step is made

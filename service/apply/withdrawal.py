@@ -21,4 +21,5 @@ async def write_withdrawal(
         client,
         [Write.over(evidence.version, revoked)],
         lambda targets: render_withdrawal(evidence, targets[0], reason, recorded),
+        recorded=recorded,
     )

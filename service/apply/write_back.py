@@ -35,6 +35,7 @@ async def write_back(
         client,
         writes,
         lambda written: render_provenance(conclusion.decision, [*unexplained, *written], occasion),
+        recorded=occasion.recorded,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.errors import InputError, NotFhir, NotJson
+from service.fhir.sources import without_mark
 from service.gather.files import NamedRecord
 from service.review import Review, Reviewer
 
@@ -29,6 +30,7 @@ def read_input(source: str) -> bytes:
             content = Path(source).read_bytes()
         except OSError as error:
             raise NotFhir(f"{source}: cannot be read ({error.strerror})") from None
+    content = without_mark(content)
     if not content.strip():
         raise NotJson("the input is empty")
     return content

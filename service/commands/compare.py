@@ -28,7 +28,7 @@ _COLOUR = {
 
 
 class Change(StrEnum):
-    """What becomes of a part of the plan; `CHANGED` says something else on the same day."""
+    """How a part of the plan changes; `CHANGED` has other content on the same day."""
 
     KEPT = "kept"
     MOVED = "moved"
@@ -44,7 +44,7 @@ class PrintedPart(BaseModel):
 
 
 class FieldChange(PrintedPart):
-    """An element of the plan that says something else."""
+    """An element of the plan whose content differs."""
 
     field: str
     before: str | None
@@ -152,7 +152,7 @@ def _change_of_session(before: Activity | None, after: Activity | None) -> Chang
 
 
 def _steps_of(agenda: Agenda) -> dict[str, str]:
-    """The other activities: what each says, by its title; several of one title are told together."""
+    """The content of the other activities by title; activities with the same title are joined."""
     found: dict[str, list[str]] = {}
     for step in agenda.activities:
         if not step.session:
@@ -185,7 +185,7 @@ def _day(session: Activity | None) -> date | None:
 
 
 def _undated(session: Activity) -> Resource:
-    """What a session says beside its date and status."""
+    """The content of a session apart from its date and status."""
     changing = {"id", "scheduledTiming", "status"}
     return {key: value for key, value in session.detail.items() if key not in changing}
 
@@ -211,9 +211,9 @@ def print_changes(
     if changes.sessions:
         table = table_of("session", *headings, "")
         for session in changes.sessions:
-            told = f"{session.change.value}{', reworded' if session.reworded else ''}"
+            label = f"{session.change.value}{', reworded' if session.reworded else ''}"
             days = (_long(session.before), _long(session.after))
-            table.add_row(str(session.number), *days, told, style=_COLOUR[session.change.value])
+            table.add_row(str(session.number), *days, label, style=_COLOUR[session.change.value])
         console.print(table)
     _print_steps(console, changes.steps, headings)
     for note in changes.notes:

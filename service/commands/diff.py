@@ -143,7 +143,9 @@ def print_preview(console: Console, found: Preview) -> None:
     console.print(Panel("\n".join(lines)))
     console.print(_versions_table(found))
     if found.changes is None:
-        console.print("No plan is written." if found.before is None else "The plan of record stays as it is.")
+        console.print(
+            "No plan would be written." if found.before is None else "The plan on record stays unchanged."
+        )
     else:
         print_changes(console, found.changes)
     for reference in found.revoked:

@@ -28,7 +28,7 @@ def choose_plan(review: Review) -> ShownPlan | None:
         agenda = read_agenda(review.gathered.content_of(chosen.evidence))
         return ShownPlan(agenda, f"{chosen.evidence} on record")
     if review.intent.plan is not None:
-        return ShownPlan(read_agenda(review.intent.plan), "not on record, would be proposed")
+        return ShownPlan(read_agenda(review.intent.plan), "not on record; it would be proposed")
     return None
 
 

@@ -46,7 +46,7 @@ async def publish_to_server(client: FhirClient, settings: Settings, knowledge: K
     A second run writes nothing, and neither does shadow mode.
     """
     if await client.release() is not Release.R4:
-        raise ServerUnsupported("the definitions are those of R4; a server of R5 has others")
+        raise ServerUnsupported("the server uses FHIR R5, and the definitions are for R4")
     compared = await compare(client, publish(knowledge).resources)
     if settings.writes:
         await deliver(client, compared)
@@ -56,7 +56,7 @@ async def publish_to_server(client: FhirClient, settings: Settings, knowledge: K
 def check_placed(compared: Iterable[Compared]) -> None:
     """Raise `ServerMisread` where a definition could not be placed on the server."""
     if any(one.standing is Standing.TAKEN for one in compared):
-        raise ServerMisread("an id is taken on the FHIR server; that definition was left as it is")
+        raise ServerMisread("another definition on the FHIR server uses the same id; it was not overwritten")
 
 
 def report_published(compared: list[Compared], settings: Settings) -> list[str]:

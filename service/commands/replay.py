@@ -1,4 +1,4 @@
-"""Decide again on the very versions that a plan was decided on, and say whether the same comes of it.
+"""Repeat the decision on the exact versions that a plan is based on, and compare the results.
 
 What was read is named by the Provenance of the plan's version; servers keep old versions, so the record of
 that day can be read again. Nothing is written.
@@ -66,49 +66,56 @@ async def replay(settings: Settings, client: FhirClient, reference: str) -> Repl
     plan = await client.find(reference) or {}
     version = plan.get("meta", {}).get("versionId")
     if not plan or version is None:
-        return Replay(plan=reference, why=["the server has no such version of a plan"])
+        return Replay(plan=reference, why=["the server does not have this version of the plan"])
     unversioned = f"CarePlan/{plan['id']}"
     name = str(VersionedReference("CarePlan", plan["id"], version))
     origin = origin_of(await origins_of(client, unversioned), name)
     if origin is None:
         return Replay(
-            plan=name, why=["this version is named by no Provenance of this service, so it is not its own"]
+            plan=name,
+            why=["no Provenance of this service names this version, so this service did not write it"],
         )
-    told = Replay(
+    result = Replay(
         plan=name, provenance=origin.reference, cause=origin.cause, why=[], read=len(origin.sources)
     )
     if origin.cause == Cause.WITHDRAWAL:
-        return _but(told, "it was withdrawn by hand: no decision stands behind this version")
+        return _with_reason(
+            result, "the plan was withdrawn by hand, so this version is not the result of a decision"
+        )
     if origin.as_of is None or origin.criteria is None or origin.knowledge is None:
-        return _but(told, "its Provenance does not say with what it was decided")
-    return await _decide_again(settings, client, plan, origin, told)
+        return _with_reason(
+            result, "its Provenance does not state the knowledge and criteria of the decision"
+        )
+    return await _decide_again(settings, client, plan, origin, result)
 
 
-def _but(told: Replay, why: str) -> Replay:
-    return told.model_copy(update={"why": [*told.why, why]})
+def _with_reason(result: Replay, why: str) -> Replay:
+    return result.model_copy(update={"why": [*result.why, why]})
 
 
 async def _decide_again(
-    settings: Settings, client: FhirClient, plan: Resource, origin: Origin, told: Replay
+    settings: Settings, client: FhirClient, plan: Resource, origin: Origin, result: Replay
 ) -> Replay:
     then = _then(origin)
     as_of = date.fromisoformat((origin.as_of or "")[:10])
-    told = told.model_copy(update={"as_of": as_of, "then": then})
+    result = result.model_copy(update={"as_of": as_of, "then": then})
     try:
         reviewer = _reviewer(settings, origin, as_of)
     except SettingsError:
-        return _but(told, f"today's lists have no criteria set {then.criteria}")
+        return _with_reason(result, f"the current lists do not contain the criteria set {then.criteria}")
     # A Provenance that was written later, after an interruption, names the plan itself among what was read.
-    names = [name for name in origin.sources if name != told.plan]
+    names = [name for name in origin.sources if name != result.plan]
     found = await asyncio.gather(*(_read_again(client, name) for name in names))
     gone = [name for name, source in zip(names, found, strict=True) if source is None]
     if gone:
-        told = told.model_copy(update={"gone": gone})
-        return _but(told, f"the server no longer has {len(gone)} of {len(found)} versions that were read")
+        result = result.model_copy(update={"gone": gone})
+        return _with_reason(
+            result, f"the server no longer has {len(gone)} of {len(found)} versions that were read"
+        )
     sources = tuple(source for source in found if source is not None)
     patient = read_subject(plan).id_of("Patient")
     if patient is None:
-        return _but(told, "the plan does not name its patient by an id")
+        return _with_reason(result, "the plan does not name its patient by an id")
     gathered = Gathered(
         sources,
         patient,
@@ -120,8 +127,8 @@ async def _decide_again(
     try:
         review = reviewer.review(gathered)
     except InputError as error:
-        return _but(told, f"what was read can no longer be assessed: {error}")
-    return _compared(told, plan, review, reviewer)
+        return _with_reason(result, f"the versions that were read can no longer be assessed: {error}")
+    return _compared(result, plan, review, reviewer)
 
 
 def _then(origin: Origin) -> Decided:
@@ -155,7 +162,7 @@ async def _read_again(client: FhirClient, name: str) -> Source | None:
         raise ServerMisread(f"GET {name}: the answer is not a FHIR resource") from None
 
 
-def _compared(told: Replay, plan: Resource, review: Review, reviewer: Reviewer) -> Replay:
+def _compared(result: Replay, plan: Resource, review: Review, reviewer: Reviewer) -> Replay:
     knowledge = reviewer.knowledge
     now = Decided(
         decision=review.decision.reason.value,
@@ -168,17 +175,17 @@ def _compared(told: Replay, plan: Resource, review: Review, reviewer: Reviewer) 
     same_plan = written is not None and (
         extension_value(written, CONTENT_DIGEST) == extension_value(plan, CONTENT_DIGEST)
     )
-    why = list(_differences(told.then or now, now))
+    why = list(_differences(result.then or now, now))
     if not same_plan and written is None:
         why.append(f"no plan would be written: {review.intent.why}")
     elif not same_plan:
-        why += ["the plan says something else", *_circumstances(told.then or now, now)]
+        why += ["the content of the plan differs", *_circumstances(result.then or now, now)]
     changes = compare_plans(plan, written) if written is not None and not same_plan else None
-    return told.model_copy(update={"now": now, "same": not why, "why": why, "changes": changes})
+    return result.model_copy(update={"now": now, "same": not why, "why": why, "changes": changes})
 
 
 def _differences(then: Decided, now: Decided) -> Iterator[str]:
-    """What makes it another decision, or one that cannot be told to be the same."""
+    """What makes the decision differ, or keeps the two from being compared."""
     for name in ("knowledge", "criteria", "decision"):
         old, new = getattr(then, name), getattr(now, name)
         if old != new:
@@ -186,7 +193,7 @@ def _differences(then: Decided, now: Decided) -> Iterator[str]:
 
 
 def _circumstances(then: Decided, now: Decided) -> Iterator[str]:
-    """What else differs, and may be why a plan of the same decision says something else."""
+    """Other differences, which may explain why a plan of the same decision differs."""
     for name in ("software", "clinic"):
         old, new = getattr(then, name), getattr(now, name)
         if old != new:
@@ -198,7 +205,11 @@ def _circumstances(then: Decided, now: Decided) -> Iterator[str]:
 
 def print_replay(console: Console, found: Replay) -> None:
     """Print what deciding again gave, for a reader."""
-    head = "[green]same decision[/]" if found.same else "[yellow]not the same, or not to be decided again[/]"
+    head = (
+        "[green]same decision[/]"
+        if found.same
+        else "[yellow]a different decision, or the decision cannot be repeated[/]"
+    )
     console.print(f"{escape(found.plan)}: {head}")
     if found.then is not None:
         then = found.then

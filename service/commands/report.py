@@ -71,7 +71,7 @@ def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[Render
         yield _section("Safety", [_safety_line(finding) for finding in answer.safety])
     if answer.tasks:
         rows = [f"{escape(task.text)}  [dim]{task.reason}[/]" for task in answer.tasks]
-        yield _section("What a person is asked to look at", rows)
+        yield _section("Tasks for a person", rows)
     if answer.schedule is not None:
         yield _schedule(answer.schedule)
     if answer.scores or answer.procedures:
@@ -79,8 +79,8 @@ def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[Render
     yield _section("Staging", [_staging(answer)])
     notes = list(_notes(answer))
     if notes:
-        yield _section("Set aside, or not looked at", notes)
-    yield Text("Decision support: it proposes, a clinician decides.", style="dim italic")
+        yield _section("Set aside or not screened", notes)
+    yield Text("This is decision support; a clinician decides.", style="dim italic")
 
 
 def _headline(answer: AssessmentAnswer) -> Panel:
@@ -155,7 +155,7 @@ def _trial_reasons(answer: AssessmentAnswer) -> Iterator[str]:
 
 
 def _bar(trial: TrialOut, first: date, last: date) -> Text:
-    """A bar a trial: full where it certainly ran, light where it may have run."""
+    """A bar per trial: full where it certainly ran, light where it may have run."""
     span = max((last - first).days, 1)
     bar = Text()
     cells = [
@@ -276,6 +276,7 @@ _READ = (
     "plans",
     "excluded",
     "unreadable",
+    "open_elements",
     "doubtful_dates",
 )
 

@@ -10,7 +10,7 @@ from service.settings import Settings
 def find_endpoint(settings: Settings) -> str:
     """The address that the FHIR server is to notify. Raises `SettingsError` where none is set."""
     if settings.public_url is None:
-        raise SettingsError("TRD_PUBLIC_URL: not set; the FHIR server needs an address to notify")
+        raise SettingsError("TRD_PUBLIC_URL: not set; set the address that the FHIR server is to notify")
     return f"{str(settings.public_url).rstrip('/')}/hooks/fhir"
 
 

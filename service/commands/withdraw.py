@@ -92,7 +92,9 @@ async def withdraw(
         except ServerRefused as refused:
             if refused.status not in CONFLICTS:
                 raise
-            yield Withdrawal(name, patient, WithdrawalOutcome.LEFT, "somebody changed it meanwhile")
+            yield Withdrawal(
+                name, patient, WithdrawalOutcome.LEFT, "somebody has changed the plan since it was listed"
+            )
         else:
             yield Withdrawal(name, patient, WithdrawalOutcome.WITHDRAWN, reason)
 

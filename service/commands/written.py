@@ -14,6 +14,7 @@ from rich.table import Table
 
 from service.apply.origins import Origin, all_origins
 from service.apply.standing import find_assessment
+from service.apply.stored import as_signed
 from service.apply.tasks import find_tasks
 from service.commands.compare import PrintedPart
 from service.core.decision import ReasonOfDecision
@@ -77,7 +78,7 @@ class Written(PrintedPart):
 
 @dataclass(frozen=True, slots=True)
 class WrittenFilter:
-    """Which of what was written is asked for; `None` asks for all.
+    """A selection of what was written; `None` selects all.
 
     `decision` is the decision or its reason; `version` that of the knowledge or the software, or the id and
     version of the criteria set; `since` and `until` are days at the site, both included.
@@ -102,7 +103,7 @@ class WrittenFilter:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A resource of ours with what is known of it; `origin` is where its last version of ours comes from."""
+    """A resource of ours and its facts; `origin` is the origin of the last version that we wrote."""
 
     written: Written
     content: Resource
@@ -146,7 +147,7 @@ async def _plans(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Res
         params["patient"] = wanted.patient
     async for page in client.pages("CarePlan", params):
         for content in _ours(page, "CarePlan"):
-            yield content
+            yield await as_signed(client, content)
 
 
 async def _assessments(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Resource]:
@@ -179,7 +180,9 @@ def _ours(page: BundleView, kind: str) -> Iterator[Resource]:
         if view.resource_type == kind and view.is_ours:
             yield msgspec.json.decode(entry.resource)
         elif view.resource_type == "OperationOutcome" and reports_error(entry.resource):
-            raise ServerMisread(f"GET {kind}: it came with an error of the server")
+            raise ServerMisread(
+                f"GET {kind}: the answer contains an error of the server, so resources may be missing"
+            )
 
 
 def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:
@@ -207,7 +210,7 @@ def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:
 
 
 def _output(guidance: Resource) -> dict[str, str]:
-    """What an assessment says of itself in its output parameters."""
+    """The output parameters of an assessment, by name."""
     return {
         parameter["name"]: str(parameter.get("valueCode") or parameter.get("valueString"))
         for contained in guidance.get("contained", [])
@@ -252,5 +255,5 @@ def print_written(console: Console, found: Iterable[Written]) -> None:
         table.add_row(*map(escape, cells))
     console.print(table)
     numbers = Counter(one.kind for one in rows)
-    told = ", ".join(f"{numbers[kind]} {kind}s" for kind in get_args(ListedAs))
-    console.print(told, style="dim")
+    counts = ", ".join(f"{numbers[kind]} {kind}s" for kind in get_args(ListedAs))
+    console.print(counts, style="dim")

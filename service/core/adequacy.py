@@ -21,7 +21,7 @@ def judge_adequacy(course: Course, ingredient: Ingredient | None, criteria: Crit
         text = f"{_days(course.adequate_days)} at an adequate dose (required {criteria.minimum_days})"
         return Answer(Finding.MET, (Reason(ReasonCode.ADEQUATE, text, evidence), *reasons))
     if course.days[1] < criteria.minimum_days:
-        text = f"{_days(course.days)} on it in this episode (required {criteria.minimum_days})"
+        text = f"{_days(course.days)} of treatment in this episode (required {criteria.minimum_days})"
         return Answer(Finding.NOT_MET, (Reason(ReasonCode.TOO_SHORT, text, evidence), *reasons))
     if longest < criteria.minimum_days:
         text = (
@@ -31,16 +31,16 @@ def judge_adequacy(course: Course, ingredient: Ingredient | None, criteria: Crit
     needed = []
     prescribed = [e for e in course.exposures if not is_shown_taken(e, criteria)]
     if prescribed:
-        text = "only a prescription shows it: whether it was dispensed or taken is not on record"
+        text = "only a prescription is on record; dispensing and intake are not documented"
         told = tuple(ref for exposure in prescribed for ref in exposure.evidence)
         reasons.append(Reason(ReasonCode.PRESCRIBED_ONLY, text, told))
-        needed.append("whether what was prescribed was taken")
+        needed.append("whether the patient took the prescribed medicine")
     elif course.days[0] < criteria.minimum_days:
-        text = f"{_days(course.days)} on it: the dates leave open whether it lasted long enough"
+        text = f"{_days(course.days)} of treatment; the dates do not show whether it lasted long enough"
         reasons.append(Reason(ReasonCode.DURATION_UNCERTAIN, text, evidence))
-        needed.append("its exact start and end")
+        needed.append("the exact start and end dates")
     if not needed or any(r.code in _DOSE_UNCERTAIN for r in reasons):
-        needed.append("the daily dose and since when it was taken")
+        needed.append("the daily dose and the date from which it was taken")
     return Answer(Finding.INDETERMINATE, tuple(reasons), tuple(needed))
 
 
@@ -50,7 +50,7 @@ _DOSE_UNCERTAIN = {ReasonCode.DOSE_NOT_DOCUMENTED, ReasonCode.DOSE_UNREADABLE, R
 def _dose_reasons(course: Course, ingredient: Ingredient | None, criteria: Criteria) -> tuple[Reason, ...]:
     """Say what is assumed or unknown about the doses of a course."""
     if ingredient is None:
-        text = "no minimum effective dose can be told for a medicine that is not known"
+        text = "the medicine is not identified, so its minimum effective dose is not known"
         return (Reason(ReasonCode.NO_MINIMUM_DOSE, text, course.evidence),)
     minimum = criteria.minimum_mg(ingredient)
     if minimum is None:
@@ -58,10 +58,10 @@ def _dose_reasons(course: Course, ingredient: Ingredient | None, criteria: Crite
         return (Reason(ReasonCode.NO_MINIMUM_DOSE, text, course.evidence),)
     reasons = []
     texts = {
-        ReasonCode.DOSE_ASSUMED: "dose not documented: assumed adequate, as the criteria set says",
-        ReasonCode.DOSE_NOT_DOCUMENTED: f"dose not documented (minimum {minimum:g} mg a day)",
-        ReasonCode.DOSE_UNREADABLE: f"dose text could not be read (minimum {minimum:g} mg a day)",
-        ReasonCode.BELOW_MINIMUM: f"taken below the minimum of {minimum:g} mg a day",
+        ReasonCode.DOSE_ASSUMED: "dose not documented and assumed adequate, as the criteria set specifies",
+        ReasonCode.DOSE_NOT_DOCUMENTED: f"dose not documented (minimum {minimum:g} mg per day)",
+        ReasonCode.DOSE_UNREADABLE: f"the dose text could not be read (minimum {minimum:g} mg per day)",
+        ReasonCode.BELOW_MINIMUM: f"dose below the minimum of {minimum:g} mg per day",
     }
     found: dict[ReasonCode, list[VersionedReference]] = {}
     for exposure in course.exposures:

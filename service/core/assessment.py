@@ -10,8 +10,9 @@ from service.core.courses import Episode
 from service.core.depression import DepressionFindings, assess_depression, find_episode
 from service.core.exposures import settle_interval
 from service.core.findings import Answer, Finding, Reason, ReasonCode, all_met
-from service.core.knowledge import Criteria, Knowledge
+from service.core.knowledge import Criteria, Knowledge, UndocumentedDose
 from service.core.records import (
+    MEDICINE_RECORDS,
     Diagnosis,
     DoubtfulDate,
     Excluded,
@@ -90,6 +91,7 @@ class Assessment:
     warnings: tuple[Reason, ...]
     excluded: tuple[Excluded, ...]
     unreadable: tuple[Unreadable, ...]
+    open_elements: tuple[Unreadable, ...]
     doubtful_dates: tuple[DoubtfulDate, ...]
     not_screened: tuple[str, ...]
 
@@ -100,7 +102,8 @@ class Assessment:
 
 def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     """Draw every conclusion from a record, without deciding."""
-    criteria = knowledge.criteria
+    judging = _without_assumption(knowledge) if _hides_a_dose(record) else knowledge
+    criteria = judging.criteria
     record = in_stable_order(record)
     taken, set_aside = _set_aside(record.exposures, as_of)
     settled = tuple(_settled(exposure, as_of, criteria) for exposure in taken)
@@ -108,7 +111,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     scores = read_scores(record, knowledge, as_of)
     depression = assess_depression(record, current_symptoms(scores, criteria, as_of), as_of)
     episode, warnings = find_episode(depression, criteria, as_of)
-    trials = find_trials(exposures, scores, episode, knowledge)
+    trials = find_trials(exposures, scores, episode, judging)
     failed = count_failed(trials, criteria)
     suicidality = assess_suicidality(record, knowledge, as_of)
     pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality)
@@ -133,8 +136,21 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         warnings=(*warnings, *flag_related(trials, criteria)),
         excluded=tuple(sorted((*record.excluded, *set_aside), key=str)),
         unreadable=record.unreadable,
+        open_elements=record.open_elements,
         doubtful_dates=record.doubtful_dates,
         not_screened=_not_screened(record),
+    )
+
+
+def _hides_a_dose(record: Record) -> bool:
+    """Whether a record of a medicine cannot be read: it may state the dose that another leaves out."""
+    return any(one.evidence.type in MEDICINE_RECORDS for one in record.unreadable)
+
+
+def _without_assumption(knowledge: Knowledge) -> Knowledge:
+    """The knowledge with criteria that take no undocumented dose as adequate."""
+    return replace(
+        knowledge, criteria=replace(knowledge.criteria, undocumented_dose=UndocumentedDose.INDETERMINATE)
     )
 
 
@@ -163,12 +179,14 @@ def in_stable_order(record: Record) -> Record:
         record,
         exposures=tuple(sorted(record.exposures, key=lambda e: reference_order(e.evidence))),
         diagnoses=tuple(sorted(record.diagnoses, key=lambda d: reference_order(d.evidence))),
+        signs=tuple(sorted(record.signs, key=lambda d: (reference_order(d.evidence), d.label))),
         unplaced=tuple(sorted(record.unplaced)),
         allergies=tuple(sorted(record.allergies, key=lambda a: reference_order(a.evidence))),
         observations=tuple(sorted(record.observations, key=_observation_order)),
         procedures=tuple(sorted(record.procedures, key=lambda p: reference_order(p.evidence))),
         plans=tuple(sorted(record.plans, key=lambda p: reference_order((p.evidence,)))),
         unreadable=tuple(sorted(record.unreadable, key=str)),
+        open_elements=tuple(sorted(record.open_elements, key=str)),
         doubtful_dates=tuple(sorted(record.doubtful_dates, key=str)),
     )
 
@@ -180,7 +198,7 @@ def _observation_order(result: Observation) -> tuple[object, ...]:
 def _settled(exposure: Exposure, as_of: date, criteria: Criteria) -> Exposure:
     """The exposure with its end settled; nearly all are over, and leave nothing to settle."""
     start, end = exposure.period.start, exposure.period.end
-    over = end is not None and end.latest <= as_of and not exposure.period.ongoing
+    over = end is not None and end.latest <= as_of and not exposure.period.ongoing and exposure.bounds is None
     if over and (start is None or start.latest <= as_of):
         return exposure
     return replace(exposure, period=settle_interval(exposure, as_of, criteria))
@@ -242,8 +260,8 @@ def _pathway_alerts(pathways: tuple[Pathway, ...]) -> tuple[Alert, ...]:
         return ()
     evidence = {ref for c in pathways[1].criteria for r in c.answer.reasons for ref in r.evidence}
     text = (
-        "The criteria for acute suicidality are met as well: its protocol (four weeks, twice a week) "
-        "is the alternative to the one proposed."
+        "The criteria for acute suicidality are also met. The acute protocol (twice a week for four weeks) "
+        "is an alternative to the proposed one."
     )
     return (Alert("acute-protocol-alternative", text, tuple(sorted(evidence, key=str))),)
 
@@ -260,7 +278,7 @@ def _missing(
         for what in criterion.answer.needed
     ]
     missing.extend(
-        Missing(f"{trial.name}: {what}", "two-adequate-trials-without-relief")
+        Missing(f"for {trial.name}, {what}", "two-adequate-trials-without-relief")
         for trial in trials
         if trial.counts is Counts.POSSIBLY
         for what in trial.needed
@@ -275,4 +293,5 @@ def _not_screened(record: Record) -> tuple[str, ...]:
     conditions = [ref for d in record.diagnoses if not d.recognised for ref in d.evidence]
     unlisted = (e for e in record.exposures if e.medicine.identified is Identified.UNLISTED)
     medicines = sorted({str(ref) for exposure in unlisted for ref in exposure.evidence})
-    return (*record.not_read, *map(str, (*conditions, *record.unplaced)), *medicines)
+    placed_nowhere = map(str, (*conditions, *record.unplaced))
+    return (*record.not_read, *sorted(record.unread_records), *placed_nowhere, *medicines)

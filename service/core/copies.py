@@ -47,6 +47,7 @@ def distinct_exposures(exposures: tuple[Exposure, ...]) -> tuple[Exposure, ...]:
             exposure.stop_reasons,
             exposure.indication,
             exposure.grade,
+            exposure.medicine.lowest_mg if exposure.dose.basis is DoseBasis.NOT_DOCUMENTED else None,
         )
         copies.setdefault(key, []).append(exposure)
     return _without_told_prescriptions(tuple(_one_of(same) for same in copies.values()))

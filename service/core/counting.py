@@ -55,21 +55,24 @@ def enough_failed(record: Record, trials: tuple[Trial, ...], criteria: Criteria)
     needed: list[str] = []
     untold = any(trial.ingredient is None for trial in maybe)
     if untold or _may_suffice(failed, len(_classes((*yes, *maybe)))):
-        text = f"{failed.definite} of {failed.required} failed; {_names(maybe)} may have"
+        text = (
+            f"{failed.definite} of {failed.required} required trials failed; {_names(maybe)} may have failed"
+        )
         reasons.append(Reason(ReasonCode.TRIALS_UNDECIDED, text, _refs(maybe)))
-        needed.extend(f"{trial.name}: {what}" for trial in maybe for what in trial.needed)
+        needed.extend(f"for {trial.name}, {what}" for trial in maybe for what in trial.needed)
     unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type in MEDICINE_RECORDS)
     if unreadable:
-        text = "a medication on record could not be read"
+        text = "a medicine record could not be read"
         reasons.append(Reason(ReasonCode.UNREADABLE_MEDICINES, text, unreadable))
-        needed.append("a readable record of the medication")
+        needed.append("a readable medicine record")
     hidden = [kind for kind in record.refused if kind in MEDICINE_RECORDS]
     if hidden:
-        text = f"the server does not show records of medicines ({', '.join(hidden)})"
+        text = f"the server does not provide medicine records ({', '.join(hidden)})"
         reasons.append(Reason(ReasonCode.HIDDEN_MEDICINES, text))
-        needed.append("the records of medicines that are not shown")
-    if not record.exposures and not unreadable and not hidden:
-        reasons.append(Reason(ReasonCode.NO_MEDICINES, "no medication is on record at all"))
+        needed.append("the medicine records that the server does not provide")
+    none_known = MEDICINE_RECORDS.intersection(record.none_known)
+    if not record.exposures and not unreadable and not hidden and not none_known:
+        reasons.append(Reason(ReasonCode.NO_MEDICINES, "no medication is on record"))
         needed.append("the medication history")
     if reasons:
         return Answer(Finding.INDETERMINATE, tuple(reasons), tuple(needed))
@@ -105,8 +108,8 @@ def _may_suffice(failed: FailedTrials, classes: int) -> bool:
 def _too_few(trials: tuple[Trial, ...], failed: FailedTrials) -> Reason:
     if failed.definite >= failed.required:
         text = (
-            f"{failed.definite} trials failed, of {failed.classes} class"
-            f"{'es' if failed.classes > 1 else ''} where {failed.required_classes} are required"
+            f"{failed.definite} trials failed, but of only {failed.classes} class"
+            f"{'es' if failed.classes > 1 else ''}; {failed.required_classes} classes are required"
         )
         return Reason(ReasonCode.TOO_FEW_CLASSES, text, _refs(_that(trials, Counts.YES)))
     text = f"{failed.definite} of {failed.required} required adequate trials failed in this episode"

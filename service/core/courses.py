@@ -185,8 +185,11 @@ def _taken(exposures: tuple[Exposure, ...]) -> tuple[Exposure, ...]:
 
 
 def _rank(exposure: Exposure) -> int:
-    """Who speaks first for the dose of a day: the best grade of those that say how much."""
-    silent = exposure.dose.basis is not DoseBasis.DOCUMENTED
+    """Who speaks first for the dose of a day: the best grade of those that say how much.
+
+    A dose that is stated and could not be read speaks too: what it says is open, not unsaid.
+    """
+    silent = exposure.dose.basis is DoseBasis.NOT_DOCUMENTED
     return GRADES.index(exposure.grade) + len(GRADES) * silent
 
 
@@ -245,12 +248,13 @@ def _dose_range(exposure: Exposure, ingredient: Ingredient | None, criteria: Cri
 def dose_is_assumed(exposure: Exposure, ingredient: Ingredient, criteria: Criteria) -> bool:
     """Whether the criteria set takes an undocumented dose as adequate.
 
-    Never below a coded strength that is too low for the days it lasts, and never for a reason other
-    than depression.
+    Never where a strength is stated that is too low for the days it lasts, and never for a reason other than
+    depression.
     """
     minimum = criteria.minimum_mg(ingredient)
     medicine = exposure.medicine
-    strength = None if medicine.strength_mg is None else medicine.strength_mg / medicine.unit_days
+    lowest = medicine.strength_mg if medicine.lowest_mg is None else medicine.lowest_mg
+    strength = None if lowest is None else lowest / medicine.unit_days
     return (
         exposure.dose.basis is DoseBasis.NOT_DOCUMENTED
         and criteria.undocumented_dose is UndocumentedDose.ASSUME

@@ -9,13 +9,14 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 _DAY_OR_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(?:T|\Z)", re.ASCII)
+_MOMENT = re.compile(r"T.*(?:Z|[+-]\d{2}:\d{2})\Z", re.ASCII)
 _PARTIAL = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:T.*)?)?)?", re.DOTALL | re.ASCII)
 
 
@@ -59,11 +60,28 @@ class PartialDate:
             return cls(first, first.replace(day=calendar.monthrange(year, month)[1]))
         return cls.on(date(year, month, day))
 
+    def at_site(self, text: str, zone: tzinfo) -> "PartialDate":
+        """The day at a site of the moment that `text` gives; the same date where it gives no moment.
+
+        A moment has a time and a zone: "2026-11-24T00:10:00Z" is still the 23rd in New York.
+        """
+        day = _day_at(text, zone) if _MOMENT.search(text) else None
+        return self if day is None else day
+
     def at_most(self, bound: date) -> "PartialDate":
         """The same date, known to be no later than `bound` (a date after it is left as it is)."""
         if bound < self.earliest or bound >= self.latest:
             return self
         return PartialDate(self.earliest, bound)
+
+
+@lru_cache(maxsize=20_000)
+def _day_at(text: str, zone: tzinfo) -> PartialDate | None:
+    """The day of a moment in a zone; `None` for what is no moment of the calendar."""
+    try:
+        return PartialDate.on(datetime.fromisoformat(text).astimezone(zone).date())
+    except (ValueError, OverflowError):
+        return None
 
 
 @lru_cache(maxsize=20_000)
@@ -160,3 +178,22 @@ def years_after(day: date, years: int) -> date:
 def days_before(day: date, days: int) -> date:
     """The day that lies some days earlier; the first day there is where that would be before it."""
     return day - min(days, day.toordinal() - 1) * _DAY
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def say_date(when: PartialDate) -> str:
+    """A date for a reader, no more exact than it is known: "6 Jan 2025", "Jan 2025", "2025"."""
+    first, last = when.earliest, when.latest
+    if first == last:
+        return _say_day(first)
+    if when == PartialDate.parse(f"{first.year:04}"):
+        return f"{first.year}"
+    if when == PartialDate.parse(f"{first.year:04}-{first.month:02}"):
+        return f"{_MONTHS[first.month - 1]} {first.year}"
+    return f"a date between {_say_day(first)} and {_say_day(last)}"
+
+
+def _say_day(day: date) -> str:
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"

@@ -113,8 +113,8 @@ def _propose(
         text = f"no {knowledge.region} protocol covers this pathway at the patient's age"
         warning = Reason(ReasonCode.NO_PROTOCOL, text, (assessment.patient,))
         return NeedsReview(replace(assessment, warnings=(*assessment.warnings, warning)))
-    if not _takes_one_of(protocol.oral_antidepressant, assessment.trials):
-        missing_one = missing_oral_antidepressant(assessment.patient, knowledge)
+    if not _takes_what_it_requires(protocol, assessment.trials):
+        missing_one = missing_oral_antidepressant(assessment.patient, protocol, knowledge)
         assessment = replace(assessment, safety=merge_findings((*assessment.safety, *missing_one)))
     reason = ReasonOfDecision.TRD if pathway == TRD else ReasonOfDecision.ACUTE_SUICIDALITY
     keep = dates_to_keep(plans, (protocol.id, protocol.version), assessment.as_of)
@@ -122,13 +122,14 @@ def _propose(
     return Propose(assessment, reason, protocol, schedule)
 
 
-def _takes_one_of(classes: tuple[str, ...], trials: tuple[Trial, ...]) -> bool:
-    """Whether an antidepressant of one of the classes is taken now; no class asked for is no question."""
+def _takes_what_it_requires(protocol: Protocol, trials: tuple[Trial, ...]) -> bool:
+    """Whether an oral antidepressant that the protocol requires is taken now; it may require none."""
+    classes = protocol.oral_antidepressant
     return not classes or any(
         trial.ongoing
         and trial.ingredient is not None
         and trial.ingredient.not_a_trial is None
-        and {trial.ingredient.drug_class, "any"} & set(classes)
+        and (protocol.any_antidepressant or trial.ingredient.drug_class in classes)
         for trial in trials
     )
 

@@ -82,8 +82,8 @@ def find_episode(
         return Episode(start.at_most(as_of), as_of, assumed=False, active=active), ()
     start = PartialDate.on(years_before(as_of, criteria.look_back_years))
     text = (
-        f"no onset of the depression is on record: medicines of the last "
-        f"{criteria.look_back_years} years are taken to belong to this episode"
+        f"no onset date of the depression is on record, so medicines of the last "
+        f"{criteria.look_back_years} years are assumed to belong to this episode"
     )
     evidence = tuple(ref for d in depression.anchors for ref in d.evidence)
     warning = Reason(ReasonCode.EPISODE_ASSUMED, text, evidence)
@@ -110,25 +110,28 @@ def _current(
     record: Record, depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...], as_of: date
 ) -> Answer:
     if active:
-        return _contradicted(depressions, active) or Answer(
+        return _contradicted(depressions, active, as_of) or Answer(
             Finding.MET,
-            (Reason(ReasonCode.ACTIVE_MDD, "major depression is active on the record", _refs(active)),),
+            (Reason(ReasonCode.ACTIVE_MDD, "active major depression is on record", _refs(active)),),
         )
     doubts = tuple(doubt for d in depressions if (doubt := _doubt(d, as_of)) is not None)
     by_text = tuple(d for d in record.diagnoses if d.suggests_depression)
     if by_text:
-        text = "a condition names depression in words but has no code that says which"
+        text = "a condition names depression in text, without a code for the type"
         doubts = (*doubts, Reason(ReasonCode.DEPRESSION_BY_TEXT, text, _refs(by_text)))
     unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type == "Condition")
     if unreadable:
         text = "a condition on record could not be read"
         doubts = (*doubts, Reason(ReasonCode.UNREADABLE_CONDITIONS, text, unreadable))
     if "Condition" in record.refused:
-        text = "the server does not show the conditions on record"
+        text = "the server does not provide the conditions on record"
         doubts = (*doubts, Reason(ReasonCode.HIDDEN_CONDITIONS, text))
-    elif not record.diagnoses and not unreadable:
-        text = "no condition at all is on record"
+    elif not record.diagnoses and not unreadable and "Condition" not in record.none_known:
+        text = "no condition is on record"
         doubts = (Reason(ReasonCode.NO_CONDITIONS, text),)
+    elif "Condition" in record.not_read:
+        text = "the record says that there is no information about conditions"
+        doubts = (*doubts, Reason(ReasonCode.NO_CONDITIONS, text))
     if doubts:
         return Answer(Finding.INDETERMINATE, doubts, (_STATUS,))
     remitted = tuple(d for d in depressions if _in_remission(d))
@@ -146,7 +149,7 @@ def _with_scores(current: Answer, active: tuple[Diagnosis, ...], symptoms: Sympt
         reasons = (*current.reasons, *_shown(symptoms))
         return replace(current, reasons=reasons) if current.finding is Finding.INDETERMINATE else current
     if undecided:
-        text = "the latest symptom scores leave open whether the depression is in remission"
+        text = "the latest symptom scores do not show whether the depression is in remission"
         reason = Reason(ReasonCode.SCORES_CONTRADICTORY, text, (*_refs(active), *undecided))
         return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
     if not remission:
@@ -189,18 +192,18 @@ def _doubt(diagnosis: Diagnosis, as_of: date) -> Reason | None:
         text = "the depression is recorded as in partial remission"
         return Reason(ReasonCode.PARTIAL_REMISSION, text, evidence)
     if diagnosis.depression.state is DepressionState.UNSPECIFIED:
-        text = "the depression is recorded without saying that it is major depression"
+        text = "the record does not specify that the depression is major depression"
         return Reason(ReasonCode.UNSPECIFIED_DEPRESSION, text, evidence)
     if diagnosis.verification is Verification.UNPROVEN:
         return Reason(ReasonCode.UNPROVEN_MDD, "the major depression is not confirmed", evidence)
     if diagnosis.clinical_status is ClinicalStatus.UNKNOWN:
         code, text = (
             ReasonCode.STATUS_UNKNOWN,
-            "whether the depression is still present is recorded as unknown",
+            "the record states that it is unknown whether the depression is still present",
         )
     else:
         code = ReasonCode.STATUS_CONTRADICTORY
-        text = "the record says both that the depression is active and that it has ended"
+        text = "the record states both that the depression is active and that it has ended"
     return Reason(code, text, evidence)
 
 
@@ -214,10 +217,13 @@ def _in_remission(diagnosis: Diagnosis) -> bool:
     return remission and diagnosis.clinical_status is not ClinicalStatus.ENDED
 
 
-def _contradicted(depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...]) -> Answer | None:
+def _contradicted(
+    depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, ...], as_of: date
+) -> Answer | None:
     """A remission on record contradicts an active MDD, unless it came before that MDD began.
 
-    A partial remission that may have come after it leaves the question open.
+    A partial remission that may have come after it leaves the question open, and so does a later record of a
+    depression that is over: the active one may just never have been closed.
     """
     remissions = tuple(d for d in depressions if _in_remission(d))
     relapse = _last_relapse(active)
@@ -227,16 +233,29 @@ def _contradicted(depressions: tuple[Diagnosis, ...], active: tuple[Diagnosis, .
         text = "the depression was recorded as in remission after it was recorded as active"
         return Answer(Finding.NOT_MET, (Reason(ReasonCode.IN_REMISSION, text, _refs(later)),))
     if undecided:
-        text = "the record says both active and in remission, and not which came last"
+        text = "the record states both active depression and remission, but not which came last"
         evidence = _refs((*active, *undecided))
         reason = Reason(ReasonCode.STATUS_CONTRADICTORY, text, evidence)
         return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
     partial = tuple(d for d in depressions if _in_partial_remission(d) and not _came_before(d, relapse))
     if partial:
-        text = "a partial remission is on record, and not from before the depression recorded as active"
+        text = "a partial remission is on record that does not predate the active depression"
         reason = Reason(ReasonCode.PARTIAL_REMISSION, text, _refs((*active, *partial)))
         return Answer(Finding.INDETERMINATE, (reason,), (_STATUS,))
+    over = tuple(d for d in depressions if _ended_after(d, relapse, as_of))
+    if over:
+        text = "a later record of the depression says that it is over"
+        reason = Reason(ReasonCode.STATUS_CONTRADICTORY, text, _refs((*active, *over)))
+        return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
     return None
+
+
+def _ended_after(diagnosis: Diagnosis, relapse: PartialDate | None, as_of: date) -> bool:
+    """Whether a depression that is over may have ended, or been recorded, after the active one began."""
+    if diagnosis.verification is Verification.UNPROVEN or is_ended(diagnosis, as_of) is not Finding.MET:
+        return False
+    ended = diagnosis.abatement or diagnosis.recorded or diagnosis.onset
+    return relapse is not None and ended is not None and ended.latest > relapse.earliest
 
 
 def _in_partial_remission(diagnosis: Diagnosis) -> bool:

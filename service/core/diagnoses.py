@@ -80,6 +80,20 @@ def _is_suggested(topic: str, sense: Sense, knowledge: Knowledge) -> bool:
     return sense is not Sense.PAST or group.resolved is not ResolvedRule.IGNORE
 
 
+def place_sign(sign: Diagnosis, concept: Concept, knowledge: Knowledge) -> Diagnosis:
+    """What a flag or a finding says of suicidality and safety; a depression it never establishes."""
+    placed = place_diagnosis(sign, concept, Concept(), knowledge)
+    return replace(placed, depression=None, suggests_depression=False, recognised=True)
+
+
+def find_suicidality(finding: Concept, knowledge: Knowledge) -> SuicidalityKind | None:
+    """The suicidality that a finding names, by its codes, else by its words."""
+    coded = _suicidality(finding, knowledge)
+    if coded is not None:
+        return coded
+    return _SUICIDALITY_IN_WORDS.get(_senses(finding.phrases, knowledge.condition_words).get(SUICIDALITY))
+
+
 class PlacedAllergy(NamedTuple):
     """The safety groups of an allergy, each with whether only words say so.
 

@@ -19,7 +19,28 @@ from service.core.records import (
 
 
 def settle_interval(exposure: Exposure, as_of: date, criteria: Criteria) -> Interval:
-    """Settle when an exposure ended, where the record leaves it open.
+    """Settle when an exposure ended, where the record leaves it open, and which days of it are certain."""
+    settled = _settled_end(exposure, as_of, criteria)
+    return settled if exposure.bounds is None else _within_bounds(settled, exposure.bounds)
+
+
+def _within_bounds(period: Interval, bounds: Interval) -> Interval:
+    """A period whose dosage is bounded: it may have lasted throughout; certain are the bounds only."""
+    start, end = period.start, period.end
+    if start is None or end is None:
+        return period
+    first = start.latest if bounds.start is None else max(start.latest, bounds.start.latest)
+    last = start.earliest if bounds == Interval() else end.earliest
+    if bounds.end is not None:
+        last = min(last, bounds.end.earliest)
+    goes_on = period.ongoing and last >= end.earliest
+    return Interval(
+        PartialDate(start.earliest, first), PartialDate(min(last, end.latest), end.latest), ongoing=goes_on
+    )
+
+
+def _settled_end(exposure: Exposure, as_of: date, criteria: Criteria) -> Interval:
+    """When an exposure ended, as far as its record says.
 
     Active and without an end: ongoing, unless asserted too long ago; then it ended some time since.
     Not active and without an end: it ended between its start and the day it was asserted. An end

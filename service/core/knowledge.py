@@ -14,11 +14,14 @@ from typing import Annotated, Generic, NamedTuple, TypeVar
 from pydantic import Field
 
 from service.core.catalogue import Catalogue
+from service.core.dose_words import Lexicon, Unit
 from service.core.elements import ElementTables
 from service.core.phrases import PhraseList
 from service.core.records import (
+    Adherence,
     Coding,
     Concept,
+    Contents,
     Depression,
     Indication,
     Measure,
@@ -296,6 +299,11 @@ class Protocol:
     then: str
     then_repeat: Repeat | None
 
+    @property
+    def any_antidepressant(self) -> bool:
+        """Whether an oral antidepressant of any class is what the protocol wants alongside."""
+        return "any" in self.oral_antidepressant
+
     def preparation(self, setting: CareSetting) -> tuple[str, ...]:
         """What must be done before the first session in a care setting."""
         return self._asked(setting, "first-session")
@@ -384,8 +392,14 @@ class Knowledge:
     indication_words: Vocabulary
     """Words of reasons to give a medicine; their topic is `DEPRESSION`."""
     severities: CodeList[Severity]
-    dose_frequencies: PhraseList[float]
+    dose_lexicon: Lexicon
+    unit_codes: CodeList[Unit]
+    timing_codes: CodeList[float]
+    """How often a day each code of a timing stands for."""
+    adherence: CodeList[Adherence]
     observations: CodeList[Measure]
+    score_items: CodeList[Measure]
+    """The questions whose answers add up to a score."""
     observation_names: Mapping[str, Measure]
     """Whole names, folded, of observations without a known code."""
     answers: CodeList[float]
@@ -394,6 +408,12 @@ class Knowledge:
     """What a positive result of an instrument says of suicidality."""
     scales: Mapping[Measure, Scale]
     limits: Limits
+    contents: CodeList[Contents]
+    """Codes that stand for all records of a kind: none known, nothing known, or withheld."""
+    list_contents: CodeList[str]
+    """The kind of resource that a list or a section of a document is about."""
+    pressure_units: Mapping[str, float]
+    """mm Hg in one unit of pressure, by its folded name."""
     procedures: CodeList[ProcedureKind]
     procedure_names: PhraseList[ProcedureKind]
     interacting_codes: CodeList[str]

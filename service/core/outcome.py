@@ -103,21 +103,25 @@ def _inferred(course: Course, others: Successors, episode: Episode, criteria: Cr
         )
     end = course.interval.end
     if course.interval.ongoing:
-        text = "still taken, and no current symptom score on record"
+        text = "still taken, with no current symptom score on record"
         return _unknown(Reason(ReasonCode.ONGOING, text, evidence))
     if end is None or not _surely_ended(_last_exposures(course), episode, criteria):
         return _unknown(
-            Reason(ReasonCode.END_UNCERTAIN, "whether and when it ended is not certain", evidence)
+            Reason(
+                ReasonCode.END_UNCERTAIN,
+                "the record does not show for certain whether or when treatment ended",
+                evidence,
+            )
         )
     if episode.active is Finding.MET and end.earliest >= episode.start.latest:
-        text = "it ended while the depression stayed active, and no other reason is recorded"
+        text = "treatment ended while the depression remained active, and no other reason is recorded"
         return Outcome(
             OutcomeFinding.FAILED,
             Basis.INFERRED,
             (Reason(ReasonCode.ENDED_WHILE_ACTIVE, text, evidence),),
             InferredFailure.ENDED_WHILE_ACTIVE,
         )
-    return _unknown(Reason(ReasonCode.NO_OUTCOME, "no reason for its end is recorded", evidence))
+    return _unknown(Reason(ReasonCode.NO_OUTCOME, "no reason for stopping is recorded", evidence))
 
 
 def _outcome_of(said: Trajectory) -> Outcome:
@@ -175,7 +179,7 @@ def _agreed(documented: set[Outcome], evidence: tuple[VersionedReference, ...]) 
     """What all the records say that a course may have ended with; where they differ, nothing is said."""
     if len(documented) == 1:
         return documented.pop()
-    text = "the records that it may have ended with give different reasons"
+    text = "the last records of this treatment give different reasons for stopping"
     return _unknown(Reason(ReasonCode.STOP_REASON_UNCLEAR, text, evidence))
 
 
@@ -187,7 +191,7 @@ def _documented_outcome(reasons: frozenset[StopReason], evidence: tuple[Versione
         return Outcome(finding, basis, (Reason(code, text, evidence),))
 
     if reasons >= {StopReason.REMISSION, StopReason.INEFFECTIVE} or StopReason.UNCLEAR in reasons:
-        text = "the recorded reason for stopping could not be read"
+        text = "the recorded reason for stopping is unclear"
         return documented(OutcomeFinding.UNKNOWN, ReasonCode.STOP_REASON_UNCLEAR, text)
     if StopReason.INEFFECTIVE in reasons:
         return documented(
@@ -195,7 +199,7 @@ def _documented_outcome(reasons: frozenset[StopReason], evidence: tuple[Versione
         )
     if StopReason.REMISSION in reasons:
         return documented(
-            OutcomeFinding.RESPONDED, ReasonCode.STOPPED_IN_REMISSION, "stopped after it had helped"
+            OutcomeFinding.RESPONDED, ReasonCode.STOPPED_IN_REMISSION, "stopped after the depression improved"
         )
     if StopReason.INTOLERANCE in reasons:
         return documented(
@@ -223,7 +227,7 @@ def _switch_or_augmentation(course: Course, others: Successors, criteria: Criter
             continue
         medicine = other.exposures[0].medicine
         if medicine.role is Role.AUGMENTING and other_start.latest <= end.earliest:
-            text = f"{medicine.ingredient} was added to it"
+            text = f"{medicine.ingredient} was added"
             return Reason(ReasonCode.AUGMENTED, text, other.evidence)
         if (
             medicine.role is Role.ANTIDEPRESSANT

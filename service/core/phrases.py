@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -86,6 +86,8 @@ class PhraseList(Generic[Meaning]):
     parts: Mapping[str, Meaning]
     endings: Mapping[str, Meaning]
     _by_first_word: Mapping[str, tuple[str, ...]]
+    _by_beginning: Mapping[str, tuple[str, ...]]
+    """The parts by their first characters, as many as the shortest part has."""
 
     @classmethod
     def of(
@@ -95,11 +97,15 @@ class PhraseList(Generic[Meaning]):
         endings: Mapping[str, Meaning] | None = None,
     ) -> "PhraseList[Meaning]":
         """Build a list of folded phrases, each of which begins with a letter or a digit."""
-        by_first: dict[str, list[str]] = {}
-        for phrase in sorted(phrases, key=len, reverse=True):
-            by_first.setdefault(next(words_of(phrase)), []).append(phrase)
-        candidates = {first: tuple(found) for first, found in by_first.items()}
-        return cls(phrases, parts or {}, endings or {}, candidates)
+        parts = parts or {}
+        shortest = min(map(len, parts), default=0)
+        return cls(
+            phrases,
+            parts,
+            endings or {},
+            _longest_first(phrases, lambda phrase: next(words_of(phrase))),
+            _longest_first(parts, lambda part: part[:shortest]),
+        )
 
     def find(self, folded: str) -> tuple[Found[Meaning], ...]:
         """Every phrase in a folded text, in order; of two that overlap the first, then the longest."""
@@ -132,11 +138,12 @@ class PhraseList(Generic[Meaning]):
                     break
 
     def _within_words(self, folded: str) -> Iterator[Found[Meaning]]:
-        for part, meaning in self.parts.items():
-            start = folded.find(part)
-            while start >= 0:
-                yield Found(start, start + len(part), meaning)
-                start = folded.find(part, start + len(part))
+        length = len(next(iter(self._by_beginning), ""))
+        for start in range(len(folded) - length + 1) if length else ():
+            for part in self._by_beginning.get(folded[start : start + length], ()):
+                if folded.startswith(part, start):
+                    yield Found(start, start + len(part), self.parts[part])
+                    break
         if not self.endings:
             return
         any_ending = tuple(self.endings)
@@ -146,6 +153,14 @@ class PhraseList(Generic[Meaning]):
             for ending, meaning in self.endings.items():
                 if word[0].endswith(ending):
                     yield Found(word.end() - len(ending), word.end(), meaning)
+
+
+def _longest_first(phrases: Iterable[str], key: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
+    """Phrases by a key, the longest of each first."""
+    found: dict[str, list[str]] = {}
+    for phrase in sorted(phrases, key=len, reverse=True):
+        found.setdefault(key(phrase), []).append(phrase)
+    return {first: tuple(same) for first, same in found.items()}
 
 
 def _gaps(folded: str, found: Iterable[Found[Meaning]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The plan of record: what care plans already say, and what may be done with them.
+"""The plan of record: which plans are on record, and what may be done with them.
 
 A draft that this service wrote and nobody touched may be changed by it. Anything else is left alone.
 """
@@ -53,7 +53,7 @@ class WantedPlan(StrEnum):
 
 
 UNKNOWN_GROUNDS = "unknown"
-"""The grounds of a withdrawn plan of which nothing tells what it rested on."""
+"""The grounds of a withdrawn plan whose grounds are not on record."""
 
 
 def reconcile(
@@ -80,7 +80,7 @@ def why_kept(plan: PlanOfRecord) -> str | None:
     if not plan.is_untouched_draft:
         return _why_left(plan)
     if plan.evidence.version is None:
-        return "the server states no version of the draft, so that an edit could be lost"
+        return "the server states no version of the draft, so an edit by a person could be overwritten"
     return None
 
 
@@ -94,7 +94,7 @@ def _reconcile(wanted: WantedPlan, plans: Iterable[PlanOfRecord], grounds: str |
         plan = next(plan for plan in open_plans if not plan.is_untouched_draft)
         return Reconciliation(PlanAction.LEAVE, _why_left(plan), plan, superfluous=_beside_ours(open_plans))
     if len({plan.identity for plan in drafts}) < len(drafts):
-        why = "somebody made a copy of the draft; a person decides which of them stays"
+        why = "the record holds a copy of the draft; a clinician must decide which one to keep"
         return Reconciliation(PlanAction.LEAVE, why, drafts[0])
     if drafts:
         return _with_drafts(wanted, drafts)
@@ -125,13 +125,13 @@ def _with_drafts(wanted: WantedPlan, drafts: list[PlanOfRecord]) -> Reconciliati
     draft, others = drafts[0], tuple(drafts[1:])
     match wanted:
         case WantedPlan.PLAN:
-            why = "the draft no longer says what the record says"
+            why = "the draft no longer matches the record"
             return Reconciliation(PlanAction.UPDATE, why, draft, draft.replaces, others)
         case WantedPlan.NO_PLAN:
             why = "the draft is no longer supported by the record"
             return Reconciliation(PlanAction.REVOKE, why, draft, superfluous=others)
         case WantedPlan.UNDECIDED:
-            why = "the record no longer decides; the draft is left for a clinician"
+            why = "the record no longer supports a decision; a clinician must decide about the draft"
             return Reconciliation(PlanAction.LEAVE, why, draft, superfluous=others)
         case _:
             assert_never(wanted)
@@ -146,7 +146,7 @@ def _without_open_plan(wanted: WantedPlan, ours: list[PlanOfRecord], grounds: st
         return Reconciliation(PlanAction.LEAVE, _why_left(ended[0]), ended[0])
     withdrawn = [plan for plan in ours if plan.withdrawn in {grounds, UNKNOWN_GROUNDS} - {None}]
     if withdrawn:
-        why = "the proposal was withdrawn, and the record supports no other"
+        why = "the proposal was withdrawn, and the record supports no different proposal"
         return Reconciliation(PlanAction.LEAVE, why, withdrawn[0])
     if ours:
         why = "the record supports a plan again"
@@ -170,10 +170,10 @@ def _why_left(plan: PlanOfRecord) -> str:
     if not plan.ours:
         return f"another esketamine plan is on record ({plan.status.value})"
     if plan.status is PlanStatus.DELETED:
-        return "the plan was deleted by a person"
+        return "a person deleted the plan"
     if plan.status is PlanStatus.DRAFT:
-        return "the draft was edited by a person"
-    return f"the plan is {plan.status.value}; a person decides about it"
+        return "a person edited the draft"
+    return f"the plan is {plan.status.value}; only a clinician may change it"
 
 
 def dates_to_keep(plans: Iterable[PlanOfRecord], protocol: tuple[str, str], as_of: date) -> tuple[date, ...]:

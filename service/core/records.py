@@ -95,10 +95,37 @@ class Medicine:
     unit: str | None = None
     unit_days: int = 1
     not_a_trial: str | None = None
+    lowest_mg: float | None = None
+    """The lowest strength that code, ingredients or words state; 0 where one is not understood."""
     interacts: tuple[str, ...] = ()
     """Ids of the safety groups that its code places it in."""
     interacts_in_words: tuple[str, ...] = ()
     """Ids of those that only its words suggest."""
+
+
+class Strength(NamedTuple):
+    """The mg of an ingredient in one item or mL of a product; `unit` is `None` where it is not understood."""
+
+    milligrams: float
+    unit: str | None
+
+
+class ActiveIngredient(NamedTuple):
+    """An ingredient that a record names of a product."""
+
+    concept: Concept
+    strength: Strength | None = None
+
+
+class Product(NamedTuple):
+    """What a record says of the medicine that it is about.
+
+    `doubtful` names the element that leaves open whether it is that medicine at all.
+    """
+
+    concept: Concept = Concept()
+    ingredients: tuple[ActiveIngredient, ...] = ()
+    doubtful: str | None = None
 
 
 class DoseBasis(StrEnum):
@@ -151,6 +178,15 @@ class Indication(StrEnum):
         return self in {Indication.OTHER, Indication.UNCLEAR}
 
 
+class Adherence(StrEnum):
+    """Whether a medicine was taken as its record has it; `OTHERWISE` is in some other way."""
+
+    AS_DIRECTED = "as-directed"
+    OTHERWISE = "otherwise"
+    NOT_TAKEN = "not-taken"
+    UNKNOWN = "unknown"
+
+
 class Grade(StrEnum):
     """What a record of a medicine rests on; the best evidence that it was taken comes first."""
 
@@ -169,6 +205,7 @@ class Exposure:
     """One record of a medicine, as it came; ends are settled in `core.exposures`.
 
     `names` are the records that it says it is about, such as the prescription it was dispensed on.
+    `bounds` are the days that its dosage is limited to, inside a longer period; no other days are certain.
     """
 
     medicine: Medicine
@@ -181,6 +218,7 @@ class Exposure:
     stop_reasons: frozenset[StopReason] = frozenset()
     grade: Grade = Grade.STATED
     names: frozenset[tuple[str, str]] = frozenset()
+    bounds: Interval | None = None
 
 
 class ClinicalStatus(StrEnum):
@@ -297,10 +335,20 @@ class Measure(StrEnum):
     PREGNANCY_STATUS = "pregnancy-status"
 
 
+class Bound(StrEnum):
+    """On which side of the number that was measured the true value lies."""
+
+    BELOW = "below"
+    AT_MOST = "at-most"
+    AT_LEAST = "at-least"
+    ABOVE = "above"
+
+
 class Observation(NamedTuple):
     """One result: a score, mm Hg, or 1 and 0 for yes and no.
 
-    `value` is `None` where it cannot be told; `settled` is false for a preliminary result.
+    `value` is `None` where it cannot be told; `settled` is false for a preliminary result. A pressure with a
+    `bound` lies on that side of its value.
     """
 
     measure: Measure
@@ -308,6 +356,7 @@ class Observation(NamedTuple):
     when: PartialDate | None
     settled: bool
     evidence: tuple[VersionedReference, ...]
+    bound: Bound | None = None
 
 
 class ProcedureKind(StrEnum):
@@ -327,6 +376,14 @@ class Procedure(NamedTuple):
     evidence: tuple[VersionedReference, ...]
 
 
+class Contents(StrEnum):
+    """What a record says of all that it holds of a kind, where it holds none of it."""
+
+    NONE_KNOWN = "none-known"
+    NO_INFORMATION = "no-information"
+    WITHHELD = "withheld"
+
+
 class Excluded(NamedTuple):
     """A record that was read and set aside, and why (a code of `ExclusionReason`)."""
 
@@ -335,7 +392,7 @@ class Excluded(NamedTuple):
 
 
 class ExclusionReason(StrEnum):
-    """Why a record takes no part in the assessment."""
+    """Why a record takes no part in the assessment, or only a part of what it says."""
 
     ENTERED_IN_ERROR = "entered-in-error"
     REFUTED = "refuted"
@@ -345,10 +402,11 @@ class ExclusionReason(StrEnum):
     STARTS_LATER = "starts-after-as-of"
     SUPERSEDED = "superseded-version"
     UNREADABLE = "unreadable"
+    PARTLY_UNREADABLE = "partly-unreadable"
 
 
 class Unreadable(NamedTuple):
-    """A resource that could not be read: where it is and at which element, never its content."""
+    """A resource that could not be read in full: which one and at which element, never its content."""
 
     evidence: VersionedReference
     element: str
@@ -414,6 +472,8 @@ class Person:
     born: PartialDate | None = None
     deceased: bool = False
     died: PartialDate | None = None
+    in_use: bool = True
+    """Whether the record of the patient is still kept up, as far as it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,19 +483,32 @@ class Record:
     person: Person
     exposures: tuple[Exposure, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    signs: tuple[Diagnosis, ...] = ()
+    """Disorders that flags and observations report.
+
+    They count for safety and suicidality, and never show that a depression is present.
+    """
     allergies: tuple[Allergy, ...] = ()
     unplaced: tuple[VersionedReference, ...] = ()
     """Allergies that no list knows, so that nothing can be said of them."""
     observations: tuple[Observation, ...] = ()
     procedures: tuple[Procedure, ...] = ()
     plans: tuple[PlanOfRecord, ...] = ()
+    plans_in_words: tuple[VersionedReference, ...] = ()
+    """Care plans of others in which only words name esketamine, but those revoked or entered in error."""
     excluded: tuple[Excluded, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    open_elements: tuple[Unreadable, ...] = ()
+    """Elements of records that are read, which leave open a fact of theirs, such as the dose."""
     doubtful_dates: tuple[DoubtfulDate, ...] = ()
     not_read: tuple[str, ...] = field(default=())
     """Kinds of resource that were not looked at, so that nothing can be said of them."""
     refused: tuple[str, ...] = field(default=())
     """Those of them that there may be more of: the server holds them and does not show them."""
+    unread_records: tuple[str, ...] = ()
+    """Records that are known to be there and were not read in full, such as others of the same person."""
+    none_known: tuple[str, ...] = ()
+    """Kinds of resource of which the record says that there are none."""
     read: tuple[VersionedReference, ...] = ()
     """Every version that was read and could bear on a conclusion, also by saying nothing of what is asked."""
 

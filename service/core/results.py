@@ -10,10 +10,30 @@ from service.core.records import Concept, Measure, ProcedureKind
 _NUMBER = re.compile(r"-?\d{1,4}(?:\.\d{1,4})?", re.ASCII)
 
 
+_ASSERTION = ("act-code", "ASSERTION")
+"""The code of an Observation whose value is the finding: https://terminology.hl7.org/CodeSystem-v3-ActCode.html."""
+PRESSURES = frozenset({Measure.SYSTOLIC, Measure.DIASTOLIC})
+
+
 def measure_of(concept: Concept, knowledge: Knowledge) -> Measure | None:
     """What an observation measures, by its code, else by its whole name."""
     named = (knowledge.observation_names.get(fold(phrase)) for phrase in concept.phrases)
     return knowledge.observations.first(concept) or next((measure for measure in named if measure), None)
+
+
+def is_assertion(concept: Concept) -> bool:
+    """Whether an observation asserts the finding that is its value."""
+    return any((coding.system, coding.code) == _ASSERTION for coding in concept.codings)
+
+
+def codes_to_ask_for(knowledge: Knowledge) -> frozenset[tuple[str, str]]:
+    """The codes of the observations that bear on the assessment, as (system, code).
+
+    Findings of suicidality are in the codes of a terminology of findings; those of classifications stand on
+    conditions.
+    """
+    findings = (key for key in knowledge.suicidality.exact if key[0] not in knowledge.classification_systems)
+    return frozenset({*knowledge.observations.exact, *findings, _ASSERTION})
 
 
 def bears_on_assessment(concepts: Iterable[Concept], knowledge: Knowledge) -> bool:
@@ -42,6 +62,15 @@ def value_of(
         spoken = (knowledge.answer_words.get(phrase) for phrase in phrases)
         told |= {value for value in (stated, *coded, *spoken) if value is not None}
     return float(told.pop()) if len(told) == 1 else None
+
+
+def is_denied(answers: Iterable[Concept], stated: float | None, knowledge: Knowledge) -> bool:
+    """Whether a finding is recorded as not present: by no, by zero, or by a word for either."""
+    answers = tuple(answers)
+    coded = (knowledge.answers.meaning(c.system, c.code) for answer in answers for c in answer.codings)
+    spoken = (knowledge.answer_words.get(fold(phrase)) for answer in answers for phrase in answer.phrases)
+    told = {value for value in (stated, *coded, *spoken) if value is not None}
+    return told == {0}
 
 
 def procedure_kind(concept: Concept, knowledge: Knowledge) -> ProcedureKind | None:

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import assert_never
 
 from service.core.dates import days_before
 from service.core.depression import is_ended
 from service.core.findings import Finding
-from service.core.knowledge import Effect, Knowledge, ResolvedRule, SafetyGroup
+from service.core.knowledge import Effect, Knowledge, Protocol, ResolvedRule, SafetyGroup
 from service.core.records import (
     Allergy,
+    Bound,
     ClinicalStatus,
     Diagnosis,
     Exposure,
@@ -24,6 +26,7 @@ from service.core.records import (
 )
 
 PRIOR_ESKETAMINE = "prior-esketamine"
+PLAN_IN_WORDS = "esketamine-plan-in-words"
 PSYCHOSIS = "psychosis"
 HYPERSENSITIVITY = "hypersensitivity"
 UNREADABLE = "unreadable-safety-record"
@@ -31,7 +34,9 @@ BLOOD_PRESSURE = "blood-pressure"
 PREGNANCY = "pregnancy"
 NO_ORAL_ANTIDEPRESSANT = "no-oral-antidepressant"
 
-_SAFETY_RECORDS = {"Condition", "AllergyIntolerance", "CarePlan"}
+INACTIVE_PATIENT = "inactive-patient-record"
+
+_SAFETY_RECORDS = {"Patient", "Condition", "AllergyIntolerance", "CarePlan"}
 _STRENGTH = (Effect.CAUTION, Effect.REVIEW, Effect.EXCLUDES)
 
 
@@ -63,6 +68,7 @@ def assess_safety(
             *_of_medicines(exposures, groups, as_of),
             *_of_results(record, knowledge, as_of),
             *_of_unreadable(record, groups),
+            *_of_patient(record, groups),
         )
     )
 
@@ -79,7 +85,7 @@ def merge_findings(findings: Iterable[SafetyFinding]) -> tuple[SafetyFinding, ..
 def _of_conditions_and_allergies(
     record: Record, groups: Mapping[str, SafetyGroup], as_of: date
 ) -> Iterator[SafetyFinding]:
-    for diagnosis in record.diagnoses:
+    for diagnosis in (*record.diagnoses, *record.signs):
         psychotic = diagnosis.depression is not None and diagnosis.depression.psychotic
         for group_id in dict.fromkeys((*diagnosis.safety, *([PSYCHOSIS] if psychotic else []))):
             yield from _of_diagnosis(groups[group_id], diagnosis, as_of)
@@ -95,6 +101,9 @@ def _of_esketamine(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterato
     plans = [plan.evidence for plan in record.plans if not plan.ours and plan.status in past]
     if plans:
         yield from _finding(groups[PRIOR_ESKETAMINE], Effect.REVIEW, Finding.INDETERMINATE, plans)
+    if record.plans_in_words:
+        found = record.plans_in_words
+        yield from _finding(groups[PLAN_IN_WORDS], Effect.REVIEW, Finding.INDETERMINATE, found)
     given = [e for e in record.exposures if e.medicine.role is Role.ESKETAMINE]
     if given:
         sure = any(e.medicine.identified is Identified.CODED for e in given)
@@ -124,13 +133,32 @@ def _of_results(record: Record, knowledge: Knowledge, as_of: date) -> Iterator[S
     groups, limits = knowledge.safety_groups, knowledge.limits
     for measure, limit in ((Measure.SYSTOLIC, limits.systolic), (Measure.DIASTOLIC, limits.diastolic)):
         for result in _latest(record, measure, as_of):
-            if result.value is not None and result.value > limit:
-                yield from _of_result(groups[BLOOD_PRESSURE], result)
+            exceeds = _exceeds(result, limit)
+            if exceeds is not Finding.NOT_MET:
+                sure = exceeds is Finding.MET
+                yield from _of_result(groups[BLOOD_PRESSURE], result if sure else result._replace(value=None))
     since = days_before(as_of, limits.pregnancy_days)
     for result in _latest(record, Measure.PREGNANCY_STATUS, as_of):
         recent = result.when is None or result.when.latest >= since
         if recent and result.value != 0:
             yield from _of_result(groups[PREGNANCY], result, since)
+
+
+def _exceeds(result: Observation, limit: float) -> Finding:
+    """Whether a pressure lies above a limit; not met where nobody can tell how high it is."""
+    if result.value is None:
+        return Finding.NOT_MET
+    match result.bound:
+        case None:
+            return Finding.MET if result.value > limit else Finding.NOT_MET
+        case Bound.ABOVE:
+            return Finding.MET if result.value >= limit else Finding.INDETERMINATE
+        case Bound.AT_LEAST:
+            return Finding.MET if result.value > limit else Finding.INDETERMINATE
+        case Bound.BELOW | Bound.AT_MOST:
+            return Finding.NOT_MET if result.value <= limit else Finding.INDETERMINATE
+        case _:
+            assert_never(result.bound)
 
 
 def _latest(record: Record, measure: Measure, as_of: date) -> tuple[Observation, ...]:
@@ -166,14 +194,25 @@ def _of_unreadable(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterato
         yield from _finding(groups[UNREADABLE], Effect.REVIEW, Finding.INDETERMINATE, unreadable)
 
 
+def _of_patient(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterator[SafetyFinding]:
+    """A record that is no longer in use: another one may be the one that is kept up."""
+    if not record.person.in_use:
+        yield from _finding(groups[INACTIVE_PATIENT], Effect.REVIEW, Finding.MET, [record.person.evidence])
+
+
 def missing_oral_antidepressant(
-    patient: VersionedReference, knowledge: Knowledge
+    patient: VersionedReference, protocol: Protocol, knowledge: Knowledge
 ) -> tuple[SafetyFinding, ...]:
-    """The caution that the protocol wants an oral antidepressant alongside and none is on record."""
+    """The caution that the oral antidepressant which the protocol requires is not on record as taken now.
+
+    It names the classes that the protocol requires: another antidepressant may well be taken.
+    """
     group = knowledge.safety_groups[NO_ORAL_ANTIDEPRESSANT]
     if group.effect is None:
         return ()
-    return tuple(_finding(group, group.effect, Finding.INDETERMINATE, (patient,)))
+    classes = "" if protocol.any_antidepressant else f": {' or '.join(protocol.oral_antidepressant)}"
+    found = _finding(group, group.effect, Finding.INDETERMINATE, (patient,))
+    return tuple(replace(one, title=f"{one.title}{classes}") for one in found)
 
 
 def _of_diagnosis(group: SafetyGroup, diagnosis: Diagnosis, as_of: date) -> Iterator[SafetyFinding]:

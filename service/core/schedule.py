@@ -1,7 +1,7 @@
 """The dated sessions of a protocol, on days when the clinic is open.
 
 Weeks are seven days rolling from the first session. The protocol's count of sessions is kept exactly; where
-the calendar cannot hold it, the answer says so instead.
+the calendar does not have enough open days, the result states that instead.
 """
 
 import typing

@@ -134,7 +134,7 @@ def trajectory(interval: Interval, scales: Scales, criteria: Criteria) -> Trajec
         return told[-1]
     if verdicts <= {Verdict.FAILED}:
         return None
-    text = "the symptom scores, or their dates, leave open what came of it"
+    text = "the symptom scores or their dates do not show the outcome"
     evidence = tuple(dict.fromkeys(ref for said in told for ref in said.evidence))
     return Trajectory(Verdict.UNDECIDED, text, evidence)
 
@@ -177,17 +177,17 @@ def _compared(
 ) -> Trajectory | None:
     """What a score on a treatment says, beside the one from before where there is one to compare with."""
     if after.in_remission:
-        return Trajectory(Verdict.RESPONDED, f"{after} on it: remission", after.evidence)
+        return Trajectory(Verdict.RESPONDED, f"{after} during treatment: remission", after.evidence)
     if before is None or before.value <= 0:
-        text = f"{after} on it after the minimum time"
+        text = f"{after} during treatment, after the minimum time"
         return Trajectory(Verdict.FAILED, text, after.evidence) if after.symptomatic else None
     fall = (before.value - after.value) / before.value
-    text = f"{before} before it, {after.value:g} on it"
+    text = f"{before} before treatment, {after.value:g} during treatment"
     evidence = (*before.evidence, *after.evidence)
     if fall >= criteria.response_fall:
         return Trajectory(Verdict.RESPONDED, f"{text}: a response", evidence)
     if fall >= criteria.failure_fall:
         return Trajectory(Verdict.PARTIAL, f"{text}: a partial response", evidence)
     if interval.ongoing and not after.symptomatic:
-        return Trajectory(Verdict.PARTIAL, f"{text}: below the range of symptoms", evidence)
+        return Trajectory(Verdict.PARTIAL, f"{text}: below the symptomatic range", evidence)
     return Trajectory(Verdict.FAILED, f"{text}: no response", evidence)

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import NamedTuple
 
-from service.core.dates import days_before
+from service.core.dates import days_before, say_date
 from service.core.depression import is_ended
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, Knowledge
@@ -19,7 +19,7 @@ from service.core.records import (
 SUICIDALITY = "suicidality"
 SUICIDALITY_HISTORY = "suicidality-history"
 
-_TELLING_RECORDS = frozenset({"Condition", "Observation"})
+_TELLING_RECORDS = frozenset({"Condition", "Observation", "QuestionnaireResponse", "Flag"})
 _YES = 1
 _NEEDED = "whether suicidal ideation or behaviour is present now"
 
@@ -48,7 +48,7 @@ def assess_suicidality(record: Record, knowledge: Knowledge, as_of: date) -> Ans
     instrument after the window.
     """
     criteria = knowledge.criteria
-    graded = [_grade(d, criteria, as_of) for d in record.diagnoses if d.suicidality is not None]
+    graded = [_grade(d, criteria, as_of) for d in _diagnosed(record)]
     graded += [_grade_result(r, k, criteria, as_of) for r, k in positive_results(record, knowledge, as_of)]
     current = [reason for finding, reason, _ in graded if finding is Finding.MET]
     open_ = [reason for finding, reason, _ in graded if finding is Finding.INDETERMINATE]
@@ -56,17 +56,22 @@ def assess_suicidality(record: Record, knowledge: Knowledge, as_of: date) -> Ans
     if current:
         return Answer(Finding.MET, tuple(current))
     if unreadable:
-        text = "a record that may tell of it could not be read"
+        text = "a record that may document suicidality could not be read"
         open_.append(Reason(ReasonCode.UNREADABLE_CONDITIONS, text, unreadable))
     hidden = [kind for kind in record.refused if kind in _TELLING_RECORDS]
     if hidden:
-        text = f"the server does not show records that may tell of it ({', '.join(hidden)})"
+        text = f"the server does not provide records that may document suicidality ({', '.join(hidden)})"
         open_.append(Reason(ReasonCode.HIDDEN_CONDITIONS, text))
     if open_:
         return Answer(Finding.INDETERMINATE, tuple(open_), (_NEEDED,))
     evidence = tuple(ref for _, _, refs in graded for ref in refs)
-    text = "no current suicidality is recorded; that is not an assessment of the risk"
+    text = "no current suicidality is recorded (this is not an assessment of the risk)"
     return Answer(Finding.NOT_MET, (Reason(ReasonCode.NO_SUICIDALITY, text, evidence),))
+
+
+def _diagnosed(record: Record) -> tuple[Diagnosis, ...]:
+    """The conditions, flags and findings on record that document suicidality."""
+    return tuple(d for d in (*record.diagnoses, *record.signs) if d.suicidality is not None)
 
 
 def positive_results(
@@ -87,16 +92,17 @@ def _grade_result(result: Observation, kind: SuicidalityKind, criteria: Criteria
     evidence = result.evidence
     what = result.measure.value.upper()
     since = days_before(as_of, criteria.suicidality_days)
-    recent = result.when is not None and since <= result.when.earliest and result.when.latest <= as_of
-    if kind is SuicidalityKind.HISTORY or (result.when is not None and result.when.latest < since):
-        text = f"{what} speaks of a time before the last {criteria.suicidality_days} days"
+    when = result.when
+    recent = when is not None and since <= when.earliest and when.latest <= as_of
+    if kind is SuicidalityKind.HISTORY or (when is not None and when.latest < since):
+        text = f"{what} refers to a time before the last {criteria.suicidality_days} days"
         return _Graded(Finding.NOT_MET, Reason(ReasonCode.NO_SUICIDALITY, text, evidence), evidence)
-    if not recent or not result.settled or not _says_yes(result.value, kind):
-        text = f"{what} is on record, but not its final result of the last {criteria.suicidality_days} days"
+    if when is None or not recent or not result.settled or not _says_yes(result.value, kind):
+        text = f"{what} is on record, without a final result from the last {criteria.suicidality_days} days"
         reason = Reason(ReasonCode.SUICIDALITY_NOT_CURRENT, text, evidence)
         return _Graded(Finding.INDETERMINATE, reason, evidence)
     if kind in {SuicidalityKind.IDEATION, SuicidalityKind.BEHAVIOUR}:
-        text = f"{what} was positive within the last {criteria.suicidality_days} days"
+        text = f"{what} was positive within the last {criteria.suicidality_days} days ({say_date(when)})"
         return _Graded(Finding.MET, Reason(ReasonCode.CURRENT_SUICIDALITY, text, evidence), evidence)
     text = f"{what} was positive, which does not show intent or recent behaviour"
     return _Graded(Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_PASSIVE, text, evidence), evidence)
@@ -113,7 +119,7 @@ _NEVER_CERTAIN = {
     SuicidalityKind.PASSIVE: (ReasonCode.SUICIDALITY_PASSIVE, "the recorded thoughts are passive"),
     SuicidalityKind.IN_WORDS: (
         ReasonCode.SUICIDALITY_IN_WORDS,
-        "suicidality is recorded in words only, without a code",
+        "suicidality is recorded in text only, without a code",
     ),
 }
 
@@ -140,8 +146,12 @@ def _of_condition(diagnosis: Diagnosis, criteria: Criteria, as_of: date) -> tupl
         return Finding.INDETERMINATE, Reason(code, text, evidence)
     since = days_before(as_of, criteria.suicidality_days)
     dates = [d for d in (diagnosis.onset, diagnosis.recorded) if d is not None]
-    if any(since <= d.earliest and d.latest <= as_of for d in dates) and _is_sure(diagnosis, as_of):
-        text = f"suicidality was recorded within the last {criteria.suicidality_days} days"
+    recent = [d for d in dates if since <= d.earliest and d.latest <= as_of]
+    if recent and _is_sure(diagnosis, as_of):
+        text = (
+            f"suicidality was recorded or began within the last {criteria.suicidality_days} days "
+            f"({say_date(max(recent))})"
+        )
         return Finding.MET, Reason(ReasonCode.CURRENT_SUICIDALITY, text, evidence)
     text = f"suicidality is on record, but not dated within the last {criteria.suicidality_days} days"
     return Finding.INDETERMINATE, Reason(ReasonCode.SUICIDALITY_NOT_CURRENT, text, evidence)
@@ -164,13 +174,14 @@ def suicidality_alerts(
     }
     if present:
         text = (
-            "Suicidality on record: assess the risk now, in person. A draft plan is no substitute for that."
+            "Suicidality is on record: assess the risk now, in person. "
+            "A draft plan does not replace this assessment."
         )
         alerts.append(Alert(SUICIDALITY, text, tuple(sorted(present, key=str))))
-    told = [d.evidence for d in record.diagnoses if d.suicidality is not None]
+    told = [d.evidence for d in _diagnosed(record)]
     told += [result.evidence for result, _ in positive_results(record, knowledge, as_of)]
     past = {ref for evidence in told if not present.intersection(evidence) for ref in evidence}
     if past:
-        text = "Earlier suicidality or self-harm on record: take it into account when assessing the risk."
+        text = "Earlier suicidality or self-harm is on record: consider it when you assess the risk."
         alerts.append(Alert(SUICIDALITY_HISTORY, text, tuple(sorted(past, key=str))))
     return tuple(alerts)

@@ -1,4 +1,4 @@
-"""What a person is asked to look at: one open Task a reason, closed when the reason is gone.
+"""Tasks for a person: one open Task per reason, closed when the reason no longer applies.
 
 On the same grounds a person is asked once: not again when the Task was ended or deleted.
 """
@@ -11,7 +11,7 @@ from service.core.decision import Decision, NeedsInformation, NeedsReview, Propo
 from service.core.knowledge import Effect
 from service.core.plans import PlanAction, Reconciliation, open_after, revoked_by_us
 from service.core.records import OPEN_PLAN, PlanOfRecord, VersionedReference
-from service.core.words import headline, listed
+from service.core.words import join_items, state_decision
 
 
 class TaskReason(StrEnum):
@@ -57,7 +57,7 @@ class TaskAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskStep:
-    """One thing to do. `wanted` is what the Task is to say, `task` the one on record; a new one has none."""
+    """One step. `wanted` is the content that the Task is to have, `task` the one on record, if any."""
 
     action: TaskAction
     wanted: WantedTask | None = None
@@ -69,7 +69,7 @@ def wanted_tasks(
 ) -> tuple[WantedTask, ...]:
     """What a person must look at, given the decision and what is done with the plans on record.
 
-    At most one a reason.
+    At most one per reason.
     """
     plans = tuple(plans)
     open_plans = open_after(found, plans)
@@ -88,11 +88,11 @@ def _safety(decision: Decision, open_plans: list[PlanOfRecord]) -> Iterator[Want
     plan = open_plans[0].evidence if open_plans else None
     if isinstance(decision, NeedsReview):
         grounds = [finding.id for finding in serious] or [warning.code.value for warning in found.warnings]
-        yield WantedTask(TaskReason.SAFETY, headline(decision), listed(sorted(grounds)), plan)
+        yield WantedTask(TaskReason.SAFETY, state_decision(decision), join_items(sorted(grounds)), plan)
     elif serious and plan is not None:
-        titles = listed(finding.title for finding in serious)
-        text = f"An esketamine plan is open, and the record shows what a clinician must look at: {titles}."
-        yield WantedTask(TaskReason.SAFETY, text, listed(sorted(finding.id for finding in serious)), plan)
+        titles = join_items(finding.title for finding in serious)
+        text = f"An esketamine plan is open. A clinician must review these findings: {titles}."
+        yield WantedTask(TaskReason.SAFETY, text, join_items(sorted(finding.id for finding in serious)), plan)
 
 
 def _revoked(
@@ -110,8 +110,8 @@ def _revoked(
     ended = any(plan.ours and plan.edited and plan.status not in OPEN_PLAN for plan in plans)
     if not revoked or ended or isinstance(decision, Propose) or any(plan.ours for plan in open_plans):
         return
-    text = f"A draft plan that nobody had touched was revoked. {headline(decision)}"
-    grounds = listed(sorted(f"CarePlan/{plan.id}" for plan in revoked))
+    text = f"A draft plan that nobody had edited was revoked. {state_decision(decision)}"
+    grounds = join_items(sorted(f"CarePlan/{plan.id}" for plan in revoked))
     yield WantedTask(TaskReason.DRAFT_REVOKED, text, grounds, revoked[-1])
 
 
@@ -123,16 +123,16 @@ def _stale(decision: Decision, found: Reconciliation, open_plans: list[PlanOfRec
     if isinstance(decision, NeedsReview) or len(open_plans) > 1:
         return
     missing = {missing.what for missing in decision.assessment.missing}
-    grounds = listed(sorted(missing)) if isinstance(decision, NeedsInformation) else found.why
-    text = f"A draft plan stays as it is: {found.why}. {headline(decision)}"
+    grounds = join_items(sorted(missing)) if isinstance(decision, NeedsInformation) else found.why
+    text = f"A draft plan is kept unchanged: {found.why}. {state_decision(decision)}"
     yield WantedTask(TaskReason.DRAFT_STALE, text, grounds, draft.evidence)
 
 
 def _several(open_plans: list[PlanOfRecord]) -> Iterator[WantedTask]:
     """More than one open esketamine plan, one of them ours."""
     if len(open_plans) > 1 and any(plan.ours for plan in open_plans):
-        names = listed(f"CarePlan/{plan.evidence.id}" for plan in open_plans)
-        text = f"Several esketamine plans are open; a clinician decides which of them stays: {names}."
+        names = join_items(f"CarePlan/{plan.evidence.id}" for plan in open_plans)
+        text = f"Several esketamine plans are open. A clinician must decide which one to keep: {names}."
         yield WantedTask(TaskReason.SEVERAL_PLANS, text, names, open_plans[0].evidence)
 
 
@@ -158,7 +158,7 @@ def reconcile_tasks(
 def _raise(
     wanted: WantedTask, tasks: list[TaskOfRecord], asked: frozenset[tuple[str, str]]
 ) -> Iterator[TaskStep]:
-    """Have one open Task that says what is wanted, unless a person has ended one on the same grounds.
+    """Keep one open Task with the wanted content, unless a person ended one on the same grounds.
 
     One that a person took up on other grounds stays beside it.
     """

@@ -218,20 +218,22 @@ def _count(
     if Indication.OTHER in indications:
         text = "given for a reason other than depression"
         doubts.append(Reason(ReasonCode.OTHER_INDICATION, text, evidence))
-        needed.append("whether it was also meant to treat the depression")
+        needed.append("whether it was also given for depression")
     elif Indication.UNCLEAR in indications:
-        text = "the recorded reason to give it could not be read"
+        text = "the recorded reason for giving it could not be read"
         doubts.append(Reason(ReasonCode.INDICATION_UNCLEAR, text, evidence))
-        needed.append("whether it was meant to treat the depression")
+        needed.append("whether it was given for depression")
     if outcome.finding is not OutcomeFinding.FAILED:
         doubts.extend(outcome.reasons)
         needed.append(
-            "a current symptom score (PHQ-9 or MADRS)" if course.interval.ongoing else "why it was stopped"
+            "a current symptom score (PHQ-9 or MADRS)"
+            if course.interval.ongoing
+            else "the reason for stopping"
         )
     elif outcome.inference is not None and outcome.inference not in criteria.counted_inferences:
         doubts.append(
             Reason(
-                ReasonCode.INFERENCE_NOT_COUNTED, "the criteria set asks for a documented outcome", evidence
+                ReasonCode.INFERENCE_NOT_COUNTED, "the criteria set requires a documented outcome", evidence
             )
         )
         needed.append("a documented outcome")
@@ -244,7 +246,10 @@ def _flags(course: Course) -> tuple[Reason, ...]:
     """What a reader should know of a course whether or not it counts."""
     texts = {
         ExposureStatus.ON_HOLD: (ReasonCode.ON_HOLD, "recorded as on hold"),
-        ExposureStatus.UNKNOWN: (ReasonCode.STATUS_UNKNOWN, "whether it was taken is recorded as unknown"),
+        ExposureStatus.UNKNOWN: (
+            ReasonCode.STATUS_UNKNOWN,
+            "the record states that it is unknown whether it was taken",
+        ),
     }
     return tuple(
         Reason(code, text, tuple(ref for e in found for ref in e.evidence))
@@ -254,9 +259,12 @@ def _flags(course: Course) -> tuple[Reason, ...]:
 
 
 _IDENTITY_DOUBTS = {
-    Identified.TEXT_ONLY: ("known by its name only, not by a code", "a code for the medicine"),
-    Identified.CONFLICT: ("its code and its words name different medicines", "which medicine it was"),
-    Identified.LOOKS_LIKE_ANTIDEPRESSANT: ("its words look like an antidepressant", "which medicine it was"),
+    Identified.TEXT_ONLY: ("identified by name only, without a code", "a code for the medicine"),
+    Identified.CONFLICT: ("the code and the text name different medicines", "which medicine it was"),
+    Identified.LOOKS_LIKE_ANTIDEPRESSANT: (
+        "the text resembles the name of an antidepressant",
+        "which medicine it was",
+    ),
     Identified.UNRESOLVED: ("the record does not say which medicine it was", "which medicine it was"),
 }
 
@@ -266,7 +274,7 @@ def _reason_against(course: Course, adequate: Answer, outcome: Outcome) -> Reaso
     evidence = course.evidence
     never = next((e.medicine.not_a_trial for e in course.exposures if e.medicine.not_a_trial), None)
     if never is not None:
-        return Reason(ReasonCode.NEVER_A_TRIAL, f"never an antidepressant trial ({never})", evidence)
+        return Reason(ReasonCode.NEVER_A_TRIAL, f"not an antidepressant trial ({never})", evidence)
     if course.days[1] == 0:
         return Reason(ReasonCode.OUTSIDE_EPISODE, "taken before the current episode", evidence)
     if adequate.finding is Finding.NOT_MET:

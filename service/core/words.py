@@ -1,17 +1,18 @@
-"""The assessment in plain words."""
+"""The assessment as sentences for a clinician."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from typing import assert_never
 
 from service.core.assessment import Assessment
 from service.core.counting import FailedTrials
-from service.core.dates import PartialDate
+from service.core.dates import PartialDate, say_date
 from service.core.decision import Decision, Decline, NeedsInformation, NeedsReview, Propose, ReasonOfDecision
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect
 from service.core.records import Grade
-from service.core.schedule import Schedule
+from service.core.schedule import Schedule, Unschedulable
 from service.core.trials import Counts, Trial
 
 _WHY_DECLINED = {
@@ -21,11 +22,17 @@ _WHY_DECLINED = {
 }
 
 
-def summarise(decision: Decision) -> str:
-    """One paragraph: alerts first, then the decision, what it rests on, and what is left to a clinician."""
+def summarise(decision: Decision, left: str | None = None) -> str:
+    """One paragraph: the alerts, the decision, the trials behind it, and what a clinician has to consider.
+
+    `left` is why the plan on record stays as it is, where it does: then no plan is announced beside it.
+    """
     found = decision.assessment
+    if left is not None and isinstance(decision, Propose) and isinstance(decision.schedule, Schedule):
+        why = f"the plan on record is kept unchanged ({left})"
+        decision = replace(decision, schedule=Unschedulable(why))
     alerts = [f"Alert: {alert.text}" for alert in found.alerts]
-    sentences = [*alerts, headline(decision), *_trial_sentences(found)]
+    sentences = [*alerts, state_decision(decision), *_trial_sentences(found)]
     if found.warnings:
         sentences.extend(f"Note: {warning.text}." for warning in found.warnings)
     if found.not_screened:
@@ -34,8 +41,8 @@ def summarise(decision: Decision) -> str:
     return " ".join(sentences)
 
 
-def headline(decision: Decision) -> str:
-    """The decision in a sentence or two."""
+def state_decision(decision: Decision) -> str:
+    """The decision in two sentences."""
     found = decision.assessment
     match decision:
         case Propose():
@@ -46,14 +53,14 @@ def headline(decision: Decision) -> str:
             )
             return f"The record meets the criteria for {title}. {_schedule_sentence(decision)}"
         case Decline():
-            return f"No esketamine plan is proposed: {_why_declined(decision)}."
+            return f"No esketamine plan is proposed. {_state_reasons(_why_declined(decision))}"
         case NeedsReview():
             why = [f.title for f in found.safety if f.effect is Effect.REVIEW]
             why = why or [warning.text for warning in found.warnings]
-            return f"A clinician must review the record before any plan is proposed: {listed(why)}."
+            return f"A clinician must review the record before a plan is proposed. {_state_reasons(why)}"
         case NeedsInformation():
             what = list(dict.fromkeys(missing.what for missing in found.missing))
-            return f"The record does not decide the question. Missing: {listed(what)}."
+            return f"The record does not hold enough information to decide. Missing: {join_items(what)}."
         case _:
             assert_never(decision)
 
@@ -62,16 +69,20 @@ def _schedule_sentence(decision: Propose) -> str:
     if not isinstance(decision.schedule, Schedule):
         return f"No plan is drafted: {decision.schedule.why}."
     sessions = decision.schedule.sessions
-    first, last = _day(sessions[0].date), _day(sessions[-1].date)
+    first, last = say_date(PartialDate.on(sessions[0].date)), say_date(PartialDate.on(sessions[-1].date))
     return f"A draft plan of {len(sessions)} supervised sessions from {first} to {last} is proposed."
 
 
-def _why_declined(decision: Decline) -> str:
+def _state_reasons(reasons: list[str]) -> str:
+    return f"Reason{'s' if len(reasons) > 1 else ''}: {join_items(reasons)}."
+
+
+def _why_declined(decision: Decline) -> list[str]:
     found = decision.assessment
     if decision.reason in _WHY_DECLINED:
-        return _WHY_DECLINED[decision.reason]
+        return [_WHY_DECLINED[decision.reason]]
     if decision.reason is ReasonOfDecision.CONTRAINDICATED:
-        return listed([f"{f.title} (label section {f.section})" for f in found.safety if _excludes(f.effect)])
+        return [f"{f.title} (label section {f.section})" for f in found.safety if _excludes(f.effect)]
     reasons = [
         reason.text
         for pathway in found.pathways
@@ -79,7 +90,7 @@ def _why_declined(decision: Decline) -> str:
         if criterion.answer.finding is Finding.NOT_MET
         for reason in criterion.answer.reasons
     ]
-    return listed(list(dict.fromkeys(reasons)))
+    return list(dict.fromkeys(reasons))
 
 
 def _excludes(effect: Effect) -> bool:
@@ -87,29 +98,36 @@ def _excludes(effect: Effect) -> bool:
 
 
 def _trial_sentences(found: Assessment) -> list[str]:
-    """How many trials count, then a sentence for each trial."""
+    """How many trials failed, then the sentences on each trial."""
     if not found.trials:
         return []
-    return [_count_sentence(found.failed_trials), *(trial_sentence(t, found.as_of) for t in found.trials)]
+    return [_count_trials(found.failed_trials), *(describe_trial(t, found.as_of) for t in found.trials)]
 
 
-def _count_sentence(failed: FailedTrials) -> str:
-    number = _NUMBERS.get(failed.definite, str(failed.definite))
-    trials = "trial has" if failed.definite == 1 else "trials have"
-    classes = f" of {failed.required_classes} classes" if failed.required_classes > 1 else ""
-    required = f"{_NUMBERS.get(failed.required, failed.required)}{classes} are required"
-    possible = _NUMBERS.get(failed.possible, str(failed.possible)).lower()
-    maybe = f", and {possible} more may have" if failed.possible else ""
-    return f"{number} adequate {trials} failed in this episode{maybe}; {required.lower()}."
+def _count_trials(failed: FailedTrials) -> str:
+    """How many trials failed and how many are required, in one or two sentences."""
+    definite = _spell(failed.definite).capitalize()
+    trials = "trial" if failed.definite == 1 else "trials"
+    required = f"{_spell(failed.required)} {'is' if failed.required == 1 else 'are'} required"
+    if failed.required_classes > 1:
+        required += f", of at least {_spell(failed.required_classes)} classes"
+    counted = f"{definite} adequate {trials} failed in this episode; {required}."
+    if not failed.possible:
+        return counted
+    return f"{counted} {_spell(failed.possible).capitalize()} more may have failed."
 
 
-_NUMBERS = {0: "No", 1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight"}
+def _spell(number: int) -> str:
+    return _NUMBERS.get(number, str(number))
 
 
-def trial_sentence(trial: Trial, as_of: date) -> str:
-    """One sentence on a trial: what, how much, when, what came of it and whether it counts.
+_NUMBERS = {0: "no", 1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 
-    Of a trial that may still go on it names no number of days, which would be another one tomorrow.
+
+def describe_trial(trial: Trial, as_of: date) -> str:
+    """A trial in two sentences: medicine, dose, dates and outcome, then whether it counts.
+
+    For a trial that may still be ongoing, no number of days is named, because it would change every day.
     """
     is_open = trial.ongoing or (trial.end is not None and trial.end.latest >= as_of)
     who = trial.name[:1].upper() + trial.name[1:]
@@ -120,7 +138,7 @@ def trial_sentence(trial: Trial, as_of: date) -> str:
     if trial.outcome.basis is not None:
         outcome += f" ({trial.outcome.basis.value})"
     others = [
-        _said(reason, is_open=is_open)
+        _word_reason(reason, is_open=is_open)
         for reason in trial.counts_reasons
         if reason not in trial.outcome.reasons
     ]
@@ -129,80 +147,74 @@ def trial_sentence(trial: Trial, as_of: date) -> str:
         if trial.counts is Counts.NO
         else (*_length(trial, is_open=is_open), outcome, *others)
     )
-    said = dict.fromkeys(parts)
-    verdict = {Counts.YES: "counts", Counts.NO: "does not count", Counts.POSSIBLY: "may count"}[trial.counts]
-    return f"{head}: {'; '.join(said)}: {verdict}."
+    return f"{head}: {'; '.join(dict.fromkeys(parts))}. {_VERDICTS[trial.counts]}"
 
 
-_CLASSES = {"ATYPICAL": "atypical antidepressant", "OTHER": "antidepressant"}
+_VERDICTS = {
+    Counts.YES: "This trial counts as failed.",
+    Counts.NO: "This trial does not count as failed.",
+    Counts.POSSIBLY: "This trial may count as failed.",
+}
+
+
+_CLASSES = {
+    "ATYPICAL": "atypical antidepressant",
+    "OTHER": "antidepressant",
+    "SEROTONIN-MODULATOR": "serotonin modulator",
+}
 
 
 def _dose(trial: Trial) -> str:
     dose = trial.daily_dose_mg
     if dose is None:
         return "dose not documented"
-    return f"{dose[0]:g} mg a day" if dose[0] == dose[1] else f"{dose[0]:g} to {dose[1]:g} mg a day"
+    return f"{dose[0]:g} mg per day" if dose[0] == dose[1] else f"{dose[0]:g} to {dose[1]:g} mg per day"
 
 
 def _how_known(trial: Trial) -> str:
-    """How it is known, where that is more or less than somebody's word."""
+    """The kind of evidence that it was taken, unless that is an ordinary statement."""
     return "" if trial.grade is Grade.STATED else trial.grade.value
 
 
 def _length(trial: Trial, *, is_open: bool) -> list[str]:
-    """The adequate days of a trial that is adequate, else what leaves that open."""
+    """How long an adequate trial lasted, or what leaves open whether it is adequate."""
     if is_open or trial.adequacy.finding is not Finding.MET:
-        return [_said(reason, is_open=is_open) for reason in trial.adequacy.reasons]
+        return [_word_reason(reason, is_open=is_open) for reason in trial.adequacy.reasons]
     shortest, longest = trial.adequate_days
     days = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
     assumed = any(reason.code is ReasonCode.DOSE_ASSUMED for reason in trial.adequacy.reasons)
     return [f"{days} days at an adequate dose{' (assumed)' if assumed else ''}"]
 
 
-def _said(reason: Reason, *, is_open: bool) -> str:
+def _word_reason(reason: Reason, *, is_open: bool) -> str:
     return _WITHOUT_DAYS.get(reason.code, reason.text) if is_open else reason.text
 
 
 _WITHOUT_DAYS = {
     ReasonCode.ADEQUATE: "long enough at an adequate dose",
-    ReasonCode.TOO_SHORT: "not yet taken for long enough",
-    ReasonCode.DOSE_TOO_LOW: "not yet long enough at or above the minimum dose",
-    ReasonCode.DURATION_UNCERTAIN: "the dates leave open whether it lasted long enough",
+    ReasonCode.TOO_SHORT: "not yet taken long enough",
+    ReasonCode.DOSE_TOO_LOW: "not yet taken long enough at or above the minimum dose",
+    ReasonCode.DURATION_UNCERTAIN: "the dates do not show whether it lasted long enough",
 }
 
 
 def _when(trial: Trial, *, is_open: bool) -> str:
-    since = spoken(trial.start) if trial.start else "an unknown date"
     if trial.ongoing:
-        return f"since {since}"
+        return f"since {say_date(trial.start)}" if trial.start else "ongoing since an unknown date"
+    if trial.start is None and trial.end is None:
+        return "dates unknown"
+    start = say_date(trial.start) if trial.start else "unknown start date"
     if trial.end is None:
-        return f"{since} to an unknown date"
+        return f"{start} to unknown end date"
     if is_open:
-        return f"{since} to some day from {_day(trial.end.earliest)} on"
-    return f"{since} to {spoken(trial.end)}"
+        return f"{start} to {say_date(PartialDate.on(trial.end.earliest))} or later"
+    return f"{start} to {say_date(trial.end)}"
 
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def spoken(when: PartialDate) -> str:
-    """A date for a reader, no more exact than it is known: "6 Jan 2025", "Jan 2025", "2025"."""
-    first, last = when.earliest, when.latest
-    if first == last:
-        return _day(first)
-    if when == PartialDate.parse(f"{first.year:04}"):
-        return f"{first.year}"
-    if when == PartialDate.parse(f"{first.year:04}-{first.month:02}"):
-        return f"{_MONTHS[first.month - 1]} {first.year}"
-    return f"some day from {_day(first)} until {_day(last)}"
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
-
-
-def listed(items: Iterable[str]) -> str:
+def join_items(items: Iterable[str]) -> str:
     """Items in one line."""
     items = list(items)
-    return "; ".join(items) if items else "nothing named"
+    return "; ".join(items) if items else "not specified"

@@ -22,6 +22,7 @@ from service.doors.outcome import (
 )
 from service.doors.ports import METRICS, TOLD, Door, Handler, door_of
 from service.errors import NotJson, TrdError
+from service.fhir.sources import without_mark
 from service.telemetry.logs import Event, log_error, log_info, log_warning
 
 REQUEST_ID = "X-Request-Id"
@@ -43,7 +44,7 @@ async def read_body(request: web.Request) -> bytes:
     """
     try:
         async with asyncio.timeout(READ_SECONDS):
-            return await request.read()
+            return without_mark(await request.read())
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except (web.RequestPayloadError, HttpProcessingError):

@@ -54,7 +54,7 @@ async def propose(request: web.Request) -> web.Response:
             request.app[CLIENT], request.match_info["id"], cause=Cause.OPERATION
         )
     _tell(request, proposal.answer, time.monotonic() - started)
-    request[TOLD] |= proposal.told
+    request[TOLD] |= proposal.log_fields
     request.app[METRICS].count_outcome(proposal.held, proposal.answer.care_plan.tier)
     return fhir_response(to_parameters(proposal.answer, proposal.written))
 

@@ -5,6 +5,7 @@ Any other fault is a `ServerError` that names the request and never repeats what
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from service.fhir.names import identifiers_of
 from service.fhir.r5.records import in_r4
 from service.fhir.references import read_reference
 from service.fhir.release import Release, release_of
-from service.fhir.sources import UNDECODABLE
+from service.fhir.sources import UNDECODABLE, without_mark
 from service.fhir.target import Target, read_target, unlisted_kinds
 from service.fhir.views import BundleView, CapabilityView, Head, KindView, ResourceCapability
 from service.ids import is_id
@@ -44,6 +45,9 @@ _HEADERS = {
 }
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _DONE = {"GET": {200}, "POST": {200, 201}, "PUT": {200, 201}}
+_TOO_MANY = frozenset({400, 422})
+"""How a server may answer who asks for more resources to a page than it gives."""
+_SMALLER_PAGES: tuple[dict[str, str], ...] = ({"_count": "50"}, {})
 _NOT_KNOWN = frozenset({400, 403, 404, 405, 501})
 """How a server answers a search for a kind of resource that it does not keep, or not for us."""
 _LONGEST_WAIT = 60.0
@@ -111,8 +115,11 @@ class FhirClient:
 
     async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes:
         """The body of one answer, as it came. `path` is relative to the base, or an address on its origin."""
-        url = path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
+        url = self._address_of(path)
         return (await self._retried("GET", url, params=params, attempts=self._attempts)).body
+
+    def _address_of(self, path: str) -> str:
+        return path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
 
     async def _in_r4(self, content: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
         """A resource as R4 has it; as it came where the releases agree, or it cannot be read."""
@@ -260,25 +267,54 @@ class FhirClient:
             body += chunk
             if len(body) > _LARGEST_ANSWER:
                 raise ServerMisread(f"{request}: the answer is larger than {_LARGEST_ANSWER} bytes")
-        return ServerAnswer(response.status_code, response.headers, bytes(body))
+        return ServerAnswer(response.status_code, response.headers, without_mark(bytes(body)))
 
     async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
         """Every page of a search, its resources as R4 JSON, following `next` on the same origin only.
 
-        Raises `ServerError` when any page cannot be read: half a record is never an answer.
+        Raises `ServerError` when any page cannot be read, or where the last one is as full as it may be and
+        the total says that there are more: half a record is never an answer. A total that the server stated
+        on a page with room to spare is an estimate (docs/decisions/0023).
         """
         where = f"GET {path}"
-        bundle = await self._page(await self._get(path, params), where)
+        body, asked = await self._first_page(path, params)
+        bundle = await self._page(body, where)
+        address = httpx.URL(self._address_of(path)).copy_merge_params(asked)
+        sizes, total, seen = [len(bundle.entry)], bundle.total, {str(address)}
         yield bundle
-        seen: set[str] = set()
-        while (following := bundle.next) is not None:
-            if _origin(following) != _origin(self.base):
+        while bundle.next is not None:
+            following = _joined(address, bundle.next)
+            if following is None or _origin(following) != _origin(self.base):
                 raise ServerMisread(f"{where}: the next page is on another server")
-            if following in seen or len(seen) >= _MOST_PAGES:
+            if str(following) in seen or len(seen) > _MOST_PAGES:
                 raise ServerMisread(f"{where}: its pages do not end")
-            seen.add(following)
-            bundle = await self._page(await self._get(following), f"{where}, page {len(seen) + 1}")
+            seen.add(str(following))
+            address = following
+            bundle = await self._page(await self._get(str(following)), f"{where}, page {len(seen)}")
+            sizes.append(len(bundle.entry))
+            total = total if bundle.total is None else bundle.total
             yield bundle
+        if total is not None and sum(sizes) < total and sizes[-1] >= _fullest(sizes, asked):
+            raise ServerMisread(
+                f"{where}: the answer has {sum(sizes)} of {total} resources, so it is incomplete"
+            )
+
+    async def _first_page(self, path: str, params: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+        """The first page and what it was asked for with.
+
+        Some servers refuse to be asked for more resources to a page than they give; they are asked for fewer,
+        then left to choose.
+        """
+        try:
+            return await self._get(path, params), params
+        except ServerRefused as refused:
+            if refused.status not in _TOO_MANY or "_count" not in params:
+                raise
+            for fewer in _SMALLER_PAGES:
+                asked = {name: value for name, value in params.items() if name != "_count"} | fewer
+                with suppress(ServerRefused):
+                    return await self._get(path, asked), asked
+            raise
 
     async def _page(self, body: bytes, where: str) -> BundleView:
         bundle = _bundle(body, where)
@@ -412,12 +448,25 @@ def _retry_after(value: str | None) -> float | None:
     return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-def _origin(address: str) -> tuple[str, str, int | None] | None:
-    """The server that an address is on; `None` for what is no address."""
+def _fullest(sizes: list[int], asked: dict[str, str]) -> float:
+    """How many resources a page may have: as many as were asked for, or as a page before the last one had."""
+    return min(float(asked.get("_count", math.inf)), *sizes[:-1], math.inf)
+
+
+def _joined(page: httpx.URL, address: str) -> httpx.URL | None:
+    """The address that a link on a page leads to, which may be relative; `None` for what is no address.
+
+    https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.link.url.
+    """
     try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL:
+        return page.join(address)
+    except (httpx.InvalidURL, ValueError):
         return None
+
+
+def _origin(address: httpx.URL | str) -> tuple[str, str, int | None]:
+    """The server that an address is on."""
+    url = httpx.URL(address)
     return (url.scheme, url.host, url.port)
 
 

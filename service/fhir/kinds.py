@@ -19,10 +19,11 @@ class Kind:
 
     `patient` is the element that names its patient; a kind without one is a Patient, or nobody's. `by_code`
     says that only those with a code of the lists are asked for; `bears_by_code` that only those with such a
-    code say anything here, and others are no evidence. The changes of a `watched` kind can change a
-    decision: they are subscribed to and swept for. A new resource of a `claimed` kind is never stored over
-    one that is there. `listed_as` is its name in `trd-careplan list`. `differs_in_r5` says that R5 spells
-    elements that are read or written here in another way.
+    code say anything here, and others are no evidence. `tells_of_others` says that it only reports how much
+    there is of other kinds, so that without it nothing is unscreened. The changes of a `watched` kind can
+    change a decision: they are subscribed to and swept for. A new resource of a `claimed` kind is never
+    stored over one that is there. `listed_as` is its name in `trd-careplan written`. `differs_in_r5` says
+    that R5 spells elements that are read or written here in another way.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Kind:
     read: bool = False
     by_code: bool = False
     bears_by_code: bool = False
+    tells_of_others: bool = False
     watched: bool = False
     written: bool = False
     claimed: bool = False
@@ -62,6 +64,9 @@ KINDS = (
     Kind(
         name="Procedure", patient="subject", read=True, bears_by_code=True, watched=True, differs_in_r5=True
     ),
+    Kind(name="QuestionnaireResponse", patient="subject", read=True, bears_by_code=True, watched=True),
+    Kind(name="Flag", patient="subject", read=True, watched=True),
+    Kind(name="List", patient="subject", read=True, bears_by_code=True, tells_of_others=True),
     # What is written comes in an order in which none refers to a later one. It is not watched: news of it
     # would make this service answer itself.
     Kind(name="Device", written=True, differs_in_r5=True),
@@ -98,6 +103,8 @@ READ_KINDS = tuple(kind.name for kind in KINDS if kind.read)
 EVERYTHING_KINDS = tuple(kind.name for kind in KINDS if kind.read and not kind.by_code)
 """Kinds asked for by `$everything`, which cannot choose by codes."""
 SEARCHED_KINDS = tuple(kind.name for kind in KINDS if kind.searched)
+SCREENED_KINDS = tuple(kind.name for kind in KINDS if kind.searched and not kind.tells_of_others)
+"""Kinds without which something is not screened."""
 SEARCHED_BY_CODE = tuple(kind.name for kind in KINDS if kind.searched and kind.by_code)
 NAME_A_MEDICINE = frozenset(kind.name for kind in KINDS if kind.names_medicine)
 BEAR_BY_CODE = frozenset(kind.name for kind in KINDS if kind.bears_by_code)

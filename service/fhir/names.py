@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 BASE = "https://trd-careplan.example/fhir"
@@ -69,6 +69,9 @@ _PERSONS_PART = {
 }
 """What a person could change, by kind of resource. Not narrative, meta or created, which servers rewrite."""
 
+SIGNATURES = (EDIT_DIGEST, CONTENT_DIGEST, WITHDRAWN, GROUNDS)
+"""Extensions by which a care plan or a Task of ours is known, and known to be untouched."""
+
 _EMPTY: tuple[Any, ...] = (None, {}, [])
 _WRITTEN_ANEW = ("id", "meta", "text", "created", "extension", "occurrenceDateTime")
 """What differs between two writings of the same content; the narrative follows from the rest."""
@@ -93,6 +96,21 @@ def edit_digest(resource: dict[str, Any]) -> str:
 def is_edited(resource: dict[str, Any]) -> bool:
     """Whether somebody changed a care plan or a Task of ours since it was written, as far as we can tell."""
     return extension_value(resource, EDIT_DIGEST) != edit_digest(resource)
+
+
+def signatures_of(resource: dict[str, Any]) -> dict[str, str]:
+    """What this service signed a care plan or a Task with, by the address of the extension."""
+    found = {url: extension_value(resource, url) for url in SIGNATURES}
+    return {url: value for url, value in found.items() if value is not None}
+
+
+def with_signatures(resource: dict[str, Any], signatures: Mapping[str, str]) -> dict[str, Any]:
+    """A resource with these signatures of ours; the extensions of others stay."""
+    extensions = resource.get("extension")
+    kept = extensions if isinstance(extensions, list) else []
+    others = [one for one in kept if not (isinstance(one, dict) and one.get("url") in signatures)]
+    ours = [{"url": url, "valueString": value} for url, value in signatures.items()]
+    return {**resource, "extension": [*others, *ours]}
 
 
 def grounds_digest(parts: Iterable[str]) -> str:

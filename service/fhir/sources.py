@@ -17,6 +17,7 @@ from service.ids import is_id
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises over content that is not the JSON it should be."""
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OWNER = msgspec.json.Decoder(OwnerView)
 _HEAD = msgspec.json.Decoder(Head)
 _OUTCOME = msgspec.json.Decoder(OutcomeView)
@@ -74,6 +75,11 @@ class Gathered:
     def with_deleted_plan(self, plan_id: str) -> "Gathered":
         """The same record, knowing that a care plan of ours was deleted."""
         return replace(self, deleted_plans=(*self.deleted_plans, plan_id))
+
+
+def without_mark(content: bytes) -> bytes:
+    """JSON without the byte order mark that some programs begin it with: RFC 8259, section 8.1."""
+    return content.removeprefix(_BYTE_ORDER_MARK)
 
 
 def take_resource(content: bytes | msgspec.Raw, url: str | None = None) -> Source:

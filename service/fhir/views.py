@@ -25,6 +25,18 @@ class CodingView(View):
 class ConceptView(View):
     coding: list[CodingView] = []
     text: str | None = None
+    extension: list["ExtensionView"] = []
+
+
+class ExtensionView(View):
+    """An extension, with those of its values that say something of a medicine or its dose."""
+
+    url: str | None = None
+    extension: list["ExtensionView"] = []
+    value_code: str | None = None
+    value_codeable_concept: ConceptView | None = None
+    value_markdown: str | None = None
+    value_string: str | None = None
 
 
 class IdentifierView(View):
@@ -54,7 +66,9 @@ class PeriodView(View):
 
 class QuantityView(View):
     value: float | None = None
+    comparator: str | None = None
     unit: str | None = None
+    system: str | None = None
     code: str | None = None
 
 
@@ -63,7 +77,17 @@ class RangeView(View):
     high: QuantityView | None = None
 
 
+class RatioView(View):
+    numerator: QuantityView | None = None
+    denominator: QuantityView | None = None
+
+
 class RepeatView(View):
+    count: int | None = None
+    count_max: int | None = None
+    duration: float | None = None
+    duration_max: float | None = None
+    duration_unit: str | None = None
     frequency: int | None = None
     frequency_max: int | None = None
     period: float | None = None
@@ -71,26 +95,41 @@ class RepeatView(View):
     period_unit: str | None = None
     day_of_week: list[str] = []
     when: list[str] = []
+    time_of_day: list[str] = []
     bounds_period: PeriodView | None = None
     bounds_duration: QuantityView | None = None
+    bounds_range: RangeView | None = None
 
 
 class TimingView(View):
+    event: list[str] = []
     repeat: RepeatView | None = None
     code: ConceptView | None = None
+    modifier_extension: list[msgspec.Raw] = []
 
 
 class DoseAndRateView(View):
     dose_quantity: QuantityView | None = None
     dose_range: RangeView | None = None
+    rate_quantity: QuantityView | None = None
+    rate_range: RangeView | None = None
+    rate_ratio: RatioView | None = None
+    modifier_extension: list[msgspec.Raw] = []
 
 
 class DosageView(View):
+    sequence: int | None = None
     text: str | None = None
+    additional_instruction: list[ConceptView] = []
+    patient_instruction: str | None = None
     timing: TimingView | None = None
     as_needed_boolean: bool | None = None
     as_needed_codeable_concept: ConceptView | None = None
     dose_and_rate: list[DoseAndRateView] = []
+    max_dose_per_period: RatioView | list[RatioView] | None = None
+    max_dose_per_administration: QuantityView | None = None
+    max_dose_per_lifetime: QuantityView | None = None
+    modifier_extension: list[msgspec.Raw] = []
 
 
 class KindView(View):
@@ -108,14 +147,22 @@ class Head(View):
     """A modifier element of every resource: rules that may turn its meaning round."""
 
 
-class ContainedView(View):
-    id: str | None = None
-    resource_type: str | None = None
-    code: ConceptView | None = None
+class IngredientView(View):
+    item_codeable_concept: ConceptView | None = None
+    item_reference: ReferenceView | None = None
+    is_active: bool | None = None
+    strength: RatioView | None = None
+    modifier_extension: list[msgspec.Raw] = []
 
 
 class MedicationView(View):
+    """A Medication, or a Substance that is an ingredient of one."""
+
     code: ConceptView | None = None
+    status: str | None = None
+    ingredient: list[IngredientView] = []
+    modifier_extension: list[msgspec.Raw] = []
+    implicit_rules: str | None = None
 
 
 class LinkView(View):
@@ -124,6 +171,7 @@ class LinkView(View):
 
 
 class PatientView(View):
+    active: bool | None = None
     identifier: list[IdentifierView] = []
     birth_date: str | None = None
     deceased_boolean: bool | None = None
@@ -139,7 +187,7 @@ class MedicineOnlyView(View):
 
     medication_codeable_concept: ConceptView | None = None
     medication_reference: ReferenceView | None = None
-    contained: list[ContainedView] = []
+    contained: list[msgspec.Raw] = []
 
 
 class MedicineView(MedicineOnlyView):
@@ -150,6 +198,17 @@ class MedicineView(MedicineOnlyView):
     reason_code: list[ConceptView] = []
     reason_reference: list[ReferenceView] = []
     part_of: list[ReferenceView] = []
+    extension: list[ExtensionView] = []
+    rendered_dosage_instruction: str | None = None
+    """An element of R5, which R4 has as an extension."""
+
+
+class NamedMedicineView(View):
+    """A record of a medicine, as far as to say whether it names one at all."""
+
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    status: str | None = None
+    medication_codeable_concept: ConceptView | None = None
 
 
 class StatementView(MedicineView):
@@ -167,6 +226,7 @@ class DispenseRequestView(View):
     number_of_repeats_allowed: int | None = None
     quantity: QuantityView | None = None
     expected_supply_duration: QuantityView | None = None
+    modifier_extension: list[msgspec.Raw] = []
 
 
 class RequestView(MedicineView):
@@ -194,6 +254,9 @@ class DispenseView(MedicineView):
 class AdministeredView(View):
     text: str | None = None
     dose: QuantityView | None = None
+    rate_quantity: QuantityView | None = None
+    rate_ratio: RatioView | None = None
+    modifier_extension: list[msgspec.Raw] = []
 
 
 class AdministrationView(MedicineView):
@@ -243,6 +306,82 @@ class ObservationView(ResultView):
     component: list[ResultView] = []
 
 
+class AnswerView(View):
+    """One answer to a question of a questionnaire, and the questions that follow from it."""
+
+    value_boolean: bool | None = None
+    value_decimal: float | None = None
+    value_integer: int | None = None
+    value_string: str | None = None
+    value_coding: CodingView | None = None
+    value_quantity: QuantityView | None = None
+    item: list["QuestionView"] = []
+
+
+class QuestionView(View):
+    """A question of a questionnaire, or a group of them."""
+
+    link_id: str | None = None
+    definition: str | None = None
+    text: str | None = None
+    answer: list[AnswerView] = []
+    item: list["QuestionView"] = []
+
+
+class QuestionnaireResponseView(View):
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    questionnaire: str | None = None
+    status: str | None = None
+    authored: str | None = None
+    item: list[QuestionView] = []
+
+
+class AskedView(View):
+    """A question of a Questionnaire: its code, and the questions in it."""
+
+    link_id: str | None = None
+    code: list[CodingView] = []
+    item: list["AskedView"] = []
+
+
+class QuestionnaireView(View):
+    url: str | None = None
+    item: list[AskedView] = []
+
+
+class FlagView(View):
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    status: str | None = None
+    code: ConceptView | None = None
+    period: PeriodView | None = None
+
+
+class ListView(View):
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    status: str | None = None
+    mode: str | None = None
+    code: ConceptView | None = None
+    entry: list[msgspec.Raw] = []
+    empty_reason: ConceptView | None = None
+
+
+class SectionView(View):
+    """A section of a document, and the sections in it."""
+
+    code: ConceptView | None = None
+    entry: list[msgspec.Raw] = []
+    empty_reason: ConceptView | None = None
+    section: list["SectionView"] = []
+
+
+class CompositionView(View):
+    """The table of contents of a document."""
+
+    subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
+    status: str | None = None
+    section: list[SectionView] = []
+
+
 class ProcedureView(View):
     subject: ReferenceView = msgspec.field(default_factory=ReferenceView)
     status: str | None = None
@@ -267,9 +406,11 @@ class ActivityDetailView(View):
     code: ConceptView | None = None
     product_codeable_concept: ConceptView | None = None
     product_reference: ReferenceView | None = None
+    do_not_perform: bool | None = None
 
 
 class ActivityView(View):
+    reference: ReferenceView | None = None
     detail: ActivityDetailView | None = None
 
 
@@ -280,17 +421,33 @@ class CarePlanView(View):
     title: str | None = None
     description: str | None = None
     activity: list[ActivityView] = []
-    contained: list[ContainedView] = []
+    contained: list[msgspec.Raw] = []
 
 
 class SearchView(View):
     mode: str | None = None
 
 
+class EntryRequestView(View):
+    method: str | None = None
+
+
+class EntryResponseView(View):
+    status: str | None = None
+    outcome: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is no success; a status that is missing says nothing."""
+        return self.status is not None and not self.status.strip().startswith("2")
+
+
 class EntryView(View):
     full_url: str | None = None
     resource: msgspec.Raw = msgspec.Raw()
     search: SearchView | None = None
+    request: EntryRequestView | None = None
+    response: EntryResponseView | None = None
 
 
 class BundleLinkView(View):
@@ -313,6 +470,7 @@ class BundleView(View):
 
 class ResponseView(View):
     status: str | None = None
+    location: str | None = None
     etag: str | None = None
 
 

@@ -6,10 +6,14 @@ from typing import NamedTuple
 import msgspec
 
 from service.errors import InputError, NotAssessable, NotFhir, NotJson
-from service.fhir.sources import UNDECODABLE, Gathered, Source, read_owner, reports_error, take_resource
+from service.fhir.kinds import SCREENED_KINDS
+from service.fhir.outcomes import Completeness, is_outcome, read_completeness, withhold
+from service.fhir.sources import UNDECODABLE, Gathered, Source, read_owner, take_resource, without_mark
 from service.fhir.views import BundleView
 
 _BUNDLE = msgspec.json.Decoder(BundleView)
+_DEEPEST = 4
+"""How deep Bundles may stand in Bundles: a batch of searches, in a document or a message, is two."""
 
 
 class NamedRecord(NamedTuple):
@@ -22,32 +26,63 @@ class NamedRecord(NamedTuple):
 def read_bundle(content: bytes | msgspec.Raw) -> Gathered:
     """One patient's record from a Bundle.
 
-    Raises `NotJson`, `NotFhir` (naming the element), or `NotAssessable` for a Bundle that is only one
-    page of several.
+    Raises `NotJson`, `NotFhir` (naming the element), or `NotAssessable` for a Bundle that says that there is
+    more than it holds. One that says that something is withheld does not say of which kind: of each there
+    may be more.
     """
     head = take_resource(content).head
     if head.resource_type != "Bundle":
         kind = head.resource_type if (head.resource_type or "").isalpha() else "no resourceType"
         raise NotFhir(f"expected a Bundle, found {kind}")
+    sources = tuple(_resources_in(content, _DEEPEST))
+    outcomes = [source for source in sources if is_outcome(source)]
+    if any(read_completeness(one.content) is Completeness.INCOMPLETE for one in outcomes):
+        raise NotAssessable(
+            "the Bundle contains an error of the server, so the record may be incomplete; fetch it again"
+        )
+    if withhold(outcomes):
+        return Gathered(sources, not_read=SCREENED_KINDS, refused=SCREENED_KINDS)
+    return Gathered(sources)
+
+
+def _resources_in(content: bytes | msgspec.Raw, deepest: int) -> Iterator[Source]:
+    """The resources of a Bundle and of the Bundles in it, such as the answers to the searches of a batch."""
     try:
         bundle = _BUNDLE.decode(content)
     except msgspec.ValidationError as error:
         raise NotFhir(f"the Bundle cannot be read{_element(error)}") from None
     except UNDECODABLE:
         raise NotJson("the Bundle is not proper JSON") from None
+    _check_whole(bundle)
+    for entry in bundle.entry:
+        if entry.response is not None and bytes(entry.response.outcome):
+            yield take_resource(entry.response.outcome)
+        if not bytes(entry.resource):
+            continue
+        source = take_resource(entry.resource, entry.full_url)
+        if source.head.resource_type != "Bundle":
+            yield source
+        elif deepest:
+            yield from _resources_in(entry.resource, deepest - 1)
+        else:
+            raise NotAssessable("the Bundle holds Bundles within Bundles, deeper than is read here")
+
+
+def _check_whole(bundle: BundleView) -> None:
+    """Raise `NotAssessable` for a Bundle that is a part of a record, or more than one state of it."""
     if bundle.next is not None:
         raise NotAssessable(
             "the Bundle is one page of several (it has a next link), so the record is incomplete; "
             "put every page into one Bundle"
         )
-    sources = [
-        take_resource(entry.resource, entry.full_url) for entry in bundle.entry if bytes(entry.resource)
-    ]
-    if any(s.head.resource_type == "OperationOutcome" and reports_error(s.content) for s in sources):
+    if bundle.type == "history" or any(e.request and e.request.method == "DELETE" for e in bundle.entry):
         raise NotAssessable(
-            "the Bundle contains an error of the server, so the record may be incomplete; fetch it again"
+            "the Bundle is a history, in which resources may be deleted; fetch the record as it is now"
         )
-    return Gathered(tuple(sources))
+    if any(entry.response is not None and entry.response.failed for entry in bundle.entry):
+        raise NotAssessable(
+            "the Bundle contains a request that failed, so the record is incomplete; fetch it again"
+        )
 
 
 def _element(error: msgspec.ValidationError) -> str:
@@ -78,10 +113,10 @@ def read_ndjson(content: bytes) -> Iterator[NamedRecord]:
     """
     owned: dict[str, list[Source]] = {}
     shared: list[Source] = []
-    for number, line in enumerate(content.splitlines(), start=1):
-        if not line.strip():
+    for number, text in enumerate(content.splitlines(), start=1):
+        if not text.strip():
             continue
-        where = f"line {number}"
+        where, line = f"line {number}", without_mark(text)
         try:
             source = take_resource(line)
             if source.head.resource_type == "Bundle":

@@ -1,17 +1,23 @@
 """Search a FHIR server for the resources of one patient, one kind at a time, and check that all have come."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Coroutine, Iterable
 from http import HTTPStatus
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from service.core.knowledge import Knowledge
 from service.core.records import VersionedReference
+from service.core.results import codes_to_ask_for
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import NAME_A_MEDICINE, READ_KINDS, SEARCHED_BY_CODE
-from service.fhir.sources import Source, reports_error, take_resource
-from service.fhir.views import BundleView, EntryView, ResourceCapability
+from service.fhir.outcomes import Completeness, is_outcome, read_completeness
+from service.fhir.sources import Source, take_resource
+from service.fhir.views import BundleView, ResourceCapability
+
+Answer = TypeVar("Answer")
 
 PAGE_SIZE = "200"
 
@@ -37,7 +43,17 @@ def observation_codes(knowledge: Knowledge) -> list[str]:
     uris: dict[str, str] = {}
     for uri, system in knowledge.systems.items():
         uris.setdefault(system, uri)
-    return sorted(f"{uris[system]}|{code}" for system, code in knowledge.observations.exact)
+    return sorted(f"{uris[system]}|{code}" for system, code in codes_to_ask_for(knowledge))
+
+
+async def side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
+    """Run everything at once. The first error cancels the rest, and is raised as itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            started = [tasks.create_task(one) for one in work]
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+    return [task.result() for task in started]
 
 
 async def search_unless_forbidden(
@@ -53,24 +69,43 @@ async def search_unless_forbidden(
 
 
 async def read_all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
-    """The resources of every page, once each, checked against the total where the server states one.
+    """The resources of every page, once each. Raises `ServerMisread` where the answer is not complete.
 
-    Raises `ServerMisread` where the answer is not complete.
+    An OperationOutcome is among them only where it says that some are withheld.
     """
+    return (await _read_all(client, path, params)).sources
+
+
+async def read_everything(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
+    """The resources of every page of an operation, which counts what it answers with, and never estimates.
+
+    Raises `ServerMisread` where fewer came than the total.
+    """
+    answer = await _read_all(client, path, params)
+    if answer.total is not None and answer.entries < answer.total:
+        raise ServerMisread(
+            f"GET {path}: the answer has {answer.entries} of {answer.total} resources, so it is incomplete"
+        )
+    return answer.sources
+
+
+class _Searched(NamedTuple):
+    """The resources of every page, once each; how many entries came, and how many there are said to be."""
+
+    sources: list[Source]
+    entries: int
+    total: int | None
+
+
+async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _Searched:
     sources: dict[tuple[VersionedReference, bytes], Source] = {}
-    matches, total = 0, None
+    entries, total = 0, None
     async for page in client.pages(path, params):
         total = page.total if page.total is not None else total
-        matches += _count_matches(page)
+        entries += len(page.entry)
         for source in _entries(page, path):
             sources.setdefault((source.reference, bytes(source.content)), source)
-    if total is not None and matches < total:
-        raise ServerMisread(f"GET {path}: the answer has {matches} of {total} resources, so it is incomplete")
-    return list(sources.values())
-
-
-def _count_matches(page: BundleView) -> int:
-    return sum(entry.search is None or entry.search.mode in {None, "match"} for entry in page.entry)
+    return _Searched(list(sources.values()), entries, total)
 
 
 def _entries(page: BundleView, path: str) -> Iterable[Source]:
@@ -78,16 +113,29 @@ def _entries(page: BundleView, path: str) -> Iterable[Source]:
         if not bytes(entry.resource):
             raise ServerMisread(f"GET {path}: an entry has no resource")
         source = take_answer(entry.resource, entry.full_url, f"GET {path}")
-        if source.head.resource_type == "OperationOutcome":
-            _check_outcome(entry, path)
+        if is_outcome(source):
+            yield from _heed(source, path)
+        elif source.head.resource_type == "Bundle":
+            raise ServerMisread(
+                f"GET {path}: an entry is itself a Bundle, so it is not a resource of a record"
+            )
         elif source.head.resource_type is None or source.head.resource_type in READ_KINDS:
             yield source
 
 
-def _check_outcome(entry: EntryView, path: str) -> None:
-    """Raise `ServerMisread` where an outcome among the results is an error: the answer may be incomplete."""
-    if reports_error(entry.resource):
-        raise ServerMisread(f"GET {path}: the answer reports an error of the server, so it may be incomplete")
+def _heed(outcome: Source, path: str) -> Iterable[Source]:
+    """An outcome among the results, where it says that some are withheld.
+
+    Raises `ServerMisread` where it says that the answer may be incomplete.
+    """
+    match read_completeness(outcome.content):
+        case Completeness.INCOMPLETE:
+            message = f"GET {path}: the answer reports an error of the server, so it may be incomplete"
+            raise ServerMisread(message)
+        case Completeness.WITHHELD:
+            yield outcome
+        case Completeness.COMPLETE:
+            return
 
 
 def take_answer(content: bytes | msgspec.Raw, url: str | None, where: str) -> Source:

@@ -35,6 +35,8 @@ from service.core.knowledge import (
 )
 from service.core.phrases import PhraseList, fold
 from service.core.records import (
+    Adherence,
+    Contents,
     Indication,
     Measure,
     ProcedureKind,
@@ -46,6 +48,7 @@ from service.core.records import (
 from service.core.safety import HYPERSENSITIVITY
 from service.core.statements import SmallWord, Vocabulary
 from service.errors import MappingsError, SettingsError
+from service.knowledge.doses import build_lexicon, to_unit
 from service.knowledge.elements import load_elements
 from service.knowledge.lock import LOCK, digest_of, lists_in, read_lock
 from service.knowledge.rows import (
@@ -141,13 +144,23 @@ class _Loader:
         suicidality = self._codes("codes/suicidality.csv", lambda row: SuicidalityKind(row["kind"]))
         conditions = self._codes("safety/conditions.csv", self._group_in(groups))
         severities = self._codes("codes/severity.csv", lambda row: Severity(row["severity"]))
-        frequencies = self._phrases("codes/dose_phrases.csv", "phrase", lambda row: float(row["times_a_day"]))
+        units = list(self._rows("codes/units.csv"))
+        lexicon = build_lexicon(units, self._rows("codes/dose_phrases.csv"), names.phrases, self.faults)
+        unit_codes = self._code_list([row for row in units if row["code"]], to_unit)
+        timings = self._codes("codes/timings.csv", lambda row: float(row["times_a_day"]))
+        adherence = self._codes("codes/adherence.csv", lambda row: Adherence(row["kind"]))
         antidepressant_words = self._words("codes/antidepressant_words.csv")
         placeholders = self._placeholders()
         observations = self._codes("codes/observations.csv", lambda row: Measure(row["kind"]))
         observation_names = self._whole("codes/observation_words.csv", lambda row: Measure(row["kind"]))
         answers = self._codes("codes/answers.csv", lambda row: float(row["value"]))
         answer_words = self._whole("codes/answer_words.csv", lambda row: float(row["value"]))
+        score_items = self._codes("codes/score_items.csv", lambda row: Measure(row["measure"]))
+        contents = self._codes("codes/completeness.csv", lambda row: Contents(row["says"]))
+        list_contents = self._codes("codes/list_contents.csv", lambda row: row["kind"])
+        pressure_units = self._whole(
+            "codes/pressure_units.csv", lambda row: float(row["mm_hg"]), column="unit"
+        )
         results = self._results()
         procedures = self._codes("codes/procedures.csv", lambda row: ProcedureKind(row["kind"]))
         procedure_names = self._phrases(
@@ -184,7 +197,10 @@ class _Loader:
             indication_codes=why_codes,
             indication_words=why_words,
             severities=severities,
-            dose_frequencies=frequencies,
+            dose_lexicon=lexicon,
+            unit_codes=unit_codes,
+            timing_codes=timings,
+            adherence=adherence,
             observations=observations,
             observation_names=observation_names,
             answers=answers,
@@ -192,6 +208,10 @@ class _Loader:
             suicidality_results=results,
             scales={Measure.PHQ_9: to_scale(scales.phq_9), Measure.MADRS: to_scale(scales.madrs)},
             limits=to_limits(scales),
+            score_items=score_items,
+            contents=contents,
+            list_contents=list_contents,
+            pressure_units=pressure_units,
             procedures=procedures,
             procedure_names=procedure_names,
             interacting_codes=interacting_codes,
@@ -316,9 +336,9 @@ class _Loader:
                     phrases[phrase] = meaning
         return PhraseList.of(phrases)
 
-    def _whole(self, name: str, read: Callable[[Row], T]) -> dict[str, T]:
+    def _whole(self, name: str, read: Callable[[Row], T], column: str = "phrase") -> dict[str, T]:
         """A list of phrases that match whole texts only."""
-        return dict(self._phrase_list(list(self._rows(name)), "phrase", read).phrases)
+        return dict(self._phrase_list(list(self._rows(name)), column, read).phrases)
 
     def _results(self) -> dict[Measure, SuicidalityKind]:
         name = "codes/suicidality_results.csv"

@@ -1,5 +1,6 @@
 """Rows of the CSV lists under `mappings/`, what they mean, and what is wrong with them."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -8,7 +9,6 @@ from service.core.knowledge import (
     Ingredient,
     MedicineMeaning,
 )
-from service.core.medicines import strengths_in
 from service.core.records import (
     Depression,
     DepressionState,
@@ -17,6 +17,8 @@ from service.core.records import (
 )
 
 T = TypeVar("T")
+
+_MILLIGRAMS = re.compile(r"(?<!\d)(\d++(?:\.\d++)?+)\s*+mg\b", re.IGNORECASE)
 
 
 class MissingColumn(Exception):
@@ -131,7 +133,7 @@ def of_product(row: Row) -> MedicineMeaning:
         unit=row.optional("unit"),
         unit_days=int(row["dose_days"] or 1),
         not_a_trial=row.optional("not_a_trial"),
-        label_mg=strengths_in(row["display"]),
+        label_mg=frozenset(float(mg) for mg in _MILLIGRAMS.findall(row["display"])),
     )
 
 

@@ -37,6 +37,13 @@ _LICENCES = {
     "ndc": "NDC: U.S. Food and Drug Administration.",
     "cpt": "CPT: (c) American Medical Association; its codes need a licence.",
     "loinc": "LOINC: (c) Regenstrief Institute and the LOINC Committee; free under https://loinc.org/license.",
+    "edqm": "EDQM Standard Terms: (c) European Directorate for the Quality of Medicines & HealthCare, "
+    "Council of Europe.",
+    "ucum": "UCUM: (c) Regenstrief Institute; free under https://ucum.org/license.",
+    "gts-abbreviation": "HL7 v3 GTSAbbreviation: (c) Health Level Seven International.",
+    "medication-adherence": "HL7 FHIR medication-statement-adherence: (c) Health Level Seven International.",
+    "null-flavor": "HL7 v3 NullFlavor: (c) Health Level Seven International.",
+    "data-absent-reason": "HL7 FHIR data-absent-reason: (c) Health Level Seven International.",
     "yes-no": "HL7 v2 table 0136: (c) Health Level Seven International.",
 }
 

@@ -141,7 +141,7 @@ class _PublishedProtocol:
     def _alongside(self) -> Iterator[Resource]:
         classes, source = self.protocol.oral_antidepressant, self.sources.oral_antidepressant
         if source is not None:
-            which = "" if "any" in classes else f" of the class {' or '.join(classes)}"
+            which = "" if self.protocol.any_antidepressant else f" of the class {' or '.join(classes)}"
             text = f"An oral antidepressant{which} is taken alongside."
             yield _action("oral-antidepressant", "Oral antidepressant alongside", text, source)
 
@@ -162,7 +162,9 @@ class _PublishedProtocol:
             dated.append((point.after_week, action))
         for phase, source in self._phases():
             reviewed = [p for p in self.protocol.decision_points if p.after_week < phase.first_week]
-            text = _in_words(phase) + (" Only if the benefit review supports it." if reviewed else "")
+            text = _in_words(phase) + (
+                " Only if the benefit review supports continued treatment." if reviewed else ""
+            )
             title = f"{_title(phase.name)}, weeks {phase.first_week} to {phase.last_week}"
             action = _action(phase.name, title, text, source)
             if phase.name != first:

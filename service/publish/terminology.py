@@ -24,7 +24,9 @@ _REVIEW = "Not yet signed off by a clinician. Each code names its source."
 _STOP_REASONS = "codes/stop_reasons.csv"
 _ANSWERS = "codes/answers.csv"
 _GROUPS = "safety/groups.csv"
-_NOT_SAID = frozenset({"system", "code", "display", "phrase", "name", "names", "rxnorm", "atc", "snomed"})
+_NOT_SAID = frozenset(
+    {"system", "code", "display", "phrase", "words", "name", "names", "rxnorm", "atc", "snomed"}
+)
 """Columns that a comment leaves out: codes and displays stand in the concept, names are for matching text."""
 
 Row = Mapping[str, str]
@@ -89,6 +91,27 @@ _LISTS = (
         None,
         "Given for depression",
         "Coded reasons for a medicine that are depression.",
+    ),
+    _List(
+        "codes/units.csv",
+        "unit",
+        "kind",
+        "Units of a dose: {}",
+        "Units of a dose of the kind {}, with its size.",
+    ),
+    _List(
+        "codes/timings.csv",
+        "timings",
+        None,
+        "Coded timings",
+        "Timings of a dosage and how often a day each stands for.",
+    ),
+    _List(
+        "codes/adherence.csv",
+        "adherence",
+        "kind",
+        "Adherence: {}",
+        "Whether a medicine was taken as its record has it: {}.",
     ),
     _List("safety/conditions.csv", "safety", "group", "{}", "Conditions. {}"),
     _List("safety/allergies.csv", "allergy", "group", "{}: allergies", "Allergies. {}"),

@@ -48,7 +48,7 @@ class Work:
             reason=answer.reason.value,
             care_plan=answer.care_plan.action.value,
             seconds=round(seconds, 3),
-            **proposal.told,
+            **proposal.log_fields,
         )
 
     async def sweep(self, since: str, _: str) -> None:

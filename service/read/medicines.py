@@ -5,19 +5,21 @@ with the grade of evidence it is.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 
 from service.core.dates import Interval, PartialDate
-from service.core.dosing import DoseStep, daily_dose, supplied_dose, units_a_day
+from service.core.dose_words import ITEM
+from service.core.dosing import Amount, daily_dose, supplied_dose, units_a_day
+from service.core.elements import Bearing, How
 from service.core.exposures import Administration, add_up_days
-from service.core.medicines import identify_medicine
+from service.core.medicines import identify_medicine, identify_product
 from service.core.reasons import read_indication, read_stop_reasons
 from service.core.records import (
-    MEDICINE_RECORDS,
+    Adherence,
     Concept,
     Dose,
     DoseBasis,
@@ -26,6 +28,7 @@ from service.core.records import (
     Exposure,
     ExposureStatus,
     Grade,
+    Identified,
     Indication,
     Medicine,
     Role,
@@ -33,26 +36,29 @@ from service.core.records import (
     Unreadable,
     VersionedReference,
 )
+from service.fhir.loose import Resource
 from service.fhir.references import Reference, read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import (
     AdministrationView,
     ConceptView,
-    ContainedView,
     DispenseRequestView,
     DispenseView,
     DosageView,
-    MedicationView,
+    ExtensionView,
     MedicineOnlyView,
     MedicineView,
     QuantityView,
     ReferenceView,
+    RepeatView,
     RequestView,
     StatementView,
     View,
 )
-from service.read.dosage import read_amount, read_steps
+from service.read.dosage import read_administered, read_amount, read_steps
 from service.read.elements import Elements, UnreadableElement, decode
+from service.read.opened import Openings, take_openings
+from service.read.products import ABSENT, IDENTITY, ProductReader
 
 _DAYS_IN = {
     **dict.fromkeys(("d", "day", "days"), 1),
@@ -71,11 +77,7 @@ class _ReasonView(View):
     code: ConceptView | None = None
 
 
-_REASONS = frozenset({"Condition", "Observation"})
-"""Kinds of record that a medicine may be given for."""
-
 _MEDICINE = msgspec.json.Decoder(MedicineOnlyView)
-_MEDICATION = msgspec.json.Decoder(MedicationView)
 _REASON = msgspec.json.Decoder(_ReasonView)
 _STATEMENT = msgspec.json.Decoder(StatementView)
 _REQUEST = msgspec.json.Decoder(RequestView)
@@ -90,19 +92,20 @@ class MedicineReader:
 
     def __init__(self, gathered: Gathered, elements: Elements, belongs: Belongs) -> None:
         self.excluded: list[Excluded] = []
-        self.unreadable: list[Unreadable] = []
+        self.open_elements: list[Unreadable] = []
         self._exposures: list[Exposure] = []
         self._administrations: list[Administration] = []
         self._elements = elements
         self._knowledge = elements.knowledge
         self._belongs = belongs
-        self._by_address = {
-            key: source
-            for source in gathered.sources
-            if source.head.resource_type in MEDICINE_RECORDS | _REASONS
-            for key in _addresses(source)
-        }
+        self._products = ProductReader(elements, self._resolve)
+        self._by_address = {key: source for source in gathered.sources for key in _addresses(source)}
         self._base = gathered.base
+
+    @property
+    def unreadable(self) -> list[Unreadable]:
+        """The Medications that could not be read, or not be relied on."""
+        return self._products.unreadable
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -123,24 +126,27 @@ class MedicineReader:
         status = self._status(source, view, _STATEMENT_STATUS)
         if status is None:
             return
+        opened = take_openings(source, self._knowledge)
         period = (
             self._elements.interval(source, "effectivePeriod", view.effective_period)
             if view.effective_period is not None
             else Interval(self._elements.date(source, "effectiveDateTime", view.effective_date_time))
         )
-        medicine = self._identified(view)
+        medicine = self._identified(view, opened)
         exposure = Exposure(
             medicine,
             period,
             status,
-            self._dose(view.dosage, medicine),
+            self._dose(view, view.dosage, medicine, opened),
             (source.reference,),
             asserted=self._elements.date(source, "dateAsserted", view.date_asserted),
-            indication=self._indication(view),
-            stop_reasons=self._stop_reasons(view.status_reason, status),
+            indication=self._indication(view, opened),
+            stop_reasons=self._stop_reasons(view.status_reason, status, opened),
             names=self._named(*view.based_on, *view.part_of, *view.derived_from),
         )
-        self._exposures.extend(self._phases(source, exposure, view.dosage))
+        phases = self._phases(source, view, exposure, view.dosage, opened)
+        self._exposures.extend(_with_open_period(phase, opened) for phase in phases)
+        self._name(opened, medicine)
 
     def take_request(self, source: Source) -> None:
         """A MedicationRequest: what was meant to be taken, or what is reported to have been."""
@@ -151,10 +157,11 @@ class MedicineReader:
         if view.do_not_perform is True:
             self.excluded.append(Excluded(source.reference, ExclusionReason.NOT_TAKEN))
             return
-        if view.intent in _NO_ORDER:
-            status = ExposureStatus.INTENDED
         reported = view.reported_boolean is True or view.reported_reference is not None
-        medicine = self._identified(view)
+        if view.intent in _NO_ORDER and not reported:
+            status = ExposureStatus.INTENDED
+        opened = take_openings(source, self._knowledge)
+        medicine = self._identified(view, opened)
         period = self._prescribed_period(source, view)
         cut_short = status is ExposureStatus.ENDED and not reported
         if cut_short and period.start is not None and period.end is not None:
@@ -166,15 +173,17 @@ class MedicineReader:
             medicine,
             period,
             status,
-            self._dose(view.dosage_instruction, medicine),
+            self._dose(view, view.dosage_instruction, medicine, opened),
             (source.reference,),
             asserted=authored if status is ExposureStatus.ACTIVE else None,
-            indication=self._indication(view),
-            stop_reasons=self._stop_reasons(reasons, status),
+            indication=self._indication(view, opened),
+            stop_reasons=self._stop_reasons(reasons, status, opened),
             grade=Grade.STATED if reported else Grade.PRESCRIBED,
             names=self._named(*view.based_on),
         )
-        self._exposures.extend(self._phases(source, exposure, view.dosage_instruction))
+        phases = self._phases(source, view, exposure, view.dosage_instruction, opened)
+        self._exposures.extend(_with_open_period(phase, opened) for phase in phases)
+        self._name(opened, medicine)
 
     def take_dispense(self, source: Source) -> None:
         """A MedicationDispense: what was handed over, for so many days."""
@@ -182,26 +191,30 @@ class MedicineReader:
         status = self._status(source, view, _DISPENSE_STATUS)
         if status is None:
             return
-        medicine = self._identified(view)
+        opened = take_openings(source, self._knowledge)
+        medicine = self._identified(view, opened)
         handed_over = self._elements.date(source, "whenHandedOver", view.when_handed_over)
         start = handed_over or self._elements.date(source, "whenPrepared", view.when_prepared)
         days = _days(view.days_supply) or self._days_of(view.quantity, view.dosage_instruction)
-        dose = self._dose(view.dosage_instruction, medicine)
+        dose = self._dose(view, view.dosage_instruction, medicine, opened)
         if dose.basis is DoseBasis.NOT_DOCUMENTED and days is not None:
-            dose = supplied_dose(read_amount(view.quantity), days, medicine)
+            dose = supplied_dose(self._supply(view.quantity), days, medicine)
+        period = _supplied(start, days)
         reason = view.status_reason_codeable_concept
         dispensed = Exposure(
             medicine,
-            _supplied(start, days),
+            period,
             status,
             dose,
             (source.reference,),
-            indication=self._indication(view),
-            stop_reasons=self._stop_reasons([reason] if reason else [], status),
+            indication=self._indication(view, opened),
+            stop_reasons=self._stop_reasons([reason] if reason else [], status, opened),
             grade=Grade.DISPENSED,
             names=self._named(*view.authorizing_prescription, *view.part_of),
+            bounds=self._bounds(source, view.dosage_instruction, period),
         )
-        self._exposures.append(dispensed)
+        self._exposures.append(_with_open_period(dispensed, opened))
+        self._name(opened, medicine)
 
     def take_administration(self, source: Source) -> None:
         """A MedicationAdministration: what was given, and when."""
@@ -209,27 +222,27 @@ class MedicineReader:
         status = self._status(source, view, _ADMINISTRATION_STATUS)
         if status is None:
             return
-        medicine = self._identified(view)
+        opened = take_openings(source, self._knowledge)
+        medicine = self._identified(view, opened)
         period = self._elements.interval(source, "effectivePeriod", view.effective_period)
         moment = view.effective_date_time or (view.effective_period.start if view.effective_period else None)
         if view.effective_period is None:
             given = self._elements.date(source, "effectiveDateTime", view.effective_date_time)
             period = Interval(given, given)
-        steps: tuple[DoseStep, ...] = ()
-        if view.dosage is not None:
-            once = (1 / medicine.unit_days,) * 2
-            steps = (DoseStep(read_amount(view.dosage.dose), once, text=view.dosage.text),)
+        once = 1 / medicine.unit_days
+        steps = read_administered(view.dosage, (once, once), self._elements)
         exposure = Exposure(
             medicine,
             _lasting(period, medicine.unit_days),
             status,
-            daily_dose(steps, medicine, self._knowledge),
+            self._as_taken(view, daily_dose(steps, medicine, self._knowledge, _rendered(view)), opened),
             (source.reference,),
-            indication=self._indication(view),
+            indication=self._indication(view, opened),
             grade=Grade.ADMINISTERED,
             names=self._named(*([view.request] if view.request else []), *view.part_of),
         )
-        self._administrations.append(Administration(exposure, moment))
+        self._administrations.append(Administration(_with_open_period(exposure, opened), moment))
+        self._name(opened, medicine)
 
     def take_visit(self, source: Source, concept: Concept) -> None:
         """A Procedure by which a medicine is given, such as a billed visit, is an exposure to it."""
@@ -249,7 +262,7 @@ class MedicineReader:
             view = _MEDICINE.decode(source.content)
         except UNDECODABLE:
             return
-        medicine = self._identified(view)
+        medicine = self._identified(view, Openings(source.reference))
         if medicine.role is Role.ESKETAMINE:
             unknown = Dose(DoseBasis.NOT_DOCUMENTED)
             trace = Exposure(medicine, Interval(), ExposureStatus.UNKNOWN, unknown, (source.reference,))
@@ -263,6 +276,10 @@ class MedicineReader:
         """Whether it is taken; `None` for another's, or where it says that it was not, which is noted."""
         if not self._belongs(source, view.subject, "subject"):
             return None
+        withheld = known is _ADMINISTRATION_STATUS and view.status == "on-hold"
+        if withheld or self._adherence(view) == {Adherence.NOT_TAKEN}:
+            self.excluded.append(Excluded(source.reference, ExclusionReason.NOT_TAKEN))
+            return None
         if view.status in _NOT_TAKEN:
             self.excluded.append(Excluded(source.reference, _NOT_TAKEN[view.status]))
             return None
@@ -271,47 +288,88 @@ class MedicineReader:
         except KeyError:
             raise UnreadableElement("status") from None
 
-    def _identified(self, view: MedicineOnlyView) -> Medicine:
-        return identify_medicine(self._medicine(view), self._knowledge)
+    def _name(self, opened: Openings, medicine: Medicine) -> None:
+        """Name what left a fact open, of a medicine that bears on the assessment."""
+        if medicine.role is not Role.OTHER or medicine.identified not in _OF_NO_BEARING:
+            self.open_elements.extend(opened.named)
 
-    def _dose(self, dosages: list[DosageView], medicine: Medicine) -> Dose:
-        return daily_dose(read_steps(dosages), medicine, self._knowledge)
+    def _identified(self, view: MedicineOnlyView, opened: Openings) -> Medicine:
+        product = self._products.read(view)
+        medicine = identify_product(product, self._knowledge)
+        unsaid = medicine.identified is Identified.UNRESOLVED
+        doubt = opened.that_open(Bearing.MEDICINE, unsaid=unsaid)
+        if doubt is None or unsaid:
+            return medicine
+        return identify_product(product._replace(doubtful=doubt.element), self._knowledge)
 
-    def _phases(self, source: Source, exposure: Exposure, dosages: list[DosageView]) -> Iterator[Exposure]:
-        """One exposure a dosage step, where every step has its own dates; else one for all."""
-        bounds = [d.timing.repeat.bounds_period if d.timing and d.timing.repeat else None for d in dosages]
-        if len(dosages) < 2 or not all(bound and bound.start for bound in bounds):  # noqa: PLR2004 - steps
-            yield exposure
-            return
-        for dosage, bound in zip(dosages, bounds, strict=True):
-            period = self._elements.interval(source, "dosage.timing.repeat.boundsPeriod", bound)
-            end = period.end or exposure.period.end
-            dose = self._dose([dosage], exposure.medicine)
-            yield replace(exposure, period=Interval(period.start, end), dose=dose)
+    def identify(self, resource: Resource) -> Medicine:
+        """The medicine that a part of a record names, such as an activity of a plan.
 
-    def _medicine(self, view: MedicineOnlyView) -> Concept:
-        """The medicine by code, contained or by reference; empty where it cannot be resolved."""
-        if view.medication_codeable_concept is not None:
-            return self._elements.concept(view.medication_codeable_concept)
-        reference = view.medication_reference
-        if reference is None:
-            return Concept()
-        inside = read_reference(reference.reference).fragment
-        if inside is not None:
-            return self._elements.concept(_contained(view.contained, inside))
-        source = self._resolve(reference)
-        if source is None:
-            return Concept(text=reference.display)
+        Raises `UnreadableElement` where it is malformed.
+        """
         try:
-            medication: MedicationView = decode(source, _MEDICATION)
-        except UnreadableElement as fault:
-            self.unreadable.append(Unreadable(source.reference, fault.element))
-            return Concept(text=reference.display)
-        return self._elements.concept(medication.code)
+            view = _MEDICINE.decode(msgspec.json.encode(resource))
+        except UNDECODABLE:
+            raise UnreadableElement("") from None
+        return identify_product(self._products.read(view), self._knowledge)
 
-    def medication(self, reference: ReferenceView, contained: list[ContainedView]) -> Concept:
-        """The medicine that a reference leads to; empty where it cannot be told."""
-        return self._medicine(MedicineOnlyView(medication_reference=reference, contained=contained))
+    def resolve(self, reference: ReferenceView) -> Source | None:
+        """The resource that a reference leads to; `None` where it is elsewhere."""
+        return self._resolve(reference)
+
+    def _dose(
+        self, view: MedicineView, dosages: list[DosageView], medicine: Medicine, opened: Openings
+    ) -> Dose:
+        steps = read_steps(dosages, self._elements)
+        return self._as_taken(view, daily_dose(steps, medicine, self._knowledge, _rendered(view)), opened)
+
+    def _as_taken(self, view: MedicineView, dose: Dose, opened: Openings) -> Dose:
+        """The dose, unless an element leaves it open or the medicine was taken in another way."""
+        as_said = self._adherence(view) <= {Adherence.AS_DIRECTED, Adherence.UNKNOWN}
+        unsaid = dose.basis is DoseBasis.NOT_DOCUMENTED
+        return (
+            dose
+            if as_said and not opened.that_open(Bearing.DOSE, unsaid=unsaid)
+            else Dose(DoseBasis.UNREADABLE)
+        )
+
+    def _adherence(self, view: MedicineView) -> set[Adherence]:
+        """How the medicine was taken, by the extension of US Core and by that for the element of R5.
+
+        What no list knows says that it was taken in some way that is not understood.
+        """
+        told = (self._elements.concept(concept) for one in view.extension for concept in _adherence_in(one))
+        return {self._knowledge.adherence.first(concept) or Adherence.OTHERWISE for concept in told}
+
+    def _supply(self, quantity: QuantityView | None) -> Amount | None:
+        """The amount of a supply; a bare number counts units."""
+        amount = read_amount(quantity, self._elements)
+        bare = quantity is not None and not (quantity.unit or quantity.code)
+        return amount._replace(unit=ITEM) if amount is not None and bare else amount
+
+    def _phases(
+        self,
+        source: Source,
+        view: MedicineView,
+        exposure: Exposure,
+        dosages: list[DosageView],
+        opened: Openings,
+    ) -> Iterator[Exposure]:
+        """One exposure for the dosages of each period, where every one has its own; else one for all."""
+        bounds = [d.timing.repeat.bounds_period if d.timing and d.timing.repeat else None for d in dosages]
+        phases: dict[tuple[str | None, str | None], list[DosageView]] = {}
+        for dosage, bound in zip(dosages, bounds, strict=True):
+            if bound is not None and bound.start:
+                phases.setdefault((bound.start, bound.end), []).append(dosage)
+        if len(phases) < 2 or not all(bound and bound.start for bound in bounds):  # noqa: PLR2004 - phases
+            yield replace(exposure, bounds=self._bounds(source, dosages, exposure.period))
+            return
+        for phase in phases.values():
+            period = self._bounds(source, phase, Interval()) or Interval()
+            period = Interval(period.start, period.end or exposure.period.end)
+            dose = self._dose(view, phase, exposure.medicine, opened)
+            counted = self._bounds(source, phase, period)
+            yield replace(exposure, period=period, dose=dose, bounds=counted)
 
     def _resolve(self, reference: ReferenceView) -> Source | None:
         """The resource that a reference leads to; `None` where it is elsewhere."""
@@ -334,38 +392,57 @@ class MedicineReader:
                 found.add((target.kind, target.id))
         return frozenset(found)
 
-    def _indication(self, view: MedicineView) -> Indication:
-        """What the medicine was given for. A reason without a code or a word states none."""
-        coded = (self._elements.concept(reason) for reason in view.reason_code)
-        reasons = [reason for reason in coded if reason != Concept()]
-        reasons += [self._reason(reference, view.contained) for reference in view.reason_reference]
-        return read_indication(reasons, self._knowledge)
+    def _indication(self, view: MedicineView, opened: Openings) -> Indication:
+        """What it was given for; a reason that nobody knows is not stated, one withheld is unclear."""
+        reasons = [concept for reason in view.reason_code for concept in self._stated(reason)]
+        reasons += [self._reason(one, view.contained) for one in view.reason_reference]
+        indication = read_indication(reasons, self._knowledge)
+        unsaid = indication is Indication.NOT_STATED
+        doubtful = opened.that_open(Bearing.REASON, unsaid=unsaid)
+        return Indication.UNCLEAR if doubtful and indication is not Indication.OTHER else indication
 
-    def _reason(self, reference: ReferenceView, contained: list[ContainedView]) -> Concept:
-        """What a condition or an observation given as the reason is; empty where it cannot be told."""
-        told = Concept(text=reference.display)
-        inside = read_reference(reference.reference).fragment
-        if inside is not None:
-            found = self._elements.concept(_contained(contained, inside))
-            return found if found.label else told
+    def _stated(self, reason: ConceptView) -> Iterator[Concept]:
+        """A reason as far as one is stated; of one that is withheld nothing more is known."""
+        concept = self._elements.concept(reason)
+        absent = [coding for coding in concept.codings if coding.system in ABSENT]
+        if absent and len(absent) == len(concept.codings):
+            known = self._knowledge.elements.absences
+            if any(known.get(coding.code or "") is not How.NOT_KNOWN for coding in absent):
+                yield Concept()
+        elif concept.label:
+            yield concept
+
+    def _reason(self, reference: ReferenceView, contained: list[msgspec.Raw]) -> Concept:
+        """What a condition or finding given as the reason is; empty where it cannot be told."""
         source = self._resolve(reference)
-        if source is None or source.head.resource_type not in _REASONS:
-            return told
+        inside = next((one for one in contained if _is_at(one, reference)), None)
+        found = Concept()
         try:
-            return self._elements.concept(decode(source, _REASON).code)
-        except UnreadableElement:
-            return told
+            if source is not None:
+                found = self._elements.concept(decode(source, _REASON).code)
+            elif inside is not None:
+                found = self._elements.concept(_REASON.decode(inside).code)
+        except (UnreadableElement, *UNDECODABLE):
+            pass
+        return found if found.label else Concept(text=reference.display)
 
-    def _stop_reasons(self, reasons: list[ConceptView], status: ExposureStatus) -> frozenset[StopReason]:
+    def _stop_reasons(
+        self, reasons: list[ConceptView], status: ExposureStatus, opened: Openings
+    ) -> frozenset[StopReason]:
         if status not in {ExposureStatus.ENDED, ExposureStatus.ON_HOLD}:
             return frozenset()
-        return read_stop_reasons(map(self._elements.concept, reasons), self._knowledge)
+        stated = [concept for reason in reasons for concept in self._stated(reason)]
+        found = read_stop_reasons(stated, self._knowledge)
+        doubtful = opened.that_open(Bearing.STOP_REASON, unsaid=not found)
+        return found | {StopReason.UNCLEAR} if doubtful else found
 
     # when ----------------------------------------------------------------------------------------
 
     def _prescribed_period(self, source: Source, view: RequestView) -> Interval:
         """When a prescription was meant to be taken: its bounds, else its validity, else its supply."""
         dispensing = view.dispense_request or DispenseRequestView()
+        if dispensing.modifier_extension:
+            return Interval()
         authored = self._elements.date(source, "authoredOn", view.authored_on)
         repeats = [d.timing.repeat for d in view.dosage_instruction if d.timing and d.timing.repeat]
         bounds = [repeat.bounds_period for repeat in repeats if repeat.bounds_period]
@@ -383,10 +460,51 @@ class MedicineReader:
         fills = max(dispensing.number_of_repeats_allowed or 0, 0) + 1
         return _supplied(authored, days * fills if days and days * fills <= _LONGEST_SUPPLY else None)
 
+    def _bounds(self, source: Source, dosages: list[DosageView], period: Interval) -> Interval | None:
+        """The days that the dosages of a period are limited to; `None` where one of them has no limit."""
+        limits = [self._limit(source, dosage, period.start) for dosage in dosages]
+        known = [limit for limit in limits if limit is not None]
+        if not known or len(known) < len(limits):
+            return None
+        starts = [limit.start for limit in known if limit.start is not None]
+        ends = [limit.end for limit in known if limit.end is not None]
+        if len(starts) < len(known):
+            return Interval()
+        return Interval(min(starts), max(ends) if len(ends) == len(known) else None)
+
+    def _limit(self, source: Source, dosage: DosageView, start: PartialDate | None) -> Interval | None:
+        """The days that one dosage is limited to, by its bounds, its duration and the number of its doses."""
+        repeat = dosage.timing.repeat if dosage.timing else None
+        if repeat is None:
+            return None
+        limits = [_supplied(start, days) if days else Interval() for days in self._lengths(repeat, dosage)]
+        if repeat.bounds_period is not None:
+            element = "dosage.timing.repeat.boundsPeriod"
+            limits.append(self._elements.interval(source, element, repeat.bounds_period))
+        if not limits:
+            return None
+        if Interval() in limits:
+            return Interval()
+        starts = [limit.start for limit in limits if limit.start is not None]
+        ends = [limit.end for limit in limits if limit.end is not None]
+        return Interval(max(starts, default=None), min(ends, default=None))
+
+    def _lengths(self, repeat: RepeatView, dosage: DosageView) -> Iterator[int | None]:
+        """The fewest days of each limit of a repeat rule; `None` where one cannot be understood."""
+        if repeat.bounds_duration is not None:
+            yield _days(repeat.bounds_duration)
+        if repeat.bounds_range is not None:
+            yield _days(repeat.bounds_range.low)
+        if repeat.duration is not None and repeat.duration_unit not in _SHORTER_THAN_A_DAY:
+            yield _days(QuantityView(value=repeat.duration, code=repeat.duration_unit))
+        if repeat.count is not None:
+            (step,) = read_steps([dosage], self._elements)
+            yield _days_of_doses(repeat.count, step.times_a_day[1] if step.times_a_day else 0.0)
+
     def _days_of(self, quantity: QuantityView | None, dosages: list[DosageView]) -> int | None:
         """How long a quantity lasts, where the instructions say how many units a day."""
-        steps = read_steps(dosages)
-        amount = read_amount(quantity)
+        steps = read_steps(dosages, self._elements)
+        amount = self._supply(quantity)
         a_day = units_a_day(steps, amount)
         if amount is None or not a_day:
             return None
@@ -396,10 +514,18 @@ class MedicineReader:
 
 def _days(duration: QuantityView | None) -> int | None:
     """The whole days of a Duration; `None` where it has none, or not in a known unit."""
-    if duration is None or duration.value is None:
+    if duration is None or duration.value is None or duration.comparator is not None:
         return None
     days = duration.value * _DAYS_IN.get((duration.code or duration.unit or "d").lower(), 0)
     return math.floor(days) if 1 <= days <= _LONGEST_SUPPLY else None
+
+
+def _days_of_doses(count: int, a_day: float) -> int | None:
+    """The fewest days that so many doses last; `None` where nothing says how many are taken a day."""
+    if count <= 1:
+        return 1
+    known = 0 < a_day < math.inf and count <= _LONGEST_SUPPLY * a_day
+    return math.ceil(count / a_day) if known else None
 
 
 def _supplied(start: PartialDate | None, days: int | None) -> Interval:
@@ -426,10 +552,52 @@ def _addresses(source: Source) -> Iterator[str]:
         yield read_reference(source.url).address
 
 
-def _contained(contained: Iterable[ContainedView], identity: str) -> ConceptView | None:
-    return next((resource.code for resource in contained if resource.id == identity), None)
+def _is_at(contained: msgspec.Raw, reference: ReferenceView) -> bool:
+    """Whether a contained resource is the one that a reference inside its container leads to."""
+    try:
+        return f"#{IDENTITY.decode(contained).id}" == reference.reference
+    except UNDECODABLE:
+        return False
 
 
+def _rendered(view: MedicineView) -> str | None:
+    """One text for all dosages: an element of R5, in R4 one of several extensions of that name."""
+    extensions = (e.value_markdown or e.value_string for e in view.extension if _is_called(e, _RENDERED))
+    return view.rendered_dosage_instruction or next((text for text in extensions if text), None)
+
+
+def _adherence_in(extension: ExtensionView) -> Iterator[ConceptView]:
+    """The concepts of an extension that says whether the medicine was taken as directed."""
+    if _is_called(extension, _ADHERENCE):
+        inside = [one.value_codeable_concept for one in extension.extension if one.url in _ADHERENCE_CODES]
+        yield from (concept for concept in (extension.value_codeable_concept, *inside) if concept is not None)
+
+
+def _is_called(extension: ExtensionView, name: str) -> bool:
+    """Whether the last part of an extension's address is a name, whoever defines it."""
+    return (extension.url or "").lower().endswith(name)
+
+
+def _with_open_period(exposure: Exposure, opened: Openings) -> Exposure:
+    """The exposure, whose days nobody knows where an element leaves them open.
+
+    One of a dosage leaves open how long it held; any other, when the medicine was taken.
+    """
+    unsaid = exposure.period.start is None or exposure.period.end is None
+    open_period = opened.that_open(Bearing.PERIOD, unsaid=unsaid)
+    if open_period is None:
+        return exposure
+    if open_period.element.startswith("dosage") or open_period.only_if_unsaid:
+        return replace(exposure, bounds=Interval())
+    return replace(exposure, period=Interval(), bounds=None)
+
+
+_RENDERED = "rendereddosageinstruction"
+_ADHERENCE = "adherence"
+_ADHERENCE_CODES = frozenset({"medicationAdherence", "code"})
+_SHORTER_THAN_A_DAY = frozenset({"s", "min", "h"})
+_OF_NO_BEARING = frozenset({Identified.CODED, Identified.OTHER, Identified.UNLISTED})
+"""Medicines so identified, and neither antidepressant nor agent, are no trial: their dose decides nothing."""
 _NO_ORDER = {"proposal", "plan", "option"}
 _NOT_TAKEN: dict[str | None, ExclusionReason] = {
     "not-taken": ExclusionReason.NOT_TAKEN,

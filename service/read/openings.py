@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-from service.core.elements import Bearing, ElementRule, ElementTables, How, Treatment
+from service.core.elements import Bearing, ElementRule, How, Treatment
 from service.core.knowledge import Knowledge
+from service.fhir.references import plain_system
 
 Resource = dict[str, Any]
 Rules: TypeAlias = Mapping[str, ElementRule]
@@ -105,12 +106,28 @@ class _Whole(_Node):
         for one in value if isinstance(value, list) else (value,):
             if isinstance(one, dict):
                 search.walk(self.parts, one, within)
-                self.follow(one, search)
+                self.follow(one, within[:-1], search)
             elif one is not None:
                 search.note(within[:-1], self.bears_on, How.NOT_READ)
 
-    def follow(self, one: Resource, search: "_Search") -> None:
-        """Look at what the element leads to."""
+    def follow(self, one: Resource, path: str, search: "_Search") -> None:
+        """Look at what the element says or leads to beyond its parts."""
+
+
+class _Concept(_Whole):
+    """A concept, whose coding may be the reason why there is none."""
+
+    __slots__ = ()
+
+    def follow(self, one: Resource, path: str, search: "_Search") -> None:
+        """Note that the concept is withheld, or that nobody knows it and no other coding states it."""
+        codings = list(_dicts(one.get("coding")))
+        reasons = [how for coding in codings if (how := search.compiled.absence(coding)) is not None]
+        stated = any(coding.get("code") and search.compiled.absence(coding) is None for coding in codings)
+        if How.WITHHELD in reasons:
+            search.note(path, self.bears_on, How.WITHHELD)
+        elif reasons and not stated:
+            search.note(path, self.bears_on, reasons[0])
 
 
 class _Leading(_Whole):
@@ -118,7 +135,7 @@ class _Leading(_Whole):
 
     __slots__ = ()
 
-    def follow(self, one: Resource, search: "_Search") -> None:
+    def follow(self, one: Resource, path: str, search: "_Search") -> None:  # noqa: ARG002 - as above
         address = one.get("reference")
         if isinstance(address, str) and address.startswith("#"):
             search.walk_contained(address[1:], self.bears_on)
@@ -164,8 +181,12 @@ class _Labels(_Node):
 class _Compiled:
     """The tables, ready for walking: what to do with each part, kind by kind, as the need arises."""
 
-    def __init__(self, tables: ElementTables) -> None:
+    def __init__(self, knowledge: Knowledge) -> None:
+        tables = knowledge.elements
         self.tables = tables
+        self._absence_systems = frozenset(
+            plain_system(uri) for uri, system in knowledge.systems.items() if system in _ABSENCE_SYSTEMS
+        )
         self._of_elements = {**tables.types["Element"], **tables.types["BackboneElement"]}
         self._of_resources = {**tables.types["Resource"], **tables.types["DomainResource"]}
         self._kinds: dict[str, _Parts] = {}
@@ -206,7 +227,16 @@ class _Compiled:
             return _Whole(name, self._again(kind, of[1:], bears_on))
         parts = _Parts(bears_on)
         self._fill(parts, of or kind, {**self._of_elements, **self.tables.types.get(of or "", {}), **own})
-        return (_Leading if of == "Reference" else _Whole)(name, parts)
+        return _WHOLES.get(of or "", _Whole)(name, parts)
+
+    def absence(self, coding: Resource) -> How | None:
+        """Why there is no concept, where a coding is the reason for that; `None` for any other coding."""
+        system, code = coding.get("system"), coding.get("code")
+        if not isinstance(system, str) or not isinstance(code, str):
+            return None
+        if plain_system(system) not in self._absence_systems:
+            return None
+        return self.tables.absences.get(code, How.NOT_READ)
 
     def _again(self, kind: str, name: str, bears_on: Bearing) -> _Parts:
         """The parts of an element that stands within itself, such as a question among the answers to one."""
@@ -218,13 +248,16 @@ class _Compiled:
         return self._repeated[place]
 
 
+_ABSENCE_SYSTEMS = frozenset({"data-absent-reason", "null-flavor"})
+"""Code systems of the reasons for missing values, as `mappings/codes/systems.csv` calls them."""
+_WHOLES = {"Reference": _Leading, "CodeableConcept": _Concept}
 _LOOKED_AT_ELSEWHERE = frozenset({"Resource", "Narrative"})
 """Contained resources are looked at where references lead to them; the words of a plan by its reader."""
 
 
 @lru_cache(maxsize=8)
 def _compiled(knowledge: Knowledge) -> _Compiled:
-    return _Compiled(knowledge.elements)
+    return _Compiled(knowledge)
 
 
 def _below(name: str, rules: Rules) -> dict[str, ElementRule]:

@@ -5,26 +5,27 @@ silence. Another patient's record stops the reading: mixing two people is worse 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import MAXYEAR
+from datetime import MAXYEAR, UTC, date, tzinfo
 
 import msgspec
 
 from service.core.dates import PartialDate, years_after
 from service.core.diagnoses import is_named, place_allergy, place_diagnosis
+from service.core.elements import Bearing, How
 from service.core.knowledge import Knowledge
 from service.core.medicines import identify_medicine
 from service.core.records import (
     MEDICINE_RECORDS,
     Allergy,
     ClinicalStatus,
+    Contents,
     Diagnosis,
     Excluded,
     ExclusionReason,
     Observation,
     Person,
-    PlanOfRecord,
     Procedure,
     Record,
     Role,
@@ -36,23 +37,36 @@ from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
 from service.fhir.kinds import BEAR_BY_CODE, READ_KINDS
 from service.fhir.references import Reference, plain_system, read_reference
-from service.fhir.sources import UNDECODABLE, Gathered, Source, separate_versions
+from service.fhir.sources import Gathered, Source, separate_versions
 from service.fhir.views import (
     AllergyView,
     CarePlanView,
     ConceptView,
     ConditionView,
     IdentifierView,
+    LinkView,
+    NamedMedicineView,
     PatientView,
     PeriodView,
     QuantityView,
     ReferenceView,
 )
-from service.read.care_plans import deleted_plan, read_plan
-from service.read.elements import Elements, UnreadableElement, decode, status_code
+from service.read.care_plans import PlanReader, deleted_plan
+from service.read.completeness import ContentsReader, decode_composition, decode_list, gives_contents
+from service.read.elements import Elements, UnreadableElement, decode, decode_view, read_status
 from service.read.medicines import MedicineReader
+from service.read.open_facts import OpenFacts, find_open_facts
+from service.read.questionnaires import (
+    asks_what_bears,
+    codes_by_questionnaire,
+    decode_response,
+    questions_of,
+    read_answer_traces,
+    read_response,
+)
 from service.read.results import (
     WITHDRAWN,
+    Results,
     codes_of,
     decode_observation,
     decode_procedure,
@@ -60,15 +74,17 @@ from service.read.results import (
     read_procedure,
     read_traces,
 )
+from service.read.signs import decode_flag, read_findings, read_flag
 
 _PATIENT = msgspec.json.Decoder(PatientView)
 _CONDITION = msgspec.json.Decoder(ConditionView)
 _ALLERGY = msgspec.json.Decoder(AllergyView)
 _PLAN = msgspec.json.Decoder(CarePlanView)
+_NAMED_MEDICINE = msgspec.json.Decoder(NamedMedicineView)
 
 
-def read_record(gathered: Gathered, knowledge: Knowledge) -> Record:
-    """Read everything gathered about one patient.
+def read_record(gathered: Gathered, knowledge: Knowledge, zone: tzinfo = UTC) -> Record:
+    """Read everything gathered about one patient; `zone` is the site's, in which a day ends.
 
     Raises `NotAssessable` when there is no Patient, more than one, one merged into another, or a
     record of somebody else; `NotFhir` when the Patient itself cannot be read.
@@ -76,7 +92,7 @@ def read_record(gathered: Gathered, knowledge: Knowledge) -> Record:
     versions = separate_versions(gathered.sources)
     patients = [source for source in versions.latest if source.head.resource_type == "Patient"]
     patient = _the_patient(patients, gathered)
-    reader = _Reader(gathered, patient, knowledge)
+    reader = _Reader(gathered, patient, Elements(knowledge, zone))
     for source in versions.latest:
         reader.take(source)
     for source in versions.superseded:
@@ -102,36 +118,45 @@ def _the_patient(patients: list[Source], gathered: Gathered) -> Source:
 class _Reader:
     """Reads one patient's resources; what was read so far is in its lists."""
 
-    def __init__(self, gathered: Gathered, patient: Source, knowledge: Knowledge) -> None:
+    def __init__(self, gathered: Gathered, patient: Source, elements: Elements) -> None:
         self.gathered = gathered
-        self.knowledge = knowledge
-        self.elements = Elements(knowledge)
+        self.knowledge = elements.knowledge
+        self.elements = elements
         self.medicines = MedicineReader(gathered, self.elements, self._belongs)
+        self.contents = ContentsReader(self.elements)
+        self.signs: list[Diagnosis] = []
         self.diagnoses: list[Diagnosis] = []
         self.allergies: list[Allergy] = []
         self.unplaced: list[VersionedReference] = []
         self.observations: list[Observation] = []
         self.procedures: list[Procedure] = []
-        self.plans: list[PlanOfRecord] = []
+        self.plans = PlanReader(self.elements, self.medicines)
         self.ours: list[VersionedReference] = []
         self.former: list[VersionedReference] = []
         self.excluded: list[Excluded] = []
         self.unreadable: list[Unreadable] = []
+        self.open_elements: list[Unreadable] = []
         self._patient = patient
         self._takers: dict[str | None, Callable[[Source], None]] = {
             "Condition": self._take_condition,
-            "MedicationStatement": self.medicines.take_statement,
-            "MedicationRequest": self.medicines.take_request,
-            "MedicationDispense": self.medicines.take_dispense,
-            "MedicationAdministration": self.medicines.take_administration,
+            "MedicationStatement": self._of_medicine(self.medicines.take_statement),
+            "MedicationRequest": self._of_medicine(self.medicines.take_request),
+            "MedicationDispense": self._of_medicine(self.medicines.take_dispense),
+            "MedicationAdministration": self._of_medicine(self.medicines.take_administration),
             "AllergyIntolerance": self._take_allergy,
             "Observation": self._take_observation,
             "Procedure": self._take_procedure,
             "CarePlan": self._take_plan,
             "Patient": self._take_patient,
+            "QuestionnaireResponse": self._take_response,
+            "Flag": self._take_flag,
+            "List": self._take_list,
+            "Composition": self._take_composition,
         }
+        self._codes_by_questionnaire = codes_by_questionnaire(gathered.sources, elements)
+        self.unread_records: list[str] = []
         try:
-            view: PatientView = decode(patient, _PATIENT)
+            view: PatientView = decode_view(patient, _PATIENT)
             self._identifiers = {_key(i) for i in view.identifier if i.value}
             self.person = self._person(view)
         except UnreadableElement as fault:
@@ -139,6 +164,8 @@ class _Reader:
             raise NotFhir(message) from None
 
     def record(self) -> Record:
+        told = self.contents.told
+        withheld = told[Contents.WITHHELD]
         record = Record(
             person=self.person,
             exposures=self.medicines.exposures,
@@ -147,12 +174,17 @@ class _Reader:
             unplaced=tuple(self.unplaced),
             observations=tuple(self.observations),
             procedures=tuple(self.procedures),
-            plans=(*self.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
+            plans=(*self.plans.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
+            plans_in_words=tuple(self.plans.in_words),
             excluded=(*self.excluded, *self.medicines.excluded),
-            unreadable=(*self.unreadable, *self.medicines.unreadable),
-            doubtful_dates=tuple(self.elements.doubtful),
-            not_read=tuple(sorted(self.gathered.not_read)),
-            refused=tuple(sorted(self.gathered.refused)),
+            unreadable=(*self.unreadable, *self.medicines.unreadable, *self.plans.unreadable),
+            open_elements=(*self.open_elements, *self.medicines.open_elements),
+            doubtful_dates=tuple(dict.fromkeys(self.elements.doubtful)),
+            signs=tuple(self.signs),
+            not_read=tuple(sorted({*self.gathered.not_read, *told[Contents.NO_INFORMATION], *withheld})),
+            refused=tuple(sorted({*self.gathered.refused, *withheld})),
+            none_known=tuple(sorted(told[Contents.NONE_KNOWN])),
+            unread_records=tuple(dict.fromkeys((*self.unread_records, *self.plans.not_there))),
         )
         return replace(record, read=self._read(record))
 
@@ -167,6 +199,7 @@ class _Reader:
             *self.ours,
             *self.medicines.medications,
             *(reference for one in record.observations for reference in one.evidence),
+            *(reference for one in record.signs for reference in one.evidence),
             *(reference for one in record.procedures for reference in one.evidence),
             *(one.evidence for one in record.excluded),
             *(one.evidence for one in record.unreadable),
@@ -193,6 +226,8 @@ class _Reader:
         """Note a Patient that was merged into ours: it names those that were merged into it before."""
         if source.head.id in self.gathered.former_ids:
             self.former.append(source.reference)
+            view: PatientView = decode_view(source, _PATIENT)
+            self._name_unread(link for link in view.link if link.type != "replaced-by")
 
     def _person(self, view: PatientView) -> Person:
         for link in view.link:
@@ -201,15 +236,46 @@ class _Reader:
                 other = named.name if named.kind == "Patient" else "another record"
                 message = f"{self._patient.reference}: merged into {other}; assess that one"
                 raise NotAssessable(message)
-        died = self.elements.date(self._patient, "deceasedDateTime", view.deceased_date_time)
+        self._name_unread(view.link)
+        facts = find_open_facts(self._patient, self.knowledge)
+        self._take_openings(facts)
+        died = self.elements.event(self._patient, "deceasedDateTime", view.deceased_date_time)
+        if facts.leaves_open(Bearing.DEATH, "deceasedDateTime"):
+            died = None
         dated = view.deceased_date_time is not None or bool(bytes(view.deceased_date_time_extension))
         stated = view.deceased_boolean is True or dated
+        born = self.elements.date(self._patient, "birthDate", view.birth_date)
         return Person(
             self._patient.reference,
-            born=self.elements.date(self._patient, "birthDate", view.birth_date),
+            born=None if facts.leaves_open(Bearing.AGE) else born,
             deceased=stated and died is None,
             died=died,
+            in_use=view.active is not False,
         )
+
+    def _take_openings(self, facts: OpenFacts) -> None:
+        """Name what the Patient leaves open.
+
+        A label says that parts are not shown, and does not make the patient another. An unknown day of birth
+        is asked for, and an unknown day of death is a death. Raises `UnreadableElement` for what may turn the
+        whole round.
+        """
+        for one in facts.elements:
+            if one.how is How.WITHHELD and one.bears_on is Bearing.RECORD:
+                self.unread_records.append(str(self._patient.reference))
+            elif one.bears_on is Bearing.RECORD and one.how is How.NOT_READ:
+                raise UnreadableElement(one.element)
+            elif one.bears_on is not Bearing.AGE and not one.element.startswith("deceasedDateTime"):
+                self.unreadable.append(Unreadable(self._patient.reference, one.element))
+
+    def _name_unread(self, links: Iterable[LinkView]) -> None:
+        """Name the records of the same person that did not come along."""
+        here = {s.head.id for s in self.gathered.sources if s.head.resource_type == "Patient"}
+        for link in links:
+            other = read_reference(link.other.reference if link.other else None)
+            read = {*self.gathered.former_ids, self._patient.head.id} & here
+            if other.id_of("Patient") not in read:
+                self.unread_records.append(other.name or "Patient")
 
     def _belongs(self, source: Source, subject: ReferenceView, element: str) -> bool:
         """Whether a resource is about our patient. Raises `NotAssessable` for somebody else's.
@@ -261,47 +327,72 @@ class _Reader:
     # conditions and allergies --------------------------------------------------------------------
 
     def _take_condition(self, source: Source) -> None:
-        view: ConditionView = decode(source, _CONDITION)
+        view: ConditionView = decode_view(source, _CONDITION)
         if not self._belongs(source, view.subject, "subject"):
             return
-        verification = self._verification(source, view.verification_status)
+        facts = self._readable(source, Bearing.DIAGNOSIS)
+        verification = self._verification(source, view.verification_status, facts)
         if verification is None:
             return
-        onset = self._start(source, "onset", view.onset_date_time, view.onset_period)
-        abatement = self._abatement(source, view)
-        stated = (view.abatement_age, view.abatement_range, view.abatement_string)
         concept = self.elements.concept(view.code)
-        if not concept.label:
+        if not concept.label or facts.leaves_open(Bearing.DIAGNOSIS):
             raise UnreadableElement("code")
+        if self.contents.take_concept("Condition", concept):
+            return
+        recorded = self.elements.event(source, "recordedDate", view.recorded_date)
         diagnosis = Diagnosis(
             label=concept.label,
-            clinical_status=_clinical_status(view.clinical_status),
+            clinical_status=_clinical_status(view.clinical_status, facts),
             verification=verification,
             evidence=(source.reference,),
-            onset=onset or self._at_age(view.onset_age),
-            abatement=abatement or self._at_age(view.abatement_age),
-            abated=any(element is not None for element in stated),
-            recorded=self.elements.date(source, "recordedDate", view.recorded_date),
+            onset=self._onset(source, view, facts),
+            recorded=None if facts.leaves_open(Bearing.PERIOD, "recordedDate") else recorded,
         )
+        diagnosis = self._with_abatement(source, diagnosis, view, facts)
         severity = self.elements.concept(view.severity)
-        self.diagnoses.append(place_diagnosis(diagnosis, concept, severity, self.knowledge))
+        placed = place_diagnosis(diagnosis, concept, severity, self.knowledge)
+        if placed.depression is not None and facts.leaves_open(Bearing.SEVERITY):
+            placed = replace(placed, depression=placed.depression._replace(severity=None))
+        self.diagnoses.append(placed)
 
-    def _abatement(self, source: Source, view: ConditionView) -> PartialDate | None:
+    def _onset(self, source: Source, view: ConditionView, facts: OpenFacts) -> PartialDate | None:
+        onset = self._start(source, "onset", view.onset_date_time, view.onset_period)
+        return None if facts.leaves_open(Bearing.PERIOD, "onset") else onset or self._at_age(view.onset_age)
+
+    def _with_abatement(
+        self, source: Source, diagnosis: Diagnosis, view: ConditionView, facts: OpenFacts
+    ) -> Diagnosis:
+        """The diagnosis with its end, which may be stated without a day that can be read."""
         period = view.abatement_period
         if period is not None:
-            return self.elements.date(source, "abatementPeriod", period.end or period.start)
-        return self.elements.date(source, "abatementDateTime", view.abatement_date_time)
+            day = self.elements.event(source, "abatementPeriod", period.end or period.start)
+        else:
+            day = self.elements.event(source, "abatementDateTime", view.abatement_date_time)
+        if facts.leaves_open(Bearing.PERIOD, "abatement"):
+            return replace(diagnosis, abated=True)
+        stated = (view.abatement_age, view.abatement_range, view.abatement_string)
+        abated = any(element is not None for element in stated)
+        return replace(diagnosis, abatement=day or self._at_age(view.abatement_age), abated=abated)
+
+    def _readable(self, source: Source, *facts: Bearing) -> OpenFacts:
+        """What a resource leaves open; raises `UnreadableElement` where that is these facts or the whole."""
+        found = find_open_facts(source, self.knowledge)
+        found.refuse(*_OF_THE_WHOLE, *facts)
+        return found
 
     def _take_allergy(self, source: Source) -> None:
-        view: AllergyView = decode(source, _ALLERGY)
+        view: AllergyView = decode_view(source, _ALLERGY)
         if not self._belongs(source, view.patient, "patient"):
             return
-        verification = self._verification(source, view.verification_status)
+        facts = self._readable(source, Bearing.SUBSTANCE)
+        verification = self._verification(source, view.verification_status, facts)
         if verification is None:
             return
         substances = [reaction.substance for reaction in view.reaction if reaction.substance]
         concepts = tuple(self.elements.concept(concept) for concept in (view.code, *substances) if concept)
-        if not is_named(concepts, self.knowledge):
+        if any(self.contents.take_concept("AllergyIntolerance", concept) for concept in concepts):
+            return
+        if not is_named(concepts, self.knowledge) or facts.leaves_open(Bearing.SUBSTANCE, "code"):
             raise UnreadableElement("code")
         placed = place_allergy(concepts, self.knowledge)
         if not placed.known:
@@ -310,26 +401,95 @@ class _Reader:
             self.allergies.append(
                 Allergy(
                     group,
-                    _clinical_status(view.clinical_status),
+                    _clinical_status(view.clinical_status, facts),
                     verification,
                     by_text=by_text,
                     evidence=(source.reference,),
                 )
             )
 
+    def _of_medicine(self, take: Callable[[Source], None]) -> Callable[[Source], None]:
+        """A reader of medicines that leaves out records which stand for none: "no known medications"."""
+
+        def take_unless_none(source: Source) -> None:
+            view: NamedMedicineView = decode_view(source, _NAMED_MEDICINE)
+            concept = self.elements.concept(view.medication_codeable_concept)
+            if self.knowledge.contents.first(concept) is None or view.status == "entered-in-error":
+                take(source)
+            elif self._belongs(source, view.subject, "subject"):
+                self._readable(source)
+                self.contents.take_concept(source.head.resource_type or "", concept)
+
+        return take_unless_none
+
+    # results, answers and flags ------------------------------------------------------------------
+
     def _take_observation(self, source: Source) -> None:
         view = decode_observation(source)
         bears = bears_on_assessment(codes_of(view, self.elements), self.knowledge)
+        bears = bears or any(read_findings(view, None, source.reference, self.elements))
         if not bears and not view.subject.reference:
             return
         ours = self._belongs(source, view.subject, "subject")
         if not ours or not bears or self._is_withdrawn(source, view.status):
             return
         try:
-            self.observations.extend(read_observation(source, view, self.elements))
+            facts = self._readable(source)
+            results = read_observation(source, view, facts, self.elements)
         except UnreadableElement:
             self.observations.extend(read_traces(source, view, self.elements))
+            self.signs.extend(read_findings(view, None, source.reference, self.elements))
             raise
+        self._keep(source, results)
+        self.signs.extend(read_findings(view, results.when, source.reference, self.elements))
+        self._name_unknown(source, facts, Bearing.RESULT, Bearing.PERIOD)
+
+    def _keep(self, source: Source, results: Results) -> None:
+        self.observations.extend(results.found)
+        self.open_elements.extend(Unreadable(source.reference, element) for element in results.unread)
+
+    def _take_response(self, source: Source) -> None:
+        view = decode_response(source)
+        questions = questions_of(view, self._codes_by_questionnaire)
+        bears = asks_what_bears(questions, self.elements)
+        if not bears and not view.subject.reference:
+            return
+        ours = self._belongs(source, view.subject, "subject")
+        if not ours or not bears or self._is_withdrawn(source, view.status):
+            return
+        try:
+            facts = self._readable(source)
+            results = read_response(source, view, questions, facts, self.elements)
+        except UnreadableElement:
+            self.observations.extend(read_answer_traces(source, questions, self.elements))
+            raise
+        self._keep(source, results)
+        self._name_unknown(source, facts, Bearing.PERIOD)
+
+    def _take_flag(self, source: Source) -> None:
+        view = decode_flag(source)
+        if not self._belongs(source, view.subject, "subject") or self._is_withdrawn(source, view.status):
+            return
+        facts = self._readable(source, Bearing.DIAGNOSIS)
+        sign, allergies = read_flag(source, view, facts, self.elements)
+        self.signs.extend([sign] if sign else [])
+        self.allergies.extend(allergies)
+
+    # what is said of whole kinds -----------------------------------------------------------------
+
+    def _take_list(self, source: Source) -> None:
+        view = decode_list(source)
+        if gives_contents(view) and self._belongs(source, view.subject, "subject"):
+            self._readable(source, Bearing.COMPLETENESS)
+            self.contents.take_list(view)
+            self.ours.append(source.reference)
+
+    def _take_composition(self, source: Source) -> None:
+        view = decode_composition(source)
+        if view.subject == ReferenceView() or self._belongs(source, view.subject, "subject"):
+            self.contents.take_composition(view)
+
+    # procedures and plans ------------------------------------------------------------------------
 
     def _take_procedure(self, source: Source) -> None:
         view = decode_procedure(source)
@@ -342,8 +502,17 @@ class _Reader:
             return
         if gives_esketamine:  # first: it counts even where the rest cannot be read
             self.medicines.take_visit(source, concept)
+        facts = self._readable(source, Bearing.PROCEDURE)
         if kind is not None:
-            self.procedures.append(read_procedure(source, view, kind, self.elements))
+            self.procedures.append(read_procedure(source, view, kind, facts, self.elements))
+        self._name_unknown(source, facts, Bearing.MEDICINE, Bearing.PERIOD)
+
+    def _name_unknown(self, source: Source, facts: OpenFacts, *unknown: Bearing) -> None:
+        """Name the elements that leave something unknown in a record that is otherwise read."""
+        named = dict.fromkeys(
+            one.element for one in facts.elements if one.bears_on in unknown and one.how is not How.NOT_KNOWN
+        )
+        self.open_elements.extend(Unreadable(source.reference, element) for element in named)
 
     def _is_withdrawn(self, source: Source, status: str | None) -> bool:
         """Whether a resource says that it is not so, or did not take place, which is noted."""
@@ -358,30 +527,21 @@ class _Reader:
         view: CarePlanView = decode(source, _PLAN)
         if not self._belongs(source, view.subject, "subject"):
             return
-        try:
-            plan = read_plan(source, view, self.elements, self.medicines.medication)
-        except UNDECODABLE:  # the digest of a plan takes in more than its view
-            raise UnreadableElement("") from None
-        self.plans.extend([plan] if plan else [])
+        self.plans.take(source)
 
-    def _verification(self, source: Source, status: ConceptView | None) -> Verification | None:
+    def _verification(
+        self, source: Source, status: ConceptView | None, facts: OpenFacts
+    ) -> Verification | None:
         """How sure a record is; `None` when it was withdrawn, which is noted."""
-        code = status_code(status, "verificationStatus")
-        match code:
-            case "entered-in-error":
-                self.excluded.append(Excluded(source.reference, ExclusionReason.ENTERED_IN_ERROR))
-                return None
-            case "refuted":
-                self.excluded.append(Excluded(source.reference, ExclusionReason.REFUTED))
-                return None
-            case None:
-                return Verification.NOT_STATED
-            case "confirmed":
-                return Verification.CONFIRMED
-            case "unconfirmed" | "provisional" | "differential" | "presumed":
-                return Verification.UNPROVEN
-            case _:
-                raise UnreadableElement("verificationStatus")
+        if facts.leaves_open(Bearing.VERIFICATION):
+            return Verification.UNPROVEN
+        if status is None:
+            return Verification.NOT_STATED
+        told = read_status(status, "verificationStatus", _VERIFICATIONS)
+        if isinstance(told, ExclusionReason):
+            self.excluded.append(Excluded(source.reference, told))
+            return None
+        return told
 
     # elements ------------------------------------------------------------------------------------
 
@@ -389,21 +549,32 @@ class _Reader:
         self, source: Source, element: str, moment: str | None, period: PeriodView | None
     ) -> PartialDate | None:
         if period is not None:
-            return self.elements.date(source, f"{element}Period.start", period.start)
-        return self.elements.date(source, f"{element}DateTime", moment)
+            return self.elements.event(source, f"{element}Period.start", period.start)
+        return self.elements.event(source, f"{element}DateTime", moment)
 
     def _at_age(self, age: QuantityView | None) -> PartialDate | None:
-        """When the patient had an age that is given in years."""
+        """When the patient had an age that is given in years, or was younger or older than that."""
         born = self.person.born
         if age is None or age.value is None or born is None or (age.code or age.unit) not in _YEARS:
             return None
         years = int(age.value)
         if not 0 <= years <= _OLDEST or born.latest.year + years >= MAXYEAR:
             return None
-        return PartialDate(years_after(born.earliest, years), years_after(born.latest, years + 1))
+        at_age = PartialDate(years_after(born.earliest, years), years_after(born.latest, years + 1))
+        match age.comparator:
+            case None:
+                return at_age
+            case "<" | "<=":
+                return PartialDate(born.earliest, at_age.latest)
+            case ">" | ">=":
+                return PartialDate(at_age.earliest, date.max)
+            case _:
+                return None
 
 
 _A_KIND = re.compile(r"[A-Z][A-Za-z]{1,63}")
+_OF_THE_WHOLE = (Bearing.RECORD, Bearing.SUBJECT, Bearing.STATUS, Bearing.VERIFICATION)
+"""Facts without which nothing else that a record says can be relied on."""
 _OLDEST = 150
 _YEARS = frozenset({"a", "yr", "year", "years"})
 
@@ -420,17 +591,33 @@ def _key(identifier: IdentifierView) -> tuple[str, str | None]:
     return (plain_system(identifier.system or ""), identifier.value)
 
 
-def _clinical_status(status: ConceptView | None) -> ClinicalStatus:
-    match status_code(status, "clinicalStatus"):
-        case None:
-            return ClinicalStatus.NOT_STATED
-        case "active" | "recurrence" | "relapse":
-            return ClinicalStatus.ACTIVE
-        case "remission":
-            return ClinicalStatus.REMISSION
-        case "inactive" | "resolved":
-            return ClinicalStatus.ENDED
-        case "unknown":  # a code of R5, where the element is required
-            return ClinicalStatus.UNKNOWN
-        case _:
-            raise UnreadableElement("clinicalStatus")
+def _clinical_status(status: ConceptView | None, facts: OpenFacts) -> ClinicalStatus:
+    if facts.leaves_open(Bearing.STATUS):
+        return ClinicalStatus.UNKNOWN
+    if status is None:
+        return ClinicalStatus.NOT_STATED
+    return read_status(status, "clinicalStatus", _CLINICAL_STATUSES)
+
+
+_CLINICAL_STATUSES = {
+    "active": ClinicalStatus.ACTIVE,
+    "recurrence": ClinicalStatus.ACTIVE,
+    "relapse": ClinicalStatus.ACTIVE,
+    "remission": ClinicalStatus.REMISSION,
+    "inactive": ClinicalStatus.ENDED,
+    "resolved": ClinicalStatus.ENDED,
+    "unknown": ClinicalStatus.UNKNOWN,
+    "": ClinicalStatus.NOT_STATED,
+}
+"""By https://hl7.org/fhir/R4/valueset-condition-clinical.html; `unknown` is a code of R5."""
+_VERIFICATIONS: dict[str, Verification | ExclusionReason] = {
+    "entered-in-error": ExclusionReason.ENTERED_IN_ERROR,
+    "refuted": ExclusionReason.REFUTED,
+    "confirmed": Verification.CONFIRMED,
+    "unconfirmed": Verification.UNPROVEN,
+    "provisional": Verification.UNPROVEN,
+    "differential": Verification.UNPROVEN,
+    "presumed": Verification.UNPROVEN,
+    "": Verification.NOT_STATED,
+}
+"""By https://hl7.org/fhir/R4/valueset-condition-ver-status.html; `presumed` is a code of R5."""

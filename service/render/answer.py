@@ -62,7 +62,7 @@ class ReasonOut(_AnswerPart):
 
 
 class CriterionOut(_AnswerPart):
-    """One criterion; `needed` says what would settle an indeterminate one."""
+    """One criterion; `needed` lists the facts that would settle an indeterminate one."""
 
     id: Literal[
         "current-depression",
@@ -135,7 +135,7 @@ class AdequacyOut(_AnswerPart):
 
 
 class OutcomeOut(_AnswerPart):
-    """What came of a trial; `basis` says whether that is written down or inferred."""
+    """The outcome of a trial; `basis` states whether it is documented or inferred."""
 
     finding: OutcomeFinding
     basis: Basis | None
@@ -191,7 +191,7 @@ class StagingOut(_AnswerPart):
 
 
 class ScoreOut(_AnswerPart):
-    """A symptom score that was used, and what its scale says of it."""
+    """A symptom score that was used, and its reading on the scale."""
 
     scale: Measure
     value: float
@@ -344,7 +344,7 @@ class AssessmentAnswer(_AnswerPart):
     summary: str
     schedule: ScheduleOut | None
     care_plan: CarePlanOut
-    tasks: list[TaskOut] = Field(description="At most one a reason")
+    tasks: list[TaskOut] = Field(description="At most one per reason")
 
 
 def answer_schema(knowledge: Knowledge) -> dict[str, Any]:
@@ -360,8 +360,12 @@ def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[Wanted
     found = decision.assessment
     criteria = found.knowledge.criteria
     unreadable = [
-        ExcludedOut(evidence=str(u.evidence), reason=ExclusionReason.UNREADABLE, element=u.element or None)
-        for u in found.unreadable
+        ExcludedOut(evidence=str(one.evidence), reason=reason, element=one.element or None)
+        for reason, fault in (
+            (ExclusionReason.UNREADABLE, found.unreadable),
+            (ExclusionReason.PARTLY_UNREADABLE, found.open_elements),
+        )
+        for one in fault
     ]
     set_aside = [ExcludedOut(evidence=str(e.evidence), reason=e.reason) for e in found.excluded]
     return AssessmentAnswer(
@@ -393,7 +397,7 @@ def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[Wanted
             for d in found.doubtful_dates
         ],
         not_screened=list(found.not_screened),
-        summary=summarise(decision),
+        summary=summarise(decision, care_plan.why if care_plan.action is PlanAction.LEAVE else None),
         schedule=_schedule(decision),
         care_plan=care_plan,
         tasks=[TaskOut(reason=task.reason, text=task.text) for task in tasks],

@@ -30,7 +30,7 @@ thead th { border-bottom: .4mm solid #111 } tr { break-inside: avoid }
 
 
 def print_plan(console: Console, agenda: Agenda, source: str) -> None:
-    """Print the months of a plan, and what is to happen when. `source` says where the plan stands."""
+    """Print the months and the dated activities of a plan. `source` states where the plan is from."""
     console.print(f"[bold]{plain(agenda.title)}[/]  [dim]{plain(source)}, {plain(agenda.status)}[/]\n")
     numbers = {day: number for number, day in enumerate(agenda.session_days, start=1)}
     days = {entry.day for entry in agenda.entries}
@@ -111,7 +111,8 @@ def to_page(agenda: Agenda, source: str) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(agenda.title)}</title>'
         f"<style>{_STYLE}</style></head><body>\n"
-        f'<p class="head">{escape(source)}, {escape(agenda.status)}</p>\n{body}\n</body></html>\n'
+        f'<p class="head">{escape(source)}. Status of this plan: {escape(agenda.status)}.</p>\n'
+        f"{body}\n</body></html>\n"
     )
 
 

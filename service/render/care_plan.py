@@ -58,7 +58,8 @@ def render_plan(decision: Propose, schedule: Schedule, identity: str, replaces: 
             {"text": "Mental health"},
         ],
         "title": protocol.title,
-        "description": "Proposed by decision support for a clinician to decide on. " + summarise(decision),
+        "description": "Proposed by decision support. A clinician must decide whether to use it. "
+        + summarise(decision),
         "subject": subject,
         "period": {
             "start": schedule.sessions[0].date.isoformat(),
@@ -98,7 +99,7 @@ def render_withdrawn(plan: Resource, reason: str, grounds: str) -> Resource:
 
 
 def _signed(plan: Resource) -> Resource:
-    """The plan with digests of what a person could change and of all that it says.
+    """The plan with digests of what a person could change and of its whole content.
 
     FHIR has no empty lists; extensions of others stay.
     """
@@ -134,7 +135,11 @@ def _session(session: Session, schedule: Schedule) -> Resource:
     doses = name_doses(session)
     condition = _condition_of(session, schedule)
     visit = schedule.visit
-    steps = (("Before", visit.before), ("During", visit.during), ("After", visit.after))
+    steps = (
+        ("Before the visit", visit.before),
+        ("During the visit", visit.during),
+        ("After the visit", visit.after),
+    )
     tasks = " ".join(f"{when}: {'; '.join(texts)}." for when, texts in steps)
     detail: Resource = {
         "kind": "MedicationRequest",
@@ -144,7 +149,7 @@ def _session(session: Session, schedule: Schedule) -> Resource:
         "status": "not-started",
         "scheduledTiming": {"event": [session.date.isoformat()]},
         "productCodeableConcept": _product(schedule.protocol),
-        "description": f"{doses}; the clinician decides the dose.{condition} {tasks}",
+        "description": f"Dose: {doses}; the clinician decides.{condition} {tasks}",
     }
     if len(session.dose_options_mg) == 1:
         detail["quantity"] = {
@@ -159,7 +164,7 @@ def _session(session: Session, schedule: Schedule) -> Resource:
 def _condition_of(session: Session, schedule: Schedule) -> str:
     """Sessions after a benefit review hang on its outcome."""
     reviewed = [point for point in schedule.decision_points if point.date <= session.date]
-    return " Only if the benefit review supports it." if reviewed else ""
+    return " Only if the benefit review supports continued treatment." if reviewed else ""
 
 
 def _then(protocol: Protocol) -> Resource:

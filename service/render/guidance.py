@@ -13,7 +13,7 @@ from service.core.safety import SafetyFinding
 from service.core.schedule import Unschedulable
 from service.core.tasks import WantedTask
 from service.core.trials import Trial
-from service.core.words import summarise, trial_sentence
+from service.core.words import describe_trial, summarise
 from service.fhir.loose import Resource
 from service.fhir.names import (
     ASSESSMENT_IDENTIFIER,
@@ -25,11 +25,11 @@ from service.fhir.names import (
 )
 
 TASK = "task"
-"""Name of the output that tells what a person was asked."""
+"""Name of the output that holds a Task for a person."""
 PLAN_OF = "plan-of"
-"""Name of the output that tells whose the plan is that the assessment ends in."""
+"""Name of the output that states who wrote the resulting plan."""
 MISSING_PLAN = "missing-plan"
-"""Name of the output that tells of a plan that is no longer listed: it may have been deleted."""
+"""Name of the output that holds a plan that is no longer listed: it may have been deleted."""
 _NEEDED_FROM = {
     "two-adequate-trials-without-relief": "MedicationStatement",
     "adult": "Patient",
@@ -52,11 +52,11 @@ def render_guidance(  # noqa: PLR0913 - each is said in the record of an assessm
     missing_plans: Iterable[str] = (),
     whose: Whose = Whose.OURS,
 ) -> Resource:
-    """The record of the assessment: one GuidanceResponse a patient, with each criterion in its output.
+    """The record of the assessment: one GuidanceResponse per patient, with each criterion in its output.
 
     `left` is why the plan on record stays as it is, where it does; `tasks` is what a person is asked;
     `missing_plans` are ids of plans of ours that an earlier assessment ended in and that are no longer
-    listed; `whose` says whose the plan is that this one ends in.
+    listed; `whose` states who wrote the resulting plan.
     """
     found = decision.assessment
     guidance: Resource = {
@@ -82,7 +82,7 @@ def render_guidance(  # noqa: PLR0913 - each is said in the record of an assessm
 
 
 def sign_guidance(guidance: Resource) -> Resource:
-    """The assessment with a digest of what it says, by which it is known when it says something new."""
+    """The assessment with a digest of its content, by which a change of content is recognised."""
     digest = {"url": CONTENT_DIGEST, "valueString": content_digest(guidance)}
     return {**guidance, "extension": [digest]}
 
@@ -94,14 +94,10 @@ def guidance_id(patient_id: str) -> str:
 
 def _assessment_in_words(decision: Decision, left: str | None) -> str:
     """The summary, without a schedule that stands in no plan: its dates would move on every day."""
-    if isinstance(decision, Propose):
-        if left is not None:
-            why = f"the plan on record stays as it is ({left})"
-            decision = replace(decision, schedule=Unschedulable(why))
-        elif isinstance(decision.schedule, Unschedulable):
-            why = "the clinic's calendar cannot hold the sessions of the protocol"
-            decision = replace(decision, schedule=Unschedulable(why))
-    return summarise(decision)
+    if isinstance(decision, Propose) and isinstance(decision.schedule, Unschedulable):
+        why = "the clinic's calendar does not have enough open days for the sessions of the protocol"
+        decision = replace(decision, schedule=Unschedulable(why))
+    return summarise(decision, left)
 
 
 def _output(decision: Decision, tasks: Iterable[WantedTask], missing_plans: Iterable[str]) -> Resource:
@@ -151,7 +147,7 @@ def _trial(trial: Trial, as_of: date) -> Resource:
             {"name": "adequacy", "valueCode": trial.adequacy.finding.value},
             {"name": "outcome", "valueCode": trial.outcome.finding.value},
             {"name": "counts", "valueCode": trial.counts.value},
-            {"name": "in-words", "valueString": trial_sentence(trial, as_of)},
+            {"name": "in-words", "valueString": describe_trial(trial, as_of)},
         ],
     }
 

@@ -7,14 +7,17 @@ from collections.abc import Iterable
 from datetime import date
 from html import escape
 
-from service.core.assessment import Assessment
-from service.core.dates import PartialDate
-from service.core.decision import Propose
+from service.core.assessment import ACUTE, Assessment
+from service.core.dates import PartialDate, say_date
+from service.core.decision import Propose, ReasonOfDecision
 from service.core.knowledge import Effect, Protocol
 from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
 from service.core.trials import Counts
-from service.core.words import WEEKDAYS, headline, spoken, trial_sentence
+from service.core.words import WEEKDAYS, describe_trial, state_decision
 from service.fhir.loose import Resource, part
+
+_DRAFT = "Draft, proposed by decision support. A clinician decides whether to use it. Nothing is ordered."
+_CHOICE = "Where a session names several doses, the clinician chooses one."
 
 
 def render_narrative(decision: Propose, schedule: Schedule) -> Resource:
@@ -23,32 +26,41 @@ def render_narrative(decision: Propose, schedule: Schedule) -> Resource:
     https://hl7.org/fhir/R4/narrative.html: text, no links, no styles.
     """
     found, visit = decision.assessment, schedule.visit
-    reasons = [trial_sentence(trial, found.as_of) for trial in found.trials if trial.counts is not Counts.NO]
     parts = [
         f"<h2>{escape(schedule.protocol.title)}</h2>",
-        "<p><b>Draft, proposed by decision support. A clinician decides; nothing is ordered.</b></p>",
+        f"<p><b>{_DRAFT}</b></p>",
         *(f"<p><b>Alert: {escape(alert.text)}</b></p>" for alert in found.alerts),
         f"<p>{escape(_what(schedule))}</p>",
+        _listed("Cautions", list_cautions(found)[len(found.alerts) :]),
         _listed("Before the first session", schedule.preparation),
         "<h3>Sessions</h3>",
+        f"<p>{_CHOICE}</p>",
         _sessions_table(schedule),
         f"<p>{escape(schedule.then)}</p>",
         _listed("Before each visit", visit.before),
         _listed("During each visit", visit.during),
         _listed("After each visit", visit.after),
-        f"<h3>Why</h3><p>{escape(headline(decision))}</p>",
-        _listed("", reasons),
-        _listed("To weigh", list_cautions(found)[len(found.alerts) :]),
+        f"<h3>Why this plan is proposed</h3><p>{escape(state_decision(decision))}</p>",
+        _listed("", _list_reasons(decision)),
         f"<p>{escape(name_versions(found, schedule.protocol))}</p>",
     ]
     return {"status": "generated", "div": _div("".join(parts))}
+
+
+def _list_reasons(decision: Propose) -> list[str]:
+    """What the plan rests on: the trials that may count, and for acute suicidality the criteria."""
+    found = decision.assessment
+    acute = decision.reason is ReasonOfDecision.ACUTE_SUICIDALITY
+    met = [reason.text for c in found.pathway(ACUTE).criteria for reason in c.answer.reasons] if acute else []
+    trials = [describe_trial(trial, found.as_of) for trial in found.trials if trial.counts is not Counts.NO]
+    return [*(f"{text[:1].upper()}{text[1:]}." for text in met), *trials]
 
 
 def render_revoked_narrative(plan: Resource, text: str) -> Resource:
     """The narrative of a revoked plan: why it was revoked, then what had been proposed."""
     div = part(plan.get("text")).get("div")
     start, end, rest = (div if isinstance(div, str) else _div("")).partition(">")
-    said = f"<p><b>{escape(text)}</b></p><p>What had been proposed:</p>"
+    said = f"<p><b>{escape(text)}</b></p><p>The proposal was:</p>"
     return {"status": "generated", "div": f"{start}{end}{said}{rest}"}
 
 
@@ -57,11 +69,11 @@ def _div(content: str) -> str:
 
 
 def name_versions(found: Assessment, protocol: Protocol) -> str:
-    """By what it was decided; another version of any of these makes another draft of it."""
+    """The versions that the plan was decided by; a new version of any of them gives a new draft."""
     criteria, version = found.knowledge.criteria, found.knowledge.version
     return (
-        f"Criteria {criteria.id} {criteria.version}, protocol {protocol.id} {protocol.version}, "
-        f"knowledge {version}."
+        f"Criteria set {criteria.id} {criteria.version}, protocol {protocol.id} {protocol.version}, "
+        f"knowledge version {version}."
     )
 
 
@@ -125,4 +137,4 @@ def name_decision(code: str) -> str:
 
 
 def _long_day(day: date) -> str:
-    return f"{WEEKDAYS[day.weekday()]} {spoken(PartialDate.on(day))}"
+    return f"{WEEKDAYS[day.weekday()]} {say_date(PartialDate.on(day))}"

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/provenance.html
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from service import __version__
@@ -18,6 +18,7 @@ from service.fhir.names import (
     CAUSES,
     DEVICE_ID,
     MADE_WITH,
+    SIGNATURES,
     VERSION_IDENTIFIER,
     derived_id,
     grounds_digest,
@@ -29,13 +30,13 @@ _AGENT = {
     "who": {"reference": f"Device/{DEVICE_ID}"},
 }
 _CAUSES = {
-    Cause.OPERATION: "An operation was asked for",
-    Cause.REST_HOOK: "The FHIR server told of a change",
+    Cause.OPERATION: "An operation was requested",
+    Cause.REST_HOOK: "The FHIR server reported a change",
     Cause.SWEEP: "A sweep found a change",
-    Cause.DELETED: "The FHIR server told of a deletion",
-    Cause.RETRY: "A failed review was put back by hand",
+    Cause.DELETED: "The FHIR server reported a deletion",
+    Cause.RETRY: "A failed review was queued again by hand",
     Cause.COMMAND: "A command was given",
-    Cause.WITHDRAWAL: "It was withdrawn by hand",
+    Cause.WITHDRAWAL: "The draft was withdrawn by hand",
     Cause.OTHER: "Not stated",
 }
 
@@ -90,8 +91,8 @@ def render_provenance(
         "recorded": occasion.recorded,
         "reason": [_cause(occasion.cause)],
         "activity": {
-            "text": f"Assessed by criteria {found.knowledge.criteria.id} {found.knowledge.criteria.version}, "
-            f"knowledge {found.knowledge.version}"
+            "text": f"Assessed with criteria set {found.knowledge.criteria.id} "
+            f"{found.knowledge.criteria.version}, knowledge version {found.knowledge.version}"
         },
         "agent": [_AGENT],
         "entity": [{"role": "source", "what": _source(ref)} for ref in _sources(found, record)],
@@ -118,6 +119,43 @@ def render_withdrawal(
         "agent": [_AGENT],
         "entity": [{"role": "revision", "what": _source(plan)}],
     }
+
+
+def render_stored(target: VersionedReference, signatures: Mapping[str, str], recorded: str) -> Resource:
+    """The Provenance of a version that the server stored otherwise than it was sent.
+
+    It keeps what the version is signed with, and the digest of what a person could change as it is stored, so
+    that a later change by a person shows (docs/decisions/0024).
+    """
+    parts = [("software", __version__), *((_signature(url), value) for url, value in signatures.items())]
+    return {
+        "resourceType": "Provenance",
+        "id": stored_id(str(target)),
+        "extension": [
+            {
+                "url": MADE_WITH,
+                "extension": [{"url": name, "valueString": value} for name, value in parts],
+            }
+        ],
+        "target": [_versioned(str(target))],
+        "recorded": recorded,
+        "activity": {"text": "Stored by the server in another form than it was sent"},
+        "agent": [_AGENT],
+    }
+
+
+def stored_id(version: str) -> str:
+    """The id of the Provenance that `render_stored` makes for a version."""
+    return derived_id("Provenance", "stored", version)
+
+
+def read_signatures(parts: Mapping[str, str]) -> dict[str, str]:
+    """The signatures that a Provenance of `render_stored` keeps, by its parts; none of any other one."""
+    return {url: parts[_signature(url)] for url in SIGNATURES if _signature(url) in parts}
+
+
+def _signature(url: str) -> str:
+    return f"stored-{url.rpartition('/')[2]}"
 
 
 def describe_calendar(calendar: Calendar) -> str:

@@ -85,7 +85,7 @@ def test_suicidality_in_words_raises_the_alert_and_decides_nothing() -> None:
     answer = with_one_more(condition(code={"text": "Suicidal ideation with plan"}))
 
     assert [alert.code for alert in answer.alerts] == ["suicidality"]
-    assert answer.summary.startswith("Alert: Suicidality on record")
+    assert answer.summary.startswith("Alert: Suicidality is on record")
     assert answer.pathways[1].finding.value == "indeterminate"
 
 

@@ -108,7 +108,7 @@ WRONG_USAGE = {
     "a day that is none": (["withdraw", "--until", "2026-13-01"], "not a date of the form"),
     "not a plan": (["replay", "Patient/ann"], "not of the form CarePlan/<id>"),
     "not a patient": (["diff", "ann"], "not of the form Patient/<id>"),
-    "nobody to ask": (["withdraw"], "nobody is there to be asked"),
+    "nobody to ask": (["withdraw"], "there is no terminal to ask"),
 }
 
 

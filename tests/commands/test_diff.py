@@ -147,7 +147,7 @@ async def test_a_plan_that_stays_shows_no_changes(server: FhirDouble, action: st
     found = await previewed(server)
 
     assert (found.action, found.changes) == (action, None)
-    assert "stays as it is" in printed(found)
+    assert "stays unchanged" in printed(found)
 
 
 async def test_a_plan_of_somebody_else_is_named(server: FhirDouble) -> None:

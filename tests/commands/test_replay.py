@@ -116,20 +116,20 @@ async def test_a_version_of_a_person_has_no_decision_behind_it(server: FhirDoubl
     server.change(plan_reference(server), note=[{"text": "Ask her first"}])
     found = await replayed(server)
     assert not found.same
-    assert "named by no Provenance" in found.why[0]
+    assert "no Provenance of this service names" in found.why[0]
     assert (await replayed(server, 1)).same
 
 
 async def test_a_plan_that_is_not_there(server: FhirDouble) -> None:
     found = await replay(settings(), client_of(server), "CarePlan/none")
-    assert (found.same, found.why) == (False, ["the server has no such version of a plan"])
+    assert (found.same, found.why) == (False, ["the server does not have this version of the plan"])
     assert "CarePlan/none" in printed(found)
 
 
 async def test_another_clinic_gives_other_dates_and_is_named(server: FhirDouble) -> None:
     found = await replayed(server, lead_days=14)
 
-    assert found.why[0] == "the plan says something else"
+    assert found.why[0] == "the content of the plan differs"
     assert found.why[1].startswith("the clinic differs: ")
     assert found.changes is not None
     assert {session.change for session in found.changes.sessions} == {"moved"}
@@ -161,7 +161,7 @@ async def test_other_knowledge_is_named_even_where_the_same_comes_of_it(server: 
 
 async def test_a_criteria_set_that_is_no_more_is_named(server: FhirDouble) -> None:
     changed_part(server, "criteria", "older|0.9")
-    assert (await replayed(server)).why == ["today's lists have no criteria set older 0.9"]
+    assert (await replayed(server)).why == ["the current lists do not contain the criteria set older 0.9"]
 
 
 @pytest.mark.parametrize("part", ["criteria", "knowledge"])
@@ -170,7 +170,7 @@ async def test_without_the_versions_it_was_made_with_it_cannot_be_decided(
 ) -> None:
     changed_part(server, part, None)
     found = await replayed(server)
-    assert found.why == ["its Provenance does not say with what it was decided"]
+    assert found.why == ["its Provenance does not state the knowledge and criteria of the decision"]
 
 
 async def test_the_criteria_set_and_region_of_that_day_are_used(server: FhirDouble) -> None:
@@ -186,12 +186,12 @@ TAMPERED: dict[str, tuple[str, dict[str, Any], str]] = {
     "another plan": (
         "MedicationStatement/venlafaxine",
         {"effectivePeriod": {"start": "2025-10-05", "end": "2026-02-28"}},
-        "the plan says something else",
+        "the content of the plan differs",
     ),
     "another patient": (
         "MedicationStatement/venlafaxine",
         {"subject": {"reference": "Patient/bob"}},
-        "what was read can no longer be assessed: ",
+        "the versions that were read can no longer be assessed: ",
     ),
 }
 
@@ -231,7 +231,7 @@ async def test_a_provenance_that_is_not_ours_says_nothing(server: FhirDouble, wh
         return server(request)
 
     found = await replay(settings(), client_of(answered), plan_reference(server))
-    assert "named by no Provenance" in found.why[0]
+    assert "no Provenance of this service names" in found.why[0]
 
 
 async def test_versions_are_found_where_a_server_keeps_them_in_the_display_only(server: FhirDouble) -> None:
@@ -290,4 +290,4 @@ async def test_a_server_without_provenance_has_nothing_to_go_by(server: FhirDoub
         return answer
 
     found = await replay(settings(), client_of(less), plan_reference(server))
-    assert "named by no Provenance" in found.why[0]
+    assert "no Provenance of this service names" in found.why[0]

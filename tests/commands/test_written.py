@@ -146,9 +146,9 @@ async def test_every_page_is_read(server: FhirDouble) -> None:
 async def test_where_no_plan_can_be_written_none_is_said_to_be_withdrawn(server: FhirDouble) -> None:
     drafts, _ = sort_out(await listed(server))
     server.takes = frozenset({"GuidanceResponse"})
-    with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
+    with pytest.raises(ServerUnsupported, match="does not accept CarePlan"):
         await find_drafts(client_of(server), settings(), WrittenFilter())
-    with pytest.raises(ServerUnsupported, match="takes no CarePlan"):
+    with pytest.raises(ServerUnsupported, match="does not accept CarePlan"):
         _ = [one async for one in withdraw(client_of(server), settings(), drafts, "too early")]
 
 
@@ -302,13 +302,13 @@ async def test_a_withdrawn_plan_is_listed_as_such_and_withdrawn_once(server: Fhi
     (again,) = await withdrawn(server)
     assert (again.outcome, again.why) == (
         WithdrawalOutcome.LEFT,
-        "the plan is revoked; a person decides about it",
+        "the plan is revoked; only a clinician may change it",
     )
 
 
 LEFT: dict[str, tuple[dict[str, object], str]] = {
-    "active": ({"status": "active"}, "the plan is active; a person decides about it"),
-    "a note": ({"note": [{"text": "Ask her first"}]}, "the draft was edited by a person"),
+    "active": ({"status": "active"}, "the plan is active; only a clinician may change it"),
+    "a note": ({"note": [{"text": "Ask her first"}]}, "a person edited the draft"),
 }
 
 
@@ -324,14 +324,19 @@ async def test_what_a_person_did_is_left_and_it_is_said_why(server: FhirDouble, 
 async def test_a_plan_without_a_version_is_left(server: FhirDouble) -> None:
     del server.versions[plan_reference(server)][0]["meta"]["versionId"]  # type: ignore[index]
     (left,) = await withdrawn(server)
-    assert left.why == "the server states no version of the draft, so that an edit could be lost"
+    assert (
+        left.why == "the server states no version of the draft, so an edit by a person could be overwritten"
+    )
 
 
 @pytest.mark.parametrize("status", [409, 412])
 async def test_a_person_who_is_faster_wins(server: FhirDouble, status: int) -> None:
     server.refusals = [status]
     (done,) = await withdrawn(server)
-    assert (done.outcome, done.why) == (WithdrawalOutcome.LEFT, "somebody changed it meanwhile")
+    assert (done.outcome, done.why) == (
+        WithdrawalOutcome.LEFT,
+        "somebody has changed the plan since it was listed",
+    )
 
     server.meanwhile = lambda: server.change(plan_reference(server), status="active")
     (done,) = await withdrawn(server)
@@ -357,7 +362,10 @@ async def test_a_withdrawn_proposal_is_not_made_again_on_the_same_grounds(
     done = await propose(server, days=days)
 
     assert done.answer.care_plan.action == "leave"
-    assert done.answer.care_plan.why == "the proposal was withdrawn, and the record supports no other"
+    assert (
+        done.answer.care_plan.why
+        == "the proposal was withdrawn, and the record supports no different proposal"
+    )
     assert len(server.of_type("CarePlan")) == 1
     assert "withdrawn" in server.read(GUIDANCE)["note"][0]["text"]
     for later in (0, 2, 30):
@@ -407,6 +415,6 @@ async def test_a_withdrawn_plan_of_unknown_grounds_is_never_proposed_again(serve
 async def test_no_decision_stands_behind_a_withdrawal(server: FhirDouble) -> None:
     await withdrawn(server)
     again = await replay(settings(), client_of(server), plan_reference(server))
-    assert again.why == ["it was withdrawn by hand: no decision stands behind this version"]
+    assert again.why == ["the plan was withdrawn by hand, so this version is not the result of a decision"]
     first = await replay(settings(), client_of(server), f"{plan_reference(server)}/_history/1")
     assert first.same

@@ -22,8 +22,8 @@ from tests.core.builders import (
     unnamed,
 )
 
-DATES = "its exact start and end"
-DOSE = "the daily dose and since when it was taken"
+DATES = "the exact start and end dates"
+DOSE = "the daily dose and the date from which it was taken"
 
 
 def judged(*exposures: Exposure, criteria: Criteria = SEED, during: Episode | None = None) -> Answer:

@@ -14,6 +14,7 @@ from service.core.records import (
 )
 from tests.core.builders import (
     DOCUMENTED_FAILURES_ONLY,
+    NOT_DOCUMENTED,
     TWO_FAILURES,
     UNREADABLE_DOSE,
     acute,
@@ -114,7 +115,7 @@ def test_the_count_tells_inferred_failures_apart() -> None:
 
 def test_what_would_settle_the_count_is_named_with_the_medicine() -> None:
     found = assessed(record(depression(), ONE_FAILED, exposure("fluoxetine", start="2025-06-01")))
-    wanted = "fluoxetine: a current symptom score (PHQ-9 or MADRS)"
+    wanted = "for fluoxetine, a current symptom score (PHQ-9 or MADRS)"
     assert wanted in criterion(found, TRIALS).needed
     assert [m.would_decide for m in found.missing if m.what == wanted] == [TRIALS]
 
@@ -207,6 +208,15 @@ def test_all_met(findings: list[Finding], expected: Finding) -> None:
 def test_an_unreadable_dose_never_counts_for_sure() -> None:
     doubtful = exposure("fluoxetine", start="2025-05-01", end="2025-09-30", mg=UNREADABLE_DOSE)
     assert two_trials(record(depression(), ONE_FAILED, doubtful))[0] == "indeterminate"
+
+
+@pytest.mark.parametrize("kind", ["MedicationStatement", "MedicationDispense"])
+def test_no_dose_is_assumed_beside_a_record_of_a_medicine_that_cannot_be_read(kind: str) -> None:
+    """The record that cannot be read may state the dose that the other leaves out."""
+    without = exposure("fluoxetine", start="2025-05-01", end="2025-09-30", mg=NOT_DOCUMENTED)
+    assert two_trials(record(depression(), ONE_FAILED, without))[0] == "met"
+    beside = record(depression(), ONE_FAILED, without, unreadable(kind))
+    assert two_trials(beside)[0] == "indeterminate"
 
 
 def test_an_augmenting_agent_is_never_a_trial() -> None:

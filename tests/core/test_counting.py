@@ -90,7 +90,7 @@ def test_the_classes_are_reported() -> None:
     failed = found(first("sertraline"), second("paroxetine"), criteria=TWO_CLASSES).failed_trials
     assert (failed.definite, failed.classes, failed.required_classes) == (2, 1, 2)
     (reason,) = trials_answer(found(first("sertraline"), second("paroxetine"), criteria=TWO_CLASSES)).reasons
-    assert reason.text == "2 trials failed, of 1 class where 2 are required"
+    assert reason.text == "2 trials failed, but of only 1 class; 2 classes are required"
 
 
 @pytest.mark.parametrize(

@@ -277,7 +277,7 @@ def test_the_region_the_pathway_and_the_age_choose_the_protocol(
     assert isinstance(decision, Propose)
     assert decision.protocol.id == protocol
     assert isinstance(decision.schedule, Schedule)
-    assert decision.schedule.protocol is decision.protocol
+    assert decision.schedule.protocol == decision.protocol
 
 
 def test_without_a_protocol_a_clinician_decides() -> None:

@@ -10,7 +10,7 @@ from service.core.findings import Finding, ReasonCode
 from service.core.knowledge import PrescribedOnly
 from service.core.records import Exposure, Grade, Indication, StopReason
 from service.core.trials import Counts
-from tests.core.builders import NOT_DOCUMENTED, SEED, exposure, ref, settled, trial
+from tests.core.builders import NOT_DOCUMENTED, SEED, UNREADABLE_DOSE, exposure, ref, settled, trial
 
 AS_TAKEN = replace(SEED, prescribed_only=PrescribedOnly.AS_TAKEN)
 
@@ -39,7 +39,7 @@ def test_a_prescription_alone_may_count() -> None:
     assert (found.counts, found.adequacy.finding) == (Counts.POSSIBLY, Finding.INDETERMINATE)
     assert found.adequate_days == (0, 181)
     assert [reason.code for reason in found.adequacy.reasons] == [ReasonCode.PRESCRIBED_ONLY]
-    assert "whether what was prescribed was taken" in found.needed
+    assert "whether the patient took the prescribed medicine" in found.needed
     assert found.grade is Grade.PRESCRIBED
 
 
@@ -130,6 +130,14 @@ def test_the_best_grade_that_says_how_much_speaks_for_a_day() -> None:
     silent = dispense("2025-01-01", "2025-03-31", mg=NOT_DOCUMENTED)
     assert trial(stated, low).adequate_days == (0, 0)
     assert trial(stated, silent).adequate_days == (90, 90)
+
+
+@pytest.mark.parametrize("mg", [100, NOT_DOCUMENTED], ids=["stated", "not stated"])
+def test_a_dose_that_could_not_be_read_is_not_unsaid(mg: Any) -> None:
+    """What the fill says may be less than what was stated, and is no dose to be assumed."""
+    open_dose = dispense("2025-01-01", "2025-03-31", mg=UNREADABLE_DOSE)
+    found = trial(exposure(end="2025-03-31", mg=mg), open_dose)
+    assert (found.counts, found.adequate_days) == (Counts.POSSIBLY, (0, 90))
 
 
 def test_a_supply_that_has_just_run_out_may_be_followed_by_the_next() -> None:

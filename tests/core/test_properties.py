@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ from tests.core.builders import (
 from tests.core.strategies import CRITERIA, another, clear_records, exposures, records
 from tests.examples import tries
 
+pytestmark = pytest.mark.soak
 quick = tries(60, suppress_health_check=[HealthCheck.too_slow])
 
 

@@ -455,6 +455,20 @@ def test_the_missing_antidepressant_is_a_caution_that_names_the_patient() -> Non
     assert told == ("caution", "indeterminate", ["Patient"])
 
 
+@pytest.mark.parametrize(
+    ("of", "named"),
+    [
+        pytest.param(resistant(TRICYCLIC), ": SSRI or SNRI", id="the classes that are required"),
+        pytest.param(suicidal(), "", id="any class"),
+    ],
+)
+def test_the_caution_names_what_the_protocol_requires(of: Record, named: str) -> None:
+    decision = decided(of, knowledge=EU)
+    assert isinstance(decision, Propose)
+    (caution,) = decision.assessment.safety
+    assert caution.title == f"{EU.safety_groups[MISSING].title}{named}"
+
+
 def test_a_caution_never_stands_in_the_way_of_a_proposal() -> None:
     of = acute(systolic(180), taking(PHENELZINE))
     assert cautions(decided(of)) == ["blood-pressure", "maoi"]

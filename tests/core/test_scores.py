@@ -249,7 +249,7 @@ RESPONDED, FAILED, PARTIAL, UNDECIDED = Verdict.RESPONDED, Verdict.FAILED, Verdi
         pytest.param(20, 20, FAILED, id="no change"),
         pytest.param(12, 20, FAILED, id="worse"),
         pytest.param(19, 9, RESPONDED, id="more than half"),
-        pytest.param(13, 7, FAILED, id="less than half, below the range of symptoms"),
+        pytest.param(13, 7, FAILED, id="less than half, below the symptomatic range"),
         pytest.param(6, 4, RESPONDED, id="remission, whatever it was before"),
         pytest.param(4, 4, RESPONDED, id="remission before and after"),
         pytest.param(3, 8, FAILED, id="remission before, and no longer"),
@@ -313,13 +313,16 @@ def test_only_a_score_from_shortly_before_the_start_is_one_to_fall_from(when: st
 def test_the_last_score_before_the_start_and_the_last_on_it_are_compared() -> None:
     found = of(phq(26, "2024-12-01"), phq(20, BASE), phq(8, "2025-02-20"), phq(11, LATE))
     assert found is not None
-    assert (found.verdict, found.text) == (FAILED, "PHQ-9 20 before it, 11 on it: no response")
+    assert (found.verdict, found.text) == (
+        FAILED,
+        "PHQ-9 20 before treatment, 11 during treatment: no response",
+    )
     assert {r.id for r in found.evidence} == {f"phq-9-{BASE}", f"phq-9-{LATE}"}
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(3, "PHQ-9 3 on it: remission"), (15, "PHQ-9 15 on it after the minimum time")],
+    [(3, "PHQ-9 3 during treatment: remission"), (15, "PHQ-9 15 during treatment, after the minimum time")],
 )
 def test_without_a_score_from_before_the_one_on_it_is_the_evidence(value: float, text: str) -> None:
     found = of(phq(value, LATE))

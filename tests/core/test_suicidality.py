@@ -196,4 +196,4 @@ def test_a_window_edge_known_by_month_is_open() -> None:
 def test_nothing_found_is_no_reassurance() -> None:
     (reason,) = answer(record()).reasons
 
-    assert reason.text == "no current suicidality is recorded; that is not an assessment of the risk"
+    assert reason.text == "no current suicidality is recorded (this is not an assessment of the risk)"

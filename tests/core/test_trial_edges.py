@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.core.copies import distinct_exposures
+from service.core.dose_words import ITEM, MILLIGRAM, Unit, UnitKind
 from service.core.dosing import Amount, DoseStep, daily_dose, supplied_dose, units_a_day
 from service.core.exposures import Administration, add_up_days
 from service.core.findings import Finding, ReasonCode
@@ -133,15 +134,17 @@ def test_givings_of_a_day_name_what_any_of_them_names() -> None:
 # doses -----------------------------------------------------------------------------------------
 
 TABLET = medicine(strength_mg=50.0, unit="tablet")
+GRAM = Unit(UnitKind.MASS, 1000.0)
+MILLILITRE = Unit(UnitKind.VOLUME, 1.0)
 
 
 @pytest.mark.parametrize(
     ("amount", "days", "low"),
     [
-        (Amount(30, 30, "tablet"), 30, 50),
-        (Amount(60, 60, ""), 30, 100),
-        (Amount(30, 30, "1"), 60, 25),
-        (Amount(1500, 1500, "mg"), 30, 50),
+        (Amount(30, 30, ITEM), 30, 50),
+        (Amount(60, 60, ITEM), 30, 100),
+        (Amount(15, 15, ITEM), 30, 25),
+        (Amount(1500, 1500, MILLIGRAM), 30, 50),
     ],
 )
 def test_what_a_supply_amounts_to_a_day(amount: Amount, days: int, low: float) -> None:
@@ -150,26 +153,25 @@ def test_what_a_supply_amounts_to_a_day(amount: Amount, days: int, low: float) -
 
 def test_a_supply_in_other_units_says_nothing_of_the_dose() -> None:
     assert supplied_dose(None, 30, TABLET) == NOT_DOCUMENTED
-    assert supplied_dose(Amount(30, 30, "mL"), 30, TABLET) == NOT_DOCUMENTED
-    assert supplied_dose(Amount(30, 30, "tablet"), 30, medicine()) == NOT_DOCUMENTED
+    assert supplied_dose(Amount(30, 30, MILLILITRE), 30, TABLET) == NOT_DOCUMENTED
+    assert supplied_dose(Amount(30, 30, ITEM), 30, medicine()) == NOT_DOCUMENTED
 
 
-STEP = DoseStep(Amount(1, 2, "tablet"), (1.0, 2.0))
+STEP = DoseStep(Amount(1, 2, ITEM), (1.0, 2.0))
 
 
 @pytest.mark.parametrize(
     ("steps", "amount", "a_day"),
     [
-        pytest.param((STEP,), Amount(30, 30, "tablet"), 4, id="the most that may be taken"),
-        pytest.param((STEP,), Amount(30, 30, ""), 4, id="a bare number counts units"),
-        pytest.param((STEP,), Amount(30, 30, "capsule"), 4, id="one counted unit is as good as another"),
-        pytest.param((STEP,), Amount(30, 30, "ml"), None, id="another measure"),
+        pytest.param((STEP,), Amount(30, 30, ITEM), 4, id="the most that may be taken"),
+        pytest.param((STEP,), Amount(30, 30, None), None, id="a unit that is not understood"),
+        pytest.param((STEP,), Amount(30, 30, MILLILITRE), None, id="another measure"),
         pytest.param((STEP,), None, None, id="no quantity"),
-        pytest.param((STEP, STEP), Amount(30, 30, "tablet"), None, id="two steps"),
-        pytest.param((), Amount(30, 30, "tablet"), None, id="no step"),
-        pytest.param((STEP._replace(as_needed=True),), Amount(30, 30, "tablet"), None, id="as needed"),
-        pytest.param((STEP._replace(times_a_day=None),), Amount(30, 30, "tablet"), None, id="no timing"),
-        pytest.param((STEP._replace(amount=None),), Amount(30, 30, "tablet"), None, id="no amount"),
+        pytest.param((STEP, STEP), Amount(30, 30, ITEM), None, id="two steps"),
+        pytest.param((), Amount(30, 30, ITEM), None, id="no step"),
+        pytest.param((STEP._replace(as_needed=True),), Amount(30, 30, ITEM), None, id="as needed"),
+        pytest.param((STEP._replace(times_a_day=None),), Amount(30, 30, ITEM), None, id="no timing"),
+        pytest.param((STEP._replace(amount=None),), Amount(30, 30, ITEM), None, id="no amount"),
     ],
 )
 def test_units_taken_a_day(steps: tuple[DoseStep, ...], amount: Amount | None, a_day: float | None) -> None:
@@ -179,11 +181,13 @@ def test_units_taken_a_day(steps: tuple[DoseStep, ...], amount: Amount | None, a
 @pytest.mark.parametrize(
     ("step", "basis"),
     [
-        pytest.param(DoseStep(Amount(50, 50, "mg"), unclear=True), DoseBasis.UNREADABLE, id="odd timing"),
-        pytest.param(DoseStep(Amount(50, 50, "mg")), DoseBasis.NOT_DOCUMENTED, id="no timing"),
-        pytest.param(DoseStep(Amount(0.5, 0.5, "mg"), (1, 1)), DoseBasis.DOCUMENTED, id="a small dose"),
         pytest.param(
-            DoseStep(Amount(1e308, 1e308, "g"), (10, 10)), DoseBasis.UNREADABLE, id="beyond all number"
+            DoseStep(Amount(50, 50, MILLIGRAM), unclear=True), DoseBasis.UNREADABLE, id="odd timing"
+        ),
+        pytest.param(DoseStep(Amount(50, 50, MILLIGRAM)), DoseBasis.UNREADABLE, id="no timing"),
+        pytest.param(DoseStep(Amount(0.5, 0.5, MILLIGRAM), (1, 1)), DoseBasis.DOCUMENTED, id="a small dose"),
+        pytest.param(
+            DoseStep(Amount(1e308, 1e308, GRAM), (10, 10)), DoseBasis.UNREADABLE, id="beyond all number"
         ),
     ],
 )

@@ -156,7 +156,7 @@ def test_counts(given: Exposure, criteria: Criteria, expected: tuple[str, list[s
         pytest.param(
             exposure(end="2025-03-31", stop_reasons=frozenset({StopReason.UNCLEAR})),
             SEED,
-            "why it was stopped",
+            "the reason for stopping",
             id="reason unclear",
         ),
         pytest.param(
@@ -172,11 +172,11 @@ def test_counts(given: Exposure, criteria: Criteria, expected: tuple[str, list[s
         pytest.param(
             exposure(end="2025-03-31", indication=Indication.OTHER),
             SEED,
-            "whether it was also meant to treat the depression",
+            "whether it was also given for depression",
             id="another reason",
         ),
         pytest.param(
-            exposure(start="2025-01", end="2025-02-20"), SEED, "its exact start and end", id="dates"
+            exposure(start="2025-01", end="2025-02-20"), SEED, "the exact start and end dates", id="dates"
         ),
     ],
 )

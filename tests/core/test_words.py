@@ -7,7 +7,7 @@ import pytest
 from service.core.knowledge import Knowledge
 from service.core.records import ClinicalStatus, ExposureStatus, Grade, PlanOfRecord, PlanStatus, Record
 from service.core.schedule import Calendar
-from service.core.words import summarise, trial_sentence
+from service.core.words import describe_trial, summarise
 from tests.core.builders import (
     AS_OF,
     EU,
@@ -36,7 +36,7 @@ IN_TREATMENT = PlanOfRecord(ref("plan", "CarePlan"), PlanStatus.ACTIVE, ours=Fal
         pytest.param(resistant(), "meets the criteria for treatment-resistant depression", id="trd"),
         pytest.param(resistant(), "12 supervised sessions from 30 Nov 2026 to 19 Jan 2027", id="its dates"),
         pytest.param(
-            resistant(), "Two adequate trials have failed in this episode; two are required.", id="its count"
+            resistant(), "Two adequate trials failed in this episode; two are required.", id="its count"
         ),
         pytest.param(acute(), "major depression with acute suicidality", id="acute"),
         pytest.param(resistant(person=person(deceased=True)), "the patient has died", id="deceased"),
@@ -56,13 +56,13 @@ IN_TREATMENT = PlanOfRecord(ref("plan", "CarePlan"), PlanStatus.ACTIVE, ours=Fal
         pytest.param(record(depression()), "Missing: the medication history", id="missing"),
         pytest.param(
             record(depression(), exposure(end="2025-03-31"), exposure("fluoxetine", start="2025-06-01")),
-            "One adequate trial has failed in this episode, and one more may have; two are required.",
+            "One adequate trial failed in this episode; two are required. One more may have failed.",
             id="one more may have",
         ),
         pytest.param(
             resistant(condition(recognised=False, id="odd")), "Not screened: Condition/odd", id="not screened"
         ),
-        pytest.param(record(depression(onset=None)), "Note: no onset of the depression", id="warning"),
+        pytest.param(record(depression(onset=None)), "Note: no onset date of the depression", id="warning"),
     ],
 )
 def test_summary(of: Record, words: str) -> None:
@@ -76,57 +76,79 @@ def test_a_plan_without_dates_says_why() -> None:
     assert "No plan is drafted: no start within 28 days" in summary
 
 
+def test_no_plan_is_announced_beside_one_that_stays() -> None:
+    decision = decided(resistant())
+    why = "No plan is drafted: the plan on record is kept unchanged (a person edited the draft)."
+    assert "A draft plan of 12 supervised sessions" in summarise(decision)
+    assert why in summarise(decision, "a person edited the draft")
+    assert "is proposed" not in summarise(decision, "a person edited the draft")
+
+
+@pytest.mark.parametrize("of", [record(), acute(person=person("2015-01-01"))], ids=["open", "declined"])
+def test_a_decision_against_a_plan_reads_the_same_beside_one_that_stays(of: Record) -> None:
+    assert summarise(decided(of), "a person edited the draft") == summarise(decided(of))
+
+
 @pytest.mark.parametrize("knowledge", [US, EU], ids=["us", "eu"])
 def test_without_a_protocol_the_summary_says_so(knowledge: Knowledge) -> None:
     summary = summarise(decided(acute(person=person("1940-01-01")), knowledge=knowledge))
     assert ("no eu protocol covers this pathway" in summary) == (knowledge is EU)
 
 
+ENDED = "treatment ended while the depression remained active, and no other reason is recorded (inferred)"
+
+
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("given", "sentences"),
     [
         pytest.param(
             exposure(end="2025-03-31"),
-            "Sertraline (SSRI), 100 mg a day, 1 Jan 2025 to 31 Mar 2025: 90 days at an adequate dose; "
-            "it ended while the depression stayed active, and no other reason is recorded (inferred): "
-            "counts.",
+            "Sertraline (SSRI), 100 mg per day, 1 Jan 2025 to 31 Mar 2025: 90 days at an adequate dose; "
+            f"{ENDED}. This trial counts as failed.",
             id="counts",
         ),
         pytest.param(
             exposure(start="2025-01", mg=(50, 100)),
-            "Sertraline (SSRI), 50 to 100 mg a day, since Jan 2025: long enough at an adequate dose; "
-            "still taken, and no current symptom score on record: may count.",
+            "Sertraline (SSRI), 50 to 100 mg per day, since Jan 2025: long enough at an adequate dose; "
+            "still taken, with no current symptom score on record. This trial may count as failed.",
             id="ongoing",
         ),
         pytest.param(
             exposure(start="2025", end="2025-03-31", mg=20),
-            "Sertraline (SSRI), 20 mg a day, 2025 to 31 Mar 2025: 0 days at or above the minimum dose "
-            "(required 42); it ended while the depression stayed active, and no other reason is recorded "
-            "(inferred): does not count.",
+            "Sertraline (SSRI), 20 mg per day, 2025 to 31 Mar 2025: 0 days at or above the minimum dose "
+            f"(required 42); {ENDED}. This trial does not count as failed.",
             id="too low",
         ),
         pytest.param(
             exposure("mirtazapine", start=None, status=ExposureStatus.ENDED, mg=NOT_DOCUMENTED),
-            "Mirtazapine (atypical antidepressant), dose not documented, an unknown date to an unknown date: "
-            "dose not documented: assumed adequate, as the criteria set says; "
-            "0 to 1058 days on it: the dates leave open whether it lasted long enough; "
-            "whether and when it ended is not certain: may count.",
+            "Mirtazapine (atypical antidepressant), dose not documented, dates unknown: "
+            "dose not documented and assumed adequate, as the criteria set specifies; "
+            "0 to 1058 days of treatment; the dates do not show whether it lasted long enough; "
+            "the record does not show for certain whether or when treatment ended. "
+            "This trial may count as failed.",
             id="dates unknown",
         ),
         pytest.param(
+            exposure(start=None),
+            "Sertraline (SSRI), 100 mg per day, ongoing since an unknown date: "
+            "the dates do not show whether it lasted long enough; "
+            "still taken, with no current symptom score on record. This trial may count as failed.",
+            id="start unknown, ongoing",
+        ),
+        pytest.param(
             exposure(start="2025-01-01", asserted=some_day("2025-03-31")),
-            "Sertraline (SSRI), 100 mg a day, 1 Jan 2025 to some day from 31 Mar 2025 on: long enough at an "
-            "adequate dose; whether and when it ended is not certain: may count.",
+            "Sertraline (SSRI), 100 mg per day, 1 Jan 2025 to 31 Mar 2025 or later: long enough at an "
+            "adequate dose; the record does not show for certain whether or when treatment ended. "
+            "This trial may count as failed.",
             id="may go on",
         ),
         pytest.param(
             replace(exposure(end="2025-03-31"), grade=Grade.DISPENSED),
-            "Sertraline (SSRI), 100 mg a day, 1 Jan 2025 to 31 Mar 2025, dispensed: 90 days at an adequate "
-            "dose; it ended while the depression stayed active, and no other reason is recorded (inferred): "
-            "counts.",
+            "Sertraline (SSRI), 100 mg per day, 1 Jan 2025 to 31 Mar 2025, dispensed: 90 days at an adequate "
+            f"dose; {ENDED}. This trial counts as failed.",
             id="dispensed",
         ),
     ],
 )
-def test_a_trial_in_one_sentence(given: object, sentence: str) -> None:
-    assert trial_sentence(trial(given), AS_OF) == sentence  # type: ignore[arg-type]
+def test_a_trial_in_two_sentences(given: object, sentences: str) -> None:
+    assert describe_trial(trial(given), AS_OF) == sentences  # type: ignore[arg-type]

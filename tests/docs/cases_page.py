@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from service.core.decision import ReasonOfDecision
-from service.core.words import trial_sentence
+from service.core.words import describe_trial
 from service.review import Review
 from tests.support import CASES, case_names, case_review
 
@@ -76,7 +76,7 @@ def _lines(case: Case) -> Iterator[str]:
     yield f"*{', '.join(_setting(case))}* {files}\n"
     failed = answer.failed_trials
     for trial in case.review.decision.assessment.trials:
-        yield f"- {trial_sentence(trial, answer.as_of)}"
+        yield f"- {describe_trial(trial, answer.as_of)}"
     if answer.trials:
         yield (
             f"- Failed trials: {failed.definite} of {failed.required} required"
@@ -98,6 +98,8 @@ def _setting(case: Case) -> Iterator[str]:
         yield f"criteria {answer.criteria.id}"
     if expected.get("region", "us") != "us":
         yield f"region {expected['region']}"
+    if "timezone" in expected:
+        yield f"time zone {expected['timezone']}"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from service.review import Reviewer
 from tests.support import AS_OF, case_bundle, resources_of, reviewer
 
 FOLDER = Path(__file__).parents[2] / "docs" / "plans"
-_KNOWLEDGE_VERSION = "2026-01-01.00000000"
+_KNOWLEDGE_VERSION = "YYYY-MM-DD.XXXXXXXX"
 """Stands for the version of the lists, which a real plan states and which every edited row changes."""
 _TRD = "two-documented-failures-propose-treatment"
 _ACUTE = "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone"
@@ -37,7 +37,7 @@ def plan_pages() -> dict[str, str]:
     for protocol in reviewer().knowledge.protocols:
         plan = _plan_of(protocol.id)
         files[f"{protocol.id}.json"] = json.dumps(plan, indent=2, ensure_ascii=False) + "\n"
-        files[f"{protocol.id}.html"] = to_page(read_agenda(plan), f"protocol {protocol.id}")
+        files[f"{protocol.id}.html"] = to_page(read_agenda(plan), f"Protocol {protocol.id}")
     return files
 
 

@@ -1,7 +1,7 @@
 """A FHIR server in memory with versions, conditions, transactions and deletions, in the ways of several."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -54,7 +54,8 @@ class FhirDouble(Front):
     `fhir_version` is the release that it says it speaks; `base` is where it is met.
 
     Where it `guards_creation`, `If-Match: W/"0"` creates what is not there, as on HAPI; else it is refused,
-    as RFC 9110 has it. One that `reformats` stores what is sent in its own way.
+    as RFC 9110 has it. One that `reformats` stores what is sent in its own way; one that `drops` elements of
+    a kind of resource stores it without them.
     """
 
     def __init__(  # noqa: PLR0913 - each is one trait of a server
@@ -65,6 +66,7 @@ class FhirDouble(Front):
         base: str = BASE,
         guards_creation: bool = True,
         reformats: bool = False,
+        drops: Mapping[str, Iterable[str]] | None = None,
         transactions: bool = True,
         takes: Iterable[str] | None = None,
         update_create: bool | None = None,
@@ -74,6 +76,7 @@ class FhirDouble(Front):
         self.base = base
         self.guards_creation = guards_creation
         self.reformats = reformats
+        self.drops = {kind: frozenset(elements) for kind, elements in (drops or {}).items()}
         self.versions: dict[str, list[Resource | None]] = {}
         self.posted: list[Resource] = []
         self.paths: list[str] = []
@@ -291,7 +294,9 @@ class FhirDouble(Front):
 
     def _keep(self, resource: Resource) -> Written:
         """Store a resource; what says the same as the one that stands makes no new version."""
-        stored = reformatted(resource) if self.reformats else resource
+        dropped = self.drops.get(resource["resourceType"], frozenset())
+        known = {name: part for name, part in resource.items() if name not in dropped}
+        stored = reformatted(known) if self.reformats else known
         standing = self._standing(_reference(resource))
         if standing is None:
             return Written(HTTPStatus.CREATED, self.put(stored))

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,7 +14,17 @@ from service.fhir import client as client_module
 from service.fhir.client import FhirClient, open_client
 from service.fhir.release import Release
 from service.fhir.views import BundleView
-from tests.support import BASE, Handler, Resource, a_bundle, a_patient, client_of, fhir_response, settings
+from tests.support import (
+    BASE,
+    Handler,
+    Resource,
+    a_bundle,
+    a_condition,
+    a_patient,
+    client_of,
+    fhir_response,
+    settings,
+)
 
 NAME = "Marigold Testperson"
 """What the pretend servers know and no message may repeat."""
@@ -423,13 +434,9 @@ ELSEWHERE = [
     "//evil.example/r4?page=2",
     "ftp://fhir.test/r4?page=2",
     "file:///etc/passwd",
-    "/r4?page=2",
-    "?page=2",
     "http://[bad",
     "http://fhir.test:99999/r4",
     "http://fhir.test/\x00",
-    "http://",
-    " ",
 ]
 
 
@@ -443,16 +450,138 @@ async def test_a_next_page_on_another_server_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", [f"{BASE}?page=2", "http://fhir.test:80/r4?page=2", "http://FHIR.test/other/path?page=2"]
+    ("address", "followed"),
+    [
+        (f"{BASE}?page=2", f"{BASE}?page=2"),
+        ("http://fhir.test:80/r4?page=2", f"{BASE}?page=2"),
+        ("http://FHIR.test/other/path?page=2", "http://fhir.test/other/path?page=2"),
+        ("//fhir.test/r4?page=2", f"{BASE}?page=2"),
+        ("/r4?page=2", f"{BASE}?page=2"),
+        ("?page=2", f"{BASE}/Condition?page=2"),
+        ("Condition?page=2", f"{BASE}/Condition?page=2"),
+        ("../r4?page=2", f"{BASE}?page=2"),
+    ],
 )
-async def test_a_next_page_on_the_same_server_is_followed(address: str) -> None:
-    assert len(await all_pages(client_of(book(3, odd={1: fhir_response(page_to(address))})))) == 3
+async def test_a_next_page_on_the_same_server_is_followed(address: str, followed: str) -> None:
+    asked: list[httpx.Request] = []
+    assert len(await all_pages(client_of(book(3, asked, {1: fhir_response(page_to(address))})))) == 3
+    assert str(asked[1].url) == followed
+
+
+async def test_a_relative_address_is_read_from_the_page_that_it_stands_on() -> None:
+    asked: list[httpx.Request] = []
+    odd = {1: fhir_response(page_to("/pages/a?page=2")), 2: fhir_response(page_to("b?page=3"))}
+    await all_pages(client_of(book(3, asked, odd)))
+    assert [request.url.path for request in asked[1:]] == ["/pages/a", "/pages/b"]
+
+
+@pytest.mark.parametrize("address", ["http://", " ", "#next"])
+async def test_a_next_link_that_leads_nowhere_is_no_last_page(address: str) -> None:
+    with pytest.raises(ServerMisread, match="pages do not end"):
+        await all_pages(client_of(lambda _: fhir_response(page_to(address))))
 
 
 async def test_a_next_link_without_an_address_is_no_last_page() -> None:
     bundle = a_bundle([], link=[{"relation": "next"}])
     with pytest.raises(ServerMisread):
         await all_pages(client_of(book(3, odd={1: fhir_response(bundle)})))
+
+
+# --- pages and totals -----------------------------------------------------------------------------
+
+
+def counted(number: int, total: int | None, *, following: bool = False) -> httpx.Response:
+    """A page with so many resources, which says that there are so many in all."""
+    link = [{"relation": "next", "url": f"{BASE}?page=2"}] if following else []
+    found = [a_condition(f"c-{one}") for one in range(number)]
+    return fhir_response(a_bundle(found, kind="searchset", link=link, total=total))
+
+
+async def found_in(*pages: httpx.Response, count: str | None = "3") -> int:
+    """How many resources a search finds that asks for `count` of them to a page."""
+    answers = iter(pages)
+    params = {"patient": "ann"} | ({} if count is None else {"_count": count})
+    found = [page async for page in client_of(lambda _: next(answers)).pages("Condition", params)]
+    return sum(len(page.entry) for page in found)
+
+
+@pytest.mark.parametrize("total", [None, 0, 1, 3])
+async def test_a_full_page_with_no_more_in_the_total_is_the_last(total: int | None) -> None:
+    assert await found_in(counted(3, total)) == 3
+
+
+@pytest.mark.parametrize("number", [3, 4])
+async def test_a_full_page_without_a_next_one_is_cut_off_where_the_total_is_larger(number: int) -> None:
+    with pytest.raises(ServerMisread, match=f"{number} of 7 resources, so it is incomplete"):
+        await found_in(counted(number, 7))
+
+
+async def test_pages_that_stop_before_the_total_are_cut_off() -> None:
+    with pytest.raises(ServerMisread, match="4 of 7 resources"):
+        await found_in(counted(2, 7, following=True), counted(2, 7), count=None)
+
+
+@pytest.mark.parametrize("total", [3, 1000])
+async def test_a_total_beyond_a_page_with_room_to_spare_is_an_estimate(total: int) -> None:
+    assert await found_in(counted(2, total)) == 2
+    assert await found_in(counted(3, total, following=True), counted(2, total)) == 5
+    assert await found_in(counted(0, total)) == 0
+
+
+class Limited:
+    """A server that refuses to be asked for more than `most` to a page; `asked` is each size asked for."""
+
+    def __init__(self, most: int | None, status: int = 400) -> None:
+        self.most = most
+        self.status = status
+        self.asked: list[str | None] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        count = request.url.params.get("_count")
+        self.asked.append(count)
+        refused = count is not None and (self.most is None or int(count) > self.most)
+        return httpx.Response(self.status) if refused else counted(1, None)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize(
+    ("most", "asked"), [(1000, ["200"]), (100, ["200", "50"]), (20, ["200", "50", None])]
+)
+async def test_a_server_with_smaller_pages_is_asked_for_fewer(
+    status: int, most: int, asked: list[str | None]
+) -> None:
+    server = Limited(most, status)
+    found = [page async for page in client_of(server).pages("Condition", {"_count": "200"})]
+    assert (len(found), server.asked) == (1, asked)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_what_is_refused_for_another_reason_is_not_asked_for_again(status: int) -> None:
+    server = Limited(None, status)
+    with pytest.raises(ServerRefused, match=f"answered {status}"):
+        [page async for page in client_of(server).pages("Condition", {"_count": "200"})]
+    assert server.asked == ["200"]
+
+
+async def test_a_search_that_is_refused_whatever_its_pages_tells_of_the_first_refusal() -> None:
+    handler, asked = always(lambda: httpx.Response(400))
+    with pytest.raises(ServerRefused, match="GET /r4/Condition: the server answered 400"):
+        [page async for page in client_of(handler).pages("Condition", {"_count": "200"})]
+    assert len(asked) == 3
+
+
+async def test_a_page_of_fewer_that_is_full_may_be_cut_off_too() -> None:
+    answers = iter([httpx.Response(400), counted(50, 70)])
+    with pytest.raises(ServerMisread, match="50 of 70 resources"):
+        [page async for page in client_of(lambda _: next(answers)).pages("Condition", {"_count": "200"})]
+
+
+async def test_a_byte_order_mark_before_an_answer_is_passed_over() -> None:
+    marked = b"\xef\xbb\xbf" + json.dumps(a_bundle([a_condition("c")])).encode()
+    assert [len(page.entry) for page in await all_pages(client_of(lambda _: fhir_response(marked)))] == [1]
+
+
+# --- pages that do not end ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("back_to", [1, 2, 3])

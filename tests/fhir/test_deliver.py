@@ -178,7 +178,7 @@ async def test_an_id_that_is_taken_is_an_error_after_all_others() -> None:
 
     compared = await publish_to_server(client_of(server, attempts=1), settings(), KNOWLEDGE)
 
-    with pytest.raises(ServerMisread, match="an id is taken"):
+    with pytest.raises(ServerMisread, match="uses the same id"):
         check_placed(compared)
     check_placed(one for one in compared if one.reference != "PlanDefinition/us-trd")
     lines = report_published(compared, settings())

@@ -121,8 +121,8 @@ def test_a_pattern_that_reads_a_text_again_and_again_is_found() -> None:
 
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
 def test_a_long_text_is_no_dose(part: str) -> None:
-    text = (part * LONG)[:LONG]
-    assert daily_dose((DoseStep(text=text),), medicine(), US) == UNREADABLE_DOSE
+    text = "take " + (part * LONG)[:LONG]
+    assert daily_dose((DoseStep(texts=(text,)),), medicine(), US) == UNREADABLE_DOSE
 
 
 @pytest.mark.parametrize("part", ["1", "1.", "1 mg "])

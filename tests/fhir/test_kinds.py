@@ -38,11 +38,26 @@ def test_the_medicine_records_of_the_core_are_read() -> None:
     assert MEDICINE_RECORDS - {"Medication"} == kinds.NAME_A_MEDICINE
 
 
+CODED = {"coding": [{"system": "http://loinc.org", "code": "44261-6"}]}
+ECT = {"coding": [{"system": "http://snomed.info/sct", "code": "23835007"}]}
+OF_BEARING: dict[str, dict[str, object]] = {
+    "Observation": {"code": CODED},
+    "Procedure": {"code": ECT},
+    "QuestionnaireResponse": {"item": [{"linkId": "/44261-6"}]},
+    "List": {"emptyReason": {"text": "withheld"}},
+}
+"""What a resource says that bears on anything, of kinds of which others are passed over."""
+
+
 @pytest.mark.parametrize("kind", kinds.SEARCHED_KINDS)
 def test_every_kind_that_is_searched_has_a_reader(kind: str) -> None:
     """A modifier makes a resource unreadable, which only a reader notices."""
     patient = take_resource(msgspec.json.encode(a_patient()))
-    odd = a_resource(kind, modifierExtension=[{"url": "http://example.org/odd"}])
+    odd = a_resource(
+        kind,
+        **{kinds.PATIENT_ELEMENTS[kind]: {"reference": "Patient/ann"}, **OF_BEARING.get(kind, {})},
+        modifierExtension=[{"url": "http://example.org/odd"}],
+    )
     record = read_record(Gathered((patient, odd)), reviewer().knowledge)
     assert [(one.evidence.type, one.element) for one in record.unreadable] == [(kind, "modifierExtension")]
 
@@ -80,7 +95,10 @@ def test_the_lists_that_follow() -> None:
         "AllergyIntolerance",
         "Observation",
         "Procedure",
+        "QuestionnaireResponse",
+        "Flag",
     )
+    assert set(kinds.SEARCHED_KINDS) - set(kinds.SCREENED_KINDS) == {"List"}
     assert {"CarePlan", "Observation"} - set(kinds.EVERYTHING_KINDS) == {"Observation"}
     assert {*kinds.READ_KINDS} - {"CarePlan"} == kinds.NOTICED_KINDS
     assert kinds.WRITTEN_KINDS == ("Device", "CarePlan", "Task", "GuidanceResponse", "Provenance")

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.contract_plans import PlansContract
+from tests.contract_plans import PlansContract, cell, check, copied, drafted_twice
 from tests.servers import running_double
 
 
@@ -31,3 +31,34 @@ class TestSingleRequestsWithIdsOfTheServer(_OnADouble):
     """One by one, under ids that the server gives."""
 
     traits: ClassVar = {"transactions": False, "update_create": False}
+
+
+@pytest.mark.matrix
+class TestAServerThatDropsElements(_OnADouble):
+    """One that stores plans without the elements that it does not know.
+
+    A draft that this service did not store there itself is not known to be untouched: there is no note of
+    what the server left out of it.
+    """
+
+    traits: ClassVar = {"drops": {"CarePlan": ("supportingInfo", "category", "extension")}}
+
+    async def test_our_draft_and_a_copy_made_by_hand(self, server: str) -> None:
+        await check(
+            server,
+            copied,
+            cell("propose/leave", "several-plans", plan="draft/1", copy="draft/1"),
+            cell("decline/revoke", "safety", plan="revoked/2", copy="draft/1"),
+            cell("needs-information/leave", "several-plans", plan="draft/1", copy="draft/1"),
+            cell("needs-review/leave", "safety", "several-plans", plan="draft/1", copy="draft/1"),
+        )
+
+    async def test_two_drafts_of_ours_after_a_lost_race(self, server: str) -> None:
+        await check(
+            server,
+            drafted_twice,
+            cell("propose/leave", first="draft/1", second="revoked/2"),
+            cell("decline/revoke", "safety", first="draft/1", second="revoked/2"),
+            cell("needs-information/leave", first="draft/1", second="revoked/2"),
+            cell("needs-review/leave", "safety", first="draft/1", second="revoked/2"),
+        )

@@ -371,30 +371,34 @@ def test_an_operation_of_an_example_is_a_detail() -> None:
     assert {one["resourceType"] for one in plan_in_r4(plan)["contained"]} == {"CareTeam", "Goal"}
 
 
-@pytest.mark.parametrize(
-    "medication",
-    [{"concept": ESKETAMINE}, {"reference": {"reference": "#it"}}],
-    ids=["by code", "contained"],
-)
-def test_an_esketamine_plan_of_somebody_else_is_known(medication: Resource) -> None:
-    request = {
-        "resourceType": "MedicationRequest",
-        "id": "r",
-        "status": "active",
-        "medication": medication,
-        "dosageInstruction": [{"timing": {"event": ["2026-11-20", "2026-11-24"]}}],
-    }
+def reviewed_beside(request: Resource, *inside: Resource) -> Review:
+    """The review of a record with a plan of somebody else, whose one activity is a request inside it."""
     plan = {
         "resourceType": "CarePlan",
         "id": "theirs",
         "status": "active",
         "intent": "plan",
         "subject": {"reference": "Patient/propose-two"},
-        "contained": [request, {"resourceType": "Medication", "id": "it", "code": ESKETAMINE}],
+        "contained": [request, *inside],
         "activity": [{"plannedActivityReference": {"reference": "#r"}}],
     }
     resources = [*resources_of(case_bundle(TWO_FAILURES)), plan_in_r4(plan)]
-    review = case_reviewer(TWO_FAILURES).review(read_bundle(json.dumps(a_bundle(resources)).encode()))
+    return case_reviewer(TWO_FAILURES).review(read_bundle(json.dumps(a_bundle(resources)).encode()))
+
+
+def an_order(kind: str = "MedicationRequest", **elements: object) -> Resource:
+    return {"resourceType": kind, "id": "r", "status": "active", "intent": "order", **elements}
+
+
+@pytest.mark.parametrize(
+    "medication",
+    [{"concept": ESKETAMINE}, {"reference": {"reference": "#it"}}],
+    ids=["by code", "contained"],
+)
+def test_an_esketamine_plan_of_somebody_else_is_known(medication: Resource) -> None:
+    dosage = [{"timing": {"event": ["2026-11-20", "2026-11-24"]}}]
+    product = {"resourceType": "Medication", "id": "it", "code": ESKETAMINE}
+    review = reviewed_beside(an_order(medication=medication, dosageInstruction=dosage), product)
     (found,) = review.record.plans
     assert not found.ours
     assert [day.isoformat() for day in found.sessions] == ["2026-11-20", "2026-11-24"]
@@ -439,3 +443,32 @@ def test_an_activity_that_is_none_is_left_to_the_reader(activity: object) -> Non
 def test_a_plan_without_activities_stays_one() -> None:
     plan = {k: v for k, v in plan_of().items() if k not in {"activity", "addresses"}}
     assert plan_in_r4(plan_in_r5(plan)) == plan
+
+
+ORDERS = {
+    "a medicine": an_order(medication={"concept": ESKETAMINE}),
+    "a service": an_order("ServiceRequest", code={"concept": ESKETAMINE}),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_an_order_inside_that_forbids_is_no_plan(order: str) -> None:
+    assert reviewed_beside(ORDERS[order]).decision.reason.value == "in-treatment"
+    review = reviewed_beside(ORDERS[order] | {"doNotPerform": True})
+    assert (review.record.plans, review.record.plans_in_words, review.record.unreadable) == ((), (), ())
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_an_order_inside_with_a_modifier_leaves_the_plan_unclear(order: str) -> None:
+    review = reviewed_beside(ORDERS[order] | {"modifierExtension": [{"url": "urn:x", "valueBoolean": True}]})
+    assert [one.element for one in review.record.unreadable] == ["activity.detail.modifierExtension"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"note": [{"text": "Spravato"}]}, {"reason": [{"concept": {"text": "after esketamine"}}]}],
+    ids=str,
+)
+def test_words_of_an_order_inside_count(words: Resource) -> None:
+    review = reviewed_beside(an_order(medication={"concept": {"text": "Nasal spray"}}, **words))
+    assert [finding.id for finding in review.answer.safety] == ["esketamine-plan-in-words"]

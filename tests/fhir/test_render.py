@@ -16,7 +16,8 @@ import pytest
 
 from service import __version__
 from service.cause import Cause
-from service.core.decision import Propose
+from service.core.assessment import ACUTE
+from service.core.decision import Propose, ReasonOfDecision
 from service.core.knowledge import Effect
 from service.core.plans import PlanAction
 from service.core.records import VersionedReference
@@ -140,7 +141,7 @@ def rendered(key: Key) -> tuple[Resource, ...]:
         render_plan(decision, schedule_of(decision), "identity", OLD),
         render_revoked(plan, "the draft is no longer supported"),
         render_guidance(decision, plan["id"]),
-        render_guidance(decision, None, "the draft was edited by a person"),
+        render_guidance(decision, None, "a person edited the draft"),
         render_provenance(decision, [TARGET], occasion_of(review_of(key))),
         render_device(),
     )
@@ -376,6 +377,23 @@ def long_day(day: date) -> str:
     return f"{day:%a} {day.day} {day:%b %Y}"
 
 
+def test_cautions_come_before_the_sessions(proposal: Propose) -> None:
+    plan = plan_of(proposal)
+    headings = [one.text for one in narrative_of(plan).iter(f"{XHTML}h3")]
+    cautious = len(plan.get("note", [])) > len(proposal.assessment.alerts)
+    shown = [one for one in headings if one in {"Cautions", "Sessions"}]
+    assert shown == (["Cautions", "Sessions"] if cautious else ["Sessions"])
+
+
+def test_a_plan_for_acute_suicidality_says_what_it_rests_on(proposal: Propose) -> None:
+    assessment = proposal.assessment
+    reasons = [reason.text for c in assessment.pathway(ACUTE).criteria for reason in c.answer.reasons]
+    said = text_of(plan_of(proposal))
+    acute = proposal.reason is ReasonOfDecision.ACUTE_SUICIDALITY
+    assert reasons
+    assert all((f"{text[:1].upper()}{text[1:]}." in said) == acute for text in reasons)
+
+
 def test_every_caution_stands_in_the_notes_and_the_narrative(proposal: Propose) -> None:
     plan = plan_of(proposal)
     notes = [note["text"] for note in plan.get("note", [])]
@@ -480,7 +498,7 @@ def test_what_comes_before_and_after(proposal: Propose) -> None:
     titles = [detail["code"]["text"] for detail in details]
     preparation = [d["description"] for d in details if d["code"]["text"] == "Before the first session"]
     assert preparation == [f"{text}." for text in schedule_of(proposal).preparation]
-    assert bool(preparation) == protocol.id.startswith("us-")
+    assert preparation
     assert titles.count("Benefit review") == 1
     assert titles[-1] == "After the last dated session"
     assert details[-1]["description"] == protocol.then
@@ -490,7 +508,7 @@ def test_what_comes_before_and_after(proposal: Propose) -> None:
 
 def test_sessions_after_the_benefit_review_hang_on_it(proposal: Propose) -> None:
     for detail in sessions_of(plan_of(proposal)):
-        hangs = "Only if the benefit review supports it" in detail["description"]
+        hangs = "Only if the benefit review supports continued treatment" in detail["description"]
         assert hangs == ("(maintenance)" in detail["code"]["text"])
 
 

@@ -96,7 +96,7 @@ def test_a_closed_task_says_why_and_is_no_edit(release: Release) -> None:
     closed = stepped(TaskAction.CLOSE, new_task())
     task = validated(closed) if release is Release.R4 else resource_in_r4(validated_r5(closed))
     assert task["status"] == "cancelled"
-    assert "The reason is gone" in task["statusReason"]["text"]
+    assert "The reason no longer applies" in task["statusReason"]["text"]
     assert (task["authoredOn"], task["lastModified"]) == (NOW, LATER)
     assert (read_task(task).is_open, read_task(task).edited) == (False, False)
 
@@ -295,7 +295,7 @@ async def test_whom_tasks_are_for_is_a_setting(server: FhirDouble) -> None:
 
 async def test_an_owner_whom_the_server_does_not_know_stops_the_start(server: FhirDouble) -> None:
     nobody = settings(task_owner="Practitioner/nobody")
-    with pytest.raises(SettingsError, match="TRD_TASK_OWNER: the FHIR server has no such resource"):
+    with pytest.raises(SettingsError, match="TRD_TASK_OWNER: the FHIR server does not have this resource"):
         await check_task_owner(client_of(server), nobody)
     server.put({"resourceType": "Practitioner", "id": "nobody"})
     await check_task_owner(client_of(server), nobody)

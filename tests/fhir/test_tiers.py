@@ -34,7 +34,7 @@ from tests.support import (
     run_command,
 )
 
-NOT_TAKEN = "(not written: the FHIR server takes no CarePlan)"
+NOT_TAKEN = "(not written: the FHIR server does not accept CarePlan resources)"
 HELD = 'trd_reviews_held_total{why="care-plan-not-taken"} 1.0'
 PATIENT = patient_id_of(case_bundle(TWO_FAILURES))
 WAYS: dict[str, dict[str, Any]] = {
@@ -97,7 +97,7 @@ async def test_where_no_care_plan_is_taken_nothing_is_written(without_care_plans
     assert (plan.action, plan.tier, plan.why.endswith(NOT_TAKEN)) == ("create", "return-only", True)
     assert done.answer.schedule is not None
     assert len(done.answer.schedule.sessions) == 12
-    assert done.told == {"written": 0, "tier": "return-only", "held": "care-plan-not-taken"}
+    assert done.log_fields == {"written": 0, "tier": "return-only", "held": "care-plan-not-taken"}
 
 
 async def test_where_no_care_plan_is_taken_nobody_is_asked(without_care_plans: FhirDouble) -> None:

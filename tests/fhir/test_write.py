@@ -473,9 +473,9 @@ async def test_a_deleted_plan_is_not_referred_to(server: FhirDouble) -> None:
 
     done = await propose(server)
 
-    assert done.answer.care_plan.why == "the plan was deleted by a person"
+    assert done.answer.care_plan.why == "a person deleted the plan"
     assert "result" not in server.read(GUIDANCE)
-    assert "deleted by a person" in server.read(GUIDANCE)["note"][0]["text"]
+    assert "a person deleted the plan" in server.read(GUIDANCE)["note"][0]["text"]
 
 
 async def test_an_assessment_left_to_people_promises_no_schedule(server: FhirDouble) -> None:
@@ -486,7 +486,7 @@ async def test_an_assessment_left_to_people_promises_no_schedule(server: FhirDou
     await propose(server)
 
     text = server.read(GUIDANCE)["note"][0]["text"]
-    assert "the draft was edited by a person" in text
+    assert "a person edited the draft" in text
     assert "30 Nov 2026" not in text
 
 
@@ -634,7 +634,7 @@ async def test_a_plan_that_the_search_does_not_show_is_not_created_twice(server:
 
     assert len(server.posted) == 1
     assert again.answer.care_plan.reference == plan
-    assert server.paths.count(plan) == 2, "once before it was there, once to find it"
+    assert server.paths.count(plan) == 3, "once before it was there, once as stored, once to find it"
 
 
 async def test_an_edited_plan_that_the_search_does_not_show_is_left(server: FhirDouble) -> None:

@@ -158,7 +158,14 @@ def test_a_merged_patient_names_the_other_only_by_its_id(other: str) -> None:
     assert "Marigold" not in str(caught.value)
 
 
-@pytest.mark.parametrize("broken", [{"id": 7}, {"meta": 7}, {"meta": {"versionId": 1}}])
+def test_labels_that_cannot_be_read_leave_open_whether_a_resource_is_shown_in_full() -> None:
+    bundle = a_bundle([a_patient()])
+    bundle["entry"].append({"resource": {**a_condition("one"), "meta": 7}})
+    (unreadable,) = reviewed(as_bytes(bundle)).record.unreadable
+    assert unreadable.element == "meta"
+
+
+@pytest.mark.parametrize("broken", [{"id": 7}, {"meta": {"versionId": 1}}])
 def test_a_resource_with_a_broken_head_is_not_lost(broken: Resource) -> None:
     bundle = a_bundle([a_patient()])
     bundle["entry"].append({"resource": {**a_condition("one"), **broken}})
@@ -166,7 +173,7 @@ def test_a_resource_with_a_broken_head_is_not_lost(broken: Resource) -> None:
     assert diagnosis.evidence[0].type == "Condition"
 
 
-@pytest.mark.parametrize("broken", [{"id": 7}, {"meta": 7}, {}])
+@pytest.mark.parametrize("broken", [{"id": 7}, {"meta": {"versionId": 1}}, {}])
 @pytest.mark.parametrize("modifier", [[{"url": "http://fhir.test/not"}], {"url": "http://fhir.test/not"}, 7])
 def test_a_modifier_that_is_not_understood_makes_a_resource_unreadable(
     broken: Resource, modifier: object

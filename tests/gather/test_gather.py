@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from service.errors import NotAssessable, ServerError, ServerMisread, ServerRefused, ServerUnreachable
 from service.fhir.client import FhirClient
 from service.fhir.kinds import EVERYTHING_KINDS, READ_KINDS
+from service.fhir.names import PLAN_IDENTIFIER
 from service.fhir.sources import Gathered
 from service.gather.everything import gather
+from service.gather.searches import observation_codes
 from tests.support import (
     BASE,
     PretendServer,
@@ -37,9 +40,7 @@ ANN = [
 ]
 BOB = [a_patient("bob"), a_condition("bobs", "bob"), a_statement("bobs", "bob"), an_allergy("bobs", "bob")]
 SEARCHED = set(READ_KINDS) - {"Patient", "Medication"}
-CODES = "%2C".join(
-    sorted(f"http%3A%2F%2Floinc.org%7C{code}" for _, code in reviewer().knowledge.observations.exact)
-)
+CODES = quote(",".join(observation_codes(reviewer().knowledge)), safe="")
 ALL_OF_ANN = {
     "Patient/ann",
     "Condition/depression",
@@ -158,6 +159,21 @@ async def test_a_medicine_that_is_not_on_this_server_is_not_asked_for(reference:
     assert len(reviewer().review(gathered).record.exposures) == 1
 
 
+@pytest.mark.parametrize("everything", [True, False])
+async def test_an_observation_that_a_medicine_was_given_for_is_read(everything: bool) -> None:
+    subject = {"reference": "Patient/ann"}
+    pain = {"resourceType": "Observation", "id": "pain", "subject": subject, "code": {"text": "Pain"}}
+    reasons = [{"reference": f"Observation/{identity}"} for identity in ("pain", "gone")]
+    given = a_statement("one") | {"reasonReference": reasons}
+    server = PretendServer([a_patient(), given, pain], everything=everything)
+
+    gathered = await gathered_from(server)
+
+    assert "Observation/pain" in contents_of(gathered)
+    (exposure,) = reviewer().review(gathered).record.exposures
+    assert exposure.indication.value == "unclear"
+
+
 async def test_a_medicine_of_another_server_is_not_ours_of_the_same_id() -> None:
     elsewhere = a_statement("one", medication="http://elsewhere.example/fhir/Medication/capsule")
     review = reviewer().review(await gathered_from(PretendServer([*ANN, elsewhere])))
@@ -202,6 +218,89 @@ async def test_both_ways_give_the_same_answer() -> None:
 
     assert answer_from(by_everything) == answer_from(by_searches) == answer_from(one_by_one)
     assert "venlafaxine" in answer_from(by_everything)
+
+
+# --- what plans lead to ---------------------------------------------------------------------------
+
+
+def a_plan(*activities: Resource, **elements: object) -> Resource:
+    """A plan of somebody else."""
+    about = {"status": "active", "intent": "plan", "subject": {"reference": "Patient/ann"}}
+    return {"resourceType": "CarePlan", "id": "plan", **about, "activity": list(activities), **elements}
+
+
+def to(reference: str) -> Resource:
+    return {"reference": {"reference": reference}}
+
+
+A_SERVICE: Resource = {"resourceType": "ServiceRequest", "id": "s", "subject": {"reference": "Patient/ann"}}
+A_GOAL: Resource = {"resourceType": "Goal", "id": "g", "subject": {"reference": "Patient/ann"}}
+LED_TO = {
+    "an order": (a_plan(to("ServiceRequest/s")), "ServiceRequest/s"),
+    "an order of this server": (a_plan(to(f"{BASE}/ServiceRequest/s/_history/1")), "ServiceRequest/s"),
+    "a product": (
+        a_plan({"detail": {"productReference": {"reference": "Medication/capsule"}}}),
+        "Medication/capsule",
+    ),
+    "a goal": (a_plan(goal=[{"reference": "Goal/g"}]), "Goal/g"),
+    "a goal of an activity": (a_plan({"detail": {"goal": [{"reference": "Goal/g"}]}}), "Goal/g"),
+}
+
+
+@pytest.mark.parametrize("everything", [True, False])
+@pytest.mark.parametrize("what", LED_TO)
+async def test_what_a_plan_leads_to_is_read(what: str, everything: bool) -> None:
+    plan, name = LED_TO[what]
+    held = [a_patient(), plan, A_SERVICE, A_GOAL]
+    elsewhere = [] if everything else [a_medication("capsule")]
+    gone = {} if elsewhere else {"Medication/capsule": lambda _: fhir_response(a_medication("capsule"))}
+    server = PretendServer([*held, *elsewhere], everything=everything, includes=False, answers=gone)
+    assert name in contents_of(await gathered_from(server))
+    assert server.paths.count(name) <= 1
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        a_plan(to("ServiceRequest/s"), status="revoked"),
+        a_plan(to("ServiceRequest/s"), status="entered-in-error"),
+        a_plan(to("ServiceRequest/s"), identifier=[{"system": PLAN_IDENTIFIER, "value": "1"}]),
+        a_plan(to("MedicationRequest/m")),
+        a_plan(to("http://elsewhere.test/ServiceRequest/s")),
+        a_plan(to("#s"), {"reference": {"display": "Physiotherapy"}}, {}),
+        a_plan(activity="none"),
+    ],
+    ids=[
+        "revoked",
+        "entered in error",
+        "ours",
+        "found by the patient",
+        "on another server",
+        "inside",
+        "malformed",
+    ],
+)
+async def test_what_says_nothing_more_of_a_plan_is_not_read(plan: Resource) -> None:
+    server = PretendServer([a_patient(), plan, A_SERVICE])
+    await gathered_from(server)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 410, 501])
+async def test_what_a_plan_leads_to_and_is_not_shown_is_named(status: int) -> None:
+    answers = {"ServiceRequest/s": lambda _: httpx.Response(status)}
+    gathered = await gathered_from(
+        PretendServer([a_patient(), a_plan(to("ServiceRequest/s"))], answers=answers)
+    )
+    assert reviewer().review(gathered).answer.not_screened == ["ServiceRequest/s"]
+
+
+@pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize("status", [401, 500, 503])
+async def test_what_a_plan_leads_to_and_cannot_be_asked_for_fails_the_whole(status: int) -> None:
+    answers = {"ServiceRequest/s": lambda _: httpx.Response(status)}
+    with pytest.raises(ServerRefused, match=f"answered {status}"):
+        await gathered_from(PretendServer([a_patient(), a_plan(to("ServiceRequest/s"))], answers=answers))
 
 
 # --- pages ----------------------------------------------------------------------------------------
@@ -276,14 +375,10 @@ async def test_as_many_resources_as_the_total_or_more_are_a_record(total: int | 
     assert contents_of(gathered) == ALL_OF_ANN
 
 
-async def test_included_medicines_do_not_make_up_for_missing_matches() -> None:
-    """A total counts matches only: https://hl7.org/fhir/R4/search.html#total."""
-    bundle = a_bundle([a_statement("venlafaxine", medication="Medication/capsule"), a_medication("capsule")])
-    bundle["entry"][0]["search"] = {"mode": "match"}
-    bundle["entry"][1]["search"] = {"mode": "include"}
-    answers = {"MedicationStatement": lambda _: fhir_response({**bundle, "total": 2})}
-    with pytest.raises(ServerMisread, match="1 of 2 resources"):
-        await gathered_from(PretendServer(ANN, everything=False, answers=answers))
+async def test_a_total_of_everything_may_count_what_is_included() -> None:
+    bundle = a_bundle(ANN, total=len(ANN))
+    bundle["entry"][-2]["search"] = {"mode": "include"}
+    assert contents_of(await gathered_from(everything_answers(bundle))) == ALL_OF_ANN
 
 
 def with_outcome(severity: str) -> Resource:
@@ -463,10 +558,48 @@ async def test_what_stands_under_a_patient_merged_into_this_one_is_this_ones(eve
 
 
 @pytest.mark.parametrize("status", [404, 410])
-async def test_a_merged_patient_who_is_gone_is_no_fault(status: int) -> None:
-    gone = {"Patient/anna/$everything": lambda _: httpx.Response(status)}
-    gathered = await gathered_from(PretendServer([*MERGED[:2], MERGED[3]], answers=gone))
+@pytest.mark.parametrize("everything", [True, False])
+async def test_what_stands_under_a_merged_patient_who_is_gone_is_searched_for(
+    status: int, everything: bool
+) -> None:
+    gone = dict.fromkeys(("Patient/anna", "Patient/anna/$everything"), lambda _: httpx.Response(status))
+    server = PretendServer([*MERGED[:2], *MERGED[3:]], everything=everything, answers=gone)
+    gathered = await gathered_from(server)
+    assert gathered.former_ids == ("anna",)
+    assert contents_of(gathered) == {
+        "Patient/ann",
+        "Condition/depression",
+        "MedicationStatement/annas",
+        "Condition/annas-aneurysm",
+    }
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+async def test_a_server_that_knows_no_such_patient_in_a_search_either_is_no_fault(status: int) -> None:
+    server = PretendServer(
+        [*MERGED[:2], *MERGED[3:]],
+        answers={"Patient/anna/$everything": lambda _: httpx.Response(404)},
+    )
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        anna = request.url.params.get("patient") == "anna"
+        return httpx.Response(status) if anna else server(request)
+
+    gathered = await gather(client_of(answer), "ann", reviewer().knowledge)
     assert contents_of(gathered) == {"Patient/ann", "Condition/depression"}
+    assert gathered.former_ids == ("anna",)
+
+
+@pytest.mark.usefixtures("waits")
+async def test_a_search_that_fails_for_a_merged_patient_fails_the_whole() -> None:
+    server = PretendServer(MERGED[:2])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        anna = request.url.params.get("patient") == "anna"
+        return httpx.Response(500) if anna else server(request)
+
+    with pytest.raises(ServerRefused, match="answered 500"):
+        await gather(client_of(answer), "ann", reviewer().knowledge)
 
 
 @pytest.mark.usefixtures("waits")

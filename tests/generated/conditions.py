@@ -190,18 +190,24 @@ def depression(rng: Random, identity: str) -> Made:
 
 # allergies -------------------------------------------------------------------------------------
 
-_ALLERGIES = table("safety/allergies.csv")
+_ALLERGIES = [*table("safety/allergies.csv"), *table("codes/esketamine_names.csv")]
 _ALLERGY_SYSTEMS = ("allergyintolerance-clinical", "allergyintolerance-verification")
 
 
 def ketamine_allergy(rng: Random, identity: str) -> Made:
-    """An allergy to ketamine or esketamine: by its code it excludes, by its name a person decides."""
+    """An allergy to ketamine or esketamine: by its code it excludes, by its name a person decides.
+
+    A drug that nobody names may be ketamine.
+    """
     row = rng.choice(_ALLERGIES)
     standing = Standing(
         rng.choice(["active", "active", None, "inactive", "resolved"]),
         rng.choice(["confirmed", None, "unconfirmed", *_REMOVED]),
     )
-    what = concept_of(rng, row) if row["code"] else {"text": f"{row['name'].title()} (nasal)"}
+    coded = bool(row.get("code"))
+    unnamed = row.get("group", "hypersensitivity") != "hypersensitivity"
+    said = row["name"].upper() if unnamed else f"{row['name'].title()} (nasal)"
+    what = concept_of(rng, row) if coded else {"text": said}
     named: Resource = {"code": what}
     if rng.random() < 0.1:
         named = {"code": {"text": "Drug allergy"}, "reaction": [{"substance": what}]}
@@ -210,7 +216,7 @@ def ketamine_allergy(rng: Random, identity: str) -> Made:
     )
     if standing.removed:
         return Made(resource, HARMLESS)
-    certain = row["code"] and standing.active and standing.proven
+    certain = coded and not unnamed and standing.active and standing.proven
     return Made(resource, Meaning(excludes=BOTH) if certain else WITHHOLDS)
 
 

@@ -26,10 +26,8 @@ from tests.running import (
 )
 from tests.servers import load, running_sekmet
 
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("faults")]
 _numbers = itertools.count(1)
-
-
-pytestmark = pytest.mark.xdist_group("faults")
 
 
 @pytest.fixture(scope="module")

@@ -118,6 +118,7 @@ async def test_four_services_on_one_queue_make_one_plan_of_one_version(
     await assert_written_once(server, patient)
 
 
+@pytest.mark.soak
 async def test_two_services_that_know_nothing_of_each_other_make_one_plan_of_one_version(
     server: str, tmp_path: Path
 ) -> None:
@@ -131,6 +132,7 @@ async def test_two_services_that_know_nothing_of_each_other_make_one_plan_of_one
             await assert_written_once(server, patient)
 
 
+@pytest.mark.soak
 async def test_two_services_that_see_other_anchors_never_leave_two_open_plans(
     server: str, tmp_path: Path
 ) -> None:
@@ -218,6 +220,7 @@ async def two_clients(one: str, other: str) -> AsyncIterator[tuple[FhirClient, F
         yield first, second
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("conditional", "rounds"), [(True, ROUNDS), (False, ROUNDS // 2)])
 async def test_an_edit_of_a_person_stands_whatever_reviewers_do_meanwhile(
     server: str, conditional: bool, rounds: int
@@ -232,6 +235,7 @@ async def test_an_edit_of_a_person_stands_whatever_reviewers_do_meanwhile(
     assert not conditional or rounds < OFTEN or tally.person_refused > 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("update_create", [None, False], ids=["ids of ours", "ids of the server"])
 async def test_an_edit_of_a_person_stands_where_requests_are_sent_one_by_one(
     server: str, update_create: bool | None
@@ -325,6 +329,7 @@ async def edited_by_a_person(  # noqa: PLR0913 - who does what with what, when a
             seen = await read(server, plan)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("update_create", [None, False], ids=["ids of ours", "ids of the server"])
 async def test_two_reviewers_make_one_plan_where_requests_are_sent_one_by_one(
     server: str, update_create: bool | None

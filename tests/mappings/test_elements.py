@@ -28,7 +28,12 @@ MODIFIERS = {
     "DomainResource": {"modifierExtension"},
     "BackboneElement": {"modifierExtension"},
     "Patient": {"active", "deceasedBoolean", "deceasedDateTime", "link"},
-    "Condition": {"clinicalStatus", "verificationStatus"},
+    "Condition": {
+        "clinicalStatus",
+        "verificationStatus",
+        "onsetAge.comparator",
+        "abatementAge.comparator",
+    },
     "MedicationStatement": {"status"},
     "MedicationRequest": {"status", "intent", "doNotPerform"},
     "MedicationDispense": {"status"},
@@ -36,7 +41,7 @@ MODIFIERS = {
     "Medication": {"status"},
     "Substance": {"status", "instance"},
     "AllergyIntolerance": {"clinicalStatus", "verificationStatus"},
-    "Observation": {"status"},
+    "Observation": {"status", "valueQuantity.comparator", "component.valueQuantity.comparator"},
     "Procedure": {"status"},
     "CarePlan": {"status", "intent", "activity.detail.status", "activity.detail.doNotPerform"},
     "QuestionnaireResponse": {"status"},
@@ -47,7 +52,8 @@ MODIFIERS = {
 }
 """Elements with `isModifier` in the StructureDefinitions of R4 (4.0.1) and R5 (5.0.0), which agree on them.
 
-https://hl7.org/fhir/R4/conformance-rules.html#isModifier; the models of `fhir.resources` do not say.
+https://hl7.org/fhir/R4/conformance-rules.html#isModifier; the models of `fhir.resources` do not say. The
+comparators of quantities that have rows of their own are named with their place.
 """
 
 

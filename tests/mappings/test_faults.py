@@ -210,9 +210,51 @@ ROWS = [
     ),
     pytest.param(
         "codes/dose_phrases.csv",
-        ("whenever", "often", "test"),
+        ("rate", "often", "whenever", "en", "test"),
         "has a value that is not allowed (could not convert string to float: 'often')",
         id="frequency that is no number",
+    ),
+    pytest.param(
+        "codes/dose_phrases.csv",
+        ("sometimes", "", "whenever", "en", "test"),
+        "has a value that is not allowed ('sometimes')",
+        id="dose phrase of an unknown kind",
+    ),
+    pytest.param(
+        "codes/dose_phrases.csv",
+        ("moment", "dusk", "at dusk", "en", "test"),
+        "has a value that is not allowed ('dusk' is no time of the day)",
+        id="unknown time of the day",
+    ),
+    pytest.param(
+        "codes/dose_phrases.csv",
+        ("rate", "7", "twice daily", "en", "test"),
+        "gives 'twice daily' a second meaning",
+        id="dose phrase with two meanings",
+    ),
+    pytest.param(
+        "codes/units.csv",
+        ("mass", "0", "", "", "oddgram", "test"),
+        "has a value that is not allowed (the size of a unit is more than nothing)",
+        id="unit of no size",
+    ),
+    pytest.param(
+        "codes/units.csv",
+        ("item", "1", "ucum", "mg", "", "test"),
+        "lists ucum mg twice",
+        id="unit twice",
+    ),
+    pytest.param(
+        "codes/timings.csv",
+        ("snomed", "1", "often", "test"),
+        "has a value that is not allowed (could not convert string to float: 'often')",
+        id="timing that is no number",
+    ),
+    pytest.param(
+        "codes/adherence.csv",
+        ("mostly", "snomed", "1", "test"),
+        "'mostly' is not a valid Adherence",
+        id="unknown adherence",
     ),
     pytest.param(
         "codes/antidepressant_words.csv",

@@ -80,8 +80,19 @@ def test_a_narrative_made_of_the_elements_adds_nothing_to_them() -> None:
 
 def test_the_parts_of_an_element_bear_on_what_its_place_does() -> None:
     over = {"value": 45, "comparator": "<", "unit": "a"}
-    assert opened("Condition", onsetAge=over) == not_read("onsetAge.comparator", Bearing.PERIOD)
-    assert opened("Observation", valueQuantity=over) == not_read("valueQuantity.comparator", Bearing.RESULT)
+    assert opened("Condition", abatementRange={"low": over}) == not_read(
+        "abatementRange.low.comparator", Bearing.PERIOD
+    )
+    answered = {"linkId": "1", "answer": [{"valueQuantity": over}]}
+    assert opened("QuestionnaireResponse", item=[answered]) == not_read(
+        "item.answer.valueQuantity.comparator", Bearing.RESULT
+    )
+
+
+def test_an_element_that_is_used_in_one_place_opens_nothing_there() -> None:
+    over = {"value": 45, "comparator": "<", "unit": "a"}
+    assert opened("Condition", onsetAge=over) == []
+    assert opened("Observation", valueQuantity=over) == []
     assert dosed(doseAndRate=[{"doseRange": {"low": over}}]) == not_read(
         "dosage.doseAndRate.doseRange.low.comparator", Bearing.DOSE
     )
@@ -104,6 +115,43 @@ def test_a_modifier_extension_opens_the_element_that_it_stands_in() -> None:
         "reaction.modifierExtension", Bearing.SUBSTANCE
     )
     assert statement(implicitRules="http://example.org") == not_read("implicitRules", Bearing.RECORD)
+
+
+ABSENCES = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+FLAVORS = "urn:oid:2.16.840.1.113883.5.1008"
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "how"),
+    [
+        (ABSENCES, "masked", How.WITHHELD),
+        (ABSENCES, "not-permitted", How.WITHHELD),
+        (ABSENCES, "unknown", How.NOT_KNOWN),
+        (ABSENCES.replace("http:", "https:") + "/|1.0.0", "asked-declined", How.NOT_KNOWN),
+        (ABSENCES, "error", How.NOT_READ),
+        (ABSENCES, "no-such-reason", How.NOT_READ),
+        (FLAVORS, "MSK", How.WITHHELD),
+        (FLAVORS, "NI", How.NOT_KNOWN),
+    ],
+)
+def test_a_coding_may_be_the_reason_why_there_is_no_concept(system: str, code: str, how: How) -> None:
+    absent = {"coding": [{"system": system, "code": code, "display": "as written"}]}
+    assert opened("Condition", code=absent) == [Opened("code", Bearing.DIAGNOSIS, how)]
+    assert opened("Condition", clinicalStatus=absent) == [Opened("clinicalStatus", Bearing.STATUS, how)]
+    assert opened("Observation", dataAbsentReason=absent) == [Opened("dataAbsentReason", Bearing.RESULT, how)]
+    assert statement(medicationCodeableConcept=absent) == [
+        Opened("medicationCodeableConcept", Bearing.MEDICINE, how)
+    ]
+
+
+def test_a_concept_that_another_coding_states_is_known_and_may_still_be_withheld() -> None:
+    stated = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F33.2"}
+    unknown, masked = ({"system": ABSENCES, "code": code} for code in ("unknown", "masked"))
+    assert opened("Condition", code={"coding": [stated, unknown]}) == []
+    assert opened("Condition", code={"coding": [stated, masked]}) == [
+        Opened("code", Bearing.DIAGNOSIS, How.WITHHELD)
+    ]
+    assert opened("Condition", code={"coding": [{"system": "urn:local", "code": "unknown"}]}) == []
 
 
 def test_each_element_is_named_once() -> None:
@@ -354,4 +402,9 @@ def test_the_cases_leave_open_only_what_they_are_about() -> None:
         for resource in resources
         for one in find_opened(resource["resourceType"], resource, KNOWLEDGE)
     }
-    assert found == set()
+    assert found == {
+        ("MedicationStatement", "contained.modifierExtension"),
+        ("MedicationStatement", "dosage.modifierExtension"),
+        ("MedicationStatement", "medicationCodeableConcept.coding.extension(Extension-coding-sctdescid)"),
+        ("MedicationStatement", "reasonCode"),
+    }

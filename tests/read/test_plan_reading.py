@@ -111,7 +111,8 @@ def test_a_status_that_a_person_gave_is_an_edit(ours: Resource, status: PlanStat
 def test_a_status_that_fhir_does_not_know_counts_as_open(ours: Resource, status: str | None) -> None:
     plan = only(ours | {"status": status})
     assert (plan.status, plan.edited) == (PlanStatus.UNKNOWN, True)
-    assert reviewed(a_plan(status=status, title="Esketamine")).intent.action is PlanAction.LEAVE
+    theirs = a_plan(status=status, activity=an_activity(productCodeableConcept=ESKETAMINE))
+    assert reviewed(theirs).intent.action is PlanAction.LEAVE
 
 
 NO_DIGEST: dict[str, Callable[[Resource], Resource]] = {
@@ -167,8 +168,6 @@ ABOUT_ESKETAMINE = {
     ),
     "by the code of an activity": a_plan(activity=an_activity(code=ESKETAMINE)),
     "by an activity in words": a_plan(activity=an_activity(code={"text": "Esketamine nasal spray"})),
-    "by its title": a_plan(title="Spravato treatment"),
-    "by its description": a_plan(description="Esketamine twice a week for four weeks"),
     "by a later activity": a_plan(
         activity=[
             *an_activity(productCodeableConcept=INSULIN),
@@ -227,6 +226,169 @@ def test_a_code_of_another_system_is_no_esketamine(system: str | None) -> None:
     )
 
 
+def a_request(kind: str = "MedicationRequest", **elements: object) -> Resource:
+    return {"resourceType": kind, "id": "r", "status": "active", "intent": "order", **elements}
+
+
+ORDERS = {
+    "a prescription": a_request(medicationCodeableConcept=ESKETAMINE),
+    "a prescription in words": a_request(medicationCodeableConcept={"text": "Spravato 56 mg"}),
+    "a prescription of a product": a_request(
+        medicationReference={"reference": "#m"},
+        contained=[{"resourceType": "Medication", "id": "m", "code": ESKETAMINE}],
+    ),
+    "a prescription of a medication on record": a_request(medicationReference={"reference": "Medication/m"}),
+    "a service": a_request("ServiceRequest", code=ESKETAMINE),
+    "a service of R5": a_request("ServiceRequest", code={"concept": ESKETAMINE}),
+    "a task": a_request("Task", code=ESKETAMINE),
+}
+MEDICATION: Resource = {"resourceType": "Medication", "id": "m", "code": ESKETAMINE}
+TO_THE_PATIENT = {"subject": {"reference": f"Patient/{PATIENT}"}}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_plan_is_known_by_an_order_that_it_contains(order: str) -> None:
+    inside = dict(ORDERS[order])
+    contained = [inside, *inside.pop("contained", [])]
+    plan = a_plan(activity=[{"reference": {"reference": "#r"}}], contained=contained)
+    (found,) = on_record(MEDICATION, plan)
+    assert (found.evidence.id, found.ours) == ("theirs", False)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_plan_is_known_by_an_order_on_record(order: str) -> None:
+    name = ORDERS[order]["resourceType"]
+    plan = a_plan(activity=[{"reference": {"reference": f"{name}/r"}}])
+    review = reviewed(MEDICATION, ORDERS[order] | TO_THE_PATIENT, plan)
+    assert [one.evidence.id for one in review.record.plans] == ["theirs"]
+    assert (review.decision.reason.value, review.intent.action) == ("in-treatment", PlanAction.LEAVE)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("elements", [{"doNotPerform": True}, {"status": "entered-in-error"}], ids=str)
+def test_an_order_that_forbids_or_was_never_made_is_no_plan(order: str, elements: Resource) -> None:
+    inside = ORDERS[order] | elements
+    contained = [inside, *inside.pop("contained", [])]
+    review = reviewed(a_plan(activity=[{"reference": {"reference": "#r"}}], contained=contained[:1]))
+    assert (review.record.plans, review.record.plans_in_words) == ((), ())
+    assert review.intent.action is PlanAction.CREATE
+
+
+FORBIDDEN: dict[str, Resource] = {
+    "a product": {"productCodeableConcept": ESKETAMINE},
+    "a code": {"code": ESKETAMINE},
+    "words": {"description": "No esketamine for this patient"},
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_an_activity_that_is_not_to_be_done_is_no_plan(what: str) -> None:
+    forbidden = an_activity(doNotPerform=True, **FORBIDDEN[what])
+    review = reviewed(a_plan(activity=forbidden))
+    assert (review.record.plans, review.record.plans_in_words, review.record.unreadable) == ((), (), ())
+    assert review.intent.action is PlanAction.CREATE
+    done_as_well = [*forbidden, *an_activity(doNotPerform=False, productCodeableConcept=ESKETAMINE)]
+    assert len(on_record(a_plan(activity=done_as_well))) == 1
+
+
+def a_narrative(words: str, status: str = "additional") -> Resource:
+    return {"status": status, "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>'}
+
+
+A_GOAL: Resource = {
+    "resourceType": "Goal",
+    "id": "g",
+    "lifecycleStatus": "active",
+    "description": {"text": "Finish the induction with esketamine"},
+    **TO_THE_PATIENT,
+}
+IN_WORDS: dict[str, tuple[Resource, ...]] = {
+    "its title": (a_plan(title="Spravato treatment"),),
+    "its description": (a_plan(description="Esketamine twice a week for four weeks"),),
+    "a note": (a_plan(note=[{"text": "On Spravato, session 3 of 8 today"}]),),
+    "a category": (a_plan(category=[{"text": "Spravato programme"}]),),
+    "a protocol": (a_plan(instantiatesUri=["http://example.org/protocols/EsketamineInduction"]),),
+    "a canonical": (a_plan(instantiatesCanonical=["http://example.org/PlanDefinition/spravato-trd|2"]),),
+    "a narrative": (a_plan(text=a_narrative("<p>Spravato 56 mg, week 2</p>")),),
+    "a generated narrative": (a_plan(text=a_narrative("<p>Esk\u00e9tamine</p>", status="generated")),),
+    "a narrative in parts": (a_plan(text=a_narrative("<b>Spra</b>vato")),),
+    "a narrative with signs spelled out": (a_plan(text=a_narrative("Spr&#97;vato")),),
+    "the title of a picture": (a_plan(text=a_narrative('<img alt="Spravato sessions"/>')),),
+    "the words of a reference": (
+        a_plan(activity=[{"reference": {"display": "Esketamine nasal spray order"}}]),
+    ),
+    "an outcome": (a_plan(activity=[{"outcomeCodeableConcept": [{"text": "Esketamine given"}]}]),),
+    "a coded outcome": (a_plan(activity=[{"outcomeCodeableConcept": [ESKETAMINE]}]),),
+    "progress": (a_plan(activity=[{"progress": [{"text": "Third Spravato session"}]}]),),
+    "an activity's description": (a_plan(activity=an_activity(description="Spravato 56 mg twice weekly")),),
+    "an activity's reason": (a_plan(activity=an_activity(reasonCode=[{"text": "Esketamine started"}])),),
+    "an activity's time": (a_plan(activity=an_activity(scheduledString="with each Spravato session")),),
+    "an activity's protocol": (a_plan(activity=an_activity(instantiatesUri=["urn:x:spravato_weekly"])),),
+    "an activity's local code": (
+        a_plan(activity=an_activity(code={"coding": [{"system": "urn:x", "code": "SPRAVATO-VISIT"}]})),
+    ),
+    "a label": (a_plan(meta={"versionId": "4", "tag": [{"system": "urn:x", "display": "Spravato REMS"}]}),),
+    "an extension": (a_plan(extension=[{"url": "urn:x", "valueString": "Spravato day hospital"}]),),
+    "the words of a goal": (a_plan(goal=[{"reference": "Goal/x", "display": "Tolerate esketamine"}]),),
+    "a goal inside": (a_plan(goal=[{"reference": "#g"}], contained=[A_GOAL]),),
+    "a goal on record": (A_GOAL, a_plan(goal=[{"reference": "Goal/g"}])),
+    "a goal of an activity": (A_GOAL, a_plan(activity=an_activity(goal=[{"reference": "Goal/g"}]))),
+    "a group of requests": (
+        a_plan(
+            activity=[{"reference": {"reference": "#r"}}],
+            contained=[a_request("RequestGroup", action=[{"title": "Spravato, weeks 1 to 4"}])],
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("where", IN_WORDS)
+def test_a_plan_that_only_words_name_is_looked_at_by_a_person(where: str) -> None:
+    review = reviewed(*IN_WORDS[where])
+    assert review.record.plans == ()
+    assert [str(one) for one in review.record.plans_in_words] == ["CarePlan/theirs/_history/4"]
+    assert (review.answer.decision.value, review.intent.action) == ("needs-review", PlanAction.NONE)
+    (finding,) = review.answer.safety
+    assert (finding.id, finding.evidence) == ("esketamine-plan-in-words", ["CarePlan/theirs/_history/4"])
+
+
+@pytest.mark.parametrize(
+    "name", ["Ketamine", "KETANEST", "S-Ketamin", "\u30b1\u30bf\u30df\u30f3", "Spra\u00advato"]
+)
+def test_every_listed_name_counts(name: str) -> None:
+    assert reviewed(a_plan(note=[{"text": f"({name})"}])).answer.decision.value == "needs-review"
+
+
+@pytest.mark.parametrize("status", ["draft", "active", "on-hold", "completed", "unknown", "banana", None])
+def test_words_count_whatever_the_status(status: str | None) -> None:
+    review = reviewed(a_plan(status=status, title="Spravato"))
+    assert "esketamine-plan-in-words" in [finding.id for finding in review.answer.safety]
+
+
+@pytest.mark.parametrize("status", ["revoked", "entered-in-error"])
+def test_words_of_a_plan_that_was_never_followed_do_not_count(status: str) -> None:
+    assert reviewed(a_plan(status=status, title="Spravato")).intent.action is PlanAction.CREATE
+
+
+def test_a_draft_of_ours_beside_a_plan_in_words_is_left(ours: Resource) -> None:
+    review = reviewed(ours, a_plan(title="Spravato"))
+    assert (review.answer.decision.value, review.intent.action) == ("needs-review", PlanAction.LEAVE)
+    assert [task.reason.value for task in review.intent.tasks] == ["safety"]
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"addresses": [{"reference": "Condition/esketamine-abuse"}]},
+        {"extension": [{"url": "http://example.org/ketamine-screening", "valueBoolean": False}]},
+        {"activity": [{"outcomeReference": [{"reference": "Observation/esketamine-1"}]}]},
+    ],
+    ids=["an id", "the address of an extension", "an id of an outcome"],
+)
+def test_names_of_other_things_are_no_words_of_a_plan(elements: Resource) -> None:
+    assert reviewed(a_plan(**elements)).intent.action is PlanAction.CREATE
+
+
 UNRELATED = {
     "about diabetes": a_plan(title="Diabetes", activity=an_activity(productCodeableConcept=INSULIN)),
     "about psychotherapy": a_plan(
@@ -234,6 +396,16 @@ UNRELATED = {
     ),
     "about nothing": a_plan(),
     "by an identifier of theirs": a_plan(identifier=[{"system": "http://example.org", "value": "1"}]),
+    "about insulin that is ordered": a_plan(
+        activity=[{"reference": {"reference": "#r"}}],
+        contained=[a_request(medicationCodeableConcept=INSULIN)],
+    ),
+    "at times that are not read": a_plan(
+        activity=[
+            *an_activity(productCodeableConcept=INSULIN, scheduledString="at noon", dailyAmount={"value": 8}),
+            *an_activity(code={"text": "Walks"}, scheduledPeriod={"start": "2026-11-01"}),
+        ]
+    ),
 }
 
 
@@ -296,6 +468,32 @@ UNREADABLE = {
     ),
     "status": a_plan(status=["active"]),
     "title": a_plan(title={"text": "Esketamine"}),
+    "activity[0].detail.doNotPerform": a_plan(activity=an_activity(doNotPerform="yes")),
+    "activity[0].reference": a_plan(activity=[{"reference": "MedicationRequest/1"}]),
+    "activity.reference": a_plan(activity=[{"reference": {"reference": "#gone"}}]),
+    "activity.detail.productReference": a_plan(
+        activity=an_activity(productReference={"reference": "Medication/gone"})
+    ),
+    "activity.detail.modifierExtension": a_plan(
+        activity=an_activity(modifierExtension=[{"url": "urn:x", "valueBoolean": True}])
+    ),
+    "activity.detail.dwim": a_plan(activity=an_activity(dwim="a")),
+    "activity.detail.code": a_plan(
+        activity=an_activity(
+            code={
+                "extension": [
+                    {
+                        "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+                        "valueCode": "masked",
+                    }
+                ]
+            }
+        )
+    ),
+    "contained.modifierExtension": a_plan(
+        activity=[{"reference": {"reference": "#r"}}],
+        contained=[a_request(modifierExtension=[{"url": "urn:x"}], medicationCodeableConcept=INSULIN)],
+    ),
     "subject": a_plan(subject={"display": "Test Alpha"}),
 }
 
@@ -313,6 +511,50 @@ def test_a_care_plan_that_cannot_be_read_is_reported_and_nothing_is_created(elem
     (finding,) = review.answer.safety
     assert (finding.id, finding.evidence) == ("unreadable-safety-record", ["CarePlan/theirs/_history/4"])
     assert "CarePlan/theirs/_history/4" in {record.evidence for record in review.answer.excluded_records}
+
+
+def test_what_leaves_an_esketamine_plan_unclear_is_named_beside_it() -> None:
+    detail = an_activity(
+        productCodeableConcept=ESKETAMINE, scheduledString="weekly", dailyAmount={"value": 56}
+    )
+    review = reviewed(a_plan(activity=detail, status="draft"))
+    assert [one.element for one in review.record.unreadable] == ["activity.detail.scheduledString"]
+    assert [one.status for one in review.record.plans] == [PlanStatus.DRAFT]
+    assert (review.answer.decision.value, review.intent.action) == ("needs-review", PlanAction.LEAVE)
+
+
+def test_an_unreadable_plan_that_was_never_followed_stops_nothing() -> None:
+    revoked = a_plan(status="revoked", activity=an_activity(dwim="a"))
+    assert reviewed(revoked).intent.action is PlanAction.CREATE
+
+
+@pytest.mark.parametrize("kind", ["ServiceRequest", "Task", "RequestGroup", "Appointment"])
+def test_what_a_plan_leads_to_and_is_not_there_is_named(kind: str) -> None:
+    review = reviewed(a_plan(activity=[{"reference": {"reference": f"{kind}/gone"}}]))
+    assert review.answer.not_screened == [f"{kind}/gone"]
+    assert review.intent.action is PlanAction.CREATE
+    told = a_plan(activity=[{"reference": {"reference": f"{kind}/gone", "display": "Physiotherapy"}}])
+    assert reviewed(told).answer.not_screened == []
+
+
+def test_a_request_that_is_named_by_its_number_alone_is_named_by_its_plan() -> None:
+    activity = [{"reference": {"identifier": {"value": "1"}}}]
+    assert reviewed(a_plan(activity=activity)).answer.not_screened == ["CarePlan/theirs/_history/4"]
+
+
+def test_a_prescription_that_is_not_there_leaves_a_plan_unclear() -> None:
+    review = reviewed(a_plan(activity=[{"reference": {"reference": "MedicationRequest/gone"}}]))
+    assert [one.element for one in review.record.unreadable] == ["activity.reference"]
+
+
+def test_an_undefined_element_of_our_draft_leaves_it_unclear(ours: Resource) -> None:
+    review = reviewed(ours | {"dwim": "a"})
+    assert [one.element for one in review.record.unreadable] == ["dwim"]
+    assert (review.answer.decision.value, review.intent.action) == ("needs-review", PlanAction.LEAVE)
+
+
+def test_our_draft_leaves_nothing_open(ours: Resource) -> None:
+    assert reviewed(ours).record.unreadable == ()
 
 
 def test_a_care_plan_without_a_subject_cannot_be_read() -> None:

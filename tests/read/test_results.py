@@ -8,6 +8,7 @@ import pytest
 
 from service.core.dates import Interval, PartialDate
 from service.core.records import (
+    Bound,
     ExclusionReason,
     Measure,
     Observation,
@@ -182,18 +183,86 @@ def test_what_is_odd_about_an_observation_of_no_interest_is_no_matter(elements: 
         ({"valueCodeableConcept": {"coding": [{"display": "15"}], "text": "15"}}, 15),
         ({"valueCodeableConcept": {"coding": [{"display": "15"}], "text": "3"}}, None),
         ({"valueCodeableConcept": {}}, None),
-        ({"valueRange": {"low": {"value": 10}}}, None),
-        ({"valueRatio": {"numerator": {"value": 10}}}, None),
-        ({"valueDateTime": "2026-11-10"}, None),
-        ({"valueTime": "09:30:00"}, None),
         ({"dataAbsentReason": {"text": "declined"}}, None),
         ({}, None),
     ],
     ids=lambda given: json.dumps(given)[:60] if isinstance(given, dict) else "",
 )
 def test_the_value_of_a_score_is_a_number(elements: Resource, expected: float | None) -> None:
-    for code in (PHQ_9, SYSTOLIC, {"text": MADRS_WORDS}):
+    for code in (PHQ_9, {"text": MADRS_WORDS}):
         assert value(code, **elements) == expected
+
+
+MM_HG = {"value": 150, "unit": "mmHg"}
+
+
+@pytest.mark.parametrize(
+    ("quantity", "expected", "bound"),
+    [
+        ({"value": 150}, 150, None),
+        (MM_HG, 150, None),
+        ({"value": 150, "unit": "Millimeter of Mercury"}, 150, None),
+        ({"value": 150, "system": "http://unitsofmeasure.org", "code": "mm[Hg]"}, 150, None),
+        ({"value": 22, "unit": "kPa", "code": "kPa"}, 165.01, None),
+        ({"value": 200, "code": "cm[H2O]"}, 147.11, None),
+        ({**MM_HG, "comparator": ">"}, 150, Bound.ABOVE),
+        ({**MM_HG, "comparator": ">="}, 150, Bound.AT_LEAST),
+        ({**MM_HG, "comparator": "<"}, 150, Bound.BELOW),
+        ({**MM_HG, "comparator": "<="}, 150, Bound.AT_MOST),
+    ],
+)
+def test_a_pressure_is_in_mm_hg_and_may_lie_beyond_its_number(
+    quantity: Resource, expected: float, bound: Bound | None
+) -> None:
+    (found,) = results(an_observation(SYSTOLIC, valueQuantity=quantity))
+    assert found.value == pytest.approx(expected, abs=0.01)
+    assert found.bound is bound
+
+
+@pytest.mark.parametrize(
+    ("code", "quantity", "element"),
+    [
+        (SYSTOLIC, {"value": 150, "unit": "furlong"}, "valueQuantity.unit"),
+        (SYSTOLIC, {**MM_HG, "comparator": "ad"}, "valueQuantity.comparator"),
+        (PHQ_9, {"value": 4, "comparator": "<"}, "valueQuantity.comparator"),
+        (ITEM_9, {"value": 0, "comparator": ">"}, "valueQuantity.comparator"),
+    ],
+)
+def test_a_number_that_is_not_the_value_leaves_it_unknown_and_is_named(
+    code: str, quantity: Resource, element: str
+) -> None:
+    record = read(an_observation(code, valueQuantity=quantity))
+    assert [found.value for found in record.observations] == [None]
+    assert [u.element for u in record.open_elements] == [element]
+
+
+@pytest.mark.parametrize(
+    ("element", "stated"),
+    [
+        ("valueRange", {"low": {"value": 10}}),
+        ("valueRatio", {"numerator": {"value": 10}}),
+        ("valueDateTime", "2026-11-10"),
+        ("valueTime", "09:30:00"),
+    ],
+)
+def test_a_result_in_a_form_that_is_not_read_is_unknown_and_named(element: str, stated: Any) -> None:
+    for code in (PHQ_9, SYSTOLIC, ITEM_9):
+        record = read(an_observation(code, **{element: stated}))
+        assert [found.value for found in record.observations] == [None]
+        assert [(u.evidence.type, u.element) for u in record.open_elements] == [("Observation", element)]
+
+
+def test_a_component_in_a_form_that_is_not_read_leaves_the_others_as_they_are() -> None:
+    parts = [
+        {"code": loinc(SYSTOLIC), "valueRange": {"low": {"value": 150}}},
+        {"code": loinc("8462-4"), "valueQuantity": {"value": 95}},
+    ]
+    record = read(an_observation("85354-9", component=parts))
+    assert [(o.measure, o.value) for o in record.observations] == [
+        (Measure.SYSTOLIC, None),
+        (Measure.DIASTOLIC, 95),
+    ]
+    assert [u.element for u in record.open_elements] == ["component.valueRange"]
 
 
 @pytest.mark.parametrize(
@@ -409,7 +478,9 @@ NOVEMBER_10 = PartialDate.parse("2026-11-10")
     ("elements", "expected"),
     [
         ({"effectiveDateTime": "2026-11-10"}, NOVEMBER_10),
-        ({"effectiveDateTime": "2026-11-10T23:30:00-05:00"}, NOVEMBER_10),
+        ({"effectiveDateTime": "2026-11-09T23:30:00-05:00"}, NOVEMBER_10),
+        ({"effectiveDateTime": "2026-11-10T23:59:60Z"}, NOVEMBER_10),
+        ({"effectiveDateTime": "2026-11-10T23:30:00"}, NOVEMBER_10),
         ({"effectiveDateTime": "2026-11"}, PartialDate.parse("2026-11")),
         ({"effectiveDateTime": "2026"}, PartialDate.parse("2026")),
         ({"effectiveInstant": "2026-11-10T09:30:00.000Z"}, NOVEMBER_10),
@@ -418,7 +489,6 @@ NOVEMBER_10 = PartialDate.parse("2026-11-10")
         ({"effectivePeriod": {"end": "2026-11"}}, PartialDate.parse("2026-11")),
         ({"effectivePeriod": {"start": "2026-11-10"}}, PartialDate(date(2026, 11, 10), date.max)),
         ({"effectivePeriod": {}}, None),
-        ({"effectiveTiming": {"event": ["2026-11-10"]}}, None),
         ({"issued": "2026-11-10T09:30:00Z"}, None),
         ({}, None),
     ],
@@ -428,6 +498,14 @@ def test_when_a_result_was_complete(elements: Resource, expected: PartialDate | 
     del undated["effectiveDateTime"]
     (found,) = results({**undated, **elements})
     assert found.when == expected
+
+
+def test_a_time_that_is_not_read_leaves_the_day_of_a_result_unknown_and_is_named() -> None:
+    undated = an_observation(valueInteger=15)
+    del undated["effectiveDateTime"]
+    record = read({**undated, "effectiveTiming": {"event": ["2026-11-10"]}})
+    assert [(o.value, o.when) for o in record.observations] == [(15, None)]
+    assert [u.element for u in record.open_elements] == ["effectiveTiming"]
 
 
 def test_a_result_of_a_period_without_an_end_may_be_recent() -> None:
@@ -563,6 +641,18 @@ def procedures(*resources: Resource) -> list[Procedure]:
 
 
 @pytest.mark.parametrize(
+    ("element", "stated"),
+    [("performedString", "in spring"), ("performedAge", {"value": 44, "unit": "years"})],
+)
+def test_a_time_of_a_procedure_that_is_not_read_is_unknown_and_named(element: str, stated: Any) -> None:
+    undated = a_procedure()
+    del undated["performedDateTime"]
+    record = read({**undated, element: stated})
+    assert [p.period for p in record.procedures] == [Interval()]
+    assert [u.element for u in record.open_elements] == [element]
+
+
+@pytest.mark.parametrize(
     ("code", "kind"),
     [
         (coded(SNOMED, "23835007"), ProcedureKind.ECT),
@@ -608,8 +698,6 @@ def test_another_procedure_is_passed_over_silently(elements: Resource) -> None:
         ({"performedPeriod": {"start": "2026-03-01", "end": "2026-04-01"}}, ("2026-03-01", "2026-04-01")),
         ({"performedPeriod": {"start": "2026-03-01"}}, ("2026-03-01", None)),
         ({"performedPeriod": {"end": "2026-03"}}, (None, "2026-03")),
-        ({"performedString": "in spring"}, (None, None)),
-        ({"performedAge": {"value": 44, "unit": "years"}}, (None, None)),
         ({}, (None, None)),
     ],
 )

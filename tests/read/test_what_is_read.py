@@ -28,6 +28,7 @@ VIEWS: dict[str, tuple[type[views.View], ...]] = {
     "Timing": (views.TimingView,),
     "Quantity": (views.QuantityView,),
     "Range": (views.RangeView,),
+    "Ratio": (views.RatioView,),
     "Period": (views.PeriodView,),
     "CodeableConcept": (views.ConceptView,),
     "Coding": (views.CodingView,),
@@ -36,19 +37,8 @@ VIEWS: dict[str, tuple[type[views.View], ...]] = {
 }
 NOT_BY_A_VIEW = {
     "Meta": {"security", "tag"},
-    "Patient": {"active"},
-    "Condition": {"category"},
-    "MedicationStatement": {"renderedDosageInstruction"},
-    "MedicationDispense": {"renderedDosageInstruction"},
-    "MedicationRequest": {"renderedDosageInstruction"},
-    "Medication": {
-        "status",
-        "ingredient",
-        "ingredient.itemCodeableConcept",
-        "ingredient.itemReference",
-        "ingredient.isActive",
-        "ingredient.strength",
-    },
+    "Condition": {"category", "onsetAge.comparator", "abatementAge.comparator"},
+    "Observation": {"valueQuantity.comparator", "component.valueQuantity.comparator"},
     "CarePlan": {
         "activity.detail.description",
         "activity.detail.doNotPerform",
@@ -71,31 +61,13 @@ NOT_BY_A_VIEW = {
         "replaces",
         "text",
     },
-    "MedicationAdministration": {"dosage.rateQuantity", "dosage.rateRatio"},
-    "Dosage": {
-        "additionalInstruction",
-        "doseAndRate.rateQuantity",
-        "doseAndRate.rateRange",
-        "doseAndRate.rateRatio",
-        "maxDosePerAdministration",
-        "maxDosePerPeriod",
-        "patientInstruction",
-        "sequence",
-    },
-    "Timing": {
-        "event",
-        "repeat.boundsRange",
-        "repeat.count",
-        "repeat.countMax",
-        "repeat.duration",
-        "repeat.durationMax",
-        "repeat.durationUnit",
-        "repeat.timeOfDay",
-    },
-    "Quantity": {"system"},
+    "Timing": {"repeat.durationMax"},
     "Identifier": {"use"},
 }
-"""Used elements without a place in a view: read from the whole content, or yet to be read."""
+"""Used elements without a place in a view of the kind.
+
+They are read from the whole content, by the view of a part that many kinds share, or yet to be read.
+"""
 
 
 def decoded(view: type[Any]) -> set[str]:
@@ -108,7 +80,7 @@ def decoded(view: type[Any]) -> set[str]:
             (one for one in _types(hints[field.name]) if isinstance(one, type(msgspec.Struct))), None
         )
         found.add(field.encode_name)
-        if inner is not None and inner not in own and inner is not views.ContainedView:
+        if inner is not None and inner not in own and inner is not views.ExtensionView:
             found |= {f"{field.encode_name}.{path}" for path in decoded(inner)}
     return {name for name in found if not name.startswith("_")}
 

@@ -36,6 +36,9 @@ _ACTIVITY_STATUS = {
 }
 """Status of an R4 activity by that of a request."""
 
+_THE_SAME = ("doNotPerform", "modifierExtension")
+"""What turns a request round, and an R4 activity in the same way."""
+
 UNTOLD = "request"
 """What the request of an activity says beyond the R4 detail, under this name so that it shows as an edit."""
 
@@ -82,6 +85,7 @@ def _request(detail: Resource, identity: str, subject: Any) -> Resource:
     status = (_MEDICATION_STATUS if medicine else _SERVICE_STATUS).get(text(detail.get("status")), "unknown")
     request = {"resourceType": kind, "id": identity, "status": status, "intent": "proposal"}
     elements = _of_medicine(detail) if medicine else _of_service(detail)
+    elements |= {name: detail[name] for name in _THE_SAME if name in detail}
     return request | {"subject": subject} | {k: v for k, v in elements.items() if v not in (None, [], [{}])}
 
 
@@ -169,7 +173,8 @@ def _detail(request: Resource, title: Any, contained: dict[str, Resource], subje
         case _:
             known = {}
     status = _ACTIVITY_STATUS.get(text(request.get("status")))
-    detail = {k: v for k, v in (known | {"status": status}).items() if v is not None}
+    same = {name: request[name] for name in _THE_SAME if name in request}
+    detail = {k: v for k, v in (known | {"status": status} | same).items() if v is not None}
     told = _request(detail, request["id"], subject) if known else {}
     untold = {k: v for k, v in request.items() if not same_content(v, told.get(k))}
     return detail | {UNTOLD: untold} if untold else detail

@@ -132,6 +132,23 @@ def _administration(given: Resource) -> Resource:
     return administration
 
 
+def _medication(given: Resource) -> Resource:
+    """A Medication with its ingredients as R4 has them. Other kinds of strength have no place there."""
+    medication = dict(given)
+    if isinstance(medication.get("ingredient"), list):
+        medication["ingredient"] = [
+            _ingredient(one) if isinstance(one, dict) else one for one in given["ingredient"]
+        ]
+    return medication
+
+
+def _ingredient(given: Resource) -> Resource:
+    ingredient = dict(given)
+    split(ingredient, ingredient.pop("item", None), concept="itemCodeableConcept", reference="itemReference")
+    rename(ingredient, "strengthRatio", "strength")
+    return ingredient
+
+
 def _procedure(given: Resource) -> Resource:
     procedure = dict(given)
     rename(procedure, "occurrenceDateTime", "performedDateTime")
@@ -145,6 +162,7 @@ _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "MedicationRequest": _request,
     "MedicationDispense": _dispense,
     "MedicationAdministration": _administration,
+    "Medication": _medication,
     "Procedure": _procedure,
     **dict.fromkeys(WRITTEN_KINDS, read_from_r5),
 }
@@ -156,6 +174,11 @@ _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
 def _with_medicine(given: Resource) -> Resource:
     """A record of a medicine with its medicine and its reasons as R4 has them."""
     record = dict(given)
+    if isinstance(record.get("contained"), list):
+        record["contained"] = [
+            _medication(one) if part(one).get("resourceType") == "Medication" else one
+            for one in given["contained"]
+        ]
     medicine, reasons = record.pop("medication", None), record.pop("reason", None)
     split(record, medicine, concept="medicationCodeableConcept", reference="medicationReference")
     split_all(record, reasons, concepts="reasonCode", references="reasonReference")

@@ -16,6 +16,8 @@ KETAMINE = [row["name"] for row in table("codes/esketamine_names.csv")]
 ANTIDEPRESSANTS = {row["name"]: row["ingredient"] for row in table("codes/antidepressant_names.csv")}
 SUICIDALITY = [row["word"] for row in table("codes/suicidality_words.csv")]
 
+ANN = {"reference": "Patient/ann"}
+
 Write = Callable[[str], Resource]
 
 
@@ -35,12 +37,18 @@ ELEMENTS = pytest.mark.parametrize("write", [text, display, beside_an_empty_codi
 
 
 def in_statement(said: Resource) -> Resource:
-    return {"resourceType": "MedicationStatement", "status": "completed", "medicationCodeableConcept": said}
+    return {
+        "resourceType": "MedicationStatement",
+        "status": "completed",
+        "subject": ANN,
+        "medicationCodeableConcept": said,
+    }
 
 
 def in_request(said: Resource) -> Resource:
     return {
         "resourceType": "MedicationRequest",
+        "subject": ANN,
         "status": "active",
         "intent": "order",
         "medicationCodeableConcept": said,
@@ -48,12 +56,18 @@ def in_request(said: Resource) -> Resource:
 
 
 def in_dispense(said: Resource) -> Resource:
-    return {"resourceType": "MedicationDispense", "status": "completed", "medicationCodeableConcept": said}
+    return {
+        "resourceType": "MedicationDispense",
+        "status": "completed",
+        "subject": ANN,
+        "medicationCodeableConcept": said,
+    }
 
 
 def in_administration(said: Resource) -> Resource:
     return {
         "resourceType": "MedicationAdministration",
+        "subject": ANN,
         "status": "completed",
         "medicationCodeableConcept": said,
         "effectiveDateTime": "2025-01-01",
@@ -64,6 +78,7 @@ def contained(said: Resource) -> Resource:
     return {
         "resourceType": "MedicationStatement",
         "status": "completed",
+        "subject": ANN,
         "contained": [{"resourceType": "Medication", "id": "m", "code": said}],
         "medicationReference": {"reference": "#m"},
     }
@@ -76,9 +91,7 @@ MEDICINES = pytest.mark.parametrize(
 
 def read(resources: list[Resource]) -> Record:
     """The record of ann with all of the resources, each with an id of its own."""
-    of_ann = [
-        {"subject": {"reference": "Patient/ann"}, **one, "id": f"r{n}"} for n, one in enumerate(resources)
-    ]
+    of_ann = [{**one, "id": f"r{n}"} for n, one in enumerate(resources)]
     return read_record(read_bundle(json.dumps(a_bundle([a_patient(), *of_ann])).encode()), US)
 
 
