@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.jobs.postgres import missing, new_database, running_postgres
 from tests.running import (
     Service,
     Wire,
@@ -27,7 +26,7 @@ from tests.running import (
 )
 from tests.servers import load, running_sekmet
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("faults")]
 _numbers = itertools.count(1)
 
 
@@ -35,21 +34,6 @@ _numbers = itertools.count(1)
 def server() -> Iterator[str]:
     with running_sekmet() as base:
         yield base
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    why = missing()
-    if why:
-        pytest.skip(f"PostgreSQL: {why}")
-    with running_postgres() as url:
-        yield url
-
-
-@pytest.fixture
-def postgres_queue(postgres: str) -> Iterator[str]:
-    with new_database(postgres, f"trd_faults_{next(_numbers)}") as url:
-        yield url
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from service.errors import NotAssessable, ServerError, ServerMisread, ServerRefu
 from service.fhir.client import FhirClient
 from service.gather.everything import gather
 from service.gather.files import read_bundle
+from tests.selected import cases_to_read
 from tests.servers import LoadRefusedError, load
 from tests.support import (
     Resource,
@@ -27,7 +28,6 @@ from tests.support import (
     answer_of,
     case_answer,
     case_bundle,
-    case_names,
     case_reviewer,
     client_at,
     patient_id_of,
@@ -38,9 +38,6 @@ from tests.support import (
     without_everything,
 )
 
-REFUSED: dict[str, str] = {}
-"""Cases that HAPI does not take, and why."""
-LOADED = [name for name in case_names() if name not in REFUSED]
 BOTH_WAYS = pytest.mark.parametrize("searches", [False, True], ids=["everything", "searches"])
 
 LONG = a_long_record("long", statements=450, conditions=250)
@@ -68,7 +65,7 @@ UNRESOLVED: dict[str, Resource] = {
 def hapi(shared_hapi: str) -> str:
     for record in (LONG, LINKED, MERGED):
         load(shared_hapi, record)
-    for name in LOADED:
+    for name in cases_to_read():
         load(shared_hapi, case_bundle(name))
     return shared_hapi
 
@@ -92,14 +89,8 @@ def put(base: str, resource: Resource) -> None:
 # --- the same answer ------------------------------------------------------------------------------
 
 
-def test_every_case_that_is_not_loaded_is_refused(hapi: str) -> None:
-    for name in REFUSED:
-        with pytest.raises(LoadRefusedError):
-            load(hapi, case_bundle(name))
-
-
 @BOTH_WAYS
-@pytest.mark.parametrize("name", LOADED)
+@pytest.mark.parametrize("name", cases_to_read())
 async def test_the_server_gives_the_answer_of_the_file(hapi: str, name: str, searches: bool) -> None:
     patient = patient_id_of(case_bundle(name))
     review = await reviewed_at(hapi, patient, searches=searches, by=case_reviewer(name))
@@ -290,7 +281,7 @@ def deleted_patient(base: str) -> str:
 
 
 def test_the_command_assesses_a_patient_of_the_server(hapi: str) -> None:
-    name = "two-documented-failures-propose-treatment"
+    name = cases_to_read()[0]
     patient = patient_id_of(case_bundle(name))
     done = run_command(
         "assess", f"Patient/{patient}", "--as-of", "2026-11-23", "--json", TRD_FHIR_BASE_URL=hapi
@@ -321,7 +312,7 @@ def test_the_command_does_not_assess_a_merged_patient(hapi: str) -> None:
 
 
 async def test_patients_read_at_once_do_not_mix(hapi: str) -> None:
-    names = LOADED[:12]
+    names = cases_to_read()[:12]
     async with client_at(hapi) as client:
         gathered = await asyncio.gather(
             *(gather(client, patient_id_of(case_bundle(name)), reviewer().knowledge) for name in names)

@@ -9,12 +9,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.contract_interrupted import InterruptedContract, InterruptedContractOfFewStories
+from tests.contract_interrupted import DISTURBANCES, InterruptedContract
 from tests.servers import proxied
 
 
 class _OnHapi(InterruptedContract):
-    """The contract on HAPI as it seems to be with certain traits."""
+    """The contract on HAPI as it seems to be with certain traits, over one story.
+
+    Servers in memory run every story.
+    """
 
     traits: ClassVar[dict[str, Any]] = {}
     hapi: str
@@ -28,18 +31,28 @@ class _OnHapi(InterruptedContract):
         with proxied(self.hapi, **self.traits) as base:
             yield base
 
+    @pytest.mark.parametrize("disturbance", DISTURBANCES)
+    @pytest.mark.parametrize("story", ["an update"])
+    async def test_the_next_review_makes_it_whole(self, story: str, disturbance: str) -> None:
+        await super().test_the_next_review_makes_it_whole(story, disturbance)
 
-class TestTransactionsOnHapi(_OnHapi, InterruptedContractOfFewStories):
+
+class TestTransactionsOnHapi(_OnHapi):
     """In one transaction."""
 
 
-class TestSingleRequestsOnHapi(_OnHapi, InterruptedContractOfFewStories):
+class TestSingleRequestsOnHapi(_OnHapi):
     """One by one, under ids of ours."""
 
     traits: ClassVar = {"transactions": False}
 
+    @pytest.mark.parametrize("disturbance", DISTURBANCES)
+    @pytest.mark.parametrize("story", ["one with a Task"])
+    async def test_the_next_review_makes_it_whole(self, story: str, disturbance: str) -> None:
+        await super().test_the_next_review_makes_it_whole(story, disturbance)
 
-class TestSingleRequestsWithIdsOfHapi(_OnHapi, InterruptedContractOfFewStories):
+
+class TestSingleRequestsWithIdsOfHapi(_OnHapi):
     """One by one, under ids that the server gives."""
 
     traits: ClassVar = {"transactions": False, "update_create": False}

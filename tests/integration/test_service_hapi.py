@@ -32,7 +32,7 @@ from tests.running import (
     until,
     without_settings,
 )
-from tests.servers import load, running_hapi
+from tests.servers import BRIEFLY, load, running_hapi
 from tests.support import Resource, a_condition, reviewer, run_command
 
 SECRET = "a-hook-secret"  # noqa: S105 - known to the tests only
@@ -42,9 +42,12 @@ _QUIET_SECONDS = 6
 """HAPI sends again within seconds what it takes for not delivered."""
 
 
+pytestmark = pytest.mark.xdist_group("notified")
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with running_hapi() as base:
+    with running_hapi(options=BRIEFLY) as base:
         yield base
 
 

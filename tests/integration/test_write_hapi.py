@@ -15,8 +15,15 @@ from tests.contract_write import (
     read,
     written_of,
 )
+from tests.selected import cases_to_write
 from tests.servers import load
 from tests.support import Resource, a_condition
+
+ONE_OF_EACH_PROTOCOL = [
+    TWO_FAILURES,
+    "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
+    "a-myocardial-infarction-seven-weeks-ago-is-a-caution-in-the-eu",
+]
 
 
 @pytest.fixture
@@ -46,7 +53,15 @@ async def faults_of(server: str, resource: Resource) -> list[str]:
 
 
 class TestWritingOnHapi(WriteContract):
-    """Everything of the contract, and the validator finds no fault in what is written."""
+    """The contract over a case of each outcome, and the validator finds no fault in what is written."""
+
+    @pytest.mark.parametrize("name", cases_to_write())
+    async def test_a_case_is_written_once(self, server: str, name: str) -> None:
+        await super().test_a_case_is_written_once(server, name)
+
+    @pytest.mark.parametrize("name", ONE_OF_EACH_PROTOCOL)
+    async def test_a_plan_read_back_is_not_taken_as_edited(self, server: str, name: str) -> None:
+        await super().test_a_plan_read_back_is_not_taken_as_edited(server, name)
 
     async def examine(self, server: str, resources: list[Resource]) -> None:
         for resource in [await read(server, "Device/trd-careplan"), *resources]:

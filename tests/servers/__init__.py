@@ -11,11 +11,12 @@ Use the URL exactly as yielded: sekmet-fhir writes it into every link, whatever 
 from service.demo.sandbox import LoadRefusedError, MissingToolError, ServerStartError, running_sekmet
 
 from .doubles import running_double, serving_double
-from .hapi import hapi_jar, running_hapi
+from .hapi import BRIEFLY, hapi_jar, running_hapi
 from .proxy import proxied
 from .stage import front_at, load
 
 __all__ = [
+    "BRIEFLY",
     "LoadRefusedError",
     "MissingToolError",
     "ServerStartError",

@@ -58,6 +58,7 @@ class Proxy:
         self.base = base
         self.front = front
         self.address = ""
+        self._statement: Answer | None = None
         self._http: aiohttp.ClientSession
 
     async def connect(self, _: web.Application) -> AsyncIterator[None]:
@@ -74,11 +75,19 @@ class Proxy:
             return cut(request)
         if not await self._lets_in(request, content):
             return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
+        if _path(request) == "metadata":
+            return _response(await self._stated(request))
         answer = await self._pass_on(request, content)
         if self._is_lost(request, answer):
             return cut(request)
-        body = self._advertised(answer.body) if _path(request) == "metadata" else answer.body
-        return web.Response(status=answer.status, headers=answer.headers, body=body)
+        return _response(answer)
+
+    async def _stated(self, request: web.Request) -> Answer:
+        """The CapabilityStatement with the traits of the front; the real server is asked for it once."""
+        if self._statement is None:
+            answer = await self._pass_on(request, b"")
+            self._statement = answer._replace(body=self._advertised(answer.body))
+        return self._statement
 
     async def _lets_in(self, request: web.Request, content: bytes) -> bool:
         """Whether the front and, in a transaction, every entry of it is let in."""
@@ -113,6 +122,10 @@ class Proxy:
 
     def _advertised(self, statement: bytes) -> bytes:
         return json.dumps(self.front.advertised(json.loads(statement))).encode()
+
+
+def _response(answer: Answer) -> web.Response:
+    return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
 
 def _path(request: web.Request) -> str:
