@@ -355,6 +355,7 @@ SPECIAL = {
     "blood-pressure": (PATIENT, pressure(150, 95)),
     "no-oral-antidepressant": ([a_patient(), a_condition("depression")], SUICIDAL),
     "unreadable-safety-record": (PATIENT, UNREADABLE),
+    "inactive-patient-record": ([{**PATIENT[0], "active": False}, *PATIENT[1:]], a_condition("more")),
     "esketamine-plan-in-words": (PATIENT, PLAN_IN_WORDS),
 }
 """A patient and one resource each for the groups that no table row raises."""
