@@ -58,7 +58,7 @@ KINDS = (
     Kind(name="MedicationDispense", patient="subject", read=True, watched=True, differs_in_r5=True),
     # Not watched: a ward gives medicines all day, and the next other change of the record takes them in.
     Kind(name="MedicationAdministration", patient="subject", read=True, differs_in_r5=True),
-    Kind(name="Medication", read=True),
+    Kind(name="Medication", read=True, differs_in_r5=True),
     Kind(name="AllergyIntolerance", patient="patient", read=True, watched=True),
     Kind(name="Observation", patient="subject", read=True, by_code=True, bears_by_code=True, watched=True),
     Kind(
