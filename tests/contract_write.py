@@ -29,6 +29,7 @@ from tests.support import (
     case_bundle,
     case_names,
     case_reviewer,
+    cases_of_servers,
     client_at,
     patient_id_of,
     resources_of,
@@ -203,7 +204,7 @@ class WriteContract:
     async def examine(self, server: str, resources: list[Resource]) -> None:
         """What else a server can say of all that was written about a case."""
 
-    @pytest.mark.parametrize("name", case_names())
+    @pytest.mark.parametrize("name", cases_of_servers())
     async def test_a_case_is_written_once(self, server: str, name: str) -> None:
         patient = load_case(server, name)
         by = case_reviewer(name)

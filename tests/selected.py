@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 from functools import cache
 from typing import Any
 
-from tests.support import CASES, FEW, case_bundle, case_names, resources_of
+from tests.support import CASES, FEW, case_bundle, cases_of_servers, resources_of
 
 Trait = Hashable
 """Something that a case has and that may make a difference to a server."""
@@ -29,7 +29,7 @@ def cases_to_write() -> list[str]:
 
 def covering(traits_of: Callable[[str], set[Trait]]) -> list[str]:
     """A few cases that have every trait that any case has; the cases of `FEW` are preferred."""
-    names = [*FEW, *(name for name in case_names() if name not in FEW)]
+    names = [*FEW, *(name for name in cases_of_servers() if name not in FEW)]
     traits = {name: traits_of(name) for name in names}
     missing = set[Trait]().union(*traits.values())
     chosen = []

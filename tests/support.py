@@ -60,6 +60,11 @@ def case_names() -> list[str]:
     return sorted(path.name for path in CASES.iterdir() if path.is_dir())
 
 
+def cases_of_servers() -> list[str]:
+    """The cases that a server can hold: a Composition is the head of a document, which is a file."""
+    return [name for name in case_names() if b'"Composition"' not in case_bytes(name)]
+
+
 FEW = [
     "two-documented-failures-propose-treatment",
     "a-deceased-patient-is-declined",

@@ -20,8 +20,8 @@ from tests.support import (
     a_statement,
     answer_of,
     case_bundle,
-    case_names,
     case_reviewer,
+    cases_of_servers,
     patient_id_of,
     resources_of,
     reviewed_at,
@@ -30,7 +30,7 @@ from tests.support import (
 )
 
 TWO_FAILURES = "two-documented-failures-propose-treatment"
-NOT_OFFERED = frozenset({"QuestionnaireResponse", "List", "Composition"})
+NOT_OFFERED = frozenset({"QuestionnaireResponse", "List"})
 """Kinds that are read, and that sekmet-fhir does not know; only the first is a screening of its own."""
 BOTH_WAYS = pytest.mark.parametrize("searches", [False, True], ids=["everything", "searches"])
 
@@ -59,7 +59,7 @@ def sekmet() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def cases(sekmet: str) -> str:
     """The server with every case on it, each loaded once: sekmet-fhir counts every write as a version."""
-    for name in case_names():
+    for name in cases_of_servers():
         if name != TWO_FAILURES:
             load(sekmet, [r for r in resources_of(case_bundle(name)) if r["resourceType"] not in NOT_OFFERED])
     return sekmet
@@ -79,7 +79,7 @@ def answer_from_file(resources: list[Resource], by: Reviewer | None = None) -> s
 
 @pytest.mark.matrix
 @BOTH_WAYS
-@pytest.mark.parametrize("name", case_names())
+@pytest.mark.parametrize("name", cases_of_servers())
 async def test_the_server_gives_the_answer_of_the_file(cases: str, name: str, searches: bool) -> None:
     patient = patient_id_of(case_bundle(name))
     review = await reviewed_at(cases, patient, searches=searches, by=case_reviewer(name))
