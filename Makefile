@@ -34,7 +34,7 @@ test-all: $(STAMP) ## every test that needs no external server, the whole matrix
 	$(PYTEST) $(WHOLE) --cov --cov-report=
 
 integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and Maven)
-	$(BIN)/pytest $(WHOLE) -n 2 --dist=loadgroup tests/integration
+	$(BIN)/pytest $(WHOLE) -n 2 tests/integration
 
 soak: $(STAMP) ## what happens rarely: 100,000 patients (PATIENTS=..., SEED=...), kills and races (needs JDK 17 and Maven)
 	$(BIN)/python -m tests.soak $(if $(PATIENTS),--patients $(PATIENTS)) $(if $(SEED),--seed $(SEED))

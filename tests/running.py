@@ -22,7 +22,7 @@ from service.telemetry.logs import Event
 from tests.contract_write import ask, found_by, session_dates
 from tests.support import Resource, a_condition, resources_of
 
-_START_SECONDS = 40.0
+_START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 

@@ -6,7 +6,8 @@ With `HAPI_URL` set, that server is used; every test loads records of its own.
 import pytest
 
 from tests.contract_commands import CommandsContract, command, planned
-from tests.contract_write import ask, found_by, read
+from tests.contract_write import found_by, read
+from tests.validator import faults_of
 
 
 @pytest.fixture
@@ -24,6 +25,4 @@ async def test_the_validator_finds_no_fault_in_what_a_withdrawal_writes(server: 
     written = [await read(server, plan), *await found_by(server, f"Provenance?target={plan}")]
     assert len(written) == 3
     for resource in written:
-        answer = await ask(server, f"{resource['resourceType']}/$validate", method="POST", body=resource)
-        faults = [issue for issue in answer.json()["issue"] if issue["severity"] in {"error", "fatal"}]
-        assert faults == []
+        assert await faults_of(server, resource) == []

@@ -26,7 +26,7 @@ from tests.running import (
 )
 from tests.servers import load, running_sekmet
 
-pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.soak
 _numbers = itertools.count(1)
 
 

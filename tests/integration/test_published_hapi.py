@@ -4,8 +4,6 @@ With `HAPI_URL` set, that server is used.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pytest
 
@@ -15,6 +13,7 @@ from service.publish.deliver import Standing, compare, deliver
 from service.publish.published import publish, transaction
 from tests.contract_write import ask, found_by
 from tests.support import Resource, client_at, reviewer
+from tests.validator import faults_of, one_of_each_shape
 
 KNOWLEDGE = reviewer().knowledge
 ALL = publish(KNOWLEDGE).resources
@@ -68,27 +67,7 @@ async def test_what_a_care_plan_instantiates_is_found(server: str) -> None:
         assert await found_by(server, f"{query}&version=0") == []
 
 
-def one_of_each_shape(resources: Iterable[Resource]) -> list[Resource]:
-    """The first of all definitions that have the same elements, at every depth."""
-    found: dict[frozenset[str], Resource] = {}
-    for resource in resources:
-        found.setdefault(frozenset(_elements(resource)), resource)
-    return list(found.values())
-
-
-def _elements(value: Any, path: str = "") -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, part in value.items():
-            yield f"{path}.{name}"
-            yield from _elements(part, f"{path}.{name}")
-    elif isinstance(value, list):
-        for part in value:
-            yield from _elements(part, path)
-
-
 @pytest.mark.parametrize("kind", PUBLISHED_KINDS)
 async def test_the_validator_finds_no_fault(server: str, kind: str) -> None:
     for resource in one_of_each_shape(publish(KNOWLEDGE).of_kind(kind)):
-        outcome = (await ask(server, f"{kind}/$validate", method="POST", body=resource)).json()
-        assert outcome["resourceType"] == "OperationOutcome"
-        assert [i for i in outcome["issue"] if i["severity"] in {"error", "fatal"}] == [], resource["id"]
+        assert await faults_of(server, resource) == [], resource["id"]

@@ -31,6 +31,7 @@ from tests.support import (
     reviewed_at,
     reviewer,
 )
+from tests.validator import faults_of
 
 WRITTEN = [
     TWO_FAILURES,
@@ -43,9 +44,6 @@ WRITTEN = [
 """Cases of each decision, and of each pathway."""
 PLANNED = [WRITTEN[0], WRITTEN[4]]
 BOTH_WAYS = pytest.mark.parametrize("searches", [False, True], ids=["everything", "searches"])
-
-
-pytestmark = pytest.mark.xdist_group("r5")
 
 
 @pytest.fixture
@@ -132,19 +130,6 @@ async def stored(server: str, reference: str) -> Resource:
     assert answer.status_code == 200, answer.text
     found: Resource = answer.json()
     return found
-
-
-async def faults_of(server: str, resource: Resource) -> list[str]:
-    """What HAPI's validator calls an error."""
-    answer = await ask(server, f"{resource['resourceType']}/$validate", method="POST", body=resource)
-    outcome = answer.json()
-    assert outcome["resourceType"] == "OperationOutcome"
-    assert outcome["issue"]
-    return [
-        f"{issue.get('location', '')}: {issue.get('diagnostics', '')}"
-        for issue in outcome["issue"]
-        if issue["severity"] in {"error", "fatal"}
-    ]
 
 
 async def test_the_validator_finds_no_fault_in_a_revoked_plan(server: str) -> None:

@@ -8,7 +8,6 @@ import pytest
 from tests.contract_write import (
     TWO_FAILURES,
     WriteContract,
-    ask,
     found_by,
     load_case,
     propose,
@@ -18,6 +17,7 @@ from tests.contract_write import (
 from tests.selected import cases_to_write
 from tests.servers import load
 from tests.support import Resource, a_condition
+from tests.validator import faults_of
 
 ONE_OF_EACH_PROTOCOL = [
     TWO_FAILURES,
@@ -37,19 +37,6 @@ async def test_the_plan_is_found_by_the_date_of_a_session(server: str) -> None:
     for day, expected in (("2026-11-30", 1), ("2027-01-05", 1), ("2020-01-01", 0)):
         found = await found_by(server, f"CarePlan?patient={patient}&activity-date={day}")
         assert len(found) == expected, day
-
-
-async def faults_of(server: str, resource: Resource) -> list[str]:
-    """What HAPI's validator calls an error."""
-    answer = await ask(server, f"{resource['resourceType']}/$validate", method="POST", body=resource)
-    outcome = answer.json()
-    assert outcome["resourceType"] == "OperationOutcome"
-    assert outcome["issue"]
-    return [
-        f"{resource['resourceType']} {issue.get('location', '')}: {issue.get('diagnostics', '')}"
-        for issue in outcome["issue"]
-        if issue["severity"] in {"error", "fatal"}
-    ]
 
 
 class TestWritingOnHapi(WriteContract):
