@@ -153,6 +153,7 @@ _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "Procedure": _procedure,
     "AllergyIntolerance": _allergy,
     "CarePlan": _plan,
+    "List": lambda given: given | {"subject": [given["subject"]]},
 }
 
 

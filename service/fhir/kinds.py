@@ -22,8 +22,9 @@ class Kind:
     code say anything here, and others are no evidence. `tells_of_others` says that it only reports how much
     there is of other kinds, so that without it nothing is unscreened. The changes of a `watched` kind can
     change a decision: they are subscribed to and swept for. A new resource of a `claimed` kind is never
-    stored over one that is there. `listed_as` is its name in `trd-careplan written`. `differs_in_r5` says
-    that R5 spells elements that are read or written here in another way.
+    stored over one that is there. `listed_as` is its name in `trd-careplan written`. A kind that is
+    `outside_everything_in_r5` may be about several subjects there, and HAPI's `$everything` leaves it out.
+    `differs_in_r5` says that R5 spells elements that are read or written here in another way.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Kind:
     by_code: bool = False
     bears_by_code: bool = False
     tells_of_others: bool = False
+    outside_everything_in_r5: bool = False
     watched: bool = False
     written: bool = False
     claimed: bool = False
@@ -66,7 +68,15 @@ KINDS = (
     ),
     Kind(name="QuestionnaireResponse", patient="subject", read=True, bears_by_code=True, watched=True),
     Kind(name="Flag", patient="subject", read=True, watched=True),
-    Kind(name="List", patient="subject", read=True, bears_by_code=True, tells_of_others=True),
+    Kind(
+        name="List",
+        patient="subject",
+        read=True,
+        bears_by_code=True,
+        tells_of_others=True,
+        outside_everything_in_r5=True,
+        differs_in_r5=True,
+    ),
     # What is written comes in an order in which none refers to a later one. It is not watched: news of it
     # would make this service answer itself.
     Kind(name="Device", written=True, differs_in_r5=True),
@@ -105,6 +115,7 @@ EVERYTHING_KINDS = tuple(kind.name for kind in KINDS if kind.read and not kind.b
 SEARCHED_KINDS = tuple(kind.name for kind in KINDS if kind.searched)
 SCREENED_KINDS = tuple(kind.name for kind in KINDS if kind.searched and not kind.tells_of_others)
 """Kinds without which something is not screened."""
+OUTSIDE_EVERYTHING_IN_R5 = tuple(kind.name for kind in KINDS if kind.outside_everything_in_r5)
 SEARCHED_BY_CODE = tuple(kind.name for kind in KINDS if kind.searched and kind.by_code)
 NAME_A_MEDICINE = frozenset(kind.name for kind in KINDS if kind.names_medicine)
 BEAR_BY_CODE = frozenset(kind.name for kind in KINDS if kind.bears_by_code)

@@ -14,9 +14,16 @@ import msgspec
 from service.core.knowledge import Knowledge
 from service.errors import ServerRefused
 from service.fhir.client import FhirClient
-from service.fhir.kinds import EVERYTHING_KINDS, SCREENED_KINDS, SEARCHED_BY_CODE, SEARCHED_KINDS
+from service.fhir.kinds import (
+    EVERYTHING_KINDS,
+    OUTSIDE_EVERYTHING_IN_R5,
+    SCREENED_KINDS,
+    SEARCHED_BY_CODE,
+    SEARCHED_KINDS,
+)
 from service.fhir.outcomes import is_outcome, withhold
 from service.fhir.references import read_reference
+from service.fhir.release import Release
 from service.fhir.sources import UNDECODABLE, Gathered, Source
 from service.fhir.views import LinkView, ResourceCapability, View
 from service.gather.referred import read_referred
@@ -96,12 +103,18 @@ async def _record_of_former(client: FhirClient, patient_id: str, knowledge: Know
 async def _record_of(client: FhirClient, patient_id: str, knowledge: Knowledge) -> _Shown:
     """The resources that name a patient as theirs, and the kinds that are not shown, or not all of them."""
     everything = _offers_everything((await client.offered()).get("Patient"))
-    kinds = SEARCHED_BY_CODE if everything else SEARCHED_KINDS
+    kinds = await _beside_everything(client) if everything else SEARCHED_KINDS
     first = _everything(client, patient_id) if everything else _patient(client, patient_id)
     shown, found = await side_by_side(first, _found_by_searches(client, kinds, patient_id, knowledge))
     # What is withheld of the whole may be of any kind.
     refused = list(SCREENED_KINDS) if withhold(shown.sources) else found.refused
     return _Shown([s for s in (*shown.sources, *found.sources) if not is_outcome(s)], refused)
+
+
+async def _beside_everything(client: FhirClient) -> tuple[str, ...]:
+    """The kinds that are searched for although there is `$everything`."""
+    in_r5 = await client.release() is Release.R5
+    return (*SEARCHED_BY_CODE, *(OUTSIDE_EVERYTHING_IN_R5 if in_r5 else ()))
 
 
 async def _found_by_searches(

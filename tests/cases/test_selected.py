@@ -2,10 +2,10 @@
 
 import tomllib
 
-from tests.selected import cases_to_read, cases_to_write
-from tests.support import CASES, case_bundle, cases_of_servers, resources_of
+from tests.selected import cases_that_hapi_stores, cases_to_read, cases_to_write
+from tests.support import CASES, case_bundle, resources_of
 
-A_QUARTER = len(cases_of_servers()) / 4
+A_QUARTER = len(cases_that_hapi_stores()) / 4
 
 
 def elements_of(names: list[str]) -> set[tuple[str, str]]:
@@ -30,12 +30,12 @@ def outcomes_of(names: list[str]) -> set[tuple[str, str]]:
 
 
 def test_every_element_and_every_status_of_a_record_is_read() -> None:
-    assert elements_of(cases_to_read()) == elements_of(cases_of_servers())
-    assert statuses_of(cases_to_read()) == statuses_of(cases_of_servers())
+    assert elements_of(cases_to_read()) == elements_of(cases_that_hapi_stores())
+    assert statuses_of(cases_to_read()) == statuses_of(cases_that_hapi_stores())
 
 
 def test_every_reason_region_and_criteria_set_is_written() -> None:
-    assert outcomes_of(cases_to_write()) == outcomes_of(cases_of_servers())
+    assert outcomes_of(cases_to_write()) == outcomes_of(cases_that_hapi_stores())
 
 
 def test_few_cases_are_selected() -> None:

@@ -157,6 +157,12 @@ def _procedure(given: Resource) -> Resource:
     return procedure
 
 
+def _list(given: Resource) -> Resource:
+    """A List is about one subject in R4; one about several stays as it is, and cannot be read."""
+    subjects = parts(given.get("subject"))
+    return given | {"subject": subjects[0]} if len(subjects) == 1 else given
+
+
 _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "MedicationStatement": _statement,
     "MedicationRequest": _request,
@@ -164,6 +170,7 @@ _TRANSLATORS: dict[str, Callable[[Resource], Resource]] = {
     "MedicationAdministration": _administration,
     "Medication": _medication,
     "Procedure": _procedure,
+    "List": _list,
     **dict.fromkeys(WRITTEN_KINDS, read_from_r5),
 }
 
