@@ -13,9 +13,10 @@ def is_found(resource: Resource, params: httpx.QueryParams) -> bool:
 
 
 def owner_of(resource: Resource) -> str | None:
-    """The reference to the patient whom a resource is about."""
-    owner: Resource = resource.get("subject") or resource.get("patient") or resource.get("for") or {}
-    return owner.get("reference")
+    """The reference to the patient whom a resource is about; a List of R5 may be about several."""
+    owner = resource.get("subject") or resource.get("patient") or resource.get("for") or {}
+    first: Resource = owner[0] if isinstance(owner, list) else owner
+    return first.get("reference")
 
 
 def _has_id(resource: Resource, wanted: str) -> bool:
