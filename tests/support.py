@@ -55,14 +55,14 @@ def reviewer(
     return Reviewer.prepare(settings(criteria=criteria, region=region, timezone=timezone), as_of)
 
 
-def case_names() -> list[str]:
+def cases_of_servers() -> list[str]:
     """Every case of `fixtures/cases`, in order."""
     return sorted(path.name for path in CASES.iterdir() if path.is_dir())
 
 
 def cases_of_servers() -> list[str]:
     """The cases that a server can hold: a Composition is the head of a document, which is a file."""
-    return [name for name in case_names() if b'"Composition"' not in case_bytes(name)]
+    return [name for name in cases_of_servers() if b'"Composition"' not in case_bytes(name)]
 
 
 FEW = [
@@ -81,7 +81,7 @@ FEW = [
 
 
 each_case = pytest.mark.parametrize(
-    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.matrix) for name in case_names()]
+    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.matrix) for name in cases_of_servers()]
 )
 """Every case; in `make test` a few of them."""
 

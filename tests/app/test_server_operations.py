@@ -59,7 +59,12 @@ def printed(name: str) -> str:
     """What the command prints for a case."""
     by = case_reviewer(name)
     arguments = ["assess", str(CASES / name / "bundle.json"), "--as-of", by.as_of.isoformat(), "--json"]
-    environment = {"TRD_CRITERIA": by.settings.criteria, "TRD_REGION": by.settings.region}
+    settings = by.settings
+    environment = {
+        "TRD_CRITERIA": settings.criteria,
+        "TRD_REGION": settings.region,
+        "TRD_TIMEZONE": str(settings.timezone),
+    }
     return CliRunner().invoke(cli.app, arguments, env=environment).stdout.removesuffix("\n")
 
 
