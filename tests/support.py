@@ -55,14 +55,14 @@ def reviewer(
     return Reviewer.prepare(settings(criteria=criteria, region=region, timezone=timezone), as_of)
 
 
-def cases_of_servers() -> list[str]:
+def case_names() -> list[str]:
     """Every case of `fixtures/cases`, in order."""
     return sorted(path.name for path in CASES.iterdir() if path.is_dir())
 
 
 def cases_of_servers() -> list[str]:
     """The cases that a server can hold: a Composition is the head of a document, which is a file."""
-    return [name for name in cases_of_servers() if b'"Composition"' not in case_bytes(name)]
+    return [name for name in case_names() if b'"Composition"' not in case_bytes(name)]
 
 
 FEW = [
@@ -80,10 +80,14 @@ FEW = [
 """Cases of each decision, and of each pathway."""
 
 
-each_case = pytest.mark.parametrize(
-    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.matrix) for name in cases_of_servers()]
-)
+def _each(names: list[str]) -> pytest.MarkDecorator:
+    marked = [name if name in FEW else pytest.param(name, marks=pytest.mark.matrix) for name in names]
+    return pytest.mark.parametrize("name", marked)
+
+
+each_case = _each(case_names())
 """Every case; in `make test` a few of them."""
+each_case_of_servers = _each(cases_of_servers())
 
 
 def case_bytes(name: str) -> bytes:

@@ -35,7 +35,7 @@ from tests.support import (
     case_bundle,
     case_bytes,
     case_reviewer,
-    each_case,
+    each_case_of_servers,
     patient_id_of,
     settings,
 )
@@ -68,7 +68,7 @@ def printed(name: str) -> str:
     return CliRunner().invoke(cli.app, arguments, env=environment).stdout.removesuffix("\n")
 
 
-@each_case
+@each_case_of_servers
 async def test_every_way_gives_the_bytes_that_the_command_prints(name: str) -> None:
     bundle = case_bundle(name)
     by = case_reviewer(name)
