@@ -27,9 +27,8 @@ from tests.support import (
     Resource,
     a_condition,
     case_bundle,
-    case_names,
     case_reviewer,
-    cases_of_servers,
+    cases_of_every_server,
     client_at,
     patient_id_of,
     resources_of,
@@ -53,7 +52,7 @@ OTHERWISE_TOMORROW = {
     "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
 }
 """Cases that are about this very day."""
-PROPOSED = [name for name in case_names() if expected_of(name)["decision"] == "propose"]
+PROPOSED = [name for name in cases_of_every_server() if expected_of(name)["decision"] == "propose"]
 _BESIDE = {"Device", "Task"}
 """What is written beside the outcome itself, where there is a need for it."""
 PARALLEL = 20
@@ -204,7 +203,7 @@ class WriteContract:
     async def examine(self, server: str, resources: list[Resource]) -> None:
         """What else a server can say of all that was written about a case."""
 
-    @pytest.mark.parametrize("name", cases_of_servers())
+    @pytest.mark.parametrize("name", cases_of_every_server())
     async def test_a_case_is_written_once(self, server: str, name: str) -> None:
         patient = load_case(server, name)
         by = case_reviewer(name)
