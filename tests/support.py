@@ -60,6 +60,11 @@ def case_names() -> list[str]:
     return sorted(path.name for path in CASES.iterdir() if path.is_dir())
 
 
+def case_bytes(name: str) -> bytes:
+    """The bundle of a case as it is on disk."""
+    return (CASES / name / "bundle.json").read_bytes()
+
+
 def cases_of_servers() -> list[str]:
     """The cases that a server can hold: a Composition is the head of a document, which is a file."""
     return [name for name in case_names() if b'"Composition"' not in case_bytes(name)]
@@ -94,11 +99,6 @@ def _each(names: list[str]) -> pytest.MarkDecorator:
 each_case = _each(case_names())
 """Every case; in `make test` a few of them."""
 each_case_of_servers = _each(cases_of_servers())
-
-
-def case_bytes(name: str) -> bytes:
-    """The bundle of a case as it is on disk."""
-    return (CASES / name / "bundle.json").read_bytes()
 
 
 def case_reviewer(name: str) -> Reviewer:
