@@ -165,7 +165,7 @@ async def test_a_failed_job_is_listed_and_can_be_put_back(server: str, tmp_path:
 
         assert loaded(server, "late", 1) == ["late-000"]
         again = run_command("jobs", "--retry", job, **service.environment)
-        assert (again.returncode, again.stdout) == (0, f"{job}: waiting again\n")
+        assert (again.returncode, again.stdout) == (0, f"{job}: the job is queued again\n")
         await until(lambda: at_least(1, server, ["late-000"]), seconds=60)
         await until(service.is_idle, seconds=60)
         assert failed_jobs(service) == []
