@@ -28,6 +28,7 @@ from tests.support import (
     answer_of,
     case_answer,
     case_bundle,
+    case_bytes,
     case_reviewer,
     client_at,
     patient_id_of,
@@ -91,7 +92,12 @@ def put(base: str, resource: Resource) -> None:
 
 @BOTH_WAYS
 @pytest.mark.parametrize("name", cases_to_read())
-async def test_the_server_gives_the_answer_of_the_file(hapi: str, name: str, searches: bool) -> None:
+async def test_the_server_gives_the_answer_of_the_file(
+    hapi: str, name: str, searches: bool, request: pytest.FixtureRequest
+) -> None:
+    if b'"List"' in case_bytes(name) and not searches:
+        left_out = pytest.mark.xfail(strict=True, reason="HAPI's $everything of R4 leaves Lists out")
+        request.node.add_marker(left_out)
     patient = patient_id_of(case_bundle(name))
     review = await reviewed_at(hapi, patient, searches=searches, by=case_reviewer(name))
     assert review.gathered.compartment is not searches
