@@ -4,6 +4,7 @@ A rule is met when the shortest length passes, not met when the longest fails, i
 """
 
 from service.core.courses import Course, dose_is_assumed, is_shown_taken
+from service.core.dates import total_days
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, Ingredient
 from service.core.records import DoseBasis, Exposure, VersionedReference
@@ -35,6 +36,10 @@ def judge_adequacy(course: Course, ingredient: Ingredient | None, criteria: Crit
         told = tuple(ref for exposure in prescribed for ref in exposure.evidence)
         reasons.append(Reason(ReasonCode.PRESCRIBED_ONLY, text, told))
         needed.append("whether the patient took the prescribed medicine")
+    elif course.days[0] < criteria.minimum_days <= _certain_days(course):
+        text = f"{_days(course.days)} of treatment, as it is open when this episode began"
+        reasons.append(Reason(ReasonCode.EPISODE_UNCERTAIN, text, evidence))
+        needed.append("when the current episode of depression began")
     elif course.days[0] < criteria.minimum_days:
         text = f"{_days(course.days)} of treatment; the dates do not show whether it lasted long enough"
         reasons.append(Reason(ReasonCode.DURATION_UNCERTAIN, text, evidence))
@@ -42,6 +47,12 @@ def judge_adequacy(course: Course, ingredient: Ingredient | None, criteria: Crit
     if not needed or any(r.code in _DOSE_UNCERTAIN for r in reasons):
         needed.append("the daily dose and the date from which it was taken")
     return Answer(Finding.INDETERMINATE, tuple(reasons), tuple(needed))
+
+
+def _certain_days(course: Course) -> int:
+    """The days of a course on every reading of its dates, in this episode or not."""
+    certain = course.interval.certain
+    return total_days((certain,)) if certain else 0
 
 
 _DOSE_UNCERTAIN = {ReasonCode.DOSE_NOT_DOCUMENTED, ReasonCode.DOSE_UNREADABLE, ReasonCode.NO_MINIMUM_DOSE}

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from service.core.copies import distinct_exposures
 from service.core.counting import FailedTrials, count_failed, enough_failed, flag_related
 from service.core.courses import Episode
-from service.core.depression import DepressionFindings, assess_depression, find_episode
+from service.core.depression import DepressionFindings, assess_depression
+from service.core.episode import find_episode, find_history, shown_now
 from service.core.exposures import settle_interval
 from service.core.findings import Answer, Finding, Reason, ReasonCode, all_met
-from service.core.knowledge import Criteria, Knowledge, UndocumentedDose
+from service.core.knowledge import Criteria, Knowledge, TrdSeverity, UndocumentedDose
 from service.core.records import (
     MEDICINE_RECORDS,
     Diagnosis,
@@ -33,7 +34,7 @@ from service.core.safety import SafetyFinding, assess_safety
 from service.core.scores import Score, current_symptoms, read_scores
 from service.core.staging import StagingScores, stage
 from service.core.suicidality import Alert, assess_suicidality, suicidality_alerts
-from service.core.trials import Counts, Trial, find_trials
+from service.core.trials import Counts, Trial, find_trials, signs_of_treatment
 
 ADULT_YEARS = 18
 """Esketamine is for adults only: US label 8.4, EU SmPC 4.2."""
@@ -109,12 +110,16 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     settled = tuple(_settled(exposure, as_of, criteria) for exposure in taken)
     exposures = distinct_exposures(settled)
     scores = read_scores(record, knowledge, as_of)
+    suicidality = assess_suicidality(record, knowledge, as_of)
     depression = assess_depression(record, current_symptoms(scores, criteria, as_of), as_of)
-    episode, warnings = find_episode(depression, criteria, as_of)
+    treated = signs_of_treatment(exposures, scores, judging, as_of)
+    history = find_history(record, scores, treated, criteria, as_of)
+    current = shown_now(depression.current, history, suicidality, criteria, as_of)
+    depression = replace(depression, current=current)
+    episode, warnings = find_episode(depression, history, criteria, as_of)
     trials = find_trials(exposures, scores, episode, judging)
     failed = count_failed(trials, criteria)
-    suicidality = assess_suicidality(record, knowledge, as_of)
-    pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality)
+    pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality, criteria)
     safety = assess_safety(record, settled, knowledge, as_of)
     age = _age(record.person, as_of)
     return Assessment(
@@ -239,18 +244,15 @@ def _anchors(depression: DepressionFindings) -> tuple[VersionedReference, ...]:
     return tuple(ref for d in sorted(depression.anchors, key=order) for ref in d.evidence)
 
 
-def _pathways(depression: DepressionFindings, trials: Answer, suicidality: Answer) -> tuple[Pathway, ...]:
+def _pathways(
+    depression: DepressionFindings, trials: Answer, suicidality: Answer, criteria: Criteria
+) -> tuple[Pathway, ...]:
     current = Criterion("current-depression", depression.current)
+    severe = Criterion("moderate-or-severe", depression.moderate_or_severe)
+    graded = (severe,) if criteria.trd_severity is TrdSeverity.MODERATE_OR_SEVERE else ()
     return (
-        Pathway(TRD, (current, Criterion("two-adequate-trials-without-relief", trials))),
-        Pathway(
-            ACUTE,
-            (
-                current,
-                Criterion("moderate-or-severe", depression.moderate_or_severe),
-                Criterion("current-suicidality", suicidality),
-            ),
-        ),
+        Pathway(TRD, (current, *graded, Criterion("two-adequate-trials-without-relief", trials))),
+        Pathway(ACUTE, (current, severe, Criterion("current-suicidality", suicidality))),
     )
 
 

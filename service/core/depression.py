@@ -1,13 +1,11 @@
-"""The depression itself: is it there now, how severe is it, and since when."""
+"""The depression itself: what conditions and the scores of the present say of it, and how severe it is."""
 
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import assert_never
 
-from service.core.courses import Episode
-from service.core.dates import PartialDate, years_before
+from service.core.dates import PartialDate
 from service.core.findings import Answer, Finding, Reason, ReasonCode
-from service.core.knowledge import Criteria
 from service.core.records import (
     ClinicalStatus,
     DepressionState,
@@ -19,7 +17,7 @@ from service.core.records import (
 )
 from service.core.scores import Score, Symptoms
 
-_SCORE = "a current symptom score (PHQ-9 or MADRS)"
+CURRENT_SCORE = "a current symptom score (PHQ-9 or MADRS)"
 _STATUS = "whether a major depressive episode is present now"
 
 
@@ -66,36 +64,6 @@ def assess_depression(record: Record, symptoms: Symptoms, as_of: date) -> Depres
     return DepressionFindings(current, _severity(active, current), active)
 
 
-def find_episode(
-    depression: DepressionFindings, criteria: Criteria, as_of: date
-) -> tuple[Episode, tuple[Reason, ...]]:
-    """The current episode: from the latest known onset among the active MDD conditions.
-
-    The day a condition was recorded is only an upper bound of its onset. Without an onset the
-    criteria set's look-back is used, with a warning.
-    """
-    onsets = [onset for d in depression.anchors if (onset := _onset(d)) is not None]
-    onsets = [onset for onset in onsets if onset.earliest <= as_of]
-    active = depression.current.finding
-    if onsets:
-        start = PartialDate(max(o.earliest for o in onsets), max(o.latest for o in onsets))
-        return Episode(start.at_most(as_of), as_of, assumed=False, active=active), ()
-    start = PartialDate.on(years_before(as_of, criteria.look_back_years))
-    text = (
-        f"no onset date of the depression is on record, so medicines of the last "
-        f"{criteria.look_back_years} years are assumed to belong to this episode"
-    )
-    evidence = tuple(ref for d in depression.anchors for ref in d.evidence)
-    warning = Reason(ReasonCode.EPISODE_ASSUMED, text, evidence)
-    return Episode(start, as_of, assumed=True, active=active), (warning,)
-
-
-def _onset(diagnosis: Diagnosis) -> PartialDate | None:
-    if diagnosis.onset is None or diagnosis.recorded is None:
-        return diagnosis.onset
-    return diagnosis.onset.at_most(diagnosis.recorded.latest)
-
-
 def _establishes(diagnosis: Diagnosis, as_of: date) -> bool:
     """Whether a condition by itself establishes a current major depressive episode."""
     return (
@@ -134,7 +102,7 @@ def _current(
         doubts = (*doubts, Reason(ReasonCode.NO_CONDITIONS, text))
     if doubts:
         return Answer(Finding.INDETERMINATE, doubts, (_STATUS,))
-    remitted = tuple(d for d in depressions if _in_remission(d))
+    remitted = tuple(d for d in depressions if is_in_remission(d))
     if remitted:
         text = "the depression is recorded as in remission"
         return Answer(Finding.NOT_MET, (Reason(ReasonCode.IN_REMISSION, text, _refs(remitted)),))
@@ -151,14 +119,14 @@ def _with_scores(current: Answer, active: tuple[Diagnosis, ...], symptoms: Sympt
     if undecided:
         text = "the latest symptom scores do not show whether the depression is in remission"
         reason = Reason(ReasonCode.SCORES_CONTRADICTORY, text, (*_refs(active), *undecided))
-        return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
+        return Answer(Finding.INDETERMINATE, (reason,), (CURRENT_SCORE, _STATUS))
     if not remission:
         return replace(current, reasons=(*current.reasons, *_shown(symptoms)))
     relapse = _last_relapse(active)
     if relapse is not None and all(s.when.latest < relapse.earliest for s in symptoms.in_remission):
         text = "a symptom score was in remission shortly before the depression was recorded as active"
         reason = Reason(ReasonCode.SCORES_CONTRADICTORY, text, (*_refs(active), *remission))
-        return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
+        return Answer(Finding.INDETERMINATE, (reason,), (CURRENT_SCORE, _STATUS))
     return Answer(Finding.NOT_MET, _shown(symptoms))
 
 
@@ -182,7 +150,7 @@ def _scores(scores: tuple[Score, ...]) -> tuple[VersionedReference, ...]:
 
 def _doubt(diagnosis: Diagnosis, as_of: date) -> Reason | None:
     """Why a depression on record neither establishes a current episode nor is over."""
-    if diagnosis.depression is None or _in_remission(diagnosis):
+    if diagnosis.depression is None or is_in_remission(diagnosis):
         return None
     ended = is_ended(diagnosis, as_of)
     if ended is Finding.MET:
@@ -207,7 +175,7 @@ def _doubt(diagnosis: Diagnosis, as_of: date) -> Reason | None:
     return Reason(code, text, evidence)
 
 
-def _in_remission(diagnosis: Diagnosis) -> bool:
+def is_in_remission(diagnosis: Diagnosis) -> bool:
     """Whether a depression is coded or marked as in (full) remission, and that is not refuted."""
     if diagnosis.depression is None or diagnosis.verification is Verification.UNPROVEN:
         return False
@@ -225,7 +193,7 @@ def _contradicted(
     A partial remission that may have come after it leaves the question open, and so does a later record of a
     depression that is over: the active one may just never have been closed.
     """
-    remissions = tuple(d for d in depressions if _in_remission(d))
+    remissions = tuple(d for d in depressions if is_in_remission(d))
     relapse = _last_relapse(active)
     later = tuple(d for d in remissions if _came_after(d, relapse))
     undecided = tuple(d for d in remissions if not _came_before(d, relapse))
@@ -236,7 +204,7 @@ def _contradicted(
         text = "the record states both active depression and remission, but not which came last"
         evidence = _refs((*active, *undecided))
         reason = Reason(ReasonCode.STATUS_CONTRADICTORY, text, evidence)
-        return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
+        return Answer(Finding.INDETERMINATE, (reason,), (CURRENT_SCORE, _STATUS))
     partial = tuple(d for d in depressions if _in_partial_remission(d) and not _came_before(d, relapse))
     if partial:
         text = "a partial remission is on record that does not predate the active depression"
@@ -246,7 +214,7 @@ def _contradicted(
     if over:
         text = "a later record of the depression says that it is over"
         reason = Reason(ReasonCode.STATUS_CONTRADICTORY, text, _refs((*active, *over)))
-        return Answer(Finding.INDETERMINATE, (reason,), (_SCORE, _STATUS))
+        return Answer(Finding.INDETERMINATE, (reason,), (CURRENT_SCORE, _STATUS))
     return None
 
 

@@ -180,6 +180,13 @@ class RelatedPairs(StrEnum):
     MERGED = "merged"
 
 
+class TrdSeverity(StrEnum):
+    """How severe the episode must be for treatment resistance."""
+
+    ANY = "any"
+    MODERATE_OR_SEVERE = "moderate-or-severe"
+
+
 class PrescribedOnly(StrEnum):
     """What a criteria set makes of a medicine that only a prescription shows."""
 
@@ -211,6 +218,13 @@ class Criteria:
     counted_inferences: frozenset[InferredFailure]
     related_pairs: RelatedPairs
     prescribed_only: PrescribedOnly
+    current_evidence_days: Annotated[int, Field(ge=1)]
+    """How long ago a sign of depression may lie that shows it in the present."""
+    episode_gap_days: Annotated[int, Field(ge=1)]
+    """The most days between two signs of depression that are one episode."""
+    remission_days: Annotated[int, Field(ge=1)]
+    """The fewest days between two scores in remission that end an episode."""
+    trd_severity: TrdSeverity
     score_days: Annotated[int, Field(ge=1)]
     """How long a symptom score speaks for the present."""
     response_fall: Annotated[float, Field(gt=0, le=1)]

@@ -4,10 +4,10 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from service.core.courses import Course, Episode
-from service.core.dates import days_before
+from service.core.dates import PartialDate, days_before
 from service.core.exposures import trial_key
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, InferredFailure
@@ -79,8 +79,8 @@ def grade_outcome(
 
     A documented stop reason decides, then the symptom scores on it. Without either, a course that ended
     counts as an inferred failure when another antidepressant replaced it or an augmenting agent was
-    added, or when it ended while the MDD stayed active. An ongoing course is a failure only by its scores
-    or when it was augmented: a refill starts nothing new.
+    added, or when it ended while the MDD stayed active and no later score shows a remission. An ongoing
+    course is a failure only by its scores or when it was augmented: a refill starts nothing new.
     """
     evidence = course.evidence
     measured = trajectory(course.interval, scales, criteria)
@@ -90,17 +90,20 @@ def grade_outcome(
     }
     if documented:
         return _set_against(_agreed(documented, evidence), measured)
-    return _inferred(course, others, episode, criteria) if measured is None else _outcome_of(measured)
+    if measured is not None:
+        return _outcome_of(measured)
+    return _inferred(course, others, scales, episode, criteria)
 
 
-def _inferred(course: Course, others: Successors, episode: Episode, criteria: Criteria) -> Outcome:
+def _inferred(
+    course: Course, others: Successors, scales: Scales, episode: Episode, criteria: Criteria
+) -> Outcome:
     """What follows for a course of which nobody wrote down what came of it."""
     evidence = course.evidence
-    change = _switch_or_augmentation(course, others, criteria)
+    change = switch_or_augmentation(course, others, criteria)
     if change is not None:
-        return Outcome(
-            OutcomeFinding.FAILED, Basis.INFERRED, (change,), InferredFailure.SWITCHED_OR_AUGMENTED
-        )
+        inference = InferredFailure.SWITCHED_OR_AUGMENTED
+        return Outcome(OutcomeFinding.FAILED, Basis.INFERRED, (change.reason,), inference)
     end = course.interval.end
     if course.interval.ongoing:
         text = "still taken, with no current symptom score on record"
@@ -113,6 +116,10 @@ def _inferred(course: Course, others: Successors, episode: Episode, criteria: Cr
                 evidence,
             )
         )
+    remitted = tuple(s for s in scales.after(end.earliest) if s.in_remission)
+    if remitted:
+        text = f"{remitted[0]} was in the range of remission after treatment ended"
+        return _unknown(Reason(ReasonCode.SCORE_IN_REMISSION, text, remitted[0].evidence))
     if episode.active is Finding.MET and end.earliest >= episode.start.latest:
         text = "treatment ended while the depression remained active, and no other reason is recorded"
         return Outcome(
@@ -127,8 +134,11 @@ def _inferred(course: Course, others: Successors, episode: Episode, criteria: Cr
 def _outcome_of(said: Trajectory) -> Outcome:
     match said.verdict:
         case Verdict.RESPONDED:
-            reason = Reason(ReasonCode.SCORE_SHOWS_RESPONSE, said.text, said.evidence)
-            return Outcome(OutcomeFinding.RESPONDED, Basis.DOCUMENTED, (reason,))
+            reasons = [Reason(ReasonCode.SCORE_SHOWS_RESPONSE, said.text, said.evidence)]
+            if said.relapse is not None:
+                text = f"{said.relapse} later during treatment: the symptoms came back"
+                reasons.append(Reason(ReasonCode.SCORE_SHOWS_RELAPSE, text, said.relapse.evidence))
+            return Outcome(OutcomeFinding.RESPONDED, Basis.DOCUMENTED, tuple(reasons))
         case Verdict.FAILED:
             reason = Reason(ReasonCode.SCORE_SHOWS_FAILURE, said.text, said.evidence)
             return Outcome(OutcomeFinding.FAILED, Basis.DOCUMENTED, (reason,))
@@ -211,7 +221,14 @@ def _documented_outcome(reasons: frozenset[StopReason], evidence: tuple[Versione
     return documented(OutcomeFinding.UNKNOWN, ReasonCode.STOPPED_OTHER, text)
 
 
-def _switch_or_augmentation(course: Course, others: Successors, criteria: Criteria) -> Reason | None:
+class Change(NamedTuple):
+    """The medicine that replaced or augmented another, as a reason, and when it was begun."""
+
+    reason: Reason
+    begun: PartialDate
+
+
+def switch_or_augmentation(course: Course, others: Successors, criteria: Criteria) -> Change | None:
     """The medicine that certainly replaced or augmented this one, if any.
 
     A replacement starts after this course did and soon after (or before) it ended, and outlasts it.
@@ -228,7 +245,7 @@ def _switch_or_augmentation(course: Course, others: Successors, criteria: Criter
         medicine = other.exposures[0].medicine
         if medicine.role is Role.AUGMENTING and other_start.latest <= end.earliest:
             text = f"{medicine.ingredient} was added"
-            return Reason(ReasonCode.AUGMENTED, text, other.evidence)
+            return Change(Reason(ReasonCode.AUGMENTED, text, other.evidence), other_start)
         if (
             medicine.role is Role.ANTIDEPRESSANT
             and not course.interval.ongoing
@@ -238,7 +255,7 @@ def _switch_or_augmentation(course: Course, others: Successors, criteria: Criter
             and other_end.earliest > end.latest
         ):
             text = f"{medicine.ingredient} replaced it"
-            return Reason(ReasonCode.SWITCHED, text, other.evidence)
+            return Change(Reason(ReasonCode.SWITCHED, text, other.evidence), other_start)
     return None
 
 

@@ -301,6 +301,9 @@ class Diagnosis:
     abatement: PartialDate | None = None
     abated: bool = False
     recorded: PartialDate | None = None
+    asserted: PartialDate | None = None
+    at_visit: bool = False
+    """Whether it is the diagnosis of a visit: it shows the condition on that day, and never its beginning."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ without a date, preliminary or outside their scale say nothing.
 
 import itertools
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -88,11 +89,15 @@ class Verdict(StrEnum):
 
 
 class Trajectory(NamedTuple):
-    """What scores say of a treatment, in words, with the scores that it rests on."""
+    """What scores say of a treatment, in words, with the scores that it rests on.
+
+    `relapse` is the last score with symptoms later in a treatment that had helped.
+    """
 
     verdict: Verdict
     text: str
     evidence: tuple[VersionedReference, ...]
+    relapse: Score | None = None
 
 
 class Scales:
@@ -108,6 +113,10 @@ class Scales:
             for of, found in self._scores.items()
         }
 
+    def after(self, day: date) -> tuple[Score, ...]:
+        """The scores that may have been taken after a day, from the earliest."""
+        return tuple(s for found in self._scores.values() for s in found if s.when.latest > day)
+
     def between(self, first: date, last: date) -> list[list[Score]]:
         """The scores of each scale without those that were certainly taken before or after these days."""
         return [
@@ -119,14 +128,21 @@ class Scales:
 def trajectory(interval: Interval, scales: Scales, criteria: Criteria) -> Trajectory | None:
     """What the scores say of a treatment: `None` where they do not tell.
 
-    The last score of a scale, taken on the treatment and no sooner than the minimum weeks after its start,
-    is set against the last one before the start. A score in remission is a response, whatever it was
-    before; without one from before, a symptomatic score is a failure and any other says nothing. A
-    treatment that goes on is judged by a recent score only, and failed only while that is symptomatic.
-    Where scales disagree, or dates leave open which score was the last on it, a failure is not told, and
-    one that may have been a response is undecided.
+    A score in remission at any time on it, or one that fell by the share of a response from the last one
+    before the start, is a response; a later relapse on it is no failed trial. One that may be such, or that
+    another score of the same day contradicts, leaves it undecided. Without any, the last score no sooner
+    than the minimum weeks is set against the one from before; where there is none, a symptomatic score is a
+    failure and any other says nothing. A treatment that goes on failed only while a recent score is
+    symptomatic. Where scales disagree, or dates leave open which was the last, a failure is not told.
     """
-    read = _readings(interval, scales, criteria)
+    if interval.start is None or interval.end is None:
+        return None
+    treated = _Treated(interval.start, interval.end, interval.ongoing)
+    by_scale = treated.by_scale(scales, criteria)
+    responses = [said for scores in by_scale for said in treated.responses(scores, criteria)]
+    if responses:
+        return _of_responses(responses, [score for scores in by_scale for score in treated.on_it(scores)])
+    read = [treated.readings(scores, criteria) for scores in by_scale]
     telling = [said for readings in read if any(readings) for said in readings]
     told = [said for said in telling if said is not None]
     verdicts = {said.verdict for said in told}
@@ -134,28 +150,109 @@ def trajectory(interval: Interval, scales: Scales, criteria: Criteria) -> Trajec
         return told[-1]
     if verdicts <= {Verdict.FAILED}:
         return None
+    return _undecided(ref for said in told for ref in said.evidence)
+
+
+class _Response(NamedTuple):
+    """A score that shows a response; not `certain` where its date or the one from before leaves that open."""
+
+    score: Score
+    certain: bool
+    said: Trajectory
+
+
+def _of_responses(responses: list[_Response], on_it: list[Score]) -> Trajectory:
+    """The last response that is certain and that no score of the same day contradicts."""
+    helped = {one.score for one in responses}
+    symptomatic = [score for score in on_it if score.symptomatic and score not in helped]
+    contradicted = {score for score in helped for other in symptomatic if _may_be_one_day(score, other)}
+    sure = [one for one in responses if one.certain and one.score not in contradicted]
+    if not sure:
+        return _undecided(ref for one in responses for ref in one.said.evidence)
+    last = max(sure, key=lambda one: (one.score.when, one.score.scale, -one.score.value))
+    later = [score for score in symptomatic if score.when.earliest > last.score.when.latest]
+    return last.said._replace(relapse=later[-1] if later else None)
+
+
+def _undecided(evidence: Iterable[VersionedReference]) -> Trajectory:
     text = "the symptom scores or their dates do not show the outcome"
-    evidence = tuple(dict.fromkeys(ref for said in told for ref in said.evidence))
-    return Trajectory(Verdict.UNDECIDED, text, evidence)
+    return Trajectory(Verdict.UNDECIDED, text, tuple(dict.fromkeys(evidence)))
 
 
-def _readings(interval: Interval, scales: Scales, criteria: Criteria) -> list[list[Trajectory | None]]:
-    """What each scale says, by every reading of its dates that is possible."""
-    start, end = interval.start, interval.end
-    if start is None or end is None:
-        return []
-    minimum = timedelta(days=criteria.minimum_days - 1)
-    recently = days_before(end.earliest, criteria.score_days) if interval.ongoing else date.min
-    enough = PartialDate(max(start.earliest + minimum, recently), max(start.latest + minimum, recently))
-    window = PartialDate(*(days_before(day, criteria.score_days) for day in (start.earliest, start.latest)))
-    return [
-        [
-            _compared(interval, before, after, criteria) if after is not None else None
-            for before in _last_between(window, start, scores)
-            for after in _last_between(enough, end, scores)
+def _may_be_one_day(one: Score, other: Score) -> bool:
+    return one.when.earliest <= other.when.latest and other.when.earliest <= one.when.latest
+
+
+class _Treated(NamedTuple):
+    """A treatment with a first and a last day, to look for the scores before it and on it."""
+
+    start: PartialDate
+    end: PartialDate
+    ongoing: bool
+
+    def by_scale(self, scales: Scales, criteria: Criteria) -> list[list[Score]]:
+        """The scores of each scale that may tell of it."""
+        first = days_before(self.start.earliest, criteria.score_days)
+        return scales.between(first, max(self.start.latest, self.end.latest))
+
+    def on_it(self, scores: list[Score]) -> list[Score]:
+        """The scores that may have been taken on it; one of the first day is one from before."""
+        return [
+            s for s in scores if s.when.latest > self.start.earliest and s.when.earliest <= self.end.latest
         ]
-        for scores in scales.between(window.earliest, max(start.latest, end.latest))
-    ]
+
+    def before(self, scores: list[Score], criteria: Criteria) -> list[Score | None]:
+        """The scores that may be the last from shortly before it; `None` where there may be none."""
+        days = (self.start.earliest, self.start.latest)
+        window = PartialDate(*(days_before(day, criteria.score_days) for day in days))
+        return _last_between(window, self.start, scores)
+
+    def responses(self, scores: list[Score], criteria: Criteria) -> Iterator[_Response]:
+        """The scores of one scale that show, or may show, a response at any time on it."""
+        before = self.before(scores, criteria)
+        for score in self.on_it(scores):
+            certainly_on = score.when.earliest > self.start.latest and score.when.latest <= self.end.earliest
+            if score.in_remission:
+                text = f"{score} during treatment: remission"
+                said = Trajectory(Verdict.RESPONDED, text, score.evidence)
+                yield _Response(score, certainly_on, said)
+                continue
+            halved = [b for b in before if b is not None and _fall(b, score) >= criteria.response_fall]
+            if halved:
+                text = f"{halved[-1]} before treatment, {score.value:g} during treatment: a response"
+                evidence = (*halved[-1].evidence, *score.evidence)
+                certain = certainly_on and len(halved) == len(before)
+                yield _Response(score, certain, Trajectory(Verdict.RESPONDED, text, evidence))
+
+    def readings(self, scores: list[Score], criteria: Criteria) -> list[Trajectory | None]:
+        """What one scale says that shows no response, by every reading of its dates that is possible."""
+        minimum = timedelta(days=criteria.minimum_days - 1)
+        recently = days_before(self.end.earliest, criteria.score_days) if self.ongoing else date.min
+        days = (self.start.earliest, self.start.latest)
+        enough = PartialDate(*(max(day + minimum, recently) for day in days))
+        return [
+            self._compared(before, after, criteria) if after is not None else None
+            for before in self.before(scores, criteria)
+            for after in _last_between(enough, self.end, scores)
+        ]
+
+    def _compared(self, before: Score | None, after: Score, criteria: Criteria) -> Trajectory | None:
+        """What a score on it says, beside the one from before where there is one to compare with."""
+        if before is None or before.value <= 0:
+            text = f"{after} during treatment, after the minimum time"
+            return Trajectory(Verdict.FAILED, text, after.evidence) if after.symptomatic else None
+        text = f"{before} before treatment, {after.value:g} during treatment"
+        evidence = (*before.evidence, *after.evidence)
+        if _fall(before, after) >= criteria.failure_fall:
+            return Trajectory(Verdict.PARTIAL, f"{text}: a partial response", evidence)
+        if self.ongoing and not after.symptomatic:
+            return Trajectory(Verdict.PARTIAL, f"{text}: below the symptomatic range", evidence)
+        return Trajectory(Verdict.FAILED, f"{text}: no response", evidence)
+
+
+def _fall(before: Score, after: Score) -> float:
+    """The share by which a score fell; from zero there is nothing to fall."""
+    return (before.value - after.value) / before.value if before.value > 0 else 0.0
 
 
 def _last_between(first: PartialDate, last: PartialDate, scores: list[Score]) -> list[Score | None]:
@@ -170,24 +267,3 @@ def _not_followed(scores: list[Score], others: list[Score]) -> list[Score]:
     """The scores after which none of the others was certainly taken."""
     last = max((other.when.earliest for other in others), default=date.min)
     return [score for score in scores if score.when.latest >= last]
-
-
-def _compared(
-    interval: Interval, before: Score | None, after: Score, criteria: Criteria
-) -> Trajectory | None:
-    """What a score on a treatment says, beside the one from before where there is one to compare with."""
-    if after.in_remission:
-        return Trajectory(Verdict.RESPONDED, f"{after} during treatment: remission", after.evidence)
-    if before is None or before.value <= 0:
-        text = f"{after} during treatment, after the minimum time"
-        return Trajectory(Verdict.FAILED, text, after.evidence) if after.symptomatic else None
-    fall = (before.value - after.value) / before.value
-    text = f"{before} before treatment, {after.value:g} during treatment"
-    evidence = (*before.evidence, *after.evidence)
-    if fall >= criteria.response_fall:
-        return Trajectory(Verdict.RESPONDED, f"{text}: a response", evidence)
-    if fall >= criteria.failure_fall:
-        return Trajectory(Verdict.PARTIAL, f"{text}: a partial response", evidence)
-    if interval.ongoing and not after.symptomatic:
-        return Trajectory(Verdict.PARTIAL, f"{text}: below the symptomatic range", evidence)
-    return Trajectory(Verdict.FAILED, f"{text}: no response", evidence)

@@ -6,18 +6,20 @@ joined over gaps of at most the grace period. A *trial* is one ingredient with i
 (`core.outcome`). It *counts* when it was adequate and failed in the current episode.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
 from service.core.adequacy import judge_adequacy
 from service.core.courses import Course, Episode, join_courses
-from service.core.dates import PartialDate
+from service.core.dates import PartialDate, years_before
+from service.core.episode import DepressionSign
 from service.core.exposures import trial_key
 from service.core.findings import Answer, Finding, Reason, ReasonCode
-from service.core.knowledge import Criteria, Ingredient, Knowledge
-from service.core.outcome import Outcome, OutcomeFinding, Successors, grade_outcome
+from service.core.knowledge import Criteria, InferredFailure, Ingredient, Knowledge, UndocumentedDose
+from service.core.outcome import Outcome, OutcomeFinding, Successors, grade_outcome, switch_or_augmentation
 from service.core.records import (
     GRADES,
     Exposure,
@@ -26,6 +28,7 @@ from service.core.records import (
     Identified,
     Indication,
     Role,
+    StopReason,
     VersionedReference,
     reference_order,
 )
@@ -99,16 +102,66 @@ def find_trials(
     exposures: tuple[Exposure, ...], scores: tuple[Score, ...], episode: Episode, knowledge: Knowledge
 ) -> tuple[Trial, ...]:
     """Every trial on the record, by start. `exposures` are distinct and have settled intervals."""
+    tried, others = _treatments(exposures, episode, knowledge)
+    scales = Scales(scores)
+    trials = [_trial(some, others, scales, episode, knowledge) for some in tried]
+    return tuple(sorted(trials, key=_trial_order))
+
+
+def signs_of_treatment(
+    exposures: tuple[Exposure, ...], scores: tuple[Score, ...], knowledge: Knowledge, as_of: date
+) -> tuple[DepressionSign, ...]:
+    """The antidepressants that were stopped, replaced or augmented because they did not help, as signs.
+
+    They show the depression whenever it was, so that the episode can be dated by them.
+    """
+    floor = PartialDate.on(years_before(as_of, knowledge.criteria.look_back_years))
+    ever = Episode(floor, as_of, assumed=True, active=Finding.INDETERMINATE)
+    tried, others = _treatments(exposures, ever, knowledge)
+    courses = (course for some in tried for course in some if _is_of_depression(course))
+    scales, criteria = Scales(scores), knowledge.criteria
+    failed = (c for c in courses if grade_outcome(c, others, scales, ever, criteria).finding is _FAILED)
+    return tuple(sign for course in failed for sign in _signs(course, others, criteria))
+
+
+_FAILED = OutcomeFinding.FAILED
+
+
+def _signs(course: Course, others: Successors, criteria: Criteria) -> Iterator[DepressionSign]:
+    """The end of a course that is recorded as ineffective, and the start of what followed one that failed."""
+    medicine, start, end = course.exposures[0].medicine, course.interval.start, course.interval.end
+    name = medicine.ingredient or medicine.label
+    if end is not None and any(StopReason.INEFFECTIVE in e.stop_reasons for e in course.exposures):
+        text = f"{name} stopped because it did not help"
+        yield DepressionSign(end, start or end, text, course.evidence)
+    change = switch_or_augmentation(course, others, criteria)
+    if change is not None:
+        evidence = tuple(dict.fromkeys((*course.evidence, *change.reason.evidence)))
+        yield DepressionSign(change.begun, start or change.begun, f"{name}: {change.reason.text}", evidence)
+
+
+def _is_of_depression(course: Course) -> bool:
+    """Whether a course is certainly of an antidepressant, and of no other recorded reason."""
+    return all(
+        e.medicine.role is Role.ANTIDEPRESSANT
+        and e.medicine.not_a_trial is None
+        and e.medicine.identified in {Identified.CODED, Identified.TEXT_ONLY}
+        and not e.indication.may_be_another
+        for e in course.exposures
+    )
+
+
+def _treatments(
+    exposures: tuple[Exposure, ...], episode: Episode, knowledge: Knowledge
+) -> tuple[list[tuple[Course, ...]], Successors]:
+    """The courses of every medicine that may be a trial, and all that may have followed one of them."""
     groups: dict[tuple[str, str], list[Exposure]] = {}
     for exposure in exposures:
         if _may_be_trial(exposure) or _is_known(exposure):
             groups.setdefault(trial_key(exposure), []).append(exposure)
     courses = [_courses(tuple(group), episode, knowledge) for _, group in sorted(groups.items())]
     others = Successors(tuple(c for some in courses if _is_known(some[0].exposures[0]) for c in some))
-    tried = [some for some in courses if _may_be_trial(some[0].exposures[0])]
-    scales = Scales(scores)
-    trials = [_trial(some, others, scales, episode, knowledge) for some in tried]
-    return tuple(sorted(trials, key=_trial_order))
+    return [some for some in courses if _may_be_trial(some[0].exposures[0])], others
 
 
 def _courses(exposures: tuple[Exposure, ...], episode: Episode, knowledge: Knowledge) -> tuple[Course, ...]:
@@ -148,7 +201,7 @@ def _trial(
     judged = []
     for course in courses:
         outcome = grade_outcome(course, others, scales, episode, criteria)
-        judged.append(_judge(course, ingredient, outcome, criteria))
+        judged.append(_judge(course, ingredient, outcome, episode, criteria))
     best = _telling(judged)
     evidence = sorted({ref for c in courses for e in c.exposures for ref in e.evidence}, key=str)
     return Trial(
@@ -176,9 +229,37 @@ class _Judged(NamedTuple):
     needed: tuple[str, ...]
 
 
-def _judge(course: Course, ingredient: Ingredient | None, outcome: Outcome, criteria: Criteria) -> _Judged:
+def _judge(
+    course: Course,
+    ingredient: Ingredient | None,
+    outcome: Outcome,
+    episode: Episode,
+    criteria: Criteria,
+) -> _Judged:
     adequate = judge_adequacy(course, ingredient, criteria)
-    return _Judged(course, adequate, outcome, *_count(course, adequate, outcome, criteria))
+    counts, reasons, needed = _count(course, adequate, outcome, criteria)
+    if counts is Counts.YES and outcome.inference is not None:
+        assumed = tuple(reason for reason in adequate.reasons if reason.code is ReasonCode.DOSE_ASSUMED)
+        if assumed and not _is_adequate_as_documented(course, ingredient, episode, criteria):
+            counts, reasons = Counts.POSSIBLY, (_two_assumptions(assumed, outcome), *reasons)
+            needed = ("the daily dose, or the reason for stopping",)
+    return _Judged(course, adequate, outcome, counts, reasons, needed)
+
+
+def _is_adequate_as_documented(
+    course: Course, ingredient: Ingredient | None, episode: Episode, criteria: Criteria
+) -> bool:
+    """Whether a course is adequate by its documented doses alone."""
+    documented = replace(criteria, undocumented_dose=UndocumentedDose.INDETERMINATE)
+    again = join_courses(course.exposures, ingredient, episode, documented)
+    return any(judge_adequacy(one, ingredient, documented).finding is Finding.MET for one in again)
+
+
+def _two_assumptions(assumed: tuple[Reason, ...], outcome: Outcome) -> Reason:
+    """A trial rests on one assumption at most: that the dose was adequate, or that it failed."""
+    evidence = dict.fromkeys(ref for reason in (*assumed, *outcome.reasons) for ref in reason.evidence)
+    text = "the dose is assumed and the failure inferred: a trial may rest on one assumption only"
+    return Reason(ReasonCode.TWO_ASSUMPTIONS, text, tuple(evidence))
 
 
 def _telling(judged: list[_Judged]) -> _Judged:
@@ -231,15 +312,24 @@ def _count(
             else "the reason for stopping"
         )
     elif outcome.inference is not None and outcome.inference not in criteria.counted_inferences:
-        doubts.append(
-            Reason(
-                ReasonCode.INFERENCE_NOT_COUNTED, "the criteria set requires a documented outcome", evidence
-            )
-        )
-        needed.append("a documented outcome")
+        text, settle = _NOT_COUNTED[outcome.inference]
+        doubts.append(Reason(ReasonCode.INFERENCE_NOT_COUNTED, text, evidence))
+        needed.append(settle)
     if adequate.finding is Finding.MET and not doubts:
         return (Counts.YES, flags, ())
     return (Counts.POSSIBLY, (*doubts, *flags), tuple(needed))
+
+
+_NOT_COUNTED = {
+    InferredFailure.ENDED_WHILE_ACTIVE: (
+        "an end alone does not show that it failed",
+        "the reason for stopping",
+    ),
+    InferredFailure.SWITCHED_OR_AUGMENTED: (
+        "the criteria set requires a documented outcome",
+        "a documented outcome",
+    ),
+}
 
 
 def _flags(course: Course) -> tuple[Reason, ...]:

@@ -29,12 +29,13 @@ class ConceptView(View):
 
 
 class ExtensionView(View):
-    """An extension, with those of its values that say something of a medicine or its dose."""
+    """An extension, with those of its values that are read."""
 
     url: str | None = None
     extension: list["ExtensionView"] = []
     value_code: str | None = None
     value_codeable_concept: ConceptView | None = None
+    value_date_time: str | None = None
     value_markdown: str | None = None
     value_string: str | None = None
 
@@ -268,6 +269,7 @@ class AdministrationView(MedicineView):
 
 class ConditionView(View):
     subject: ReferenceView
+    category: list[ConceptView] = msgspec.field(default_factory=list)
     clinical_status: ConceptView | None = None
     verification_status: ConceptView | None = None
     severity: ConceptView | None = None
@@ -283,6 +285,7 @@ class ConditionView(View):
     abatement_range: RangeView | None = None
     abatement_string: str | None = None
     recorded_date: str | None = None
+    extension: list[ExtensionView] = msgspec.field(default_factory=list)
 
 
 class ResultView(View):

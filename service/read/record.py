@@ -16,6 +16,7 @@ from service.core.diagnoses import is_named, place_allergy, place_diagnosis
 from service.core.elements import Bearing, How
 from service.core.knowledge import Knowledge
 from service.core.medicines import identify_medicine
+from service.core.phrases import fold
 from service.core.records import (
     MEDICINE_RECORDS,
     Allergy,
@@ -77,6 +78,11 @@ from service.read.results import (
 from service.read.signs import FindingReader, decode_flag, read_flag
 
 _PATIENT = msgspec.json.Decoder(PatientView)
+_ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
+"""https://hl7.org/fhir/R4/extension-condition-asserteddate.html."""
+_OF_VISIT, _OF_PROBLEM_LIST = "encounter diagnosis", "problem list item"
+"""Condition.category, by its codes or in words: https://hl7.org/fhir/R4/valueset-condition-category.html."""
+
 _CONDITION = msgspec.json.Decoder(ConditionView)
 _ALLERGY = msgspec.json.Decoder(AllergyView)
 _PLAN = msgspec.json.Decoder(CarePlanView)
@@ -348,6 +354,8 @@ class _Reader:
             evidence=(source.reference,),
             onset=self._onset(source, view, facts),
             recorded=None if facts.leaves_open(Bearing.PERIOD, "recordedDate") else recorded,
+            asserted=self._asserted(source, view),
+            at_visit=_is_of_visit(view.category, self.elements),
         )
         diagnosis = self._with_abatement(source, diagnosis, view, facts)
         severity = self.elements.concept(view.severity)
@@ -359,6 +367,11 @@ class _Reader:
     def _onset(self, source: Source, view: ConditionView, facts: OpenFacts) -> PartialDate | None:
         onset = self._start(source, "onset", view.onset_date_time, view.onset_period)
         return None if facts.leaves_open(Bearing.PERIOD, "onset") else onset or self._at_age(view.onset_age)
+
+    def _asserted(self, source: Source, view: ConditionView) -> PartialDate | None:
+        """When somebody said that the disorder is there, by the extension for it."""
+        told = (one.value_date_time for one in view.extension if one.url == _ASSERTED)
+        return self.elements.event(source, "extension", next(filter(None, told), None))
 
     def _with_abatement(
         self, source: Source, diagnosis: Diagnosis, view: ConditionView, facts: OpenFacts
@@ -590,6 +603,15 @@ def _is_absolute(address: str) -> bool:
 
 def _key(identifier: IdentifierView) -> tuple[str, str | None]:
     return (plain_system(identifier.system or ""), identifier.value)
+
+
+def _is_of_visit(categories: list[ConceptView], elements: Elements) -> bool:
+    """Whether a condition is the diagnosis of a visit, and stands on no problem list."""
+    concepts = [elements.concept(category) for category in categories]
+    codes = (coding.code for concept in concepts for coding in concept.codings if coding.code)
+    phrases = (phrase for concept in concepts for phrase in concept.phrases)
+    names = {fold(name).replace("-", " ") for name in (*codes, *phrases)}
+    return _OF_VISIT in names and _OF_PROBLEM_LIST not in names
 
 
 def _clinical_status(status: ConceptView | None, facts: OpenFacts) -> ClinicalStatus:

@@ -39,6 +39,7 @@ from service.core.records import (
     Record,
     Role,
     Severity,
+    StopReason,
     SuicidalityKind,
     Unreadable,
     Verification,
@@ -190,7 +191,7 @@ def depression(
     psychotic: bool = False,
     **changes: Any,
 ) -> Diagnosis:
-    """An active, confirmed depression."""
+    """An active, confirmed depression, still asserted in June 2026."""
     stated = changes.pop("recorded", None)
     return condition(
         **{
@@ -199,6 +200,7 @@ def depression(
             "depression": Depression(state, severity, psychotic),
             "onset": day(onset),
             "recorded": day(stated),
+            "asserted": day("2026-06-01"),
         }
         | changes
     )
@@ -236,10 +238,12 @@ def person(born: str | None = "1980-05-05", **changes: Any) -> Person:
     return replace(Person(ref("1", "Patient"), born=day(born)), **changes)
 
 
+INEFFECTIVE = frozenset({StopReason.INEFFECTIVE})
 TWO_FAILURES = (
     exposure("sertraline", start="2025-01-01", end="2025-03-31"),
-    exposure("venlafaxine", start="2025-04-10", end="2025-08-31", mg=150),
+    exposure("venlafaxine", start="2025-04-10", end="2025-08-31", mg=150, stop_reasons=INEFFECTIVE),
 )
+"""The first was replaced by the second, and that is recorded as ineffective."""
 
 
 Entry = Exposure | Diagnosis | Allergy | Unreadable | Observation | Procedure

@@ -14,6 +14,7 @@ from service.core.records import (
 )
 from tests.core.builders import (
     DOCUMENTED_FAILURES_ONLY,
+    INEFFECTIVE,
     NOT_DOCUMENTED,
     TWO_FAILURES,
     UNREADABLE_DOSE,
@@ -36,7 +37,7 @@ from tests.core.builders import (
 )
 
 TRIALS = "two-adequate-trials-without-relief"
-ONE_FAILED = exposure(end="2025-03-31")
+ONE_FAILED = exposure(end="2025-03-31", stop_reasons=INEFFECTIVE)
 
 
 def two_trials(of: Record) -> tuple[str, list[str]]:
@@ -107,9 +108,9 @@ def test_counting(of: Record, expected: tuple[str, list[str]]) -> None:
 
 
 def test_the_count_tells_inferred_failures_apart() -> None:
-    assert assessed(resistant()).failed_trials[:4] == (2, 2, 0, 2)
+    assert assessed(resistant()).failed_trials[:4] == (2, 1, 0, 2)
     strict = assessed(resistant(), knowledge=with_criteria(DOCUMENTED_FAILURES_ONLY))
-    assert strict.failed_trials[:4] == (0, 0, 2, 2)
+    assert strict.failed_trials[:4] == (1, 0, 1, 2)
     assert criterion(strict, TRIALS).finding is Finding.INDETERMINATE
 
 
@@ -213,7 +214,9 @@ def test_an_unreadable_dose_never_counts_for_sure() -> None:
 @pytest.mark.parametrize("kind", ["MedicationStatement", "MedicationDispense"])
 def test_no_dose_is_assumed_beside_a_record_of_a_medicine_that_cannot_be_read(kind: str) -> None:
     """The record that cannot be read may state the dose that the other leaves out."""
-    without = exposure("fluoxetine", start="2025-05-01", end="2025-09-30", mg=NOT_DOCUMENTED)
+    without = exposure(
+        "fluoxetine", start="2025-05-01", end="2025-09-30", mg=NOT_DOCUMENTED, stop_reasons=INEFFECTIVE
+    )
     assert two_trials(record(depression(), ONE_FAILED, without))[0] == "met"
     beside = record(depression(), ONE_FAILED, without, unreadable(kind))
     assert two_trials(beside)[0] == "indeterminate"

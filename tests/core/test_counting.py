@@ -9,6 +9,7 @@ from service.core.findings import Answer, Finding
 from service.core.knowledge import Criteria, RelatedPairs
 from service.core.records import Exposure, Identified
 from tests.core.builders import (
+    INEFFECTIVE,
     SEED,
     assessed,
     codes,
@@ -26,11 +27,11 @@ MERGED = replace(SEED, related_pairs=RelatedPairs.MERGED)
 
 
 def first(name: str) -> Exposure:
-    return exposure(name, start="2025-01-01", end="2025-03-31", mg=300)
+    return exposure(name, start="2025-01-01", end="2025-03-31", mg=300, stop_reasons=INEFFECTIVE)
 
 
 def second(name: str) -> Exposure:
-    return exposure(name, start="2025-05-01", end="2025-07-31", mg=300)
+    return exposure(name, start="2025-05-01", end="2025-07-31", mg=300, stop_reasons=INEFFECTIVE)
 
 
 def running(name: str) -> Exposure:
@@ -124,8 +125,11 @@ def test_a_medicine_by_words_is_no_second_trial_beside_its_code() -> None:
 
 
 def test_a_pair_is_inferred_only_where_none_of_it_is_documented() -> None:
-    failed = found(first("citalopram"), second("escitalopram"), criteria=MERGED).failed_trials
-    assert (failed.definite, failed.inferred) == (1, 1)
+    one, other = first("citalopram"), second("escitalopram")
+    switched = replace(one, stop_reasons=frozenset())
+    assert found(switched, other, criteria=MERGED).failed_trials[:2] == (1, 0)
+    begun = exposure("escitalopram", start="2025-05-01", mg=300)
+    assert found(switched, begun, criteria=MERGED).failed_trials[:2] == (1, 1)
 
 
 @pytest.mark.parametrize("kind", ["MedicationRequest", "MedicationDispense", "MedicationAdministration"])

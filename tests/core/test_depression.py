@@ -1,12 +1,10 @@
 """Is major depression there now, how severe is it, and since when."""
 
-from datetime import date
 from typing import Any
 
 import pytest
 
-from service.core.dates import PartialDate
-from service.core.depression import assess_depression, find_episode, is_ended
+from service.core.depression import assess_depression, is_ended
 from service.core.findings import Finding
 from service.core.records import (
     ClinicalStatus,
@@ -19,14 +17,11 @@ from service.core.records import (
 from service.core.scores import Symptoms
 from tests.core.builders import (
     AS_OF,
-    SEED,
     codes,
     condition,
     day,
     depression,
     record,
-    ref,
-    some_day,
     unreadable,
 )
 
@@ -291,82 +286,6 @@ def test_severity(entries: list[Diagnosis], expected: tuple[str, str]) -> None:
     answer = assess_depression(record(*entries), NO_SCORES, AS_OF).moderate_or_severe
     assert (answer.finding.value, answer.reasons[0].code.value) == expected
     assert bool(answer.needed) == (answer.finding is OPEN)
-
-
-# the episode -----------------------------------------------------------------------------------
-
-
-def starts(*entries: Diagnosis, as_of: date = AS_OF) -> tuple[PartialDate, bool]:
-    found, warnings = find_episode(assess_depression(record(*entries), NO_SCORES, as_of), SEED, as_of)
-    assert bool(warnings) == found.assumed
-    return (found.start, found.assumed)
-
-
-LOOK_BACK = (some_day("2021-11-23"), True)
-
-
-@pytest.mark.parametrize(
-    ("entries", "expected"),
-    [
-        pytest.param([depression(onset="2024-05-01")], (some_day("2024-05-01"), False), id="onset"),
-        pytest.param([depression(onset="2024")], (some_day("2024"), False), id="onset by year"),
-        pytest.param(
-            [depression(onset="2024-05-01"), depression(onset="2025-02-01", id="b")],
-            (some_day("2025-02-01"), False),
-            id="the latest",
-        ),
-        pytest.param(
-            [depression(onset="2025"), depression(onset="2025-03-01", id="b")],
-            (PartialDate(date(2025, 3, 1), date(2025, 12, 31)), False),
-            id="the latest of partial onsets",
-        ),
-        pytest.param(
-            [depression(onset="2024-05-01"), depression(onset=None, id="b")],
-            (some_day("2024-05-01"), False),
-            id="the latest known",
-        ),
-        pytest.param(
-            [depression(onset="2025", recorded="2025-06-10")],
-            (PartialDate(date(2025, 1, 1), date(2025, 6, 10)), False),
-            id="recorded bounds the onset",
-        ),
-        pytest.param(
-            [depression(onset="2025-07-01", recorded="2025-06-10")],
-            (some_day("2025-07-01"), False),
-            id="recorded before the onset bounds nothing",
-        ),
-        pytest.param(
-            [depression(onset="2026")],
-            (PartialDate(date(2026, 1, 1), AS_OF), False),
-            id="this year: by today",
-        ),
-        pytest.param([depression(onset=None, recorded="2025-06-10")], LOOK_BACK, id="recorded is no onset"),
-        pytest.param([depression(onset="2027-01-01")], LOOK_BACK, id="an onset in the future is none"),
-        pytest.param([depression(onset=None)], LOOK_BACK, id="no onset"),
-        pytest.param([], LOOK_BACK, id="no depression"),
-        pytest.param(
-            [depression(onset="2024-05-01"), depression(onset="2025-01-01", id="b", clinical_status=ENDED)],
-            (some_day("2024-05-01"), False),
-            id="a depression that is over does not count",
-        ),
-        pytest.param([depression(UNSPECIFIED, onset="2024-05-01")], LOOK_BACK, id="nor an unspecified one"),
-    ],
-)
-def test_episode(entries: list[Diagnosis], expected: tuple[PartialDate, bool]) -> None:
-    assert starts(*entries) == expected
-
-
-def test_the_look_back_of_a_leap_day() -> None:
-    assert starts(as_of=date(2028, 2, 29)) == (some_day("2023-02-28"), True)
-
-
-def test_the_warning_names_the_depression_without_an_onset() -> None:
-    found, (warning,) = find_episode(
-        assess_depression(record(depression(onset=None)), NO_SCORES, AS_OF), SEED, AS_OF
-    )
-    assert warning.evidence == (ref("depression", "Condition"),)
-    assert "5 years" in warning.text
-    assert found.active is MET
 
 
 # a later record that it is over ----------------------------------------------------------------

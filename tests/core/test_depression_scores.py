@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from service.core.depression import assess_depression, find_episode
+from service.core.depression import assess_depression
+from service.core.episode import find_episode, find_history
 from service.core.findings import Answer, Finding
 from service.core.records import (
     ClinicalStatus,
@@ -197,9 +198,11 @@ def test_the_episode_is_no_longer_active_once_a_score_shows_remission() -> None:
     active = {}
     for value in (3, 15):
         of = record(depression(), phq(value))
-        found = assess_depression(of, current_symptoms(read_scores(of, US, AS_OF), SEED, AS_OF), AS_OF)
+        scores = read_scores(of, US, AS_OF)
+        found = assess_depression(of, current_symptoms(scores, SEED, AS_OF), AS_OF)
         assert found.anchors == of.diagnoses
-        active[value] = find_episode(found, SEED, AS_OF)[0].active
+        history = find_history(of, scores, (), SEED, AS_OF)
+        active[value] = find_episode(found, history, SEED, AS_OF)[0].active
     assert active == {3: Finding.NOT_MET, 15: Finding.MET}
 
 

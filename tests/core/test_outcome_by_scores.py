@@ -153,15 +153,15 @@ AGENT = exposure("lithium", start="2025-03-01", mg=900)
 
 
 @pytest.mark.parametrize(
-    ("more", "alone"),
+    ("more", "alone", "counts"),
     [
-        pytest.param([], ["ended-while-active"], id="ended while active"),
-        pytest.param([SWITCH], ["switched"], id="switched"),
-        pytest.param([AGENT], ["augmented"], id="augmented"),
+        pytest.param([], ["ended-while-active"], Counts.POSSIBLY, id="ended while active"),
+        pytest.param([SWITCH], ["switched"], Counts.YES, id="switched"),
+        pytest.param([AGENT], ["augmented"], Counts.YES, id="augmented"),
     ],
 )
-def test_a_score_outweighs_what_only_follows(more: list[Exposure], alone: list[str]) -> None:
-    assert judged(taken(), *more) == (FAILED, INFERRED, alone, Counts.YES)
+def test_a_score_outweighs_what_only_follows(more: list[Exposure], alone: list[str], counts: Counts) -> None:
+    assert judged(taken(), *more) == (FAILED, INFERRED, alone, counts)
     assert judged(taken(), *more, results=DID_NOT) == BY_SCORE_FAILED
     assert judged(taken(), *more, results=HELPED) == BY_SCORE_HELPED
     assert judged(taken(), *more, results=LEFT_OPEN) == CONTRADICTION
@@ -184,9 +184,38 @@ def test_a_score_between_changes_nothing() -> None:
     assert judged(taken(), results=(phq(7),)) == judged(taken())
 
 
-@pytest.mark.parametrize("when", ["2025-02-10", "2025-04-01", "2024-12-31", RECENT])
-def test_a_score_from_before_after_or_too_soon_on_it_changes_nothing(when: str) -> None:
+@pytest.mark.parametrize("when", ["2024-12-31", "2025-01-01"])
+def test_a_remission_before_the_first_dose_changes_nothing(when: str) -> None:
     assert judged(taken(), results=(phq(3, when),)) == judged(taken())
+
+
+@pytest.mark.parametrize("when", ["2025-01-02", "2025-02-10", "2025-03-31"])
+def test_a_remission_at_any_time_on_it_is_a_response(when: str) -> None:
+    assert judged(taken(), results=(phq(3, when),)) == BY_SCORE_HELPED
+
+
+@pytest.mark.parametrize("when", ["2025-04-01", RECENT])
+def test_after_a_later_remission_nobody_knows_why_it_ended(when: str) -> None:
+    """Without a score it ended while the depression was active; one above remission changes nothing."""
+    assert judged(taken()) == (FAILED, INFERRED, ["ended-while-active"], Counts.POSSIBLY)
+    assert judged(taken(), results=(phq(5, when),)) == judged(taken())
+    assert judged(taken(), results=(phq(4, when),)) == (
+        UNKNOWN,
+        None,
+        ["score-in-remission"],
+        Counts.POSSIBLY,
+    )
+
+
+def test_symptoms_that_come_back_on_it_are_flagged_and_are_no_failed_trial() -> None:
+    results = (phq(3, "2025-02-01"), phq(18, "2025-03-30"))
+    assert judged(taken(), results=results) == (
+        RESPONDED,
+        DOCUMENTED,
+        ["score-shows-response", "score-shows-relapse"],
+        Counts.NO,
+    )
+    assert judged(taken(StopReason.INEFFECTIVE), results=results) == CONTRADICTION
 
 
 # what the score does not change ----------------------------------------------------------------
@@ -239,7 +268,7 @@ ONGOING: Said = (UNKNOWN, None, ["ongoing"], Counts.POSSIBLY)
         pytest.param((phq(15, "2026-09-24"),), BY_SCORE_FAILED, id="symptoms 60 days ago"),
         pytest.param((phq(15, "2026-09-23"),), ONGOING, id="symptoms 61 days ago"),
         pytest.param((phq(3, RECENT),), BY_SCORE_HELPED, id="remission now"),
-        pytest.param((phq(3, "2026-06-01"),), ONGOING, id="remission long ago"),
+        pytest.param((phq(3, "2026-06-01"),), BY_SCORE_HELPED, id="remission long ago"),
         pytest.param(
             (phq(15, "2026-06-01"), result(Measure.MADRS, 15, RECENT)),
             ONGOING,
@@ -273,7 +302,7 @@ def test_an_ongoing_medicine_that_may_have_helped_names_the_score_as_missing() -
         ),
         pytest.param((phq(3, RECENT),), BY_SCORE_HELPED, id="remission since"),
         pytest.param((phq(15, RECENT),), BY_SCORE_FAILED, id="symptoms still"),
-        pytest.param((phq(3, "2026-09"),), CONTRADICTION, id="remission, perhaps recent"),
+        pytest.param((phq(3, "2026-09"),), BY_SCORE_HELPED, id="remission some weeks ago"),
     ],
 )
 def test_an_ongoing_medicine_that_was_augmented(results: tuple[Observation, ...], expected: Said) -> None:
@@ -283,7 +312,12 @@ def test_an_ongoing_medicine_that_was_augmented(results: tuple[Observation, ...]
 
 # the count -------------------------------------------------------------------------------------
 
-TWO = (taken(), exposure("venlafaxine", start="2025-04-10", end="2025-08-31", mg=150))
+TWO = (
+    taken(),
+    exposure("venlafaxine", start="2025-04-10", end="2025-08-31", mg=150),
+    exposure("mirtazapine", start="2025-09-05", end="2025-09-20", mg=30),
+)
+"""Each was replaced by the next, and the last was not taken for long."""
 SECOND = "2025-08-20"
 
 

@@ -284,7 +284,7 @@ def test_a_draft_ahead_keeps_its_dates(days: int) -> None:
     ("draft", "days"),
     [
         pytest.param(drafted(), 8, id="the draft has begun"),
-        pytest.param(drafted(), 200, id="the draft is over"),
+        pytest.param(drafted(), 150, id="the draft is over"),
         pytest.param(drafted(edited=True), 2, id="a person edited it"),
         pytest.param(drafted(ours=False), 2, id="it is another's"),
         pytest.param(drafted(sessions=AHEAD), 2, id="it has too few dates"),

@@ -45,7 +45,7 @@ def test_a_prescription_alone_may_count() -> None:
 
 def test_a_criteria_set_may_take_a_prescription_as_taken() -> None:
     found = trial(prescription(), criteria=AS_TAKEN)
-    assert (found.counts, found.adequate_days) == (Counts.YES, (181, 181))
+    assert (found.adequacy.finding, found.adequate_days) == (Finding.MET, (181, 181))
 
 
 def test_a_prescription_too_short_is_no_trial_even_if_taken() -> None:

@@ -29,6 +29,7 @@ from service.core.staging import StagingScores
 from service.gather.files import read_bundle
 from tests.core.builders import (
     EU,
+    INEFFECTIVE,
     US,
     acute,
     assessed,
@@ -560,7 +561,7 @@ def test_an_onset_known_by_year_leaves_a_treatment_of_that_year_open() -> None:
 def test_bilateral_therapy_is_the_last_stage_and_its_side_is_not_read() -> None:
     names = (("sertraline", 100), ("amitriptyline", 150), ("phenelzine", 60))
     taken = [
-        exposure(name, start=f"2025-0{n}-01", end=f"2025-0{n + 2}-28", mg=mg)
+        exposure(name, start=f"2025-0{n}-01", end=f"2025-0{n + 2}-28", mg=mg, stop_reasons=INEFFECTIVE)
         for n, (name, mg) in enumerate(names, start=1)
     ]
     for procedures, high in (((), 4), ((procedure(),), 5)):

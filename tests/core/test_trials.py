@@ -32,8 +32,15 @@ def counts(found: Trial) -> tuple[str, list[str]]:
         pytest.param(
             exposure(end="2025-03-31", stop_reasons=FAILED), SEED, ("yes", []), id="documented failure"
         ),
-        pytest.param(exposure(end="2025-03-31"), SEED, ("yes", []), id="inferred failure"),
-        pytest.param(exposure(end="2025-03-31", mg=NOT_DOCUMENTED), SEED, ("yes", []), id="dose assumed"),
+        pytest.param(
+            exposure(end="2025-03-31"), SEED, ("possibly", ["inference-not-counted"]), id="an end alone"
+        ),
+        pytest.param(
+            exposure(end="2025-03-31", mg=NOT_DOCUMENTED, stop_reasons=FAILED),
+            SEED,
+            ("yes", []),
+            id="dose assumed",
+        ),
         pytest.param(
             exposure(end="2025-03-31", stop_reasons=FAILED),
             DOCUMENTED_FAILURES_ONLY,
@@ -96,19 +103,26 @@ def counts(found: Trial) -> tuple[str, list[str]]:
             id="known by name only",
         ),
         pytest.param(
-            exposure(unnamed(Identified.CONFLICT), end="2025-03-31"),
+            exposure(unnamed(Identified.CONFLICT), end="2025-03-31", stop_reasons=FAILED),
             SEED,
             ("possibly", ["code-display-conflict"]),
             id="code and display disagree",
         ),
         pytest.param(
-            exposure(unnamed(Identified.LOOKS_LIKE_ANTIDEPRESSANT, "an SSRI"), end="2025-03-31"),
+            exposure(
+                unnamed(Identified.LOOKS_LIKE_ANTIDEPRESSANT, "an SSRI"),
+                end="2025-03-31",
+                stop_reasons=FAILED,
+            ),
             SEED,
             ("possibly", ["looks-like-antidepressant"]),
             id="words look like an antidepressant",
         ),
         pytest.param(
-            exposure(unnamed(), end="2025-03-31"), SEED, ("possibly", ["unresolved"]), id="medicine not told"
+            exposure(unnamed(), end="2025-03-31", stop_reasons=FAILED),
+            SEED,
+            ("possibly", ["unresolved"]),
+            id="medicine not told",
         ),
         pytest.param(
             exposure(unnamed(), end="2025-01-31"), SEED, ("no", ["too-short"]), id="not told, too short"
@@ -120,7 +134,7 @@ def counts(found: Trial) -> tuple[str, list[str]]:
             id="full dose, another reason recorded",
         ),
         pytest.param(
-            exposure(end="2025-03-31", indication=Indication.OTHER, mg=NOT_DOCUMENTED),
+            exposure(end="2025-03-31", indication=Indication.OTHER, mg=NOT_DOCUMENTED, stop_reasons=FAILED),
             SEED,
             ("possibly", ["other-indication"]),
             id="no dose, another reason recorded",
@@ -160,7 +174,7 @@ def test_counts(given: Exposure, criteria: Criteria, expected: tuple[str, list[s
             id="reason unclear",
         ),
         pytest.param(
-            exposure(end="2025-03-31"), DOCUMENTED_FAILURES_ONLY, "a documented outcome", id="inferred"
+            exposure(end="2025-03-31"), DOCUMENTED_FAILURES_ONLY, "the reason for stopping", id="inferred"
         ),
         pytest.param(
             exposure(medicine(identified=Identified.TEXT_ONLY), end="2025-03-31"),
@@ -211,7 +225,8 @@ def test_two_short_courses_are_never_summed() -> None:
 
 
 def test_each_medicine_of_a_combination_is_judged_alone() -> None:
-    found = trials(exposure(end="2025-03-31"), exposure("mirtazapine", end="2025-03-31", mg=7.5))
+    given = exposure(end="2025-03-31", stop_reasons=FAILED)
+    found = trials(given, exposure("mirtazapine", end="2025-03-31", mg=7.5))
     assert {t.name: t.counts.value for t in found} == {"sertraline": "yes", "mirtazapine": "no"}
 
 
@@ -227,7 +242,7 @@ def test_trials_come_in_order_of_time() -> None:
 
 def test_words_and_code_for_one_medicine_are_two_trials() -> None:
     by_name = exposure(medicine(identified=Identified.TEXT_ONLY), start="2025-06-01", end="2025-08-31")
-    found = trials(exposure(end="2025-03-31"), by_name)
+    found = trials(exposure(end="2025-03-31", stop_reasons=FAILED), by_name)
     assert [t.counts.value for t in found] == ["yes", "possibly"]
 
 

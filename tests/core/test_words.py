@@ -104,7 +104,7 @@ ENDED = "treatment ended while the depression remained active, and no other reas
         pytest.param(
             exposure(end="2025-03-31"),
             "Sertraline (SSRI), 100 mg per day, 1 Jan 2025 to 31 Mar 2025: 90 days at an adequate dose; "
-            f"{ENDED}. This trial counts as failed.",
+            f"{ENDED}; an end alone does not show that it failed. This trial may count as failed.",
             id="counts",
         ),
         pytest.param(
@@ -145,7 +145,7 @@ ENDED = "treatment ended while the depression remained active, and no other reas
         pytest.param(
             replace(exposure(end="2025-03-31"), grade=Grade.DISPENSED),
             "Sertraline (SSRI), 100 mg per day, 1 Jan 2025 to 31 Mar 2025, dispensed: 90 days at an adequate "
-            f"dose; {ENDED}. This trial counts as failed.",
+            f"dose; {ENDED}; an end alone does not show that it failed. This trial may count as failed.",
             id="dispensed",
         ),
     ],

@@ -489,7 +489,7 @@ TOML = [
     ),
     pytest.param(
         "criteria/seed.toml",
-        '"ended-while-active"',
+        '"switched-or-augmented"',
         '"ended-somehow"',
         "parameters.counted_inferences.value.0",
         id="unknown inference",
