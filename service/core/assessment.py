@@ -116,7 +116,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     suicidality = assess_suicidality(record, knowledge, as_of)
     pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality)
     safety = assess_safety(record, settled, knowledge, as_of)
-    age = _age(record.person, as_of)
+    age = possible_age(record.person, as_of)
     return Assessment(
         patient=record.person.evidence,
         as_of=as_of,
@@ -221,12 +221,12 @@ def _set_aside(
     return tuple(taken), tuple(excluded)
 
 
-def _age(person: Person, as_of: date) -> tuple[int, int] | None:
-    """Youngest and oldest possible age in years; `None` when no birth date can be meant."""
-    if person.born is None or person.born.earliest > as_of:
+def possible_age(person: Person, day: date) -> tuple[int, int] | None:
+    """Youngest and oldest possible age in years on a day; `None` when no birth date can be meant."""
+    if person.born is None or person.born.earliest > day:
         return None
-    youngest = age_in_years(min(person.born.latest, as_of), as_of)
-    return (youngest, age_in_years(person.born.earliest, as_of))
+    youngest = age_in_years(min(person.born.latest, day), day)
+    return (youngest, age_in_years(person.born.earliest, day))
 
 
 def _anchors(depression: DepressionFindings) -> tuple[VersionedReference, ...]:
