@@ -270,6 +270,7 @@ class ConditionView(View):
     subject: ReferenceView
     clinical_status: ConceptView | None = None
     verification_status: ConceptView | None = None
+    category: list[ConceptView] = []
     severity: ConceptView | None = None
     code: ConceptView | None = None
     onset_date_time: str | None = None
