@@ -432,11 +432,17 @@ SHIFTS: dict[str, Shift] = {
         "propose/update", _two_failures, case=ACUTE_ALONE, before=_suicidal_last_week
     ),
     "another region": Shift("propose/update", then=_in_europe),
-    "65 tomorrow in the EU": Shift(
-        "propose/update",
-        before=_born("1961-11-24"),
+    "65 the day after session 1 in the EU, and a day passes": Shift(
+        "propose/none",
+        before=_born("1961-12-01"),
         by=_in_europe,
         then=lambda: _in_europe().on(AS_OF.replace(day=24)),
+    ),
+    "65 the day after session 1 in the EU, and session 1 passes": Shift(
+        "propose/update",
+        before=_born("1961-12-01"),
+        by=_in_europe,
+        then=lambda: _in_europe().on(AS_OF.replace(month=12, day=1)),
     ),
     "65 by a corrected birth date in the EU": Shift(
         "propose/update", _born("1950-01-01"), by=_in_europe, then=_in_europe
@@ -449,7 +455,7 @@ SHIFTS: dict[str, Shift] = {
     ),
     "another version of the protocol": Shift(
         "propose/update",
-        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.0.0"', 'version = "1.1.0"'),
+        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.1.0"', 'version = "9.0.0"'),
     ),
     "another version of the knowledge": Shift(
         "propose/update", then=lambda: reviewer_of("codes/severity.csv", "HITSP", "the HITSP")

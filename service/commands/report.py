@@ -18,6 +18,7 @@ from service.core.dates import PartialDate
 from service.core.knowledge import Knowledge
 from service.core.records import VersionedReference
 from service.core.schedule import order_by_date
+from service.core.words import list_not_screened
 from service.render.answer import (
     AssessmentAnswer,
     CriterionOut,
@@ -261,7 +262,7 @@ def _notes(answer: AssessmentAnswer) -> Iterator[str]:
     for doubtful in answer.doubtful_dates:
         yield f"{escape(doubtful.evidence)}: {doubtful.element} set aside ({doubtful.reason})"
     if answer.not_screened:
-        yield f"not screened: {escape(', '.join(answer.not_screened))}"
+        yield f"not screened: {escape(list_not_screened(answer.not_screened))}"
 
 
 # --- explain --------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Everything concluded from one record, with the evidence for each conclusion."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
@@ -7,11 +8,12 @@ from typing import NamedTuple
 from service.core.copies import distinct_exposures
 from service.core.counting import FailedTrials, count_failed, enough_failed, flag_related
 from service.core.courses import Episode
-from service.core.depression import DepressionFindings, assess_depression
+from service.core.depression import DepressionFindings, assess_depression, is_ended
 from service.core.episode import find_episode, find_history, shown_now
 from service.core.exposures import settle_interval
 from service.core.findings import Answer, Finding, Reason, ReasonCode, all_met
 from service.core.knowledge import Criteria, Knowledge, TrdSeverity, UndocumentedDose
+from service.core.phrases import fold
 from service.core.records import (
     MEDICINE_RECORDS,
     Diagnosis,
@@ -121,7 +123,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     failed = count_failed(trials, criteria)
     pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality, criteria)
     safety = assess_safety(record, settled, knowledge, as_of)
-    age = _age(record.person, as_of)
+    age = possible_age(record.person, as_of)
     return Assessment(
         patient=record.person.evidence,
         as_of=as_of,
@@ -143,7 +145,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         unreadable=record.unreadable,
         open_elements=record.open_elements,
         doubtful_dates=record.doubtful_dates,
-        not_screened=_not_screened(record),
+        not_screened=_not_screened(record, as_of),
     )
 
 
@@ -185,7 +187,7 @@ def in_stable_order(record: Record) -> Record:
         exposures=tuple(sorted(record.exposures, key=lambda e: reference_order(e.evidence))),
         diagnoses=tuple(sorted(record.diagnoses, key=lambda d: reference_order(d.evidence))),
         signs=tuple(sorted(record.signs, key=lambda d: (reference_order(d.evidence), d.label))),
-        unplaced=tuple(sorted(record.unplaced)),
+        unplaced=tuple(sorted(record.unplaced, key=str)),
         allergies=tuple(sorted(record.allergies, key=lambda a: reference_order(a.evidence))),
         observations=tuple(sorted(record.observations, key=_observation_order)),
         procedures=tuple(sorted(record.procedures, key=lambda p: reference_order(p.evidence))),
@@ -226,12 +228,12 @@ def _set_aside(
     return tuple(taken), tuple(excluded)
 
 
-def _age(person: Person, as_of: date) -> tuple[int, int] | None:
-    """Youngest and oldest possible age in years; `None` when no birth date can be meant."""
-    if person.born is None or person.born.earliest > as_of:
+def possible_age(person: Person, day: date) -> tuple[int, int] | None:
+    """Youngest and oldest possible age in years on a day; `None` when no birth date can be meant."""
+    if person.born is None or person.born.earliest > day:
         return None
-    youngest = age_in_years(min(person.born.latest, as_of), as_of)
-    return (youngest, age_in_years(person.born.earliest, as_of))
+    youngest = age_in_years(min(person.born.latest, day), day)
+    return (youngest, age_in_years(person.born.earliest, day))
 
 
 def _anchors(depression: DepressionFindings) -> tuple[VersionedReference, ...]:
@@ -290,10 +292,34 @@ def _missing(
     return tuple(dict.fromkeys(missing))
 
 
-def _not_screened(record: Record) -> tuple[str, ...]:
-    """What nothing can be said about: kinds of record not read, and what no list can place."""
-    conditions = [ref for d in record.diagnoses if not d.recognised for ref in d.evidence]
+def _not_screened(record: Record, as_of: date) -> tuple[str, ...]:
+    """What nothing can be said about: kinds and records that were not read, then entries that no list knows.
+
+    Entries have the names that a person knows them by: conditions, those that are over last, then medicines
+    and allergies.
+    """
+    unplaced = [d for d in record.diagnoses if not d.recognised]
+    present = (d for d in unplaced if is_ended(d, as_of) is not Finding.MET)
+    over = (d for d in unplaced if is_ended(d, as_of) is Finding.MET)
     unlisted = (e for e in record.exposures if e.medicine.identified is Identified.UNLISTED)
-    medicines = sorted({str(ref) for exposure in unlisted for ref in exposure.evidence})
-    placed_nowhere = map(str, (*conditions, *record.unplaced))
-    return (*record.not_read, *sorted(record.unread_records), *placed_nowhere, *medicines)
+    entries = (
+        *_named((d.label, d.evidence) for d in present),
+        *_named((d.label, d.evidence) for d in over),
+        *(f"{name} (medicine)" for name in _named((e.medicine.label, e.evidence) for e in unlisted)),
+        *(f"{name} (allergy)" for name in _named((a.label, (a.evidence,)) for a in record.unplaced)),
+    )
+    return (*record.not_read, *sorted(record.unread_records), *_each_once(entries))
+
+
+def _named(entries: Iterable[tuple[str, tuple[VersionedReference, ...]]]) -> list[str]:
+    """Entries by their labels, in alphabetical order; one without a label by its reference."""
+    labels = (" ".join(label.split()) or evidence[0].name for label, evidence in entries)
+    return sorted(labels, key=lambda label: (fold(label), label))
+
+
+def _each_once(labels: Iterable[str]) -> tuple[str, ...]:
+    """The labels without those that differ from an earlier one only in spelling."""
+    first: dict[str, str] = {}
+    for label in labels:
+        first.setdefault(fold(label), label)
+    return tuple(first.values())

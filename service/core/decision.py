@@ -1,15 +1,16 @@
 """From an assessment to a decision: the first row of the decision table that applies."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-from service.core.assessment import ACUTE, ADULT_YEARS, TRD, Assessment, Missing, assess
+from service.core.assessment import ACUTE, ADULT_YEARS, TRD, Assessment, Missing, assess, possible_age
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge, Protocol
 from service.core.plans import WantedPlan, dates_to_keep
-from service.core.records import PlanOfRecord, PlanStatus, Record
+from service.core.records import PlanStatus, Record
 from service.core.safety import merge_findings, missing_oral_antidepressant
 from service.core.schedule import Calendar, Schedule, Unschedulable, plan_sessions
 from service.core.trials import Trial
@@ -82,7 +83,7 @@ def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date
     if Finding.MET not in {trd, acute} or assessment.age is None or assessment.age[0] < ADULT_YEARS:
         return NeedsInformation(assessment)
     pathway = TRD if trd is Finding.MET else ACUTE
-    return _propose(assessment, pathway, record.plans, calendar)
+    return _propose(record, assessment, pathway, calendar)
 
 
 def _refusal(record: Record, assessment: Assessment, trd: Finding, acute: Finding) -> Decline | None:
@@ -101,25 +102,61 @@ def _refusal(record: Record, assessment: Assessment, trd: Finding, acute: Findin
     return None
 
 
-def _propose(
-    assessment: Assessment, pathway: str, plans: tuple[PlanOfRecord, ...], calendar: Calendar
-) -> Decision:
+def _propose(record: Record, assessment: Assessment, pathway: str, calendar: Calendar) -> Decision:
     knowledge = assessment.knowledge
-    protocol = _choose_protocol(knowledge, pathway, assessment.age)
-    if protocol is None and assessment.age is not None and assessment.age[0] != assessment.age[1]:
+    options = tuple(_options(record, assessment, pathway, calendar))
+    chosen = next((option for option in options if option.fits), None)
+    if chosen is None and any(option.age_is_uncertain for option in options):
         missing = Missing("the date of birth", "protocol")
         return NeedsInformation(replace(assessment, missing=(*assessment.missing, missing)))
-    if protocol is None:
-        text = f"no {knowledge.region} protocol covers this pathway at the patient's age"
+    if chosen is None:
+        text = f"no {knowledge.region} protocol covers this pathway at the patient's age at the first session"
         warning = Reason(ReasonCode.NO_PROTOCOL, text, (assessment.patient,))
         return NeedsReview(replace(assessment, warnings=(*assessment.warnings, warning)))
+    protocol = chosen.protocol
     if not _takes_what_it_requires(protocol, assessment.trials):
         missing_one = missing_oral_antidepressant(assessment.patient, protocol, knowledge)
         assessment = replace(assessment, safety=merge_findings((*assessment.safety, *missing_one)))
     reason = ReasonOfDecision.TRD if pathway == TRD else ReasonOfDecision.ACUTE_SUICIDALITY
-    keep = dates_to_keep(plans, (protocol.id, protocol.version), assessment.as_of)
-    schedule = plan_sessions(protocol, calendar, assessment.as_of, keep=keep)
-    return Propose(assessment, reason, protocol, schedule)
+    return Propose(assessment, reason, protocol, chosen.schedule)
+
+
+class _Option(NamedTuple):
+    """A protocol on its own days, and the ages that the patient may have at its first session."""
+
+    protocol: Protocol
+    schedule: Schedule | Unschedulable
+    age: tuple[int, int] | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the protocol is for every age that the patient may have."""
+        limit = self.protocol.max_age
+        return (
+            self.age is not None
+            and self.protocol.min_age <= self.age[0]
+            and (limit is None or self.age[1] <= limit)
+        )
+
+    @property
+    def age_is_uncertain(self) -> bool:
+        """Whether the date of birth leaves more than one age open."""
+        return self.age is not None and self.age[0] != self.age[1]
+
+
+def _options(record: Record, assessment: Assessment, pathway: str, calendar: Calendar) -> Iterator[_Option]:
+    """The region's protocols for the pathway; first those on the dates that a draft of them keeps.
+
+    The age of a protocol without room in the calendar is that of the day of assessment.
+    """
+    knowledge, as_of = assessment.knowledge, assessment.as_of
+    protocols = [p for p in knowledge.protocols if (p.region, p.pathway) == (knowledge.region, pathway)]
+    kept = [(p, dates_to_keep(record.plans, (p.id, p.version), as_of)) for p in protocols]
+    anew: list[tuple[Protocol, tuple[date, ...]]] = [(protocol, ()) for protocol in protocols]
+    for protocol, keep in (*((p, dates) for p, dates in kept if dates), *anew):
+        schedule = plan_sessions(protocol, calendar, as_of, keep=keep)
+        first = schedule.sessions[0].date if isinstance(schedule, Schedule) else as_of
+        yield _Option(protocol, schedule, possible_age(record.person, first))
 
 
 def _takes_what_it_requires(protocol: Protocol, trials: tuple[Trial, ...]) -> bool:
@@ -131,22 +168,6 @@ def _takes_what_it_requires(protocol: Protocol, trials: tuple[Trial, ...]) -> bo
         and trial.ingredient.not_a_trial is None
         and (protocol.any_antidepressant or trial.ingredient.drug_class in classes)
         for trial in trials
-    )
-
-
-def _choose_protocol(knowledge: Knowledge, pathway: str, age: tuple[int, int] | None) -> Protocol | None:
-    """The region's protocol for the pathway and every age the patient may have; `None` if there is none."""
-    return next(
-        (
-            protocol
-            for protocol in knowledge.protocols
-            if protocol.region == knowledge.region
-            and protocol.pathway == pathway
-            and age is not None
-            and protocol.min_age <= age[0]
-            and (protocol.max_age is None or age[1] <= protocol.max_age)
-        ),
-        None,
     )
 
 

@@ -16,6 +16,7 @@ from service.core.knowledge import (
     Knowledge,
     ResolvedRule,
 )
+from service.core.phrases import fold
 from service.core.records import Concept, Depression, DepressionState, Diagnosis, SuicidalityKind
 from service.core.statements import Sense, Vocabulary, read_statement, strongest
 
@@ -65,6 +66,26 @@ _SUICIDALITY_IN_WORDS: Mapping[Sense | None, SuicidalityKind] = {
     Sense.UNCLEAR: SuicidalityKind.IN_WORDS,
     Sense.PAST: SuicidalityKind.HISTORY,
 }
+
+
+def is_no_disorder(
+    placed: Diagnosis, concept: Concept, categories: Iterable[Concept], knowledge: Knowledge
+) -> bool:
+    """Whether a condition that no list of disorders places is plainly none, such as employment or a visit.
+
+    Its category says so, or all of its codes do; never where a word of it was found to matter, or where it
+    is called a disorder.
+    """
+    suspected = placed.safety_in_words or placed.suicidality is not None or placed.suggests_depression
+    if placed.recognised or suspected or any(fold(p).endswith(_DISORDER) for p in concept.phrases):
+        return False
+    codings = [coding for coding in concept.codings if coding.code]
+    listed = [knowledge.no_disorder.meaning(coding.system, coding.code) for coding in codings]
+    return (bool(listed) and all(listed)) or any(knowledge.no_disorder.first(c) for c in categories)
+
+
+_DISORDER = "(disorder)"
+"""How SNOMED CT ends the fully specified name of a disorder."""
 
 
 def _senses(texts: Iterable[str], vocabulary: Vocabulary) -> dict[str, Sense]:

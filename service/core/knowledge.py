@@ -392,6 +392,8 @@ class Knowledge:
     antidepressant_words: PhraseList[str]
     depression: CodeList[Depression]
     not_depression: CodeList[str]
+    no_disorder: CodeList[str]
+    """Codes and categories of entries that are plainly no disorder, with what they stand for."""
     suicidality: CodeList[SuicidalityKind]
     safety_conditions: CodeList[str]
     safety_groups: Mapping[str, SafetyGroup]

@@ -18,10 +18,14 @@ class VersionedReference(NamedTuple):
     id: str
     version: str | None = None
 
+    @property
+    def name(self) -> str:
+        """The resource as a relative FHIR reference, whatever its version."""
+        return f"{self.type}/{self.id}"
+
     def __str__(self) -> str:
         """Write it as a relative FHIR reference, with the version where it is known."""
-        history = f"/_history/{self.version}" if self.version else ""
-        return f"{self.type}/{self.id}{history}"
+        return f"{self.name}/_history/{self.version}" if self.version else self.name
 
 
 class Coding(NamedTuple):
@@ -283,7 +287,7 @@ class Diagnosis:
     """A condition on the record and every domain of this assessment that it falls in.
 
     `safety` holds ids of `mappings/safety/groups.csv`, `safety_in_words` those that only its words
-    suggest. `recognised` is false for a condition whose codes no list here can place: it was not screened.
+    suggest. `recognised` is false for a condition that no list here can place: it was not screened.
     `suggests_depression` marks one that only its words place.
     """
 
@@ -315,6 +319,13 @@ class Allergy:
     verification: Verification
     by_text: bool
     evidence: tuple[VersionedReference, ...]
+
+
+class Unplaced(NamedTuple):
+    """An allergy that no list knows, under the words that its record has for it."""
+
+    label: str
+    evidence: VersionedReference
 
 
 class Measure(StrEnum):
@@ -492,7 +503,7 @@ class Record:
     They count for safety and suicidality, and never show that a depression is present.
     """
     allergies: tuple[Allergy, ...] = ()
-    unplaced: tuple[VersionedReference, ...] = ()
+    unplaced: tuple[Unplaced, ...] = ()
     """Allergies that no list knows, so that nothing can be said of them."""
     observations: tuple[Observation, ...] = ()
     procedures: tuple[Procedure, ...] = ()

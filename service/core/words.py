@@ -1,6 +1,6 @@
 """The assessment as sentences for a clinician."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import assert_never
@@ -36,7 +36,7 @@ def summarise(decision: Decision, left: str | None = None) -> str:
     if found.warnings:
         sentences.extend(f"Note: {warning.text}." for warning in found.warnings)
     if found.not_screened:
-        sentences.append(f"Not screened: {', '.join(found.not_screened)}.")
+        sentences.append(f"Not screened: {list_not_screened(found.not_screened)}.")
     sentences.append("This is decision support; a clinician decides.")
     return " ".join(sentences)
 
@@ -212,6 +212,29 @@ def _when(trial: Trial, *, is_open: bool) -> str:
 
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+_MOST_NAMED = 10
+_KINDS = {
+    "AllergyIntolerance": "allergies",
+    "CarePlan": "care plans",
+    "Condition": "conditions",
+    "Flag": "flags",
+    "MedicationAdministration": "medicines given by staff",
+    "MedicationDispense": "medicines handed out by a pharmacy",
+    "MedicationRequest": "prescriptions",
+    "MedicationStatement": "medication statements",
+    "Observation": "observations",
+    "Procedure": "procedures",
+    "QuestionnaireResponse": "answers to questionnaires",
+}
+
+
+def list_not_screened(names: Sequence[str]) -> str:
+    """What was not screened, in one line: ten names at most, and how many more there are."""
+    named = join_items(_KINDS.get(name, name) for name in names[:_MOST_NAMED])
+    more = len(names) - _MOST_NAMED
+    return f"{named}; and {more} more" if more > 0 else named
 
 
 def join_items(items: Iterable[str]) -> str:

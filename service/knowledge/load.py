@@ -143,6 +143,9 @@ class _Loader:
         condition_words = self._condition_words(groups, esketamine_names, small_words)
         suicidality = self._codes("codes/suicidality.csv", lambda row: SuicidalityKind(row["kind"]))
         conditions = self._codes("safety/conditions.csv", self._group_in(groups))
+        no_disorder = self._codes("codes/no_disorder.csv", lambda row: row["display"])
+        for disorders in (conditions, depression, not_depression, suicidality):
+            self._refuse_overlap(disorders, no_disorder, "codes/no_disorder.csv")
         severities = self._codes("codes/severity.csv", lambda row: Severity(row["severity"]))
         units = list(self._rows("codes/units.csv"))
         lexicon = build_lexicon(units, self._rows("codes/dose_phrases.csv"), names.phrases, self.faults)
@@ -186,6 +189,7 @@ class _Loader:
             antidepressant_words=antidepressant_words,
             depression=depression,
             not_depression=not_depression,
+            no_disorder=no_disorder,
             suicidality=suicidality,
             safety_conditions=conditions,
             safety_groups=groups,

@@ -46,6 +46,8 @@ _LICENCES = {
     "data-absent-reason": "HL7 FHIR data-absent-reason: (c) Health Level Seven International.",
     "act-code": "HL7 v3 ActCode: (c) Health Level Seven International.",
     "absent-unknown": "HL7 IPS Absent and Unknown Data: (c) Health Level Seven International.",
+    "observation-category": "HL7 Observation Category Codes: (c) Health Level Seven International.",
+    "us-core-category": "HL7 US Core Category: (c) Health Level Seven International.",
     "list-contents": "HL7 FHIR list-example-use-codes: (c) Health Level Seven International.",
     "list-empty-reason": "HL7 FHIR list-empty-reason: (c) Health Level Seven International.",
     "yes-no": "HL7 v2 table 0136: (c) Health Level Seven International.",

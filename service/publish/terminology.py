@@ -58,6 +58,13 @@ _LISTS = (
         "Diagnoses that resemble major depression and never establish it.",
     ),
     _List(
+        "codes/no_disorder.csv",
+        "no-disorder",
+        None,
+        "No disorder",
+        "Codes and categories of Conditions that are plainly no disorder, such as employment or a visit.",
+    ),
+    _List(
         "codes/suicidality.csv",
         "suicidality",
         "kind",

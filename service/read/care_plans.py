@@ -208,7 +208,7 @@ class PlanReader:
         if named.fragment is not None or named.kind == "MedicationRequest":
             self.unreadable.append(Unreadable(source.reference, "activity.reference"))
         else:
-            self.not_there.append(named.name or str(source.reference))
+            self.not_there.append(named.name or source.reference.name)
 
 
 class _GivenActivity(NamedTuple):

@@ -12,7 +12,7 @@ from datetime import MAXYEAR, UTC, date, tzinfo
 import msgspec
 
 from service.core.dates import PartialDate, years_after
-from service.core.diagnoses import is_named, place_allergy, place_diagnosis
+from service.core.diagnoses import is_named, is_no_disorder, place_allergy, place_diagnosis
 from service.core.elements import Bearing, How
 from service.core.knowledge import Knowledge
 from service.core.medicines import identify_medicine
@@ -30,6 +30,7 @@ from service.core.records import (
     Procedure,
     Record,
     Role,
+    Unplaced,
     Unreadable,
     Verification,
     VersionedReference,
@@ -134,7 +135,7 @@ class _Reader:
         self.signs: list[Diagnosis] = []
         self.diagnoses: list[Diagnosis] = []
         self.allergies: list[Allergy] = []
-        self.unplaced: list[VersionedReference] = []
+        self.unplaced: list[Unplaced] = []
         self.observations: list[Observation] = []
         self.procedures: list[Procedure] = []
         self.plans = PlanReader(self.elements, self.medicines)
@@ -269,7 +270,7 @@ class _Reader:
         """
         for one in facts.elements:
             if one.how is How.WITHHELD and one.bears_on is Bearing.RECORD:
-                self.unread_records.append(str(self._patient.reference))
+                self.unread_records.append(self._patient.reference.name)
             elif one.bears_on is Bearing.RECORD and one.how is How.NOT_READ:
                 raise UnreadableElement(one.element)
             elif one.bears_on is not Bearing.AGE and not one.element.startswith("deceasedDateTime"):
@@ -360,6 +361,9 @@ class _Reader:
         diagnosis = self._with_abatement(source, diagnosis, view, facts)
         severity = self.elements.concept(view.severity)
         placed = place_diagnosis(diagnosis, concept, severity, self.knowledge)
+        categories = tuple(self.elements.concept(category) for category in view.category)
+        if is_no_disorder(placed, concept, categories, self.knowledge):
+            placed = replace(placed, recognised=True)
         if placed.depression is not None and facts.leaves_open(Bearing.SEVERITY):
             placed = replace(placed, depression=placed.depression._replace(severity=None))
         self.diagnoses.append(placed)
@@ -410,7 +414,8 @@ class _Reader:
             raise UnreadableElement("code")
         placed = place_allergy(concepts, self.knowledge)
         if not placed.known:
-            self.unplaced.append(source.reference)
+            label = next((concept.label for concept in concepts if concept.phrases), "")
+            self.unplaced.append(Unplaced(label, source.reference))
         for group, by_text in placed.groups:
             self.allergies.append(
                 Allergy(

@@ -339,7 +339,8 @@ class AssessmentAnswer(_AnswerPart):
     excluded_records: list[ExcludedOut]
     doubtful_dates: list[DoubtfulDateOut]
     not_screened: list[str] = Field(
-        description="Kinds of record, and conditions, of which nothing can be said"
+        description="What nothing can be said about: kinds of record, records, and the names of conditions "
+        "(those that are over last), medicines and allergies that no list knows"
     )
     summary: str
     schedule: ScheduleOut | None

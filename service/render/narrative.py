@@ -13,7 +13,7 @@ from service.core.decision import Propose, ReasonOfDecision
 from service.core.knowledge import Effect, Protocol
 from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
 from service.core.trials import Counts
-from service.core.words import WEEKDAYS, describe_trial, state_decision
+from service.core.words import WEEKDAYS, describe_trial, list_not_screened, state_decision
 from service.fhir.loose import Resource, part
 
 _DRAFT = "Draft, proposed by decision support. A clinician decides whether to use it. Nothing is ordered."
@@ -122,7 +122,7 @@ def list_cautions(found: Assessment) -> list[str]:
     ]
     texts += [f"{warning.text}." for warning in found.warnings]
     if found.not_screened:
-        texts.append(f"Not screened: {', '.join(found.not_screened)}.")
+        texts.append(f"Not screened: {list_not_screened(found.not_screened)}.")
     return texts
 
 

@@ -34,6 +34,8 @@ def test_case(case: str) -> None:
     assert [alert["code"] for alert in answer["alerts"]] == expected["alerts"]
     assert sorted(finding["id"] for finding in answer["safety"]) == sorted(expected["safety"])
     assert answer["not_screened"] == expected.get("not_screened", answer["not_screened"])
+    if "protocol" in expected:
+        assert answer["schedule"]["protocol"]["id"] == expected["protocol"]
     assert {p["id"]: p["finding"] for p in answer["pathways"]} == expected["pathways"]
     assert criteria == expected["criteria"]
     assert answer["failed_trials"] == answer["failed_trials"] | expected["failed_trials"]

@@ -1,15 +1,20 @@
 """Everything concluded from one record: the criteria, what is missing, and what was set aside."""
 
+from typing import Any
+
 import pytest
 
 from service.core.findings import Finding, all_met
 from service.core.records import (
+    ClinicalStatus,
     Concept,
+    Diagnosis,
     DoubtfulDate,
     ExposureStatus,
     Identified,
     Record,
     Role,
+    Unplaced,
     VersionedReference,
 )
 from tests.core.builders import (
@@ -24,6 +29,7 @@ from tests.core.builders import (
     codes,
     condition,
     criterion,
+    day,
     depression,
     exposure,
     medicine,
@@ -143,9 +149,64 @@ def test_a_start_that_may_lie_ahead_is_kept() -> None:
 
 
 def test_what_was_not_looked_at_is_said() -> None:
-    unplaced = condition(id="odd", recognised=False)
-    found = assessed(resistant(unplaced, not_read=("Observation", "Procedure")))
-    assert found.not_screened == ("Observation", "Procedure", "Condition/odd/_history/1")
+    unplaced = condition(label="Bruxism", recognised=False)
+    found = assessed(resistant(unplaced, not_read=("Observation", "Procedure"), unread_records=("Task/t",)))
+    assert found.not_screened == ("Observation", "Procedure", "Task/t", "Bruxism")
+
+
+def unplaced(label: str, **changes: Any) -> Diagnosis:
+    return condition(id=label, label=label, recognised=False, **changes)
+
+
+def test_what_no_list_knows_is_named_in_order() -> None:
+    """Conditions, those that are over last, then medicines and allergies, each in alphabetical order."""
+    found = assessed(
+        resistant(
+            unplaced("Acne", clinical_status=ClinicalStatus.ENDED),
+            unplaced("Boil", clinical_status=ClinicalStatus.NOT_STATED, abatement=day("2026-11-23")),
+            unplaced("zoster"),
+            unplaced("Warts", clinical_status=ClinicalStatus.NOT_STATED, abatement=day("2026-11-24")),
+            unplaced("Vertigo", clinical_status=ClinicalStatus.UNKNOWN),
+            exposure(unnamed(Identified.UNLISTED, "Zorbix")),
+            unplaced=(
+                Unplaced("Zorbix", ref("z", "AllergyIntolerance")),
+                Unplaced("Nuts", ref("n", "AllergyIntolerance")),
+            ),
+        )
+    )
+    assert found.not_screened == (
+        "Vertigo",
+        "Warts",
+        "zoster",
+        "Acne",
+        "Boil",
+        "Zorbix (medicine)",
+        "Nuts (allergy)",
+        "Zorbix (allergy)",
+    )
+
+
+def test_what_no_list_knows_is_named_once() -> None:
+    entries = (
+        unplaced("Bruxism", clinical_status=ClinicalStatus.ENDED),
+        unplaced("Sjögren  syndrome"),
+        unplaced("bruxism"),
+        unplaced("SJOGREN SYNDROME"),
+    )
+    forwards, backwards = (
+        assessed(resistant(*some)).not_screened for some in (entries, tuple(reversed(entries)))
+    )
+    assert forwards == backwards == ("bruxism", "SJOGREN SYNDROME")
+
+
+def test_what_has_no_words_is_named_by_its_reference_whatever_its_version() -> None:
+    found = assessed(
+        resistant(
+            unplaced("", evidence=(VersionedReference("Condition", "odd", "7"),)),
+            unplaced=(Unplaced(" ", VersionedReference("AllergyIntolerance", "odd", "8")),),
+        )
+    )
+    assert found.not_screened == ("Condition/odd", "AllergyIntolerance/odd (allergy)")
 
 
 def test_what_could_not_be_read_is_carried_through() -> None:

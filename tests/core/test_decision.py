@@ -68,6 +68,9 @@ def active_plan(status: PlanStatus = PlanStatus.ACTIVE) -> PlanOfRecord:
 DEAD = person(deceased=True)
 CHILD = person("2010-01-01")
 AGELESS = person(None)
+EVERY_DAY = Calendar(frozenset(range(7)), frozenset(), 7)
+NEVER_OPEN = Calendar(frozenset(), frozenset(), 7)
+EU_TRD_VERSION = next(p.version for p in EU.protocols if p.id == "eu-trd")
 EXCLUDING = safety_condition("aneurysm")
 REVIEWED = safety_condition("bipolar")
 OVER = depression(clinical_status=ClinicalStatus.ENDED)
@@ -263,10 +266,11 @@ def test_death(died: str, expected: tuple[str, str]) -> None:
         pytest.param(US, resistant(), "1940-01-01", "us-trd", id="US, 86 years"),
         pytest.param(US, acute(), "1980-01-01", "us-mdsi", id="US, acute"),
         pytest.param(US, acute(), "1940-01-01", "us-mdsi", id="US, acute, 86 years"),
-        pytest.param(EU, resistant(), "1961-11-24", "eu-trd", id="EU, 64 years to today"),
+        pytest.param(EU, resistant(), "1961-12-01", "eu-trd", id="EU, 65 the day after session 1"),
+        pytest.param(EU, resistant(), "1961-11-30", "eu-trd-65plus", id="EU, 65 on the day of session 1"),
         pytest.param(EU, resistant(), "1961-11-23", "eu-trd-65plus", id="EU, 65 today"),
         pytest.param(EU, resistant(), "2008-11-23", "eu-trd", id="EU, 18 today"),
-        pytest.param(EU, acute(), "1961-11-24", "eu-emergency", id="EU, emergency under 65"),
+        pytest.param(EU, acute(), "1961-12-01", "eu-emergency", id="EU, emergency under 65 at session 1"),
         pytest.param(EU, resistant(suicidality()), "1961-11-23", "eu-trd-65plus", id="EU, both, 65 today"),
     ],
 )
@@ -280,8 +284,16 @@ def test_the_region_the_pathway_and_the_age_choose_the_protocol(
     assert decision.schedule.protocol == decision.protocol
 
 
-def test_without_a_protocol_a_clinician_decides() -> None:
-    decision = decided(replace(acute(), person=person("1961-11-23")), knowledge=EU)
+def test_the_first_session_of_these_tests_is_a_week_after_the_assessment() -> None:
+    decision = decided(resistant())
+    assert isinstance(decision, Propose)
+    assert isinstance(decision.schedule, Schedule)
+    assert decision.schedule.sessions[0].date == date(2026, 11, 30)
+
+
+@pytest.mark.parametrize("born", ["1961-11-23", "1961-11-30"], ids=["65 today", "65 at session 1"])
+def test_without_a_protocol_a_clinician_decides(born: str) -> None:
+    decision = decided(replace(acute(), person=person(born)), knowledge=EU)
     assert told(decision) == REVIEW
     assert "no-protocol" in codes(decision.assessment.warnings)
 
@@ -292,9 +304,34 @@ def test_where_the_protocol_hangs_on_the_birth_date_it_is_asked_for() -> None:
     assert ("the date of birth", "protocol") in decision.assessment.missing
 
 
+@pytest.mark.parametrize(
+    ("as_of", "protocol"),
+    [
+        pytest.param(date(2026, 10, 24), "eu-trd", id="under 65 at session 1, whatever the day of birth"),
+        pytest.param(date(2026, 10, 25), None, id="65 at session 1 if born early in the month"),
+        pytest.param(date(2026, 11, 22), None, id="under 65 at session 1 if born at the end of the month"),
+        pytest.param(date(2026, 11, 23), "eu-trd-65plus", id="65 at session 1, whatever the day of birth"),
+    ],
+)
+def test_a_birth_date_without_a_day_is_asked_for_only_where_it_decides(
+    as_of: date, protocol: str | None
+) -> None:
+    decision = decided(resistant(person=person("1961-11")), knowledge=EU, as_of=as_of, calendar=EVERY_DAY)
+    assert (decision.protocol.id if isinstance(decision, Propose) else None) == protocol
+    asked = ("the date of birth", "protocol") in decision.assessment.missing
+    assert asked == (protocol is None)
+
+
 def test_between_two_protocols_by_age_there_is_no_proposal() -> None:
     decision = decided(resistant(person=person("1961")), knowledge=EU)
     assert not isinstance(decision, Propose)
+
+
+def test_without_room_in_the_calendar_the_age_today_chooses() -> None:
+    decision = decided(resistant(person=person("1961-11-24")), knowledge=EU, calendar=NEVER_OPEN)
+    assert isinstance(decision, Propose)
+    assert isinstance(decision.schedule, Unschedulable)
+    assert decision.protocol.id == "eu-trd"
 
 
 def test_both_pathways_met_names_the_acute_protocol_as_the_alternative() -> None:
@@ -304,29 +341,53 @@ def test_both_pathways_met_names_the_acute_protocol_as_the_alternative() -> None
 
 
 def test_a_calendar_without_room_is_a_proposal_with_a_reason() -> None:
-    closed = Calendar(frozenset(), frozenset(), 7)
-    decision = decided(resistant(), calendar=closed)
+    decision = decided(resistant(), calendar=NEVER_OPEN)
     assert isinstance(decision, Propose)
     assert isinstance(decision.schedule, Unschedulable)
 
 
-def test_an_untouched_draft_that_lies_ahead_keeps_its_dates() -> None:
-    first = decided(resistant(), as_of=date(2026, 11, 20))
-    assert isinstance(first, Propose)
-    assert isinstance(first.schedule, Schedule)
-    dates = tuple(session.date for session in first.schedule.sessions)
-    draft = PlanOfRecord(
+def draft_of(decision: Decision) -> PlanOfRecord:
+    """The draft that nobody touched of what was proposed."""
+    assert isinstance(decision, Propose)
+    return PlanOfRecord(
         ref("draft", "CarePlan"),
         PlanStatus.DRAFT,
         ours=True,
         edited=False,
-        protocol=("us-trd", first.protocol.version),
-        sessions=dates,
+        protocol=(decision.protocol.id, decision.protocol.version),
+        sessions=days_of(decision),
     )
-    again = decided(resistant(plans=(draft,)))
+
+
+def days_of(decision: Decision) -> tuple[date, ...]:
+    assert isinstance(decision, Propose)
+    assert isinstance(decision.schedule, Schedule)
+    return tuple(session.date for session in decision.schedule.sessions)
+
+
+def test_an_untouched_draft_that_lies_ahead_keeps_its_dates() -> None:
+    draft = draft_of(decided(resistant(), as_of=date(2026, 11, 20)))
+    assert days_of(decided(resistant(plans=(draft,)))) == draft.sessions
+
+
+def test_a_draft_keeps_its_protocol_while_its_first_session_is_before_the_birthday() -> None:
+    of = resistant(person=person("1961-11-28"))
+    draft = draft_of(decided(of, knowledge=EU, as_of=date(2026, 11, 20)))
+    assert (draft.protocol, draft.sessions[0]) == (("eu-trd", EU_TRD_VERSION), date(2026, 11, 27))
+    again = decided(replace(of, plans=(draft,)), knowledge=EU)
     assert isinstance(again, Propose)
-    assert isinstance(again.schedule, Schedule)
-    assert tuple(session.date for session in again.schedule.sessions) == dates
+    assert (again.protocol.id, days_of(again)) == ("eu-trd", draft.sessions)
+    passed = decided(replace(of, plans=(draft,)), knowledge=EU, as_of=date(2026, 11, 28))
+    assert isinstance(passed, Propose)
+    assert passed.protocol.id == "eu-trd-65plus"
+
+
+def test_a_draft_of_the_wrong_age_is_dated_anew() -> None:
+    """A birth date was corrected: the draft of the protocol under 65 no longer fits on its own days."""
+    draft = draft_of(decided(resistant(), knowledge=EU))
+    corrected = decided(resistant(person=person("1961-11-30"), plans=(draft,)), knowledge=EU)
+    assert isinstance(corrected, Propose)
+    assert corrected.protocol.id == "eu-trd-65plus"
 
 
 def test_every_reason_is_reached() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.core.diagnoses import is_named, place_allergy, place_diagnosis
+from service.core.diagnoses import is_named, is_no_disorder, place_allergy, place_diagnosis
 from service.core.records import (
     ClinicalStatus,
     Coding,
@@ -95,3 +95,48 @@ def test_an_allergy_is_placed_by_its_code_else_by_its_words(
 )
 def test_an_allergy_is_named_by_words_or_by_a_known_code(concept: Concept, *, named: bool) -> None:
     assert is_named((concept,), US) is named
+
+
+EMPLOYED = Coding("snomed", "160903007", "Full-time employment (finding)")
+UNLISTED = Coding("snomed", "1", "Itching (finding)")
+LOCAL = Coding("http://example.org/local", "W1", "Works full time")
+SOCIAL = Concept((Coding("us-core-category", "sdoh", None),))
+PROBLEM = Concept((Coding("condition-category", "problem-list-item", None),))
+
+
+@pytest.mark.parametrize(
+    ("concept", "categories", "no_disorder"),
+    [
+        pytest.param(Concept((EMPLOYED,)), (), True, id="a listed code"),
+        pytest.param(Concept((EMPLOYED,), "Works for the city"), (PROBLEM,), True, id="in other words"),
+        pytest.param(Concept((EMPLOYED, LOCAL)), (), False, id="beside a code that nobody knows"),
+        pytest.param(Concept((UNLISTED,)), (), False, id="a finding that is not listed"),
+        pytest.param(Concept((UNLISTED,)), (PROBLEM, SOCIAL), True, id="of a social category"),
+        pytest.param(Concept(text="Works full time"), (SOCIAL,), True, id="words of a social category"),
+        pytest.param(Concept(text="Works full time"), (), False, id="words alone"),
+        pytest.param(Concept((EMPLOYED._replace(display=None),)), (), True, id="a listed code alone"),
+        pytest.param(
+            Concept((EMPLOYED._replace(display="Hay fever (Disorder)"),)), (), False, id="called a disorder"
+        ),
+        pytest.param(
+            Concept((UNLISTED._replace(display="Hay fever (disorder)"),)),
+            (SOCIAL,),
+            False,
+            id="a disorder of a social category",
+        ),
+    ],
+)
+def test_what_is_plainly_no_disorder(
+    concept: Concept, categories: tuple[Concept, ...], *, no_disorder: bool
+) -> None:
+    assert is_no_disorder(placed(concept), concept, categories, US) is no_disorder
+
+
+@pytest.mark.parametrize("text", ["Cerebral aneurysm", "suicidal thoughts", "depression", "? aneurysm"])
+def test_words_that_matter_make_it_no_social_entry(text: str) -> None:
+    for concept in (Concept((EMPLOYED,), text), Concept((EMPLOYED._replace(display=text),))):
+        assert not is_no_disorder(placed(concept), concept, (SOCIAL,), US)
+
+
+def test_a_condition_that_a_list_places_is_never_a_social_entry() -> None:
+    assert not is_no_disorder(placed(coded("I71.4")), coded("I71.4"), (SOCIAL,), US)

@@ -7,7 +7,8 @@ import pytest
 from service.core.knowledge import Knowledge
 from service.core.records import ClinicalStatus, ExposureStatus, Grade, PlanOfRecord, PlanStatus, Record
 from service.core.schedule import Calendar
-from service.core.words import describe_trial, summarise
+from service.core.words import describe_trial, list_not_screened, summarise
+from service.fhir.kinds import SCREENED_KINDS
 from tests.core.builders import (
     AS_OF,
     EU,
@@ -60,7 +61,9 @@ IN_TREATMENT = PlanOfRecord(ref("plan", "CarePlan"), PlanStatus.ACTIVE, ours=Fal
             id="one more may have",
         ),
         pytest.param(
-            resistant(condition(recognised=False, id="odd")), "Not screened: Condition/odd", id="not screened"
+            resistant(condition(recognised=False, label="Bruxism"), not_read=("AllergyIntolerance",)),
+            "Not screened: allergies; Bruxism.",
+            id="not screened",
         ),
         pytest.param(record(depression(onset=None)), "Note: no onset date of the depression", id="warning"),
     ],
@@ -69,6 +72,19 @@ def test_summary(of: Record, words: str) -> None:
     summary = summarise(decided(of))
     assert words in summary
     assert summary.endswith("This is decision support; a clinician decides.")
+
+
+def test_ten_at_most_are_named_of_what_was_not_screened() -> None:
+    names = [f"Disorder {number}" for number in range(12)]
+    assert list_not_screened(names[:10]) == "; ".join(names[:10])
+    assert list_not_screened(names[:11]) == "; ".join(names[:10]) + "; and 1 more"
+    assert list_not_screened(names) == "; ".join(names[:10]) + "; and 2 more"
+
+
+def test_a_kind_of_record_is_named_in_words() -> None:
+    named = [list_not_screened([kind]) for kind in SCREENED_KINDS]
+    assert not set(named) & set(SCREENED_KINDS)
+    assert len(set(named)) == len(named)
 
 
 def test_a_plan_without_dates_says_why() -> None:

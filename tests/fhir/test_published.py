@@ -30,6 +30,7 @@ URIS = {system: uri for uri, system in reversed(list(US.systems.items()))}
 CODED = (
     "codes/depression.csv",
     "codes/depression_exclude.csv",
+    "codes/no_disorder.csv",
     "codes/suicidality.csv",
     "codes/severity.csv",
     "codes/observations.csv",

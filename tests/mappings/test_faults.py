@@ -30,8 +30,9 @@ def load(lists: Path, *, criteria: str = "seed", region: str = "us") -> Knowledg
 
 
 def faults(lists: Path, *, relock: bool = True, region: str = "us") -> list[str]:
-    """What the loader finds once the lock knows the changed files."""
+    """What the loader finds once a lock knows the changed files."""
     if relock:
+        (lists / "lock.toml").unlink()
         write_lock(lists, TODAY)
     with pytest.raises(MappingsError) as refused:
         load(lists, region=region)
@@ -663,6 +664,29 @@ def test_a_changed_list_gets_the_next_version_and_the_day(lists: Path) -> None:
     assert after[name]["source"] == before[name]["source"]
     assert after[name]["sha256"] != before[name]["sha256"]
     assert {n: e for n, e in after.items() if n != name} == {n: e for n, e in before.items() if n != name}
+
+
+SETS = ["protocols/us-trd.toml", "protocols/eu-emergency.toml", "criteria/seed.toml"]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_that_changed_under_the_same_version_is_not_pinned(lists: Path, name: str) -> None:
+    locked = (lists / "lock.toml").read_text(encoding="utf-8")
+    version = entries(lists)[name]["stated_version"]
+    edit(lists / name, "awaiting clinical review", "a committee")
+    with pytest.raises(MappingsError) as refused:
+        write_lock(lists, TODAY)
+    assert refused.value.faults == [f"{name}: changed, but still states version {version}; raise its version"]
+    assert (lists / "lock.toml").read_text(encoding="utf-8") == locked
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_that_changed_under_a_new_version_is_pinned(lists: Path, name: str) -> None:
+    edit(lists / name, "awaiting clinical review", "a committee")
+    edit(lists / name, f'version = "{entries(lists)[name]["stated_version"]}"', 'version = "9.0.0"')
+    write_lock(lists, TODAY)
+    assert entries(lists)[name]["stated_version"] == "9.0.0"
+    load(lists)
 
 
 def test_a_source_in_the_lock_is_kept(lists: Path) -> None:

@@ -429,6 +429,16 @@ def test_every_list_is_locked_with_its_source() -> None:
     assert all(entry["source"] and entry["version"] and entry["date"] for entry in locked)
 
 
+def test_every_criteria_set_and_protocol_is_locked_under_the_version_that_it_states() -> None:
+    locked = tomllib.loads((LISTS / "lock.toml").read_text(encoding="utf-8"))["list"]
+    stated = {
+        path.relative_to(LISTS).as_posix(): tomllib.loads(path.read_text(encoding="utf-8"))["version"]
+        for folder in ("criteria", "protocols")
+        for path in (LISTS / folder).glob("*.toml")
+    }
+    assert {e["file"]: e["stated_version"] for e in locked if "stated_version" in e} == stated
+
+
 def test_every_code_row_names_a_source() -> None:
     for path in LISTS.rglob("*.csv"):
         for row in rows(path.relative_to(LISTS).as_posix()):

@@ -539,7 +539,7 @@ def test_what_a_plan_leads_to_and_is_not_there_is_named(kind: str) -> None:
 
 def test_a_request_that_is_named_by_its_number_alone_is_named_by_its_plan() -> None:
     activity = [{"reference": {"identifier": {"value": "1"}}}]
-    assert reviewed(a_plan(activity=activity)).answer.not_screened == ["CarePlan/theirs/_history/4"]
+    assert reviewed(a_plan(activity=activity)).answer.not_screened == ["CarePlan/theirs"]
 
 
 def test_a_prescription_that_is_not_there_leaves_a_plan_unclear() -> None:

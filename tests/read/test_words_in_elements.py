@@ -149,5 +149,7 @@ def test_suicidality_is_known_by_every_word(write: Write) -> None:
 def test_an_allergy_and_a_medicine_that_no_list_knows_are_named(write: Write) -> None:
     record = read([in_code(write("Zorbix")), in_statement(write("Zorbix"))])
     (exposure,) = record.exposures
-    assert [str(one) for one in record.unplaced] == ["AllergyIntolerance/r0"]
+    assert [(one.label, str(one.evidence)) for one in record.unplaced] == [
+        ("Zorbix", "AllergyIntolerance/r0")
+    ]
     assert exposure.medicine.identified is Identified.UNLISTED
