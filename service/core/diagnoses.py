@@ -4,7 +4,7 @@ What a text leaves unclear is taken as present: a person then looks. Only a text
 can say that something is absent.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -31,7 +31,8 @@ def place_diagnosis(
     """The diagnosis with every domain that the lists put its codes in.
 
     Words place what the codes leave open. Beside a code that is known only those are heard that name
-    suicidality or a contraindication: "severe without psychotic features" is no psychosis.
+    suicidality, a contraindication or a group that asks for it: "severe without psychotic features" is no
+    psychosis.
     """
     groups = dict.fromkeys(
         group
@@ -49,7 +50,7 @@ def place_diagnosis(
     said = _senses(texts, knowledge.condition_words)
     suggested = tuple(group for group in said if _is_suggested(group, said[group], knowledge))
     if recognised:
-        suggested = tuple(g for g in suggested if g not in groups and _excludes(g, knowledge))
+        suggested = tuple(g for g in suggested if g not in groups and _counts_beside_code(g, knowledge))
     return replace(
         diagnosis,
         depression=depression,
@@ -107,6 +108,22 @@ def place_sign(sign: Diagnosis, concept: Concept, knowledge: Knowledge) -> Diagn
     return replace(placed, depression=None, suggests_depression=False, recognised=True)
 
 
+def place_procedure(sign: Diagnosis, concept: Concept, knowledge: Knowledge) -> Diagnosis:
+    """What a procedure tells of safety: the groups of its codes, and those that its words suggest."""
+    codes = knowledge.safety_procedures
+    coded = tuple(dict.fromkeys(g for c in concept.codings if (g := codes.meaning(c.system, c.code))))
+    said = dict.fromkeys(g for phrase in concept.phrases for g in _said_of_procedure(phrase, knowledge))
+    return replace(sign, safety=coded, safety_in_words=tuple(g for g in said if g not in coded))
+
+
+def _said_of_procedure(phrase: str, knowledge: Knowledge) -> Iterator[str]:
+    """The groups of the words of a procedure; "clipping" counts only in a text that names an aneurysm."""
+    words = knowledge.safety_procedure_words.all_in(phrase)
+    senses = read_statement(phrase, knowledge.condition_words).senses if words else {}
+    named = {topic for topic, sense in senses.items() if sense is not Sense.ABSENT}
+    return (word.group for word in words if not word.beside or word.beside & named)
+
+
 def find_suicidality(finding: Concept, knowledge: Knowledge) -> SuicidalityKind | None:
     """The suicidality that a finding names, by its codes, else by its words."""
     coded = _suicidality(finding, knowledge)
@@ -152,8 +169,9 @@ def place_allergy(concepts: tuple[Concept, ...], knowledge: Knowledge) -> Placed
     )
 
 
-def _excludes(group: str, knowledge: Knowledge) -> bool:
-    return knowledge.safety_groups[group].effect is Effect.EXCLUDES
+def _counts_beside_code(group_id: str, knowledge: Knowledge) -> bool:
+    group = knowledge.safety_groups[group_id]
+    return group.effect is Effect.EXCLUDES or group.words_beside_code
 
 
 def _depression(concept: Concept, knowledge: Knowledge) -> tuple[Depression | None, bool]:
@@ -177,6 +195,7 @@ _MOST_CURRENT_FIRST = (
     SuicidalityKind.BEHAVIOUR,
     SuicidalityKind.IDEATION,
     SuicidalityKind.PASSIVE,
+    SuicidalityKind.UNDETERMINED,
     SuicidalityKind.NON_SUICIDAL,
     SuicidalityKind.HISTORY,
 )

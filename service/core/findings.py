@@ -99,6 +99,7 @@ class ReasonCode(StrEnum):
     NO_SUICIDALITY = "no-current-suicidality"
     SUICIDALITY_NOT_CURRENT = "suicidality-not-shown-current"
     SUICIDALITY_PASSIVE = "suicidality-passive"
+    SUICIDALITY_UNDETERMINED = "suicidality-undetermined-intent"
     SUICIDALITY_IN_WORDS = "suicidality-in-words-only"
     SUICIDALITY_UNPROVEN = "suicidality-not-confirmed"
 

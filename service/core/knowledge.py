@@ -141,7 +141,8 @@ class ResolvedRule(StrEnum):
 class SafetyGroup(NamedTuple):
     """A safety group and its effect in the configured region, with the label section behind it.
 
-    `within_days` limits the effect to recent events; an older one is a caution.
+    `within_days` limits the effect to recent events; an older one is a caution. `words_beside_code`: its
+    words count beside a code that means something else, as those of a contraindication always do.
     """
 
     id: str
@@ -149,7 +150,18 @@ class SafetyGroup(NamedTuple):
     effect: Effect | None
     resolved: ResolvedRule
     within_days: int | None
+    words_beside_code: bool
     section: str
+
+
+class ProcedureWord(NamedTuple):
+    """What a word of a procedure says: the safety group, and the groups of which the text must name one too.
+
+    An empty `beside` is a word that says all by itself, such as EVAR.
+    """
+
+    group: str
+    beside: frozenset[str]
 
 
 class UndocumentedDose(StrEnum):
@@ -432,6 +444,8 @@ class Knowledge:
     """mm Hg in one unit of pressure, by its folded name."""
     procedures: CodeList[ProcedureKind]
     procedure_names: PhraseList[ProcedureKind]
+    safety_procedures: CodeList[str]
+    safety_procedure_words: PhraseList[ProcedureWord]
     interacting_codes: CodeList[str]
     interacting_names: PhraseList[str]
     placeholder_dates: frozenset[date]

@@ -277,6 +277,7 @@ class SuicidalityKind(StrEnum):
     IDEATION = "ideation"
     BEHAVIOUR = "behaviour"
     PASSIVE = "passive"
+    UNDETERMINED = "undetermined-intent"
     HISTORY = "history"
     IN_WORDS = "in-words-only"
     NON_SUICIDAL = "non-suicidal-self-harm"
@@ -498,7 +499,7 @@ class Record:
     exposures: tuple[Exposure, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     signs: tuple[Diagnosis, ...] = ()
-    """Disorders that flags and observations report.
+    """Disorders that flags, observations and procedures report.
 
     They count for safety and suicidality, and never show that a depression is present.
     """

@@ -8,7 +8,7 @@ from typing import assert_never
 from service.core.dates import days_before
 from service.core.depression import is_ended
 from service.core.findings import Finding
-from service.core.knowledge import Effect, Knowledge, Protocol, ResolvedRule, SafetyGroup
+from service.core.knowledge import Effect, Knowledge, Limits, Protocol, ResolvedRule, SafetyGroup
 from service.core.records import (
     Allergy,
     Bound,
@@ -63,7 +63,7 @@ def assess_safety(
     groups = knowledge.safety_groups
     return merge_findings(
         (
-            *_of_conditions_and_allergies(record, groups, as_of),
+            *_of_conditions_and_allergies(record, knowledge, as_of),
             *_of_esketamine(record, groups),
             *_of_medicines(exposures, groups, as_of),
             *_of_results(record, knowledge, as_of),
@@ -83,14 +83,15 @@ def merge_findings(findings: Iterable[SafetyFinding]) -> tuple[SafetyFinding, ..
 
 
 def _of_conditions_and_allergies(
-    record: Record, groups: Mapping[str, SafetyGroup], as_of: date
+    record: Record, knowledge: Knowledge, as_of: date
 ) -> Iterator[SafetyFinding]:
+    groups, limits = knowledge.safety_groups, knowledge.limits
     for diagnosis in (*record.diagnoses, *record.signs):
         psychotic = diagnosis.depression is not None and diagnosis.depression.psychotic
         for group_id in dict.fromkeys((*diagnosis.safety, *([PSYCHOSIS] if psychotic else []))):
-            yield from _of_diagnosis(groups[group_id], diagnosis, as_of)
+            yield from _of_diagnosis(groups[group_id], diagnosis, limits, as_of)
         for group_id in diagnosis.safety_in_words:
-            yield from _of_words(groups[group_id], diagnosis)
+            yield from _of_words(groups[group_id], diagnosis, limits, as_of)
     for allergy in record.allergies:
         yield from _of_allergy(groups[allergy.group], allergy)
 
@@ -215,10 +216,12 @@ def missing_oral_antidepressant(
     return tuple(replace(one, title=f"{one.title}{classes}") for one in found)
 
 
-def _of_diagnosis(group: SafetyGroup, diagnosis: Diagnosis, as_of: date) -> Iterator[SafetyFinding]:
+def _of_diagnosis(
+    group: SafetyGroup, diagnosis: Diagnosis, limits: Limits, as_of: date
+) -> Iterator[SafetyFinding]:
     """What a condition means: its group's effect, softened where it is unproven, over or long past."""
     effect = group.effect
-    if effect is None:
+    if effect is None or (group.id == PREGNANCY and _is_past_term(diagnosis, limits, as_of)):
         return
     finding = Finding.MET
     if group.within_days is not None:
@@ -233,10 +236,19 @@ def _of_diagnosis(group: SafetyGroup, diagnosis: Diagnosis, as_of: date) -> Iter
     yield from _finding(group, effect, finding, diagnosis.evidence)
 
 
-def _of_words(group: SafetyGroup, diagnosis: Diagnosis) -> Iterator[SafetyFinding]:
-    """What a condition means that only words place in a group: a person must look."""
-    if group.effect in {Effect.EXCLUDES, Effect.REVIEW}:
-        yield from _finding(group, Effect.REVIEW, Finding.INDETERMINATE, diagnosis.evidence)
+def _is_past_term(diagnosis: Diagnosis, limits: Limits, as_of: date) -> bool:
+    """Whether every day that an entry of a pregnancy may mean lies further back than a pregnancy lasts."""
+    days = (diagnosis.onset, diagnosis.recorded, diagnosis.abatement)
+    latest = max((day.latest for day in days if day is not None), default=None)
+    return latest is not None and latest < days_before(as_of, limits.pregnancy_days)
+
+
+def _of_words(
+    group: SafetyGroup, diagnosis: Diagnosis, limits: Limits, as_of: date
+) -> Iterator[SafetyFinding]:
+    """What a condition means that only words place in a group: at most a review, and never certain."""
+    for found in _of_diagnosis(group, diagnosis, limits, as_of):
+        yield replace(found, effect=_at_most_review(found.effect), finding=Finding.INDETERMINATE)
 
 
 def _of_recent(

@@ -43,9 +43,9 @@ class _Graded(NamedTuple):
 def assess_suicidality(record: Record, knowledge: Knowledge, as_of: date) -> Answer:
     """Whether suicidal ideation or behaviour is current, by conditions and by instruments.
 
-    Recorded or begun within the criteria set's window: met. Older, undated, passive or unconfirmed
-    but not over: indeterminate. A history or a sequela is never current, nor is a dated result of an
-    instrument after the window.
+    Recorded or begun within the criteria set's window: met. Older, undated, passive, of undetermined intent
+    or unconfirmed, but not over: indeterminate. A history or a sequela is never current, nor is a dated
+    result of an instrument after the window.
     """
     criteria = knowledge.criteria
     graded = [_grade(d, criteria, as_of) for d in _diagnosed(record)]
@@ -117,6 +117,10 @@ def _says_yes(value: float | None, kind: SuicidalityKind) -> bool:
 
 _NEVER_CERTAIN = {
     SuicidalityKind.PASSIVE: (ReasonCode.SUICIDALITY_PASSIVE, "the recorded thoughts are passive"),
+    SuicidalityKind.UNDETERMINED: (
+        ReasonCode.SUICIDALITY_UNDETERMINED,
+        "a poisoning or an injury of undetermined intent is recorded",
+    ),
     SuicidalityKind.IN_WORDS: (
         ReasonCode.SUICIDALITY_IN_WORDS,
         "suicidality is recorded in text only, without a code",

@@ -29,6 +29,7 @@ from service.core.knowledge import (
     Ingredient,
     Knowledge,
     MedicineMeaning,
+    ProcedureWord,
     ResolvedRule,
     SafetyGroup,
     StatedReason,
@@ -169,6 +170,7 @@ class _Loader:
         procedure_names = self._phrases(
             "codes/procedure_words.csv", "phrase", lambda row: ProcedureKind(row["kind"])
         )
+        safety_procedures, safety_procedure_words = self._safety_procedures(groups)
         interacting_codes, interacting_names = self._interacting(groups)
         elements = load_elements(self._present(), self._rows, self.faults)
         scales = self._toml("scales.toml", ScalesFile)
@@ -218,6 +220,8 @@ class _Loader:
             pressure_units=pressure_units,
             procedures=procedures,
             procedure_names=procedure_names,
+            safety_procedures=safety_procedures,
+            safety_procedure_words=safety_procedure_words,
             interacting_codes=interacting_codes,
             interacting_names=interacting_names,
             placeholder_dates=placeholders,
@@ -541,6 +545,7 @@ class _Loader:
             None if effect == "none" else Effect(effect),
             ResolvedRule(row["resolved"]),
             int(days) if days else None,
+            row["words_beside_code"] == "yes",
             row[f"{self.region}_section"],
         )
 
@@ -550,6 +555,26 @@ class _Loader:
                 return row["group"]
             self.faults.of(row, f"names a safety group that is not listed: {row['group']!r}")
             return None
+
+        return read
+
+    def _safety_procedures(
+        self, groups: Mapping[str, SafetyGroup]
+    ) -> tuple[CodeList[str], PhraseList[ProcedureWord]]:
+        """Procedures that tell of a safety group; in ICD-10-PCS, `?` stands for any one character."""
+        codes = self._codes("safety/procedures.csv", self._group_in(groups))
+        words = self._matched(self._rows("safety/procedure_words.csv"), "word", self._procedure_word(groups))
+        return replace(codes, hierarchical=codes.hierarchical | {"icd-10-pcs"}), found_by(words)
+
+    def _procedure_word(self, groups: Mapping[str, SafetyGroup]) -> Callable[[Row], ProcedureWord | None]:
+        group_in = self._group_in(groups)
+
+        def read(row: Row) -> ProcedureWord | None:
+            beside = frozenset(filter(None, row["beside"].split(";")))
+            if beside - groups.keys():
+                self.faults.of(row, f"names a safety group that is not listed: {row['beside']!r}")
+            group = group_in(row)
+            return None if group is None else ProcedureWord(group, beside)
 
         return read
 

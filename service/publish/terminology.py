@@ -142,6 +142,7 @@ _LISTS = (
         "Lists and sections that hold records of the kind {}.",
     ),
     _List("safety/conditions.csv", "safety", "group", "{}", "Conditions. {}"),
+    _List("safety/procedures.csv", "safety-procedure", "group", "{}: procedures", "Procedures. {}"),
     _List("safety/allergies.csv", "allergy", "group", "{}: allergies", "Allergies. {}"),
     _List("safety/medicines.csv", "medicine", "group", "{}: medicines", "Medicines. {}"),
 )
@@ -232,9 +233,11 @@ def _sets_of(knowledge: Knowledge, listed: _List) -> Iterator[_Set]:
     listing = knowledge.catalogue.files[listed.file]
     groups = knowledge.catalogue.files[_GROUPS]
     safety = {_cell(row, "id"): row for row in groups.rows} if listed.by == "group" else {}
-    hierarchical = knowledge.classification_systems
-    if listed.file == "safety/medicines.csv":
-        hierarchical = knowledge.interacting_codes.hierarchical
+    own = {
+        "safety/medicines.csv": knowledge.interacting_codes.hierarchical,
+        "safety/procedures.csv": knowledge.safety_procedures.hierarchical,
+    }
+    hierarchical = own.get(listed.file, knowledge.classification_systems)
     found: dict[str, list[_Code]] = {}
     for row in listing.rows:
         if _cell(row, "code"):

@@ -72,11 +72,12 @@ from service.read.results import (
     codes_of,
     decode_observation,
     decode_procedure,
+    is_done,
     read_observation,
     read_procedure,
     read_traces,
 )
-from service.read.signs import FindingReader, decode_flag, read_flag
+from service.read.signs import FindingReader, decode_flag, read_flag, read_repair
 
 _PATIENT = msgspec.json.Decoder(PatientView)
 _ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
@@ -517,10 +518,13 @@ class _Reader:
         concept = self.elements.concept(view.code)
         gives_esketamine = identify_medicine(concept, self.knowledge).role is Role.ESKETAMINE
         kind = procedure_kind(concept, self.knowledge)
-        if (kind is None and not gives_esketamine) or self._is_withdrawn(source, view.status):
+        repair = read_repair(concept, done=is_done(view), evidence=source.reference, elements=self.elements)
+        bears = gives_esketamine or kind is not None or repair is not None
+        if not bears or self._is_withdrawn(source, view.status):
             return
-        if gives_esketamine:  # first: it counts even where the rest cannot be read
+        if gives_esketamine:  # first: these count even where the rest cannot be read
             self.medicines.take_visit(source, concept)
+        self.signs.extend([repair] if repair else [])
         facts = self._readable(source, Bearing.PROCEDURE)
         if kind is not None:
             self.procedures.append(read_procedure(source, view, kind, facts, self.elements))

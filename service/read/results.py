@@ -176,6 +176,11 @@ def _tell_quantity(quantity: QuantityView, measure: Measure, elements: Elements,
     return Told(measure, quantity.value * factor, bound)
 
 
+def is_done(view: ProcedureView) -> bool:
+    """Whether a procedure has certainly taken place, or begun."""
+    return view.status in _DONE
+
+
 def read_procedure(
     source: Source, view: ProcedureView, kind: ProcedureKind, facts: OpenFacts, elements: Elements
 ) -> Procedure:
@@ -189,4 +194,4 @@ def read_procedure(
     else:
         day = elements.event(source, "performedDateTime", view.performed_date_time)
         period = Interval(day, day)
-    return Procedure(kind, period, view.status in _DONE, (source.reference,))
+    return Procedure(kind, period, is_done(view), (source.reference,))

@@ -1,6 +1,6 @@
-"""Read what flags and observations report of suicidality and safety: https://hl7.org/fhir/R4/flag.html.
+"""Read what flags, observations and procedures report of suicidality and safety: https://hl7.org/fhir/R4/flag.html.
 
-Neither is a diagnosis. What they report is never certain, and a person must look.
+None is a diagnosis. What flags and observations report is never certain, and a person must look.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,13 @@ from collections.abc import Iterator
 import msgspec
 
 from service.core.dates import PartialDate
-from service.core.diagnoses import denies_suicidality, find_suicidality, place_allergy, place_sign
+from service.core.diagnoses import (
+    denies_suicidality,
+    find_suicidality,
+    place_allergy,
+    place_procedure,
+    place_sign,
+)
 from service.core.elements import Bearing
 from service.core.records import (
     Allergy,
@@ -61,6 +67,20 @@ def read_flag(
     )
     bears = placed.suicidality is not None or placed.safety or placed.safety_in_words
     return (placed if bears else None), allergies
+
+
+def read_repair(
+    concept: Concept, *, done: bool, evidence: VersionedReference, elements: Elements
+) -> Diagnosis | None:
+    """What a Procedure tells of safety, such as that an aneurysm was repaired; `None` where it is nothing."""
+    sign = Diagnosis(
+        label=concept.label,
+        clinical_status=ClinicalStatus.NOT_STATED,
+        verification=Verification.NOT_STATED if done else Verification.UNPROVEN,
+        evidence=(evidence,),
+    )
+    placed = place_procedure(sign, concept, elements.knowledge)
+    return placed if placed.safety or placed.safety_in_words else None
 
 
 class FindingReader:

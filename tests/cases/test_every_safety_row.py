@@ -146,6 +146,34 @@ def condition_words() -> list[Row]:
     ]
 
 
+def repaired(code: Resource) -> Resource:
+    return {
+        "resourceType": "Procedure",
+        "id": "row",
+        "status": "completed",
+        "code": code,
+        "subject": {"reference": "Patient/ann"},
+        "performedDateTime": "2019-03-01",
+    }
+
+
+def procedures() -> list[Row]:
+    return [
+        Row(row["group"], f"{row['system']} {row['code']}", repaired(concept(row)), coded=True)
+        for row in table("safety/procedures.csv")
+    ]
+
+
+def procedure_words() -> list[Row]:
+    """A word that does not say all by itself stands beside a word of the group that it asks for."""
+    return [
+        Row(row["group"], text, repaired({"text": text}), coded=False)
+        for row in table("safety/procedure_words.csv")
+        for named in (("aneurysm", "arteriovenous malformation") if row["beside"] else ("",))
+        for text in (f"{row['word']} {named}".strip(),)
+    ]
+
+
 def named_or_coded(row: dict[str, str]) -> Resource:
     return concept(row) if row["code"] else {"text": row["name"]}
 
@@ -200,19 +228,14 @@ def given(row: dict[str, str]) -> Resource:
 
 
 def billed(row: dict[str, str]) -> Resource:
-    return {
-        "resourceType": "Procedure",
-        "id": "row",
-        "status": "completed",
-        "code": concept(row),
-        "subject": {"reference": "Patient/ann"},
-        "performedDateTime": "2026-03-01",
-    }
+    return repaired(concept(row)) | {"performedDateTime": "2026-03-01"}
 
 
 TABLES = {
     "conditions": conditions,
     "condition_words": condition_words,
+    "procedures": procedures,
+    "procedure_words": procedure_words,
     "allergies": allergies,
     "medicines": medicines,
     "esketamine": esketamine_codes,
@@ -231,15 +254,8 @@ EVERY_GROUP = [(name, group) for name in TABLES for group in rows_of(name)]
 
 
 def due(row: Row, region: str) -> Told:
-    """What a row should lead to.
-
-    Words of a condition send it to a person where the group asks for one; a written caution, such as
-    the infarction of the US label, is listed as not screened.
-    """
+    """What a row should lead to. Words lead to a review at most, and are never certain."""
     effect = min(effect_of(row.group, region), row.at_most)
-    written = not row.coded and row.resource["resourceType"] == "Condition"
-    if written and effect is Effect.CAUTION:
-        effect = Effect.NONE
     return expected(row.group, effect, "met" if row.coded else "indeterminate")
 
 
@@ -377,4 +393,4 @@ def test_every_group_is_raised_by_something_here() -> None:
 
 def test_every_table_of_the_folder_is_looked_at() -> None:
     tables = {path.stem for path in (mappings_directory() / "safety").glob("*.csv")}
-    assert tables == {"groups", "conditions", "condition_words", "allergies", "other_allergens", "medicines"}
+    assert tables == {"groups", "other_allergens", *TABLES} - {"esketamine", "esketamine_names"}

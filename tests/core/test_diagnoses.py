@@ -2,7 +2,13 @@
 
 import pytest
 
-from service.core.diagnoses import is_named, is_no_disorder, place_allergy, place_diagnosis
+from service.core.diagnoses import (
+    is_named,
+    is_no_disorder,
+    place_allergy,
+    place_diagnosis,
+    place_procedure,
+)
 from service.core.records import (
     ClinicalStatus,
     Coding,
@@ -67,6 +73,112 @@ def test_words_place_what_no_code_does() -> None:
 def test_beside_a_known_code_only_words_of_a_contraindication_count() -> None:
     found = placed(coded("R93.0", text="aneurysm? bipolar?"))
     assert (found.safety_in_words, found.recognised) == (("aneurysm",), True)
+
+
+SEVERE, MILDER = ("severe-liver-disease",), ("liver-disease",)
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ("Child-Pugh C", SEVERE),
+        ("Child-Pugh C (10)", SEVERE),
+        ("Child Pugh class C", SEVERE),
+        ("Child-Pugh: C", SEVERE),
+        ("Child-Pugh (C)", SEVERE),
+        ("Child-Pugh score 11", SEVERE),
+        ("Child-Pugh B/C", SEVERE),
+        ("Child's class C", SEVERE),
+        ("CTP class C", SEVERE),
+        ("Child-Pugh-Stadium C", SEVERE),
+        ("Child-Pugh classe C", SEVERE),
+        ("Child-Pugh clase C", SEVERE),
+        ("Child-Pugh klasse C", SEVERE),
+        ("Child-Pugh B", MILDER),
+        ("Child Pugh class B (8)", MILDER),
+        ("Child-Pugh C10", SEVERE),
+        ("Child-Pugh A5", MILDER),
+        ("Child-Pugh A", MILDER),
+        ("Child-Pugh A/B", MILDER),
+        ("Child-Pugh 9", MILDER),
+        ("Child-Pugh score 4", ()),
+        ("Child-Pugh score 16", ()),
+        ("Child-Pugh B cirrhosis", MILDER),
+        ("Cirrhosis", MILDER),
+        ("Leberzirrhose Child B", MILDER),
+    ],
+)
+def test_the_child_pugh_class_in_words_tells_how_severe_a_liver_disease_is(
+    text: str, groups: tuple[str, ...]
+) -> None:
+    assert placed(Concept(text=text)).safety_in_words == groups
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Child-Pugh C cirrhosis",
+        "Cirrhosis of liver, Child-Pugh C",
+        "Leberzirrhose Child C",
+        "Cirrose, Child C cirrose",
+    ],
+)
+def test_class_c_speaks_beside_the_word_cirrhosis(text: str) -> None:
+    assert set(placed(Concept(text=text)).safety_in_words) >= set(SEVERE)
+
+
+@pytest.mark.parametrize("text", ["Child psychiatry", "Adult child c/o pain", "Child of C. Pugh"])
+def test_other_words_are_no_child_pugh_class(text: str) -> None:
+    assert placed(Concept(text=text)).safety_in_words == ()
+
+
+@pytest.mark.parametrize("code", ["K74.60", "K70.30", "K76.9"])
+def test_class_c_in_words_counts_beside_the_code_of_a_liver_disease(code: str) -> None:
+    assert placed(coded(code, text="Cirrhosis, Child-Pugh C")).safety_in_words == SEVERE
+    assert placed(coded(code, text="Cirrhosis, Child-Pugh B")).safety_in_words == ()
+
+
+# procedures ------------------------------------------------------------------------------------
+
+
+def repaired(concept: Concept) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    bare = Diagnosis(
+        concept.label, ClinicalStatus.NOT_STATED, Verification.NOT_STATED, (ref("it", "Procedure"),)
+    )
+    placed = place_procedure(bare, concept, US)
+    return placed.safety, placed.safety_in_words
+
+
+REPAIR = ("vascular-repair",)
+
+
+@pytest.mark.parametrize(
+    ("concept", "expected"),
+    [
+        (Concept((Coding("cpt", "34701", None),)), (REPAIR, ())),
+        (Concept((Coding("cpt", "34701", "EVAR"),), "EVAR"), (REPAIR, ())),
+        (Concept((Coding("local", "1", None), Coding("cpt", "34701", None))), (REPAIR, ())),
+        (Concept(text="EVAR 2019"), ((), REPAIR)),
+        (Concept(text="Repair of abdominal aortic aneurysm"), ((), REPAIR)),
+        (Concept(text="AAA repair"), ((), REPAIR)),
+        (Concept(text="Craniotomy and clipping of MCA aneurysm"), ((), REPAIR)),
+        (Concept(text="Coiling of cerebral aneurysm"), ((), REPAIR)),
+        (Concept(text="Embolisation of cerebral AVM"), ((), REPAIR)),
+        (Concept(text="Aneurysmaausschaltung"), ((), REPAIR)),
+        (Concept(text="Cure d'anévrisme de l'aorte abdominale"), ((), REPAIR)),
+        (Concept(text="Ultrasound screening for abdominal aortic aneurysm"), ((), ())),
+        (Concept(text="CT angiography, no aneurysm"), ((), ())),
+        (Concept(text="Inguinal hernia repair"), ((), ())),
+        (Concept(text="Coronary stent"), ((), ())),
+        (Concept(text="Embolization of uterine fibroids"), ((), ())),
+        (Concept((Coding("cpt", "76706", "Screening ultrasound for AAA"),)), ((), ())),
+        (Concept(), ((), ())),
+    ],
+)
+def test_a_procedure_tells_of_a_repair_by_its_code_else_by_its_words(
+    concept: Concept, expected: tuple[tuple[str, ...], tuple[str, ...]]
+) -> None:
+    assert repaired(concept) == expected
 
 
 @pytest.mark.parametrize(

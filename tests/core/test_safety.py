@@ -22,6 +22,7 @@ from tests.core.builders import (
     EU,
     US,
     allergy,
+    condition,
     day,
     depression,
     exposure,
@@ -164,6 +165,72 @@ def test_a_recent_event(
 ) -> None:
     given = safety_condition(EVENT, onset=day(onset), clinical_status=status)
     assert (one(given, US), one(given, EU)) == (us, eu)
+
+
+@pytest.mark.parametrize(
+    ("onset", "status", "us", "eu"),
+    [
+        pytest.param("2026-10-12", ACTIVE, CAUTION, REVIEW, id="42 days ago"),
+        pytest.param("2026-10-11", ACTIVE, CAUTION, CAUTION, id="43 days ago"),
+        pytest.param("2026-10-12", ENDED, CAUTION, REVIEW, id="resolved, but recent"),
+        pytest.param("2010", ACTIVE, CAUTION, CAUTION, id="long ago"),
+        pytest.param("2026-10", ACTIVE, CAUTION_OPEN, REVIEW_OPEN, id="perhaps within six weeks"),
+        pytest.param(None, ACTIVE, CAUTION_OPEN, REVIEW_OPEN, id="undated"),
+    ],
+)
+def test_a_recent_stroke_is_reviewed_in_the_eu(
+    onset: str | None, status: ClinicalStatus, us: tuple[str, str], eu: tuple[str, str]
+) -> None:
+    given = safety_condition("stroke", onset=day(onset), clinical_status=status)
+    assert (one(given, US), one(given, EU)) == (us, eu)
+
+
+def test_sequelae_or_a_history_of_a_stroke_are_never_recent() -> None:
+    given = safety_condition("stroke-history", onset=day("2026-11-20"))
+    assert (one(given, US), one(given, EU)) == (CAUTION, CAUTION)
+
+
+@pytest.mark.parametrize(
+    ("onset", "expected"),
+    [
+        pytest.param("2026-10-12", REVIEW_OPEN, id="42 days ago"),
+        pytest.param("2026-10-11", CAUTION_OPEN, id="43 days ago"),
+        pytest.param(None, REVIEW_OPEN, id="undated"),
+    ],
+)
+def test_an_event_in_words_is_as_old_as_its_date(onset: str | None, expected: tuple[str, str]) -> None:
+    assert one(condition(safety_in_words=(EVENT,), onset=day(onset)), EU) == expected
+
+
+# pregnancy -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        pytest.param({"onset": "2026-02-02"}, REVIEW, id="294 days ago"),
+        pytest.param({"onset": "2026-02-01"}, None, id="295 days ago"),
+        pytest.param({"recorded": "2026-02-02"}, REVIEW, id="recorded 294 days ago"),
+        pytest.param({"recorded": "2026-02-01"}, None, id="recorded 295 days ago"),
+        pytest.param({"onset": "2026-02"}, REVIEW, id="a month that ends within them"),
+        pytest.param({"onset": "2026-01"}, None, id="a month that ends before them"),
+        pytest.param({"onset": "2026"}, REVIEW, id="this year"),
+        pytest.param({"onset": "2025"}, None, id="last year"),
+        pytest.param({}, REVIEW, id="undated"),
+        pytest.param({"onset": "2025-01-01", "recorded": "2026-11-01"}, REVIEW, id="recorded anew"),
+        pytest.param({"onset": "2026-02-01", "abatement": "2026-12-01"}, REVIEW, id="to end later"),
+        pytest.param({"onset": "2024-01-01", "abatement": "2024-09-01"}, None, id="ended, but active"),
+    ],
+)
+def test_an_entry_of_a_pregnancy_counts_for_as_long_as_one_lasts(
+    dates: dict[str, str], expected: tuple[str, str] | None
+) -> None:
+    given = safety_condition("pregnancy", **{name: day(when) for name, when in dates.items()})
+    assert one(given) == expected
+
+
+def test_an_old_entry_of_another_group_still_counts() -> None:
+    assert one(safety_condition("breastfeeding", onset=day("2020-01-01"))) == REVIEW
 
 
 def test_an_unproven_recent_event_is_reviewed() -> None:

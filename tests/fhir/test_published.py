@@ -46,6 +46,7 @@ CODED = (
     "codes/completeness.csv",
     "codes/list_contents.csv",
     "safety/conditions.csv",
+    "safety/procedures.csv",
     "safety/allergies.csv",
     "safety/medicines.csv",
 )
@@ -207,6 +208,7 @@ def test_every_list_of_codes_is_looked_at_here() -> None:
         ("codes/observations.csv", "observation", "kind"),
         ("codes/procedures.csv", "procedure", "kind"),
         ("safety/conditions.csv", "safety", "group"),
+        ("safety/procedures.csv", "safety-procedure", "group"),
         ("safety/allergies.csv", "allergy", "group"),
         ("safety/medicines.csv", "medicine", "group"),
     ],

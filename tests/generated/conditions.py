@@ -111,19 +111,22 @@ def _meaning(effects: dict[str, Claim]) -> Meaning:
 
 
 def _effect(group: str, region: str, standing: Standing, when: When) -> Claim:
-    if GROUPS[group]["within_days"] and effect_of(group, region) is Effect.EXCLUDES:
-        return _effect_of_event(standing, when)
+    if GROUPS[group]["within_days"] and effect_of(group, region) >= Effect.REVIEW:
+        return _effect_of_event(group, region, standing, when)
+    if group == "pregnancy" and when.elements and (when.days_ago is None or when.days_ago >= RECENT):
+        return Claim.OPEN
     effect = effect_of(group, region) if standing.active else resolved_effect_of(group, region)
     return _CLAIMS[effect if standing.proven else min(effect, Effect.REVIEW)]
 
 
-def _effect_of_event(standing: Standing, when: When) -> Claim:
-    """An event that excludes for six weeks: only its own day tells how long ago it was."""
+def _effect_of_event(group: str, region: str, standing: Standing, when: When) -> Claim:
+    """An event that matters for six weeks: only its own day tells how long ago it was."""
     if when.days_ago is None:
         return Claim.WITHHOLDS if not when.elements and standing.active else Claim.OPEN
     if when.days_ago >= RECENT:
         return Claim.OPEN
-    return Claim.EXCLUDES if standing.active and standing.proven else Claim.WITHHOLDS
+    excludes = effect_of(group, region) is Effect.EXCLUDES and standing.active and standing.proven
+    return Claim.EXCLUDES if excludes else Claim.WITHHOLDS
 
 
 _WORDS = table("safety/condition_words.csv")

@@ -184,6 +184,18 @@ def procedure(rng: Random, identity: str) -> Made:
     return Made(resource_of(rng, "Procedure", identity, status=status, code=code, **when), HARMLESS)
 
 
+_REPAIRS = table("safety/procedures.csv")
+
+
+def repair(rng: Random, identity: str) -> Made:
+    """A repair of an aneurysm or a malformation, of any day: a person looks, unless it was not done."""
+    status = rng.choice(["completed", "in-progress", "stopped", "unknown", "entered-in-error", "not-done"])
+    when: Resource = rng.choice([{"performedDateTime": "2016-03"}, {"performedString": "once"}, {}])
+    code = concept_of(rng, rng.choice(_REPAIRS))
+    resource = resource_of(rng, "Procedure", identity, status=status, code=code, **when)
+    return Made(resource, HARMLESS if status in {"entered-in-error", "not-done"} else WITHHOLDS)
+
+
 def broken_medicine(rng: Random, identity: str) -> Made:
     """A medicine that cannot be read: the failures that are known stand."""
     resource = statement(rng, identity, {"text": "something"})

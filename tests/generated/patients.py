@@ -30,6 +30,7 @@ from tests.generated.medicines import (
     esketamine,
     interacting_medicine,
     procedure,
+    repair,
     statement,
 )
 from tests.generated.observations import pregnancy, pressure, score, suicidal_answer
@@ -133,6 +134,7 @@ _HAZARDS: tuple[Make, ...] = (
     *[suicidal_answer] * 2,
     *[antidepressant] * 2,
     written_condition,
+    repair,
     any_depression,
     broken_record,
     score,

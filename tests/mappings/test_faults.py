@@ -330,32 +330,50 @@ ROWS = [
         id="allergy of an unknown safety group",
     ),
     pytest.param(
+        "safety/procedures.csv",
+        ("typo", "cpt", "00000", "test", "test"),
+        "names a safety group that is not listed: 'typo'",
+        id="procedure of an unknown group",
+    ),
+    pytest.param(
+        "safety/procedure_words.csv",
+        ("typo", "mend", "word", "", "en", "test"),
+        "names a safety group that is not listed: 'typo'",
+        id="word of a procedure of an unknown group",
+    ),
+    pytest.param(
+        "safety/procedure_words.csv",
+        ("vascular-repair", "mend", "word", "aneurysm;typo", "en", "test"),
+        "names a safety group that is not listed: 'aneurysm;typo'",
+        id="word of a procedure beside an unknown group",
+    ),
+    pytest.param(
         "safety/groups.csv",
-        ("aneurysm", "odd", "review", "review", "review", "", "4", "4.3", "test"),
+        ("aneurysm", "odd", "review", "review", "review", "", "", "4", "4.3", "test"),
         "lists the group 'aneurysm' twice",
         id="safety group twice",
     ),
     pytest.param(
         "safety/groups.csv",
-        ("odd", "odd", "forbids", "review", "review", "", "4", "4.3", "test"),
+        ("odd", "odd", "forbids", "review", "review", "", "", "4", "4.3", "test"),
         "'forbids' is not a valid Effect",
         id="unknown effect",
     ),
     pytest.param(
         "safety/groups.csv",
-        ("odd", "odd", "review", "review", "forgets", "", "4", "4.3", "test"),
+        ("odd", "odd", "review", "review", "forgets", "", "", "4", "4.3", "test"),
         "'forgets' is not a valid ResolvedRule",
         id="unknown rule for a resolved record",
     ),
     pytest.param(
         "safety/groups.csv",
-        ("odd", "odd", "review", "review", "review", "soon", "4", "4.3", "test"),
+        ("odd", "odd", "review", "review", "review", "soon", "", "4", "4.3", "test"),
         "invalid literal for int() with base 10: 'soon'",
         id="days that are no number",
     ),
     pytest.param(
         "safety/groups.csv",
-        ("my group", "odd", "review", "review", "review", "", "4", "4.3", "test"),
+        ("my group", "odd", "review", "review", "review", "", "", "4", "4.3", "test"),
         "an id has letters, digits, hyphens and dots",
         id="a group whose id could not be published",
     ),
@@ -378,13 +396,13 @@ def test_a_faulty_row_is_refused_with_its_line(
 
 
 def test_an_effect_of_the_other_region_is_checked_there(lists: Path) -> None:
-    row = ("odd", "odd", "none", "forbids", "review", "", "4", "4.3", "test")
+    row = ("odd", "odd", "none", "forbids", "review", "", "", "4", "4.3", "test")
     line = append(lists / "safety/groups.csv", *row)
     assert faults(lists, region="eu")[0].startswith(f"safety/groups.csv:{line}: ")
 
 
 def test_a_group_without_effect_in_a_region_is_no_fault(lists: Path) -> None:
-    append(lists / "safety/groups.csv", "odd", "odd", "none", "review", "review", "", "", "4.3", "test")
+    append(lists / "safety/groups.csv", "odd", "odd", "none", "review", "review", "", "", "", "4.3", "test")
     write_lock(lists, TODAY)
     assert load(lists).safety_groups["odd"].effect is None
 

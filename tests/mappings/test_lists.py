@@ -208,6 +208,7 @@ def test_no_code_is_both_depression_and_not() -> None:
 
 IDEATION, BEHAVIOUR = SuicidalityKind.IDEATION, SuicidalityKind.BEHAVIOUR
 HISTORY, SELF_HARM = SuicidalityKind.HISTORY, SuicidalityKind.NON_SUICIDAL
+UNDETERMINED = SuicidalityKind.UNDETERMINED
 
 
 @pytest.mark.parametrize(
@@ -236,6 +237,43 @@ HISTORY, SELF_HARM = SuicidalityKind.HISTORY, SuicidalityKind.NON_SUICIDAL
         (SNOMED, "6471006", IDEATION),
         (SNOMED, "82313006", BEHAVIOUR),
         (SNOMED, "161474000", HISTORY),
+        # intentional self-poisoning
+        (SNOMED, "59274003", BEHAVIOUR),
+        (SNOMED, "274228002", BEHAVIOUR),
+        # undetermined intent: only 4 as the sixth character, and the Y codes from Y10 to Y34
+        (SNOMED, "269735005", UNDETERMINED),
+        (SNOMED, "363293009", UNDETERMINED),
+        (CM, "T39.014A", UNDETERMINED),
+        (CM, "T39.014D", UNDETERMINED),
+        (CM, "T39.014S", HISTORY),
+        (CM, "T39.013A", None),
+        (CM, "T39.015A", None),
+        (CM, "T36.94XA", UNDETERMINED),
+        (CM, "T36.94XS", HISTORY),
+        (CM, "T36.93XA", None),
+        (CM, "T50.A14A", UNDETERMINED),
+        (CM, "T65.94XA", UNDETERMINED),
+        (CM, "T58.04XA", UNDETERMINED),
+        (CM, "T71.164A", UNDETERMINED),
+        (CM, "T71.164S", HISTORY),
+        (CM, "T35.4", None),
+        (CM, "T66.XXXA", None),
+        (CM, "Y21.0XXA", UNDETERMINED),
+        (CM, "Y21.0XXS", HISTORY),
+        (CM, "Y33.XXXA", UNDETERMINED),
+        (CM, "Y20", None),
+        (CM, "Y35.009A", None),
+        (WHO, "Y10", UNDETERMINED),
+        (WHO, "Y34.9", UNDETERMINED),
+        (WHO, "Y09", None),
+        (WHO, "Y35", None),
+        (WHO, "Y87.1", None),
+        (WHO, "Y87.2", HISTORY),
+        ("icd-9-cm", "E980.0", UNDETERMINED),
+        ("icd-9-cm", "E988.9", UNDETERMINED),
+        ("icd-9-cm", "E989", HISTORY),
+        ("icd-9-cm", "E979", None),
+        ("icd-9-cm", "E990", None),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -258,7 +296,7 @@ def test_suicidality(system: str, code: str, expected: SuicidalityKind | None) -
         (CM, "I61.9", "intracerebral-haemorrhage"),
         (CM, "I69.154", "intracerebral-haemorrhage"),
         (WHO, "I69.1", "intracerebral-haemorrhage"),
-        (CM, "I69.354", "stroke"),
+        (CM, "I69.354", "stroke-history"),
         (CM, "F31.81", "bipolar"),
         (CM, "F10.20", "substance-use-disorder"),
         (CM, "O09.90", "pregnancy"),
@@ -272,6 +310,151 @@ def test_suicidality(system: str, code: str, expected: SuicidalityKind | None) -
 )
 def test_safety_condition(system: str, code: str, group: str | None) -> None:
     assert US.safety_conditions.meaning(system, code) == group
+
+
+EVENT, OTHER, BLEED = (
+    "recent-cardiovascular-event",
+    "aneurysm-other",
+    "intracranial-haemorrhage-other",
+)
+AVM, HHT = "arteriovenous-malformation", "haemorrhagic-telangiectasia"
+ICD_9 = "icd-9-cm"
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "group"),
+    [
+        # acute coronary events, and what stands beside them
+        (CM, "I20.0", EVENT),
+        (CM, "I20.1", "coronary-disease"),
+        (CM, "I20.9", "coronary-disease"),
+        (CM, "I23.7", EVENT),
+        (CM, "I24.0", EVENT),
+        (CM, "I24.1", "coronary-disease"),
+        (CM, "I24.81", EVENT),
+        (CM, "I24.9", EVENT),
+        (CM, "I25.10", "coronary-disease"),
+        (CM, "I25.110", EVENT),
+        (CM, "I25.111", "coronary-disease"),
+        (CM, "I25.119", "coronary-disease"),
+        (CM, "I25.700", EVENT),
+        (CM, "I25.790", EVENT),
+        (CM, "I25.798", "coronary-disease"),
+        (CM, "I25.2", "coronary-disease"),
+        (WHO, "I20.0", EVENT),
+        (WHO, "I20.8", "coronary-disease"),
+        (WHO, "I24.9", EVENT),
+        (WHO, "I25.2", "coronary-disease"),
+        (WHO, "I25.20", EVENT),
+        (WHO, "I25.21", "coronary-disease"),
+        (ICD_9, "411.1", EVENT),
+        (ICD_9, "411.0", "coronary-disease"),
+        (ICD_9, "412", "coronary-disease"),
+        (SNOMED, "394659003", EVENT),
+        (SNOMED, "4557003", EVENT),
+        # strokes, and their sequelae and history
+        (CM, "I63.9", "stroke"),
+        (CM, "G45.9", "stroke"),
+        (WHO, "I64", "stroke"),
+        (CM, "I65.2", None),
+        (CM, "G46", None),
+        (CM, "Z86.73", "stroke-history"),
+        (WHO, "I69.4", "stroke-history"),
+        (CM, "I69.00", BLEED),
+        (ICD_9, "434.91", "stroke"),
+        (ICD_9, "437.9", None),
+        (ICD_9, "438.2", "stroke-history"),
+        # malformations of pulmonary and other vessels
+        (CM, "Q25.72", AVM),
+        (CM, "Q25.71", None),
+        (CM, "Q25.79", OTHER),
+        (CM, "Q25.6", None),
+        (WHO, "Q25.7", OTHER),
+        (WHO, "Q25.6", None),
+        (CM, "I28.0", OTHER),
+        (CM, "I28.8", None),
+        (CM, "I77.0", None),
+        (CM, "Q28.1", OTHER),
+        (CM, "Q28.8", OTHER),
+        (CM, "Q28.9", None),
+        (WHO, "Q28.8", OTHER),
+        (ICD_9, "747.32", AVM),
+        (ICD_9, "747.31", None),
+        (ICD_9, "417.0", OTHER),
+        (ICD_9, "417.8", None),
+        # hereditary haemorrhagic telangiectasia
+        (CM, "I78.0", HHT),
+        (CM, "I78.1", None),
+        (WHO, "I78.0", HHT),
+        (ICD_9, "448.0", HHT),
+        (ICD_9, "448.1", None),
+        (SNOMED, "21877004", HHT),
+        # bleeding in the skull after an injury, and other injuries
+        (CM, "S06.4X0A", BLEED),
+        (CM, "S06.5X9D", BLEED),
+        (CM, "S06.6XAS", BLEED),
+        (CM, "S06.0X0A", None),
+        (CM, "S06.311A", None),
+        (CM, "S06.2X0A", None),
+        (CM, "S06.890A", None),
+        (CM, "S06.9X0A", None),
+        (WHO, "S06.4", BLEED),
+        (WHO, "S06.6", BLEED),
+        (WHO, "S06.33", BLEED),
+        (WHO, "S06.3", None),
+        (WHO, "S06.8", BLEED),
+        (WHO, "S06.9", None),
+        (ICD_9, "852.21", BLEED),
+        (ICD_9, "851.0", None),
+        (ICD_9, "854.0", None),
+        (ICD_9, "800.26", BLEED),
+        (ICD_9, "800.16", None),
+        (ICD_9, "804.8", BLEED),
+        (ICD_9, "804.9", None),
+        (ICD_9, "802.2", None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_code_next_to_a_group_is_not_in_it(system: str, code: str, group: str | None) -> None:
+    assert US.safety_conditions.meaning(system, code) == group
+
+
+REPAIR = "vascular-repair"
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "group"),
+    [
+        ("cpt", "34701", REPAIR),
+        ("cpt", "34712", None),
+        ("cpt", "34713", None),
+        ("cpt", "35081", REPAIR),
+        ("cpt", "35184", None),
+        ("cpt", "61700", REPAIR),
+        ("cpt", "61711", None),
+        ("cpt", "61624", REPAIR),
+        ("cpt", "61623", None),
+        ("cpt", "61645", None),
+        ("cpt", "37242", REPAIR),
+        ("cpt", "37241", None),
+        ("cpt", "37243", None),
+        ("cpt", "76706", None),
+        ("icd-10-pcs", "04V03DZ", REPAIR),
+        ("icd-10-pcs", "03VG0CZ", REPAIR),
+        ("icd-10-pcs", "03VH3DZ", None),
+        ("icd-10-pcs", "04V13DZ", None),
+        ("icd-10-pcs", "02LR3DZ", REPAIR),
+        ("icd-10-pcs", "02LR3DT", None),
+        ("icd-10-pcs", "04V0", None),
+        ("icd-9-cm", "39.51", REPAIR),
+        ("icd-9-cm", "39.53", None),
+        ("icd-9-cm", "39.74", None),
+        (SNOMED, "444588006", REPAIR),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_safety_procedure(system: str, code: str, group: str | None) -> None:
+    assert US.safety_procedures.meaning(system, code) == group
 
 
 CONTRAINDICATIONS = {
@@ -481,6 +664,7 @@ LANGUAGES = {
     "codes/antidepressant_names.csv": TWELVE - {"en"},
     "codes/antidepressant_words.csv": TWELVE,
     "codes/not_trial_names.csv": TWELVE - {"fr", "nl"},
+    "safety/procedure_words.csv": FIVE,
     "safety/allergies.csv": FIVE,
     "safety/other_allergens.csv": FIVE,
     "safety/medicines.csv": {"en", "de"},

@@ -53,7 +53,11 @@ def test_every_kind_is_known_and_has_a_row(name: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["codes/procedures.csv", "codes/observations.csv", "codes/answers.csv", "safety/medicines.csv"]
+    "name",
+    [
+        *("codes/procedures.csv", "codes/observations.csv", "codes/answers.csv"),
+        *("safety/medicines.csv", "safety/procedures.csv"),
+    ],
 )
 def test_a_code_stands_once_in_a_list_under_a_known_system(name: str) -> None:
     codes = Counter((row["system"], row["code"]) for row in rows(name) if row["code"])

@@ -690,6 +690,46 @@ def test_another_procedure_is_passed_over_silently(elements: Resource) -> None:
     assert procedures(a_procedure(**elements)) == []
 
 
+EVAR = coded(CPT, "34701", "Endovascular repair of infrarenal aorta")
+REPAIR = "vascular-repair"
+
+
+@pytest.mark.parametrize(
+    ("elements", "findings"),
+    [
+        ({}, [(REPAIR, "met")]),
+        ({"status": "in-progress"}, [(REPAIR, "met")]),
+        ({"status": "stopped"}, [(REPAIR, "met")]),
+        ({"status": "preparation"}, [(REPAIR, "indeterminate")]),
+        ({"status": "unknown"}, [(REPAIR, "indeterminate")]),
+        ({"performedDateTime": "1998"}, [(REPAIR, "met")]),
+        ({"code": {"text": "EVAR"}}, [(REPAIR, "indeterminate")]),
+        ({"code": coded(CPT, "34713")}, []),
+    ],
+)
+def test_a_repair_on_record_is_reviewed(elements: Resource, findings: list[tuple[str, str]]) -> None:
+    reviewed = review(a_procedure(**{"code": EVAR} | elements))
+    assert [(f.id, f.finding.value) for f in reviewed.answer.safety] == findings
+    assert (reviewed.record.procedures, reviewed.record.unreadable) == ((), ())
+    assert {str(e) for sign in reviewed.record.signs for e in sign.evidence} <= {
+        str(e) for e in reviewed.record.read
+    }
+
+
+@pytest.mark.parametrize("status", ["entered-in-error", "not-done"])
+def test_a_repair_that_was_not_done_is_set_aside(status: str) -> None:
+    reviewed = review(a_procedure(code=EVAR, status=status))
+    assert reviewed.answer.safety == []
+    assert [str(e.evidence) for e in reviewed.record.excluded] == ["Procedure/treatment"]
+
+
+def test_a_repair_counts_even_where_the_rest_cannot_be_read() -> None:
+    odd = a_procedure(code=EVAR, modifierExtension=[{"url": "http://example.org/odd", "valueCode": "odd"}])
+    reviewed = review(odd)
+    assert [f.id for f in reviewed.answer.safety] == [REPAIR]
+    assert [str(u.evidence) for u in reviewed.record.unreadable] == ["Procedure/treatment"]
+
+
 @pytest.mark.parametrize(
     ("elements", "expected"),
     [
