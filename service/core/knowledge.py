@@ -184,6 +184,7 @@ class PrescribedOnly(StrEnum):
     """What a criteria set makes of a medicine that only a prescription shows."""
 
     POSSIBLY = "possibly"
+    TAKEN_WHERE_RENEWED = "taken-where-renewed"
     AS_TAKEN = "as-taken"
 
 

@@ -17,6 +17,7 @@ from service.core.dates import PartialDate
 from service.core.exposures import trial_key
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, Ingredient, Knowledge
+from service.core.orders import as_taken, is_taken_by_premise
 from service.core.outcome import Outcome, OutcomeFinding, Successors, grade_outcome
 from service.core.records import (
     GRADES,
@@ -204,7 +205,7 @@ def _count(
     """Say whether a trial counts as failed, why, and what would settle it where it may."""
     evidence = course.evidence
     medicine = course.exposures[0].medicine
-    flags = _flags(course)
+    flags = (*_premise(course, criteria), *_flags(course))
     no = _reason_against(course, adequate, outcome)
     if no is not None:
         return (Counts.NO, (no, *flags), ())
@@ -240,6 +241,18 @@ def _count(
     if adequate.finding is Finding.MET and not doubts:
         return (Counts.YES, flags, ())
     return (Counts.POSSIBLY, (*doubts, *flags), tuple(needed))
+
+
+def _premise(course: Course, criteria: Criteria) -> tuple[Reason, ...]:
+    """What the criteria set takes as its premise: prescriptions that count as taken, because it says so."""
+    told = tuple(
+        ref
+        for exposure in as_taken(course.exposures, criteria)
+        if exposure is not None and is_taken_by_premise(exposure, criteria)
+        for ref in exposure.evidence
+    )
+    text = "its prescriptions count as taken, as the criteria set specifies"
+    return (Reason(ReasonCode.PRESCRIBED_TAKEN_AS_USED, text, told),) if told else ()
 
 
 def _flags(course: Course) -> tuple[Reason, ...]:
