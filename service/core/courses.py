@@ -69,13 +69,15 @@ class Course:
     """Exposures to one ingredient without a gap longer than the grace period.
 
     `days` are days on the medicine; `adequate_days` those at or above the minimum dose. Both are
-    shortest and longest, and both count only days inside the current episode.
+    shortest and longest, and both count only days inside the current episode. `at_dose` are the days that
+    are certainly, and that are possibly, at or above the minimum dose, in whichever episode.
     """
 
     interval: Interval
     exposures: tuple[Exposure, ...]
     days: tuple[int, int]
     adequate_days: tuple[int, int]
+    at_dose: tuple[Spans, Spans]
     evidence: tuple[VersionedReference, ...] = field(init=False)
     """The records that it was joined from."""
 
@@ -118,9 +120,11 @@ def _course_of_one(
     (taken,) = as_taken((exposure,), criteria)
     certain = taken.period.certain if taken is not None else None
     shortest = total_days(within((certain,), episode.certain)) if certain else 0
-    longest = total_days(within((_possible_span(exposure, episode),), episode.possible))
+    possible = _possible_span(exposure, episode)
+    longest = total_days(within((possible,), episode.possible))
     adequate = (shortest if low >= required else 0, longest if high >= required else 0)
-    return Course(exposure.period, (exposure,), (shortest, longest), adequate)
+    at_dose = ((certain,) if certain and low >= required else (), (possible,) if high >= required else ())
+    return Course(exposure.period, (exposure,), (shortest, longest), adequate, at_dose)
 
 
 def _possible_span(exposure: Exposure, episode: Episode) -> Span:
@@ -163,12 +167,14 @@ def _course(
     chains = joined(spans, gap_days=criteria.grace_days)
     longest = total_days(within(union([piece.span for piece, _ in possible]), episode.possible))
     highest = [piece._replace(mg=mg) for piece, mg in possible]
-    adequate_longest = total_days(within(_possibly_at(highest, single, required), episode.possible))
+    perhaps_adequate = _possibly_at(highest, single, required)
+    adequate_longest = total_days(within(perhaps_adequate, episode.possible))
     return Course(
         _course_interval(_taken(exposures)),
         exposures,
         (_longest_run(spans, chains, episode.certain), longest),
         (_longest_run(adequate, chains, episode.certain), adequate_longest),
+        (adequate, perhaps_adequate),
     )
 
 

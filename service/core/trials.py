@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from service.core.adequacy import judge_adequacy
+from service.core.augmentation import join_agent_courses
 from service.core.courses import Course, Episode, join_courses
 from service.core.dates import PartialDate
 from service.core.exposures import trial_key
@@ -113,6 +114,8 @@ def find_trials(
 
 
 def _courses(exposures: tuple[Exposure, ...], episode: Episode, knowledge: Knowledge) -> tuple[Course, ...]:
+    if exposures[0].medicine.role is Role.AUGMENTING:
+        return join_agent_courses(exposures, episode, knowledge)
     ingredient = knowledge.ingredient(exposures[0].medicine.ingredient)
     return join_courses(exposures, ingredient, episode, knowledge.criteria)
 
@@ -231,6 +234,8 @@ def _count(
             if course.interval.ongoing
             else "the reason for stopping"
         )
+        if any(reason.code is ReasonCode.PERHAPS_AUGMENTED for reason in outcome.reasons):
+            needed.append("the daily dose of the agent that was added")
     elif outcome.inference is not None and outcome.inference not in criteria.counted_inferences:
         doubts.append(
             Reason(

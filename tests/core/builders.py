@@ -63,6 +63,7 @@ UNREADABLE_DOSE = Dose(DoseBasis.UNREADABLE)
 
 _ROLES = {
     "aripiprazole": Role.AUGMENTING,
+    "liothyronine": Role.AUGMENTING,
     "lithium": Role.AUGMENTING,
     "quetiapine": Role.AUGMENTING,
     "esketamine": Role.ESKETAMINE,
