@@ -253,8 +253,8 @@ def _or_perhaps_augmented(outcome: Outcome, course: Course, others: Successors) 
     reasons = tuple(
         Reason(
             ReasonCode.PERHAPS_AUGMENTED,
-            f"{other.exposures[0].medicine.ingredient} was added; the record does not show whether at a dose "
-            "that augments",
+            f"{other.exposures[0].medicine.ingredient} was added, and the record does not show whether at a "
+            "dose that augments",
             other.evidence,
         )
         for other in others.begun(start.latest, end.earliest, days_later=0)
