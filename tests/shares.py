@@ -1,4 +1,4 @@
-"""How often each criteria set asks for more: `python -m tests.shares --patients 2000 [--seed N]`.
+"""How often each criteria set asks for more: `python -m tests.shares --patients 500 [--seed N]`.
 
 Decides generated records by every set and prints the share of *needs-information*, as the table of
 `docs/how-it-decides.md` has it: of records of all kinds (`tests.generated.patients`), and of records that
@@ -8,6 +8,7 @@ hold prescriptions only (`tests.generated.orders`). It shows how the sets differ
 import argparse
 import sys
 from collections.abc import Callable
+from functools import cache
 from random import Random
 
 import orjson
@@ -30,8 +31,7 @@ def share_of(criteria: str, kind: str, patients: int, seed: int = SEED) -> float
     """The share of the first so many patients of a kind of whom a set asks for more."""
     by = reviewer(criteria=criteria)
     asked = assessed = 0
-    for number in range(patients):
-        bundle = orjson.dumps(bundle_of(KINDS[kind](dice(seed, number))))
+    for bundle in _bundles(kind, patients, seed):
         try:
             decision = by.review(read_bundle(bundle)).decision
         except NotAssessable:
@@ -41,10 +41,16 @@ def share_of(criteria: str, kind: str, patients: int, seed: int = SEED) -> float
     return asked / assessed
 
 
+@cache
+def _bundles(kind: str, patients: int, seed: int) -> list[bytes]:
+    """The records of a kind: the same ones for every set."""
+    return [orjson.dumps(bundle_of(KINDS[kind](dice(seed, number)))) for number in range(patients)]
+
+
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.shares", description=__doc__)
-    parser.add_argument("--patients", type=int, default=2000, help="how many of each kind (%(default)s)")
+    parser.add_argument("--patients", type=int, default=500, help="how many of each kind (%(default)s)")
     parser.add_argument("--seed", type=int, default=SEED, help="where chance begins (%(default)s)")
     arguments = parser.parse_args()
     lines = [f"| set | {' | '.join(KINDS)} |", f"|---|{'---|' * len(KINDS)}"]

@@ -1,7 +1,7 @@
 """Patients whose record holds prescriptions only, as an EHR without a pharmacy has it.
 
-Two to four antidepressants, one after another, in a depression that is active. Each is ordered month by
-month, or once with repeats, or once; most doses are stated, and few reasons for stopping.
+Two to four antidepressants, one after another, in a depression that is active. Most are ordered month
+by month, or once with repeats, some once; most doses are stated, and few reasons for stopping.
 """
 
 from datetime import date, timedelta
@@ -45,7 +45,7 @@ def patient_of_orders(rng: Random) -> list[Resource]:
     day = _BEGAN
     orders: list[Resource] = []
     for medicine in rng.sample(_MEDICINES, rng.randint(2, 4)):
-        days = _MONTH * rng.randint(1, 6)
+        days = _MONTH * rng.randint(2, 8)
         orders += _orders(rng, medicine, day, days)
         day += timedelta(days=days + rng.randint(0, 20))
     return [person, depression(rng, "depression").resource, *orders]
@@ -53,7 +53,7 @@ def patient_of_orders(rng: Random) -> list[Resource]:
 
 def _orders(rng: Random, medicine: _Medicine, day: date, days: int) -> list[Resource]:
     """What was ordered of one medicine. Most orders state its dose; the last may say why it was stopped."""
-    match rng.choice(("monthly", "repeats", "once")):
+    match rng.choice(("monthly", "monthly", "repeats", "repeats", "once")):
         case "monthly":
             months = range(0, days, _MONTH)
             orders = [_order(rng, medicine, day + timedelta(days=month), _MONTH) for month in months]
