@@ -3,10 +3,11 @@
 A rule is met when the shortest length passes, not met when the longest fails, indeterminate between.
 """
 
-from service.core.courses import Course, dose_is_assumed, is_shown_taken
+from service.core.courses import Course, dose_is_assumed
 from service.core.dates import total_days
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, Ingredient
+from service.core.orders import as_taken
 from service.core.records import DoseBasis, Exposure, VersionedReference
 
 
@@ -30,7 +31,8 @@ def judge_adequacy(course: Course, ingredient: Ingredient | None, criteria: Crit
         )
         return Answer(Finding.NOT_MET, (Reason(ReasonCode.DOSE_TOO_LOW, text, evidence), *reasons))
     needed = []
-    prescribed = [e for e in course.exposures if not is_shown_taken(e, criteria)]
+    taken = as_taken(course.exposures, criteria)
+    prescribed = [e for e, shown in zip(course.exposures, taken, strict=True) if shown is None]
     if prescribed:
         text = "only a prescription is on record; dispensing and intake are not documented"
         told = tuple(ref for exposure in prescribed for ref in exposure.evidence)

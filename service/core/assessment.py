@@ -134,7 +134,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         episode=episode,
         trials=trials,
         failed_trials=failed,
-        staging=stage(trials, replace(record, exposures=exposures), depression, episode, knowledge.staging),
+        staging=stage(trials, replace(record, exposures=exposures), depression, episode, knowledge),
         scores=scores,
         procedures=record.procedures,
         safety=safety,

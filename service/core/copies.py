@@ -47,6 +47,7 @@ def distinct_exposures(exposures: tuple[Exposure, ...]) -> tuple[Exposure, ...]:
             exposure.stop_reasons,
             exposure.indication,
             exposure.grade,
+            exposure.supply_end,
             exposure.medicine.lowest_mg if exposure.dose.basis is DoseBasis.NOT_DOCUMENTED else None,
         )
         copies.setdefault(key, []).append(exposure)
@@ -63,6 +64,7 @@ def _one_of(same: list[Exposure]) -> Exposure:
         evidence=tuple(ref for copy in same for ref in copy.evidence),
         names=frozenset(name for copy in same for name in copy.names),
         asserted=max(asserted) if len(asserted) == len(same) else None,
+        refills=any(copy.refills for copy in same),
     )
 
 

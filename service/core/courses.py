@@ -3,7 +3,8 @@
 Every length is a pair of days, the shortest and the longest that the record's dates and doses allow. Days
 count once when exposures overlap; days of a gap never count; only days inside the current episode do. Doses
 of one day add up within one grade of evidence, never across: the best grade that says how much speaks for
-the day. A prescription that nothing better tells of is a possibility: only the longest length allows for it.
+the day. A prescription that nothing shows to have been taken (`core.orders`) is a possibility: only the
+longest length allows for it.
 """
 
 import itertools
@@ -27,7 +28,8 @@ from service.core.dates import (
     within,
 )
 from service.core.findings import Finding
-from service.core.knowledge import Criteria, Ingredient, PrescribedOnly, UndocumentedDose
+from service.core.knowledge import Criteria, Ingredient, UndocumentedDose
+from service.core.orders import as_taken, is_taken_by_premise
 from service.core.records import (
     GRADES,
     Dose,
@@ -67,13 +69,15 @@ class Course:
     """Exposures to one ingredient without a gap longer than the grace period.
 
     `days` are days on the medicine; `adequate_days` those at or above the minimum dose. Both are
-    shortest and longest, and both count only days inside the current episode.
+    shortest and longest, and both count only days inside the current episode. `at_dose` are the days that
+    are certainly, and that are possibly, at or above the minimum dose, in whichever episode.
     """
 
     interval: Interval
     exposures: tuple[Exposure, ...]
     days: tuple[int, int]
     adequate_days: tuple[int, int]
+    at_dose: tuple[Spans, Spans]
     evidence: tuple[VersionedReference, ...] = field(init=False)
     """The records that it was joined from."""
 
@@ -113,11 +117,14 @@ def _course_of_one(
     low, high = _dose_range(exposure, ingredient, criteria)
     minimum = criteria.minimum_mg(ingredient) if ingredient else None
     required = minimum if minimum is not None else math.inf
-    certain = exposure.period.certain if is_shown_taken(exposure, criteria) else None
+    (taken,) = as_taken((exposure,), criteria)
+    certain = taken.period.certain if taken is not None else None
     shortest = total_days(within((certain,), episode.certain)) if certain else 0
-    longest = total_days(within((_possible_span(exposure, episode),), episode.possible))
+    possible = _possible_span(exposure, episode)
+    longest = total_days(within((possible,), episode.possible))
     adequate = (shortest if low >= required else 0, longest if high >= required else 0)
-    return Course(exposure.period, (exposure,), (shortest, longest), adequate)
+    at_dose = ((certain,) if certain and low >= required else (), (possible,) if high >= required else ())
+    return Course(exposure.period, (exposure,), (shortest, longest), adequate, at_dose)
 
 
 def _possible_span(exposure: Exposure, episode: Episode) -> Span:
@@ -126,11 +133,6 @@ def _possible_span(exposure: Exposure, episode: Episode) -> Span:
     last = period.end.latest if period.end else episode.as_of
     first = period.start.earliest if period.start else min(episode.start.earliest, last)
     return (min(first, last), last)
-
-
-def is_shown_taken(exposure: Exposure, criteria: Criteria) -> bool:
-    """Whether a record shows that the medicine was taken, as the criteria set sees it."""
-    return exposure.grade is not Grade.PRESCRIBED or criteria.prescribed_only is PrescribedOnly.AS_TAKEN
 
 
 class _Piece(NamedTuple):
@@ -156,8 +158,8 @@ def _course(
     ]
     certain = [
         (_Piece(span, dose[0], _rank(e)), e)
-        for e, dose in zip(exposures, doses, strict=True)
-        if is_shown_taken(e, criteria) and (span := e.period.certain)
+        for e, dose, taken in zip(exposures, doses, as_taken(exposures, criteria), strict=True)
+        if taken is not None and (span := taken.period.certain)
     ]
     single = _single_readings(certain)
     spans = union([piece.span for piece, _ in certain])
@@ -165,12 +167,14 @@ def _course(
     chains = joined(spans, gap_days=criteria.grace_days)
     longest = total_days(within(union([piece.span for piece, _ in possible]), episode.possible))
     highest = [piece._replace(mg=mg) for piece, mg in possible]
-    adequate_longest = total_days(within(_possibly_at(highest, single, required), episode.possible))
+    perhaps_adequate = _possibly_at(highest, single, required)
+    adequate_longest = total_days(within(perhaps_adequate, episode.possible))
     return Course(
         _course_interval(_taken(exposures)),
         exposures,
         (_longest_run(spans, chains, episode.certain), longest),
         (_longest_run(adequate, chains, episode.certain), adequate_longest),
+        (adequate, perhaps_adequate),
     )
 
 
@@ -248,8 +252,8 @@ def _dose_range(exposure: Exposure, ingredient: Ingredient | None, criteria: Cri
 def dose_is_assumed(exposure: Exposure, ingredient: Ingredient, criteria: Criteria) -> bool:
     """Whether the criteria set takes an undocumented dose as adequate.
 
-    Never where a strength is stated that is too low for the days it lasts, and never for a reason other than
-    depression.
+    Never where a strength is stated that is too low for the days it lasts, never for a reason other than
+    depression, and never beside the premise that a prescription was taken.
     """
     minimum = criteria.minimum_mg(ingredient)
     medicine = exposure.medicine
@@ -259,6 +263,7 @@ def dose_is_assumed(exposure: Exposure, ingredient: Ingredient, criteria: Criter
         exposure.dose.basis is DoseBasis.NOT_DOCUMENTED
         and criteria.undocumented_dose is UndocumentedDose.ASSUME
         and not exposure.indication.may_be_another
+        and not is_taken_by_premise(exposure, criteria)
         and minimum is not None
         and (strength is None or strength >= minimum)
     )

@@ -31,6 +31,7 @@ class ReasonCode(StrEnum):
     BELOW_MINIMUM = "below-minimum-dose"
     NO_MINIMUM_DOSE = "no-minimum-dose-known"
     PRESCRIBED_ONLY = "prescribed-only"
+    PRESCRIBED_TAKEN_AS_USED = "prescribed-taken-as-used"
     # outcome of a trial
     SCORE_SHOWS_FAILURE = "score-shows-failure"
     SCORE_SHOWS_RESPONSE = "score-shows-response"
@@ -44,6 +45,7 @@ class ReasonCode(StrEnum):
     STOP_REASON_UNCLEAR = "stop-reason-unclear"
     SWITCHED = "switched"
     AUGMENTED = "augmented"
+    PERHAPS_AUGMENTED = "perhaps-augmented"
     ENDED_WHILE_ACTIVE = "ended-while-active"
     ONGOING = "ongoing"
     END_UNCERTAIN = "end-uncertain"

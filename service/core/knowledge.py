@@ -83,7 +83,7 @@ class CodeList(Generic[Meaning]):
 
 
 class Ingredient(NamedTuple):
-    """An antidepressant ingredient. Doses are minimum effective doses in mg a day."""
+    """An antidepressant or augmenting ingredient. Doses are minimum effective doses in mg a day."""
 
     name: str
     drug_class: str
@@ -203,6 +203,7 @@ class PrescribedOnly(StrEnum):
     """What a criteria set makes of a medicine that only a prescription shows."""
 
     POSSIBLY = "possibly"
+    TAKEN_WHERE_RENEWED = "taken-where-renewed"
     AS_TAKEN = "as-taken"
 
 
@@ -399,6 +400,8 @@ class Knowledge:
     classification_systems: frozenset[str]
     """Condition code systems whose lists here are complete: a code not listed is none of them."""
     ingredients: Mapping[str, Ingredient]
+    agents: Mapping[str, Ingredient]
+    """Augmenting agents; none of them is ever a trial."""
     medicine_codes: CodeList[MedicineMeaning]
     medicine_names: PhraseList[MedicineMeaning]
     antidepressant_words: PhraseList[str]

@@ -1,13 +1,13 @@
 """What came of a trial: what the record documents, else what follows from it."""
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from service.core.courses import Course, Episode
-from service.core.dates import PartialDate, days_before
+from service.core.dates import PartialDate, Spans, days_before
 from service.core.exposures import trial_key
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, InferredFailure
@@ -92,7 +92,8 @@ def grade_outcome(
         return _set_against(_agreed(documented, evidence), measured)
     if measured is not None:
         return _outcome_of(measured)
-    return _inferred(course, others, scales, episode, criteria)
+    inferred = _inferred(course, others, scales, episode, criteria)
+    return _or_perhaps_augmented(inferred, course, others)
 
 
 def _inferred(
@@ -232,7 +233,8 @@ def switch_or_augmentation(course: Course, others: Successors, criteria: Criteri
     """The medicine that certainly replaced or augmented this one, if any.
 
     A replacement starts after this course did and soon after (or before) it ended, and outlasts it.
-    An augmenting agent starts during the course, for no other recorded reason than depression.
+    An augmenting agent starts during the course, for no other recorded reason than depression, and reaches
+    its minimum dose before the course ends.
     """
     start, end = course.interval.start, course.interval.end
     if start is None or end is None:
@@ -243,7 +245,7 @@ def switch_or_augmentation(course: Course, others: Successors, criteria: Criteri
         if other_start is None:
             continue
         medicine = other.exposures[0].medicine
-        if medicine.role is Role.AUGMENTING and other_start.latest <= end.earliest:
+        if medicine.role is Role.AUGMENTING and _begins(other.at_dose[0], by=end.earliest):
             text = f"{medicine.ingredient} was added"
             return Change(Reason(ReasonCode.AUGMENTED, text, other.evidence), other_start)
         if (
@@ -257,6 +259,31 @@ def switch_or_augmentation(course: Course, others: Successors, criteria: Criteri
             text = f"{medicine.ingredient} replaced it"
             return Change(Reason(ReasonCode.SWITCHED, text, other.evidence), other_start)
     return None
+
+
+def _or_perhaps_augmented(outcome: Outcome, course: Course, others: Successors) -> Outcome:
+    """The outcome; an unknown one says as well which agents were added at a dose that may have augmented."""
+    start, end = course.interval.start, course.interval.end
+    if outcome.finding is not OutcomeFinding.UNKNOWN or start is None or end is None:
+        return outcome
+    reasons = tuple(
+        Reason(
+            ReasonCode.PERHAPS_AUGMENTED,
+            f"{other.exposures[0].medicine.ingredient} was added, and the record does not show whether at a "
+            "dose that augments",
+            other.evidence,
+        )
+        for other in others.begun(start.latest, end.earliest, days_later=0)
+        if other.exposures[0].medicine.role is Role.AUGMENTING
+        and other.interval.start is not None
+        and other.interval.start.latest <= end.earliest
+        and _begins(other.at_dose[1], by=end.latest)
+    )
+    return replace(outcome, reasons=(*reasons, *outcome.reasons))
+
+
+def _begins(spans: Spans, *, by: date) -> bool:
+    return any(first <= by for first, _ in spans)
 
 
 def _for_something_else(course: Course) -> bool:

@@ -210,6 +210,8 @@ class Exposure:
 
     `names` are the records that it says it is about, such as the prescription it was dispensed on.
     `bounds` are the days that its dosage is limited to, inside a longer period; no other days are certain.
+    Of a prescription, `refills` says whether it may be filled more than once; `supply_end` is when its supply
+    ends if it is used up, where the prescription ended on an unknown day before that.
     """
 
     medicine: Medicine
@@ -223,6 +225,8 @@ class Exposure:
     grade: Grade = Grade.STATED
     names: frozenset[tuple[str, str]] = frozenset()
     bounds: Interval | None = None
+    refills: bool = False
+    supply_end: PartialDate | None = None
 
 
 class ClinicalStatus(StrEnum):

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from service.core.augmentation import join_agent_courses
 from service.core.courses import Episode
-from service.core.dates import total_days, union
+from service.core.dates import Interval, Span, Spans, total_days, union
 from service.core.depression import DepressionFindings
-from service.core.knowledge import Band, Staging
+from service.core.exposures import trial_key
+from service.core.knowledge import Band, Knowledge, Staging
 from service.core.records import Exposure, Procedure, ProcedureKind, Record, Role
 from service.core.trials import Counts, Trial
 
@@ -34,7 +36,7 @@ def stage(
     settled: Record,
     depression: DepressionFindings,
     episode: Episode,
-    scales: Staging,
+    knowledge: Knowledge,
 ) -> StagingScores:
     """Score the three scales. `settled` is the record with the ends of its exposures settled.
 
@@ -45,8 +47,9 @@ def stage(
     possible = [trial for trial in trials if trial.counts is not Counts.NO]
     unknown = ("which trials failed",) if len(sure) < len(possible) else ()
     failures = Range(len(sure), len(possible), unknown)
-    augmented = 1 if _was_augmented(trials, settled.exposures) else 0
-    given = _Given(failures, Range(augmented, augmented), _ect(settled, episode))
+    scales = knowledge.staging
+    augmented = _augmentation(trials, settled.exposures, episode, knowledge)
+    given = _Given(failures, augmented, _ect(settled, episode))
     return StagingScores(
         _msm(given, depression, episode, scales),
         _mgh(given, scales),
@@ -82,22 +85,37 @@ def _times(value: float, given: Range) -> Range:
     return Range(value * given.low, value * given.high, given.unknown)
 
 
-def _was_augmented(trials: tuple[Trial, ...], exposures: tuple[Exposure, ...]) -> bool:
-    """Whether an augmenting agent certainly ran beside an antidepressant of this episode."""
-    courses = [
-        span
-        for trial in trials
-        if trial.in_episode
-        for course in trial.courses
-        if (span := course.interval.certain)
+def _augmentation(
+    trials: tuple[Trial, ...], exposures: tuple[Exposure, ...], episode: Episode, knowledge: Knowledge
+) -> Range:
+    """Whether an agent ran beside an antidepressant of this episode at a dose that augments: 1, 0, open."""
+    agents: dict[tuple[str, str], list[Exposure]] = {}
+    for exposure in exposures:
+        if exposure.medicine.role is Role.AUGMENTING:
+            agents.setdefault(trial_key(exposure), []).append(exposure)
+    at_dose = [
+        course.at_dose
+        for same in agents.values()
+        for course in join_agent_courses(tuple(same), episode, knowledge)
     ]
-    agents = [
-        span
-        for exposure in exposures
-        if exposure.medicine.role is Role.AUGMENTING and (span := exposure.period.certain)
-    ]
-    apart = total_days(union(courses)) + total_days(union(agents))
-    return total_days(union([*courses, *agents])) < apart
+    taken = [course.interval for trial in trials if trial.in_episode for course in trial.courses]
+    certain = [span for interval in taken if (span := interval.certain)]
+    possible = [_possible(interval, episode) for interval in taken]
+    low = int(any(_meet(certain, sure) for sure, _ in at_dose))
+    high = int(any(_meet(possible, perhaps) for _, perhaps in at_dose))
+    return Range(low, high, ("augmentation",) if low < high else ())
+
+
+def _possible(interval: Interval, episode: Episode) -> Span:
+    last = interval.end.latest if interval.end else episode.as_of
+    first = interval.start.earliest if interval.start else episode.start.earliest
+    return (min(first, last), last)
+
+
+def _meet(some: list[Span], others: Spans) -> bool:
+    """Whether two sets of days share one."""
+    apart = total_days(union(some)) + total_days(others)
+    return total_days(union([*some, *others])) < apart
 
 
 def _msm(given: _Given, depression: DepressionFindings, episode: Episode, scales: Staging) -> Range:

@@ -13,12 +13,14 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from service.core.adequacy import judge_adequacy
+from service.core.augmentation import join_agent_courses
 from service.core.courses import Course, Episode, join_courses
 from service.core.dates import PartialDate, years_before
 from service.core.episode import DepressionSign
 from service.core.exposures import trial_key
 from service.core.findings import Answer, Finding, Reason, ReasonCode
 from service.core.knowledge import Criteria, InferredFailure, Ingredient, Knowledge, UndocumentedDose
+from service.core.orders import as_taken, is_taken_by_premise
 from service.core.outcome import Outcome, OutcomeFinding, Successors, grade_outcome, switch_or_augmentation
 from service.core.records import (
     GRADES,
@@ -165,6 +167,8 @@ def _treatments(
 
 
 def _courses(exposures: tuple[Exposure, ...], episode: Episode, knowledge: Knowledge) -> tuple[Course, ...]:
+    if exposures[0].medicine.role is Role.AUGMENTING:
+        return join_agent_courses(exposures, episode, knowledge)
     ingredient = knowledge.ingredient(exposures[0].medicine.ingredient)
     return join_courses(exposures, ingredient, episode, knowledge.criteria)
 
@@ -285,7 +289,7 @@ def _count(
     """Say whether a trial counts as failed, why, and what would settle it where it may."""
     evidence = course.evidence
     medicine = course.exposures[0].medicine
-    flags = _flags(course)
+    flags = (*_premise(course, criteria), *_flags(course))
     no = _reason_against(course, adequate, outcome)
     if no is not None:
         return (Counts.NO, (no, *flags), ())
@@ -311,6 +315,8 @@ def _count(
             if course.interval.ongoing
             else "the reason for stopping"
         )
+        if any(reason.code is ReasonCode.PERHAPS_AUGMENTED for reason in outcome.reasons):
+            needed.append("the daily dose of the agent that was added")
     elif outcome.inference is not None and outcome.inference not in criteria.counted_inferences:
         text, settle = _NOT_COUNTED[outcome.inference]
         doubts.append(Reason(ReasonCode.INFERENCE_NOT_COUNTED, text, evidence))
@@ -330,6 +336,18 @@ _NOT_COUNTED = {
         "a documented outcome",
     ),
 }
+
+
+def _premise(course: Course, criteria: Criteria) -> tuple[Reason, ...]:
+    """What the criteria set takes as its premise: prescriptions that count as taken, because it says so."""
+    told = tuple(
+        ref
+        for exposure in as_taken(course.exposures, criteria)
+        if exposure is not None and is_taken_by_premise(exposure, criteria)
+        for ref in exposure.evidence
+    )
+    text = "its prescriptions count as taken, as the criteria set specifies"
+    return (Reason(ReasonCode.PRESCRIBED_TAKEN_AS_USED, text, told),) if told else ()
 
 
 def _flags(course: Course) -> tuple[Reason, ...]:

@@ -63,6 +63,7 @@ from service.knowledge.rows import (
     of_esketamine,
     of_ingredient,
     of_product,
+    to_agent,
     to_depression,
     to_ingredient,
 )
@@ -134,6 +135,10 @@ class _Loader:
         depression = self._codes("codes/depression.csv", to_depression)
         not_depression = self._codes("codes/depression_exclude.csv", lambda row: row["reason"])
         self._refuse_overlap(depression, not_depression, "codes/depression_exclude.csv")
+        agents = {
+            row["name"]: self.faults.meaning(row, to_agent)
+            for row in self._rows("codes/augmenting_agents.csv")
+        }
         groups = self._safety_groups()
         esketamine_names = list(self._rows("codes/esketamine_names.csv"))
         names, codes = self._medicines(ingredients, esketamine_names)
@@ -186,6 +191,7 @@ class _Loader:
             systems=self.uris,
             classification_systems=self.hierarchical,
             ingredients=ingredients,
+            agents={name: agent for name, agent in agents.items() if agent is not None},
             medicine_codes=codes,
             medicine_names=names,
             antidepressant_words=antidepressant_words,

@@ -90,6 +90,19 @@ def to_ingredient(row: Row) -> Ingredient:
     )
 
 
+def to_agent(row: Row) -> Ingredient:
+    """An augmenting agent of `codes/augmenting_agents.csv`."""
+    return Ingredient(
+        row["name"],
+        "AUGMENTING",
+        row.optional("rxnorm"),
+        _number(row, "min_daily_mg"),
+        None,
+        "augmenting",
+        None,
+    )
+
+
 def codes_of(
     rows: Iterable[Row], systems: tuple[str, ...], read: Callable[[Row], MedicineMeaning]
 ) -> Iterator[Coded]:

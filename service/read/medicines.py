@@ -163,12 +163,15 @@ class MedicineReader:
         opened = take_openings(source, self._knowledge)
         medicine = self._identified(view, opened)
         period = self._prescribed_period(source, view)
-        cut_short = status is ExposureStatus.ENDED and not reported
-        if cut_short and period.start is not None and period.end is not None:
-            earliest = min(period.start.earliest, period.end.earliest)
-            period = Interval(period.start, PartialDate(earliest, period.end.latest))
         authored = self._elements.date(source, "authoredOn", view.authored_on)
         reasons = [view.status_reason] if view.status_reason else []
+        stop_reasons = self._stop_reasons(reasons, status, opened)
+        supply_end = None
+        cut_short = status is ExposureStatus.ENDED and not reported
+        if cut_short and period.start is not None and period.end is not None:
+            supply_end = None if stop_reasons else period.end
+            earliest = min(period.start.earliest, period.end.earliest)
+            period = Interval(period.start, PartialDate(earliest, period.end.latest))
         exposure = Exposure(
             medicine,
             period,
@@ -177,9 +180,11 @@ class MedicineReader:
             (source.reference,),
             asserted=authored if status is ExposureStatus.ACTIVE else None,
             indication=self._indication(view, opened),
-            stop_reasons=self._stop_reasons(reasons, status, opened),
+            stop_reasons=stop_reasons,
             grade=Grade.STATED if reported else Grade.PRESCRIBED,
             names=self._named(*view.based_on),
+            refills=_repeats_allowed(view.dispense_request) > 0,
+            supply_end=supply_end,
         )
         phases = self._phases(source, view, exposure, view.dosage_instruction, opened)
         self._exposures.extend(_with_open_period(phase, opened) for phase in phases)
@@ -369,7 +374,7 @@ class MedicineReader:
             period = Interval(period.start, period.end or exposure.period.end)
             dose = self._dose(view, phase, exposure.medicine, opened)
             counted = self._bounds(source, phase, period)
-            yield replace(exposure, period=period, dose=dose, bounds=counted)
+            yield replace(exposure, period=period, dose=dose, bounds=counted, supply_end=None)
 
     def _resolve(self, reference: ReferenceView) -> Source | None:
         """The resource that a reference leads to; `None` where it is elsewhere."""
@@ -457,7 +462,7 @@ class MedicineReader:
             )
         days = _days(dispensing.expected_supply_duration)
         days = days or self._days_of(dispensing.quantity, view.dosage_instruction)
-        fills = max(dispensing.number_of_repeats_allowed or 0, 0) + 1
+        fills = _repeats_allowed(dispensing) + 1
         return _supplied(authored, days * fills if days and days * fills <= _LONGEST_SUPPLY else None)
 
     def _bounds(self, source: Source, dosages: list[DosageView], period: Interval) -> Interval | None:
@@ -510,6 +515,13 @@ class MedicineReader:
             return None
         days = amount.high / a_day
         return math.floor(days) if 1 <= days < _LONGEST_SUPPLY + 1 else None
+
+
+def _repeats_allowed(dispensing: DispenseRequestView | None) -> int:
+    """How often a prescription may be filled again; never, where a modifier leaves open what it says."""
+    if dispensing is None or dispensing.modifier_extension:
+        return 0
+    return max(dispensing.number_of_repeats_allowed or 0, 0)
 
 
 def _days(duration: QuantityView | None) -> int | None:

@@ -16,7 +16,7 @@ from service.core.dates import Interval, PartialDate
 from service.core.decision import Decision, decide
 from service.core.exposures import settle_interval
 from service.core.findings import Answer, Finding, Reason
-from service.core.knowledge import Criteria, DoseTable, Knowledge, UndocumentedDose
+from service.core.knowledge import Criteria, DoseTable, Knowledge, PrescribedOnly, UndocumentedDose
 from service.core.records import (
     Allergy,
     ClinicalStatus,
@@ -55,6 +55,7 @@ US = knowledge_of()
 EU = knowledge_of(region="eu")
 SEED = US.criteria
 DOSE_MUST_BE_DOCUMENTED = replace(SEED, undocumented_dose=UndocumentedDose.INDETERMINATE)
+TAKEN_WHERE_RENEWED = replace(DOSE_MUST_BE_DOCUMENTED, prescribed_only=PrescribedOnly.TAKEN_WHERE_RENEWED)
 STRICT_DOSES = replace(SEED, doses=DoseTable.STRICT)
 DOCUMENTED_FAILURES_ONLY = replace(SEED, counted_inferences=frozenset())
 WEEKDAYS = Calendar(frozenset(range(5)), frozenset(), 7)
@@ -64,6 +65,7 @@ UNREADABLE_DOSE = Dose(DoseBasis.UNREADABLE)
 
 _ROLES = {
     "aripiprazole": Role.AUGMENTING,
+    "liothyronine": Role.AUGMENTING,
     "lithium": Role.AUGMENTING,
     "quetiapine": Role.AUGMENTING,
     "esketamine": Role.ESKETAMINE,

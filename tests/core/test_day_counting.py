@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from service.core.courses import Episode, join_courses
 from service.core.dates import Interval, PartialDate
 from service.core.findings import Finding
+from service.core.knowledge import Criteria, PrescribedOnly
 from service.core.records import GRADES, Dose, DoseBasis, Exposure, Grade
 from tests.core.builders import SEED, US, exposure, medicine, ref
 from tests.examples import tries
@@ -20,6 +21,9 @@ LAST = date(2025, 12, 31)
 MINIMUM = 50.0
 SERTRALINE = US.ingredients["sertraline"]
 SHORT_GRACE = replace(SEED, grace_days=3)
+RENEWED = replace(SHORT_GRACE, prescribed_only=PrescribedOnly.TAKEN_WHERE_RENEWED)
+AS_TAKEN = replace(SHORT_GRACE, prescribed_only=PrescribedOnly.AS_TAKEN)
+RULES = st.sampled_from([SHORT_GRACE, RENEWED, AS_TAKEN])
 
 
 def on(number: int) -> date:
@@ -48,6 +52,7 @@ def histories(draw: st.DrawFn, *, partial: bool, grades: tuple[Grade, ...] = GRA
                 dose=Dose(DoseBasis.DOCUMENTED, low, high),
                 evidence=(ref(str(number)),),
                 grade=draw(st.sampled_from(grades)),
+                refills=draw(st.integers(0, 3)) == 0,
             )
         )
     return found
@@ -90,12 +95,27 @@ def speaking(exposures: list[Exposure], read: Reading, day: date) -> list[Exposu
     return [e for e in covering if GRADES.index(e.grade) == best]
 
 
-def lowest(exposures: list[Exposure], read: Reading, day: date) -> float:
+def shown_taken(exposures: list[Exposure], read: Reading, criteria: Criteria) -> list[bool]:
+    """Which records show that the medicine was taken, each prescription set beside every other."""
+    orders = [first for e, (first, _) in zip(exposures, read, strict=True) if e.grade is Grade.PRESCRIBED]
+    grace = timedelta(days=criteria.grace_days + 1)
+    renewed = [any(first < later <= last + grace for later in orders) for first, last in read]
+    rule = criteria.prescribed_only
+    return [
+        e.grade is not Grade.PRESCRIBED
+        or rule is PrescribedOnly.AS_TAKEN
+        or (rule is PrescribedOnly.TAKEN_WHERE_RENEWED and (e.refills or again))
+        for e, again in zip(exposures, renewed, strict=True)
+    ]
+
+
+def lowest(exposures: list[Exposure], read: Reading, day: date, taken: list[bool]) -> float:
     """The least taken on a day: records of one dose of one product may be the same tablets."""
+    shown = [e for e, sure in zip(exposures, taken, strict=True) if sure]
     doses = {
         (one.medicine.strength_mg, one.dose): one.dose.low_mg or 0.0
         for one in speaking(exposures, read, day)
-        if one.grade is not Grade.PRESCRIBED
+        if one in shown
     }
     return sum(doses.values())
 
@@ -108,16 +128,17 @@ def days_of(read: Reading) -> list[date]:
     return sorted({first + timedelta(days=n) for first, last in read for n in range((last - first).days + 1)})
 
 
-def adequate(exposures: list[Exposure], read: Reading, start: date, grace: int) -> tuple[int, int]:
+def adequate(exposures: list[Exposure], read: Reading, start: date, criteria: Criteria) -> tuple[int, int]:
     """Adequate days of the best course, least and most, counted one by one."""
-    shown = tuple(r for e, r in zip(exposures, read, strict=True) if e.grade is not Grade.PRESCRIBED)
+    taken = shown_taken(exposures, read, criteria)
+    shown = tuple(r for sure, r in zip(taken, read, strict=True) if sure)
     least = [
-        sum(day >= start and lowest(exposures, read, day) >= MINIMUM for day in run)
-        for run in courses_of(days_of(shown), grace)
+        sum(day >= start and lowest(exposures, read, day, taken) >= MINIMUM for day in run)
+        for run in courses_of(days_of(shown), criteria.grace_days)
     ]
     most = [
         sum(day >= start and highest(exposures, read, day) >= MINIMUM for day in run)
-        for run in courses_of(days_of(read), grace)
+        for run in courses_of(days_of(read), criteria.grace_days)
     ]
     return max(least, default=0), max(most)
 
@@ -127,13 +148,13 @@ def episode_from(start: date) -> Episode:
 
 
 @tries(200)
-@given(histories(partial=False), st.integers(0, 20))
-def test_exact_dates_give_exactly_the_days(exposures: list[Exposure], began: int) -> None:
+@given(histories(partial=False), st.integers(0, 20), RULES)
+def test_exact_dates_give_exactly_the_days(exposures: list[Exposure], began: int, criteria: Criteria) -> None:
     start = on(began)
-    courses = join_courses(tuple(exposures), SERTRALINE, episode_from(start), SHORT_GRACE)
+    courses = join_courses(tuple(exposures), SERTRALINE, episode_from(start), criteria)
     found = tuple(max(course.adequate_days[end] for course in courses) for end in (0, 1))
     (read,) = readings(exposures)
-    assert found == adequate(exposures, read, start, SHORT_GRACE.grace_days)
+    assert found == adequate(exposures, read, start, criteria)
 
 
 @tries(200)
@@ -147,15 +168,15 @@ def test_exact_dates_give_exactly_the_courses(exposures: list[Exposure], began: 
 
 
 @tries(100)
-@given(histories(partial=True), st.integers(0, 12), st.integers(0, 3))
+@given(histories(partial=True), st.integers(0, 12), st.integers(0, 3), RULES)
 def test_every_reading_of_partial_dates_lies_between(
-    exposures: list[Exposure], began: int, width: int
+    exposures: list[Exposure], began: int, width: int, criteria: Criteria
 ) -> None:
     during = replace(episode_from(on(began)), start=PartialDate(on(began), on(began + width)))
-    courses = join_courses(tuple(exposures), SERTRALINE, during, SHORT_GRACE)
+    courses = join_courses(tuple(exposures), SERTRALINE, during, criteria)
     shortest, longest = (max(course.adequate_days[end] for course in courses) for end in (0, 1))
     for read in readings(exposures):
         for start in _each(during.start):
-            least, most = adequate(exposures, read, start, SHORT_GRACE.grace_days)
+            least, most = adequate(exposures, read, start, criteria)
             assert shortest <= least
             assert most <= longest

@@ -7,8 +7,18 @@ import pytest
 from service.core.courses import Episode
 from service.core.findings import Finding
 from service.core.outcome import Outcome
-from service.core.records import Exposure, ExposureStatus, Identified, Indication, StopReason
-from tests.core.builders import codes, day, episode, exposure, medicine, trial
+from service.core.records import Exposure, ExposureStatus, Grade, Identified, Indication, StopReason
+from service.core.trials import Counts
+from tests.core.builders import (
+    NOT_DOCUMENTED,
+    UNREADABLE_DOSE,
+    codes,
+    day,
+    episode,
+    exposure,
+    medicine,
+    trial,
+)
 
 INEFFECTIVE, INTOLERANCE = StopReason.INEFFECTIVE, StopReason.INTOLERANCE
 REMISSION, OTHER, UNCLEAR = StopReason.REMISSION, StopReason.OTHER, StopReason.UNCLEAR
@@ -167,11 +177,18 @@ def test_another_medicine_did_not_certainly_replace_it(other: Exposure) -> None:
 @pytest.mark.parametrize(
     ("mine", "agent", "expected"),
     [
-        pytest.param(MINE, exposure("lithium", start="2025-03-31"), "augmented", id="on the last day"),
         pytest.param(
-            MINE, exposure("lithium", start="2025-02", end="2025-09-30"), "augmented", id="by month"
+            MINE, exposure("lithium", start="2025-03-31", mg=600), "augmented", id="on the last day"
         ),
-        pytest.param(exposure(), exposure("lithium", start="2025-06-01"), "augmented", id="while it goes on"),
+        pytest.param(
+            MINE,
+            exposure("lithium", start="2025-02", end="2025-09-30", mg=600),
+            "augmented",
+            id="by month",
+        ),
+        pytest.param(
+            exposure(), exposure("lithium", start="2025-06-01", mg=600), "augmented", id="while it goes on"
+        ),
         pytest.param(
             exposure(),
             exposure("lithium", start="2025-06-01", indication=Indication.OTHER),
@@ -194,6 +211,65 @@ def test_another_medicine_did_not_certainly_replace_it(other: Exposure) -> None:
 )
 def test_augmentation(mine: Exposure, agent: Exposure, expected: str) -> None:
     assert said(mine, agent, during=QUIET)[2] == [expected]
+
+
+def quetiapine(mg: Any, start: str = "2025-02-01", end: str | None = None, **more: Any) -> Exposure:
+    return exposure("quetiapine", start=start, end=end, mg=mg, **more)
+
+
+UNKNOWN, AUGMENTED, NOT_AUGMENTED = ["perhaps-augmented", "no-outcome"], ["augmented"], ["no-outcome"]
+
+
+@pytest.mark.parametrize(
+    ("agents", "expected"),
+    [
+        pytest.param([quetiapine(150)], AUGMENTED, id="the minimum"),
+        pytest.param([quetiapine(149)], NOT_AUGMENTED, id="below the minimum"),
+        pytest.param([quetiapine(25)], NOT_AUGMENTED, id="for sleep, though nobody says so"),
+        pytest.param([quetiapine((100, 200))], UNKNOWN, id="perhaps enough"),
+        pytest.param([quetiapine(NOT_DOCUMENTED)], UNKNOWN, id="not documented"),
+        pytest.param([quetiapine(UNREADABLE_DOSE)], UNKNOWN, id="not readable"),
+        pytest.param([quetiapine(NOT_DOCUMENTED, "2025-04-01")], NOT_AUGMENTED, id="after it ended"),
+        pytest.param([quetiapine(NOT_DOCUMENTED, "2024-12-31")], NOT_AUGMENTED, id="there before it"),
+        pytest.param(
+            [quetiapine(NOT_DOCUMENTED, indication=Indication.OTHER)], NOT_AUGMENTED, id="for something else"
+        ),
+        pytest.param(
+            [quetiapine(50, end="2025-02-28"), quetiapine(150, "2025-03-01")], AUGMENTED, id="raised in time"
+        ),
+        pytest.param(
+            [quetiapine(50, end="2025-03-31"), quetiapine(150, "2025-04-01")],
+            NOT_AUGMENTED,
+            id="raised after it ended",
+        ),
+        pytest.param(
+            [quetiapine(50, id="a"), quetiapine(100, id="b")], AUGMENTED, id="strengths that add up"
+        ),
+        pytest.param([quetiapine(150, grade=Grade.PRESCRIBED)], AUGMENTED, id="prescribed"),
+        pytest.param(
+            [exposure("liothyronine", start="2025-02-01", mg=0.025)], AUGMENTED, id="25 micrograms of T3"
+        ),
+        pytest.param(
+            [exposure("liothyronine", start="2025-02-01", mg=0.0125)], NOT_AUGMENTED, id="12.5 micrograms"
+        ),
+    ],
+)
+def test_an_agent_augments_from_its_minimum_dose(agents: list[Exposure], expected: list[str]) -> None:
+    assert said(MINE, *agents, during=QUIET)[2] == expected
+
+
+def test_an_agent_whose_dose_is_not_documented_makes_a_failure_possible() -> None:
+    """Whatever the criteria set assumes of the doses of antidepressants."""
+    found = trial(exposure(), quetiapine(NOT_DOCUMENTED))
+    assert (found.counts, found.outcome.finding) == (Counts.POSSIBLY, "unknown")
+    assert "quetiapine was added" in found.outcome.reasons[0].text
+    assert "the daily dose of the agent that was added" in found.needed
+
+
+def test_an_agent_whose_dose_is_not_documented_takes_no_failure_away() -> None:
+    switch = exposure("fluoxetine", start="2025-04-01", end="2025-09-30")
+    assert said(MINE, quetiapine(NOT_DOCUMENTED), switch, during=QUIET)[2] == ["switched"]
+    assert said(stopped(INEFFECTIVE), quetiapine(NOT_DOCUMENTED))[2] == ["stopped-ineffective"]
 
 
 def test_a_refill_of_an_older_medicine_is_neither_a_switch_nor_an_augmentation() -> None:

@@ -1,18 +1,32 @@
 """What a prescription adds to a record, and what it lends to better evidence."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 
 from service.core.copies import distinct_exposures
+from service.core.dates import Interval, PartialDate
 from service.core.findings import Finding, ReasonCode
-from service.core.knowledge import PrescribedOnly
+from service.core.knowledge import Criteria, PrescribedOnly
 from service.core.records import Exposure, Grade, Indication, StopReason
 from service.core.trials import Counts
-from tests.core.builders import NOT_DOCUMENTED, SEED, UNREADABLE_DOSE, exposure, ref, settled, trial
+from service.core.words import describe_trial
+from tests.core.builders import (
+    AS_OF,
+    NOT_DOCUMENTED,
+    SEED,
+    UNREADABLE_DOSE,
+    day,
+    exposure,
+    ref,
+    settled,
+    trial,
+)
 
 AS_TAKEN = replace(SEED, prescribed_only=PrescribedOnly.AS_TAKEN)
+RENEWED = replace(SEED, prescribed_only=PrescribedOnly.TAKEN_WHERE_RENEWED)
 
 
 WHY: dict[str, Any] = {
@@ -150,3 +164,147 @@ def test_a_prescription_beside_fills_says_nothing_of_the_end() -> None:
     stopped = frozenset({StopReason.INEFFECTIVE})
     fill = dispense("2025-01-01", "2025-03-31", on=None, stop_reasons=stopped)
     assert [r.code for r in trial(fill, prescription()).outcome.reasons] == [ReasonCode.STOPPED_INEFFECTIVE]
+
+
+# prescriptions taken as used where they were renewed -----------------------------------------------
+
+
+def order(
+    start: str,
+    end: str,
+    *,
+    id: str = "rx",  # noqa: A002 - as the builder has it
+    what: str = "sertraline",
+    **changes: Any,
+) -> Exposure:
+    """A prescription of what did not help."""
+    return replace(
+        exposure(what, start=start, end=end, **{**WHY, **changes}),
+        grade=Grade.PRESCRIBED,
+        evidence=(ref(id, "MedicationRequest"),),
+    )
+
+
+FIRST = order("2025-01-01", "2025-03-01")  # sixty days
+
+
+def days_shown(*orders: Exposure, criteria: Criteria = RENEWED) -> tuple[Counts, int]:
+    """Whether the trial counts, and the days of it that are certain."""
+    found = trial(*orders, criteria=criteria)
+    return found.counts, found.adequate_days[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        pytest.param(FIRST, (Counts.POSSIBLY, 0), id="a single one"),
+        pytest.param(replace(FIRST, refills=True), (Counts.YES, 60), id="with refills"),
+        pytest.param(replace(FIRST, refills=True, dose=NOT_DOCUMENTED), (Counts.POSSIBLY, 0), id="no dose"),
+        pytest.param(
+            replace(FIRST, refills=True, indication=Indication.OTHER), (Counts.POSSIBLY, 60), id="for pain"
+        ),
+    ],
+)
+def test_refills_show_use(first: Exposure, expected: tuple[Counts, int]) -> None:
+    assert days_shown(first) == expected
+
+
+@pytest.mark.parametrize("criteria", [RENEWED, AS_TAKEN], ids=lambda c: c.prescribed_only)
+def test_a_dose_is_never_assumed_beside_the_premise(criteria: Criteria) -> None:
+    """`SEED` assumes a dose that nobody documented; it may not rest on two such steps."""
+    silent = replace(FIRST, refills=True, dose=NOT_DOCUMENTED)
+    assert trial(silent, criteria=criteria).counts is Counts.POSSIBLY
+    assert trial(replace(silent, grade=Grade.DISPENSED), criteria=criteria).counts is Counts.YES
+
+
+@pytest.mark.parametrize("criteria", [RENEWED, AS_TAKEN], ids=lambda c: c.prescribed_only)
+def test_a_trial_that_rests_on_the_premise_is_labelled(criteria: Criteria) -> None:
+    found = trial(replace(FIRST, refills=True), criteria=criteria)
+    assert [reason.code for reason in found.counts_reasons] == [ReasonCode.PRESCRIBED_TAKEN_AS_USED]
+    assert "its prescriptions count as taken, as the criteria set specifies" in describe_trial(found, AS_OF)
+
+
+def test_a_trial_that_does_not_rest_on_the_premise_is_not_labelled() -> None:
+    for one in (FIRST, replace(FIRST, grade=Grade.DISPENSED)):
+        codes = {reason.code for reason in trial(one, criteria=RENEWED).counts_reasons}
+        assert ReasonCode.PRESCRIBED_TAKEN_AS_USED not in codes
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        pytest.param(order("2025-04-01", "2025-04-10", id="b"), (Counts.YES, 60), id="after thirty days"),
+        pytest.param(order("2025-04-02", "2025-04-11", id="b"), (Counts.POSSIBLY, 0), id="thirty-one days"),
+        pytest.param(order("2025-03-02", "2025-03-11", id="b"), (Counts.YES, 60), id="the day after"),
+        pytest.param(order("2025-02-01", "2025-03-11", id="b"), (Counts.YES, 60), id="during it"),
+        pytest.param(order("2025-01-02", "2025-03-11", id="b"), (Counts.YES, 60), id="a day after it began"),
+        pytest.param(order("2025-01-01", "2025-03-11", id="b"), (Counts.POSSIBLY, 0), id="begun together"),
+        pytest.param(order("2025-01-01", "2025-03-01", id="b"), (Counts.POSSIBLY, 0), id="a copy"),
+        pytest.param(order("2025-03", "2025-05-11", id="b"), (Counts.YES, 60), id="in March, in time"),
+        pytest.param(order("2025", "2025-05-11", id="b"), (Counts.POSSIBLY, 0), id="perhaps too late"),
+        pytest.param(order("2025-02-01", "2025-03-11"), (Counts.POSSIBLY, 0), id="a step of the same order"),
+        pytest.param(
+            order("2025-03-02", "2025-03-11", id="b", indication=Indication.OTHER),
+            (Counts.POSSIBLY, 0),
+            id="for pain",
+        ),
+        pytest.param(
+            order("2025-03-02", "2025-03-11", id="b", what="fluoxetine"), (Counts.POSSIBLY, 0), id="another"
+        ),
+    ],
+)
+def test_a_second_order_within_the_grace_period_shows_use(
+    second: Exposure, expected: tuple[Counts, int]
+) -> None:
+    assert days_shown(FIRST, second) == expected
+
+
+def test_the_last_of_a_row_shows_nothing_of_itself() -> None:
+    """Twice thirty days, the second not renewed: thirty days are certain, sixty possible."""
+    first, second = order("2025-01-01", "2025-01-30"), order("2025-01-31", "2025-03-01", id="b")
+    third = order("2025-03-02", "2025-03-31", id="c")
+    assert trial(first, second, criteria=RENEWED).adequate_days == (30, 60)
+    assert trial(first, second, third, criteria=RENEWED).adequate_days == (60, 90)
+
+
+ENDED_SOME_TIME: dict[str, Any] = {
+    "period": Interval(day("2025-01-01"), PartialDate(date(2025, 1, 1), date(2025, 3, 1))),
+    "supply_end": day("2025-03-01"),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "second", "certain"),
+    [
+        pytest.param({}, order("2025-03-02", "2025-03-31", id="b"), 60, id="renewed when it was used up"),
+        pytest.param({}, order("2025-04-01", "2025-04-30", id="b"), 60, id="renewed after thirty days"),
+        pytest.param({}, order("2025-04-02", "2025-04-30", id="b"), 0, id="renewed after thirty-one"),
+        pytest.param({}, order("2025-02-01", "2025-03-31", id="b"), 31, id="renewed before"),
+        pytest.param({"refills": True}, None, 1, id="not renewed"),
+        pytest.param(
+            {"supply_end": None}, order("2025-03-02", "2025-03-31", id="b"), 0, id="a reason to stop is given"
+        ),
+        pytest.param(
+            {"bounds": Interval(day("2025-01-01"), day("2025-01-20"))},
+            order("2025-03-02", "2025-03-31", id="b"),
+            20,
+            id="the dosage is limited",
+        ),
+        pytest.param(
+            {"bounds": Interval()},
+            order("2025-03-02", "2025-03-31", id="b"),
+            1,
+            id="limited nobody knows how",
+        ),
+    ],
+)
+def test_an_order_that_ended_some_day_was_used_until_it_was_renewed(
+    changes: dict[str, Any], second: Exposure | None, certain: int
+) -> None:
+    ended = replace(FIRST, **{**ENDED_SOME_TIME, **changes})
+    assert trial(*filter(None, (ended, second)), criteria=RENEWED).adequate_days[0] == certain
+
+
+def test_copies_of_an_order_have_refills_where_one_of_them_has() -> None:
+    (one,) = distinct_exposures(settled(FIRST, replace(FIRST, refills=True, evidence=(ref("b"),))))
+    assert one.refills

@@ -19,6 +19,7 @@ from service.core.records import (
     Diagnosis,
     Exposure,
     ExposureStatus,
+    Grade,
     Indication,
     Record,
     StopReason,
@@ -28,7 +29,9 @@ from service.core.records import (
 from service.core.words import summarise
 from tests.core.builders import (
     AS_OF,
+    DOSE_MUST_BE_DOCUMENTED,
     SEED,
+    TAKEN_WHERE_RENEWED,
     allergy,
     assessed,
     decided,
@@ -95,6 +98,29 @@ def test_a_copy_of_a_record_never_changes_the_counts(
     copied = data.draw(st.sampled_from(of.exposures))
     again = with_exposures(of, another(copied, "copy"))
     assert counted(again, criteria) == counted(of, criteria)
+
+
+@st.composite
+def of_orders(draw: st.DrawFn) -> Record:
+    """A record with an order or more, in which every medicine is ordered, some of them with refills."""
+    of = draw(records().filter(lambda of: of.exposures))
+    orders = [replace(e, grade=Grade.PRESCRIBED, refills=draw(st.booleans())) for e in of.exposures]
+    return replace(of, exposures=tuple(orders))
+
+
+@quick
+@given(of_orders(), st.data())
+def test_a_copy_of_an_order_is_no_second_order(of: Record, data: st.DataObject) -> None:
+    copied = data.draw(st.sampled_from(of.exposures))
+    again = with_exposures(of, another(copied, "copy"))
+    assert counted(again, TAKEN_WHERE_RENEWED) == counted(of, TAKEN_WHERE_RENEWED)
+
+
+@quick
+@given(of_orders())
+def test_the_premise_about_orders_never_takes_a_failure_away(of: Record) -> None:
+    with_premise = counted(of, TAKEN_WHERE_RENEWED)
+    assert with_premise.definite >= counted(of, DOSE_MUST_BE_DOCUMENTED).definite
 
 
 @quick

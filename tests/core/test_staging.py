@@ -10,7 +10,18 @@ from service.core.findings import Finding
 from service.core.records import Diagnosis, Exposure, Procedure, Severity, StopReason
 from service.core.scores import Symptoms
 from service.core.staging import Range, StagingScores, stage
-from tests.core.builders import AS_OF, US, depression, episode, exposure, record, settled, trials, unnamed
+from tests.core.builders import (
+    AS_OF,
+    NOT_DOCUMENTED,
+    US,
+    depression,
+    episode,
+    exposure,
+    record,
+    settled,
+    trials,
+    unnamed,
+)
 
 FAILED = frozenset({StopReason.INEFFECTIVE})
 DOSES = {"venlafaxine": 150, "amitriptyline": 150, "phenelzine": 45, "sertraline": 100, "fluoxetine": 20}
@@ -30,7 +41,7 @@ def staged(
     during = during or episode("2025-01-01")
     found = assess_depression(record(of or depression()), Symptoms(), AS_OF)
     given = replace(record(*procedures, not_read=not_read), exposures=settled(*exposures))
-    return stage(trials(*exposures, during=during), given, found, during, US.staging)
+    return stage(trials(*exposures, during=during), given, found, during, US)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +139,28 @@ def test_augmented_is_what_certainly_ran_beside_it(agent: Exposure, augmented: b
     alone, beside = staged(failed("sertraline")), staged(failed("sertraline"), agent)
     point = beside.mgh_s.low - alone.mgh_s.low
     assert (point == 0.5) == augmented
+
+
+@pytest.mark.parametrize(
+    ("agent", "points"),
+    [
+        pytest.param(exposure("quetiapine", start="2025-02-01", mg=150), (0.5, 0.5), id="the minimum"),
+        pytest.param(exposure("quetiapine", start="2025-02-01", mg=25), (0, 0), id="for sleep"),
+        pytest.param(
+            exposure("quetiapine", start="2025-02-01", mg=NOT_DOCUMENTED), (0, 0.5), id="not documented"
+        ),
+        pytest.param(
+            exposure("quetiapine", start="2025-04-01", mg=NOT_DOCUMENTED), (0, 0), id="after it ended"
+        ),
+        pytest.param(
+            exposure("quetiapine", start="2025", end="2025-12-31", mg=150), (0, 0.5), id="perhaps in time"
+        ),
+    ],
+)
+def test_an_agent_augments_from_its_minimum_dose(agent: Exposure, points: tuple[float, float]) -> None:
+    alone, beside = staged(failed("sertraline")).mgh_s, staged(failed("sertraline"), agent).mgh_s
+    assert (beside.low - alone.low, beside.high - alone.high) == points
+    assert ("augmentation" in beside.unknown) == (points[0] < points[1])
 
 
 def test_an_agent_beside_a_trial_before_the_episode_is_no_augmentation() -> None:

@@ -240,6 +240,41 @@ def test_a_prescription_that_was_stopped_ended_some_day_of_its_supply() -> None:
 
 
 @pytest.mark.parametrize(
+    ("elements", "refills"),
+    [
+        pytest.param({}, False, id="nothing said"),
+        pytest.param({"dispenseRequest": {"numberOfRepeatsAllowed": 0}}, False, id="none"),
+        pytest.param({"dispenseRequest": {"numberOfRepeatsAllowed": 1}}, True, id="one"),
+        pytest.param({"dispenseRequest": {"numberOfRepeatsAllowed": -1}}, False, id="fewer than none"),
+        pytest.param(
+            {"dispenseRequest": {"numberOfRepeatsAllowed": 1, "modifierExtension": [{"url": "http://x"}]}},
+            False,
+            id="changed by a modifier",
+        ),
+    ],
+)
+def test_whether_a_prescription_has_refills(elements: Resource, refills: bool) -> None:
+    assert the_exposure(a_request(**elements)).refills is refills
+
+
+@pytest.mark.parametrize(
+    ("elements", "supply_end"),
+    [
+        pytest.param({"status": "completed"}, "2025-01-30", id="completed"),
+        pytest.param({"status": "stopped"}, "2025-01-30", id="stopped"),
+        pytest.param(
+            {"status": "stopped", "statusReason": {"text": "Cost"}}, None, id="stopped for a reason"
+        ),
+        pytest.param({"status": "active"}, None, id="active, so its supply is its end"),
+        pytest.param({"status": "completed", "reportedBoolean": True}, None, id="reported"),
+    ],
+)
+def test_the_supply_of_a_prescription_that_ended_some_day(elements: Resource, supply_end: str | None) -> None:
+    found = the_exposure(a_request(dispenseRequest={"expectedSupplyDuration": SUPPLY_30}, **elements))
+    assert (found.supply_end.latest.isoformat() if found.supply_end else None) == supply_end
+
+
+@pytest.mark.parametrize(
     ("elements", "expected"),
     [
         pytest.param({}, ("2025-01-01", "2025-01-30"), id="days supply, both days counted"),

@@ -443,7 +443,9 @@ SILENT = [
         id="product twice with one meaning",
     ),
     pytest.param(
-        "codes/augmenting_agents.csv", ("lithium", "1", "N00AA00", "oddlithium", "test"), id="agent twice"
+        "codes/augmenting_agents.csv",
+        ("lithium", "1", "N00AA00", "oddlithium", "600", "test"),
+        id="agent twice",
     ),
     pytest.param(
         "safety/allergies.csv",
