@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from service.core.assessment import ACUTE, ADULT_YEARS, TRD, Assessment, Missing, assess
 from service.core.findings import Finding, Reason, ReasonCode
@@ -27,6 +27,39 @@ class ReasonOfDecision(StrEnum):
     MISSING_INFORMATION = "missing-information"
     TRD = "trd"
     ACUTE_SUICIDALITY = "acute-suicidality"
+
+
+class DecisionName(StrEnum):
+    """The four decisions."""
+
+    PROPOSE = "propose"
+    DECLINE = "decline"
+    NEEDS_INFORMATION = "needs-information"
+    NEEDS_REVIEW = "needs-review"
+
+
+class FactKind(StrEnum):
+    """What kind of record tells a fact."""
+
+    SCORE = "score"
+    CONDITION = "condition"
+    MEDICINE = "medicine"
+    DISPENSING = "dispensing"
+    PATIENT = "patient"
+
+
+class Fact(NamedTuple):
+    """A fact that the record leaves open, with a value that it may have, as a clinician would say it."""
+
+    text: str
+    kind: FactKind
+
+
+class Settling(NamedTuple):
+    """Open facts that together would change the decision, and the decision that they would lead to."""
+
+    facts: tuple[Fact, ...]
+    leads_to: DecisionName
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +86,7 @@ class NeedsReview:
 
     assessment: Assessment
     reason: ReasonOfDecision = ReasonOfDecision.SAFETY_REVIEW
+    settles: tuple[Settling, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +95,31 @@ class NeedsInformation:
 
     assessment: Assessment
     reason: ReasonOfDecision = ReasonOfDecision.MISSING_INFORMATION
+    settles: tuple[Settling, ...] = ()
+    """What would settle it, the smallest sets of facts first."""
 
 
 Decision = Propose | Decline | NeedsReview | NeedsInformation
+
+
+def name_of(decision: Decision) -> DecisionName:
+    """The name of a decision."""
+    match decision:
+        case Propose():
+            return DecisionName.PROPOSE
+        case Decline():
+            return DecisionName.DECLINE
+        case NeedsInformation():
+            return DecisionName.NEEDS_INFORMATION
+        case NeedsReview():
+            return DecisionName.NEEDS_REVIEW
+        case _:
+            assert_never(decision)
+
+
+def settles_of(decision: Decision) -> tuple[Settling, ...]:
+    """What would settle a decision that leaves something open; nothing for the others."""
+    return decision.settles if isinstance(decision, NeedsInformation | NeedsReview) else ()
 
 
 def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date) -> Decision:
