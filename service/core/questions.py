@@ -66,7 +66,7 @@ class Value(NamedTuple):
 
 
 Question = tuple[Value, ...]
-"""The possible values of one open fact."""
+"""The possible values of one open fact; of those for one decision, the one that claims least comes first."""
 
 _FOR = frozenset({DecisionName.PROPOSE})
 _AGAINST = frozenset({DecisionName.DECLINE})
@@ -121,7 +121,8 @@ def _age(found: Assessment) -> Question:
     bands = [
         (low, later - 1 if later else None) for low, later in zip(adult, [*adult[1:], None], strict=True)
     ]
-    possible = [(low, high) for low, high in [(ADULT_YEARS, None), *bands] if _overlaps(known, low, high)]
+    spans = dict.fromkeys([(ADULT_YEARS, None), *reversed(bands)])
+    possible = [(low, high) for low, high in spans if _overlaps(known, low, high)]
     values = [_aged(found, known, low, high, [*adult, *(age - 1 for age in adult)]) for low, high in possible]
     if known[0] < ADULT_YEARS:
         text = f"a date of birth that shows an age under {ADULT_YEARS}"
@@ -367,7 +368,7 @@ def _open_trials(found: Assessment) -> tuple[Trial, ...]:
 
 
 def _of_trial(trial: Trial, found: Assessment) -> Iterator[Question]:
-    """What is open about one trial: which medicine, what for, taken or not, how long, how much, with what end.
+    """What is open about one trial: which medicine, what for, taken or not, how long, how much, and then.
 
     A failure that rests on an assumed dose as well as on an inferred outcome leaves both open.
     """
@@ -465,13 +466,13 @@ def _taken(trial: Trial, course: Course, found: Assessment) -> Question:
         prescribed = exposure.grade is Grade.PRESCRIBED
         return replace(exposure, grade=Grade.DISPENSED) if prescribed else exposure
 
-    long = _lasted(course, lambda period: _longest(period, found.knowledge.criteria.minimum_days))
-    shown, inexact = _changed(cited, dispensed), any(map(_is_inexact, course.exposures))
-    text = f"was dispensed for at least {_minimum(found)}" if inexact else "was dispensed"
-    values = (
-        _about(trial, text, _FOR, (lambda record: long(shown(record))) if inexact else shown),
-        _about(trial, "was not taken", _AGAINST, _untaken(cited)),
-    )
+    shown = _changed(cited, dispensed)
+    values = [_about(trial, "was dispensed", _FOR, shown)]
+    if any(map(_is_inexact, course.exposures)):
+        long = _lasted(course, lambda period: _longest(period, found.knowledge.criteria.minimum_days))
+        text = f"was dispensed for at least {_minimum(found)}"
+        values.append(_about(trial, text, _FOR, lambda record: long(shown(record))))
+    values.append(_about(trial, "was not taken", _AGAINST, _untaken(cited)))
     return tuple(v._replace(fact=v.fact._replace(kind=FactKind.DISPENSING)) for v in values)
 
 

@@ -96,7 +96,7 @@ def _find_sets(questions: tuple[Question, ...], leads_to: DecisionName, tries: _
     Where not even all of the facts together lead to it, no set is looked for.
     """
     asked = [some for q in questions if (some := [v for v in q if leads_to in v.favours])]
-    if tries.decide([first.changes[-1] for first, *_ in asked]) is not leads_to:
+    if tries.decide([some[-1].changes[-1] for some in asked]) is not leads_to:
         return []
     settled: dict[frozenset[int], Settling] = {}
     sizes = range(1, min(_MOST_FACTS, len(asked)) + 1)
