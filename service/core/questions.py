@@ -290,7 +290,7 @@ def _onset(found: Assessment) -> Question:
     """When the episode began, where that leaves open whether a trial was long enough in it."""
     began = found.episode.start
     inside = [
-        trial.name
+        trial
         for trial in _open_trials(found)
         if trial.adequacy.finding is Finding.INDETERMINATE
         and trial.start is not None
@@ -300,19 +300,22 @@ def _onset(found: Assessment) -> Question:
         return ()
     anchors = frozenset(found.anchors)
 
-    def at_the_earliest(record: Record) -> Record:
-        return replace(
+    def on(day: date) -> Change:
+        onset = PartialDate.on(day)
+        return lambda record: replace(
             record,
             diagnoses=tuple(
-                replace(d, onset=PartialDate.on(d.onset.earliest))
-                if d.onset is not None and anchors.intersection(d.evidence)
-                else d
-                for d in record.diagnoses
+                replace(d, onset=onset) if anchors.intersection(d.evidence) else d for d in record.diagnoses
             ),
         )
 
-    text = f"that this depression began before {inside[0]} was started"
-    return (Value(Fact(text, FactKind.CONDITION), _FOR, (at_the_earliest,)),)
+    before = f"that this depression began before {_named(inside[0])} was started"
+    values = [Value(Fact(before, FactKind.CONDITION), _FOR, (on(began.earliest),))]
+    ends = [trial.end.latest for trial in inside if trial.end is not None]
+    if len(ends) == len(inside) and max(ends) < began.latest:
+        after = f"that this depression began after {_named(inside[-1])} was stopped"
+        values.append(Value(Fact(after, FactKind.CONDITION), _AGAINST, (on(began.latest),)))
+    return tuple(values)
 
 
 def _suicidality(found: Assessment) -> Question:
@@ -422,8 +425,15 @@ def _untaken(cited: Evidence) -> Change:
 
 
 def _about(trial: Trial, text: str, favours: frozenset[DecisionName], change: Change) -> Value:
-    named = trial.name if trial.ingredient else f'the medicine recorded as "{trial.name}"'
-    return Value(Fact(f"that {named} {text}", FactKind.MEDICINE), favours, (change,))
+    return Value(Fact(f"that {_named(trial)} {text}", FactKind.MEDICINE), favours, (change,))
+
+
+def _named(trial: Trial) -> str:
+    """The medicine of a trial, told apart from a coded one of the same name."""
+    if trial.ingredient is None:
+        return f'the medicine recorded as "{trial.name}"'
+    by_name = any(reason.code is ReasonCode.TEXT_ONLY for reason in trial.counts_reasons)
+    return f"{trial.name} (recorded by name only)" if by_name else trial.name
 
 
 def _identity(trial: Trial, cited: Evidence, found: Assessment) -> Question:

@@ -16,6 +16,7 @@ from service.core.records import (
     Diagnosis,
     Exposure,
     Grade,
+    Identified,
     Indication,
     Measure,
     Medicine,
@@ -40,6 +41,7 @@ from tests.core.builders import (
     decided,
     depression,
     exposure,
+    medicine,
     person,
     record,
     ref,
@@ -233,6 +235,18 @@ def test_what_is_documented_is_not_asked() -> None:
     ]
 
 
+def test_a_medicine_by_name_only_is_told_apart_from_a_coded_one() -> None:
+    unclear = frozenset({StopReason.UNCLEAR})
+    by_name = medicine("venlafaxine", identified=Identified.TEXT_ONLY)
+    of = one_failure(tried(stop_reasons=unclear), tried(by_name, start="2026-05-01", end="2026-07-31"))
+
+    assert sets(of)[:2] == [
+        ("that venlafaxine was stopped because it did not help", "propose"),
+        ("that venlafaxine (recorded by name only) is confirmed as the medicine taken", "propose"),
+    ]
+    assert_honest(settled(of), of)
+
+
 def test_an_inferred_failure_that_does_not_count_asks_why_it_was_stopped() -> None:
     of = one_failure(tried(stop_reasons=frozenset()))
 
@@ -336,14 +350,19 @@ def test_either_side_of_an_age_that_a_protocol_ends_with() -> None:
     assert sets(of, EU) == [("a date of birth that shows an age of 18 or more", "propose")]
 
 
-def test_an_onset_that_leaves_open_whether_a_trial_lies_in_the_episode() -> None:
-    of = record(
-        depression(onset="2025", recorded="2026-10-01"),
-        exposure(start="2025-06-01", end="2025-08-31", stop_reasons=INEFFECTIVE),
-        FAILED[1],
-    )
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ("2025-12-30", ["before sertraline was started", "after sertraline was stopped"]),
+        ("2025-12-31", ["before sertraline was started"]),
+    ],
+)
+def test_an_onset_that_leaves_open_whether_a_trial_lies_in_the_episode(end: str, expected: list[str]) -> None:
+    open_trial = exposure(start="2025-10-01", end=end, stop_reasons=frozenset({StopReason.UNCLEAR}))
+    of = record(depression(onset="2025", recorded="2026-10-01"), open_trial, FAILED[1])
 
-    assert sets(of)[0] == ("that this depression began before sertraline was started", "propose")
+    onsets = {text for one in sets(of) for text in one if "began" in text}
+    assert onsets == {f"that this depression began {when}" for when in expected}
     assert_honest(settled(of), of)
 
 
