@@ -29,7 +29,7 @@ from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.ids import ID, is_id
 from service.knowledge import load_knowledge, mappings_directory
-from service.render.answer import AssessmentAnswer, DecisionName, answer_schema
+from service.render.answer import AssessmentAnswer, answer_schema
 from service.review import Review, Reviewer
 from service.settings import Settings, load_settings
 
@@ -276,7 +276,7 @@ def _wanted(
     patient: str | None, decision: str | None, version: str | None, since: str | None, until: str | None
 ) -> "WrittenFilter":
     from service.commands.written import WrittenFilter
-    from service.core.decision import ReasonOfDecision
+    from service.core.decision import DecisionName, ReasonOfDecision
 
     if patient is not None and not is_id(patient.removeprefix("Patient/")):
         raise typer.BadParameter("not the id of a patient", param_hint="--patient")

@@ -23,6 +23,7 @@ from service.core.knowledge import Knowledge
 from service.core.plans import PlanAction, WriteTier
 from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
+from service.core.settling import with_settling_facts
 from service.errors import ServerError, ServerMisread, ServerRefused, ServerUnsupported, SettingsError
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
@@ -143,7 +144,8 @@ class Reviewer:
     def review(self, gathered: Gathered) -> Review:
         """Read a gathered record, decide, and work out what that means for the care plan."""
         record = read_record(gathered, self.knowledge, ZoneInfo(self.settings.timezone))
-        decision = decide(record, self.knowledge, self.calendar, self.as_of)
+        decided = decide(record, self.knowledge, self.calendar, self.as_of)
+        decision = with_settling_facts(decided, record, self.calendar)
         return Review(gathered, record, decision, intend(decision, record.plans, gathered))
 
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:

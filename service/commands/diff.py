@@ -19,12 +19,11 @@ from service.commands.compare import (
     protocol_in_words,
     table_of,
 )
-from service.core.decision import ReasonOfDecision
+from service.core.decision import DecisionName, ReasonOfDecision
 from service.core.plans import PlanAction, WriteTier
 from service.core.tasks import TaskAction, TaskStep
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
-from service.render.answer import DecisionName
 from service.review import Held, Review, Reviewer, find_hold
 
 

@@ -18,7 +18,7 @@ from service.core.dates import PartialDate
 from service.core.knowledge import Knowledge
 from service.core.records import VersionedReference
 from service.core.schedule import order_by_date
-from service.core.words import list_not_screened
+from service.core.words import list_not_screened, state_settling
 from service.render.answer import (
     AssessmentAnswer,
     CriterionOut,
@@ -68,6 +68,9 @@ def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[Render
             f"{escape(missing.what)}  [dim]decides {missing.would_decide}[/]" for missing in answer.missing
         ]
         yield _section("What is missing", rows)
+    if answer.settles:
+        rows = [escape(state_settling(one.facts, one.leads_to)) for one in answer.settles]
+        yield _section("What would settle it", rows)
     if answer.safety:
         yield _section("Safety", [_safety_line(finding) for finding in answer.safety])
     if answer.tasks:

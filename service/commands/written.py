@@ -17,7 +17,7 @@ from service.apply.standing import find_assessment
 from service.apply.stored import as_signed
 from service.apply.tasks import find_tasks
 from service.commands.compare import PrintedPart
-from service.core.decision import ReasonOfDecision
+from service.core.decision import DecisionName, ReasonOfDecision
 from service.core.records import VersionedReference
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
@@ -27,7 +27,6 @@ from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER, is_edited
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, reports_error
 from service.fhir.views import BundleView, IdentifierView, View
-from service.render.answer import DecisionName
 
 _PAGE_SIZE = "100"
 _DECISION_OF = {

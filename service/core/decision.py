@@ -30,6 +30,39 @@ class ReasonOfDecision(StrEnum):
     ACUTE_SUICIDALITY = "acute-suicidality"
 
 
+class DecisionName(StrEnum):
+    """The four decisions."""
+
+    PROPOSE = "propose"
+    DECLINE = "decline"
+    NEEDS_INFORMATION = "needs-information"
+    NEEDS_REVIEW = "needs-review"
+
+
+class FactKind(StrEnum):
+    """What kind of record tells a fact."""
+
+    SCORE = "score"
+    CONDITION = "condition"
+    MEDICINE = "medicine"
+    DISPENSING = "dispensing"
+    PATIENT = "patient"
+
+
+class Fact(NamedTuple):
+    """A fact that the record leaves open, with a value that it may have, as a clinician would say it."""
+
+    text: str
+    kind: FactKind
+
+
+class Settling(NamedTuple):
+    """Open facts that together would change the decision, and the decision that they would lead to."""
+
+    facts: tuple[Fact, ...]
+    leads_to: DecisionName
+
+
 @dataclass(frozen=True, slots=True)
 class Propose:
     """A plan is proposed for a clinician to decide on."""
@@ -54,6 +87,7 @@ class NeedsReview:
 
     assessment: Assessment
     reason: ReasonOfDecision = ReasonOfDecision.SAFETY_REVIEW
+    settles: tuple[Settling, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +96,31 @@ class NeedsInformation:
 
     assessment: Assessment
     reason: ReasonOfDecision = ReasonOfDecision.MISSING_INFORMATION
+    settles: tuple[Settling, ...] = ()
+    """What would settle it, the smallest sets of facts first."""
 
 
 Decision = Propose | Decline | NeedsReview | NeedsInformation
+
+
+def name_of(decision: Decision) -> DecisionName:
+    """The name of a decision."""
+    match decision:
+        case Propose():
+            return DecisionName.PROPOSE
+        case Decline():
+            return DecisionName.DECLINE
+        case NeedsInformation():
+            return DecisionName.NEEDS_INFORMATION
+        case NeedsReview():
+            return DecisionName.NEEDS_REVIEW
+        case _:
+            assert_never(decision)
+
+
+def settles_of(decision: Decision) -> tuple[Settling, ...]:
+    """What would settle a decision that leaves something open; nothing for the others."""
+    return decision.settles if isinstance(decision, NeedsInformation | NeedsReview) else ()
 
 
 def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date) -> Decision:

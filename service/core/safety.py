@@ -36,7 +36,8 @@ NO_ORAL_ANTIDEPRESSANT = "no-oral-antidepressant"
 
 INACTIVE_PATIENT = "inactive-patient-record"
 
-_SAFETY_RECORDS = {"Patient", "Condition", "AllergyIntolerance", "CarePlan"}
+SAFETY_RECORDS = frozenset({"Patient", "Condition", "AllergyIntolerance", "CarePlan"})
+"""Kinds of record that may document what excludes a proposal or calls for a review."""
 _STRENGTH = (Effect.CAUTION, Effect.REVIEW, Effect.EXCLUDES)
 
 
@@ -187,9 +188,9 @@ def _of_unreadable(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterato
     unreadable = [
         u.evidence
         for u in record.unreadable
-        if u.evidence.type in _SAFETY_RECORDS or u.element == "resourceType"
+        if u.evidence.type in SAFETY_RECORDS or u.element == "resourceType"
     ]
-    if _SAFETY_RECORDS.intersection(record.refused):
+    if SAFETY_RECORDS.intersection(record.refused):
         unreadable.append(record.person.evidence)
     if unreadable:
         yield from _finding(groups[UNREADABLE], Effect.REVIEW, Finding.INDETERMINATE, unreadable)

@@ -19,7 +19,8 @@ from service.core.records import (
 SUICIDALITY = "suicidality"
 SUICIDALITY_HISTORY = "suicidality-history"
 
-_TELLING_RECORDS = frozenset({"Condition", "Observation", "QuestionnaireResponse", "Flag"})
+TELLING_RECORDS = frozenset({"Condition", "Observation", "QuestionnaireResponse", "Flag"})
+"""Kinds of record that may document suicidality."""
 _YES = 1
 _NEEDED = "whether suicidal ideation or behaviour is present now"
 
@@ -52,13 +53,13 @@ def assess_suicidality(record: Record, knowledge: Knowledge, as_of: date) -> Ans
     graded += [_grade_result(r, k, criteria, as_of) for r, k in positive_results(record, knowledge, as_of)]
     current = [reason for finding, reason, _ in graded if finding is Finding.MET]
     open_ = [reason for finding, reason, _ in graded if finding is Finding.INDETERMINATE]
-    unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type in _TELLING_RECORDS)
+    unreadable = tuple(u.evidence for u in record.unreadable if u.evidence.type in TELLING_RECORDS)
     if current:
         return Answer(Finding.MET, tuple(current))
     if unreadable:
         text = "a record that may document suicidality could not be read"
         open_.append(Reason(ReasonCode.UNREADABLE_CONDITIONS, text, unreadable))
-    hidden = [kind for kind in record.refused if kind in _TELLING_RECORDS]
+    hidden = [kind for kind in record.refused if kind in TELLING_RECORDS]
     if hidden:
         text = f"the server does not provide records that may document suicidality ({', '.join(hidden)})"
         open_.append(Reason(ReasonCode.HIDDEN_CONDITIONS, text))

@@ -8,7 +8,15 @@ from typing import assert_never
 from service.core.assessment import Assessment
 from service.core.counting import FailedTrials
 from service.core.dates import PartialDate, say_date
-from service.core.decision import Decision, Decline, NeedsInformation, NeedsReview, Propose, ReasonOfDecision
+from service.core.decision import (
+    Decision,
+    DecisionName,
+    Decline,
+    NeedsInformation,
+    NeedsReview,
+    Propose,
+    ReasonOfDecision,
+)
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect
 from service.core.records import Grade
@@ -42,7 +50,7 @@ def summarise(decision: Decision, left: str | None = None) -> str:
 
 
 def state_decision(decision: Decision) -> str:
-    """The decision in two sentences."""
+    """The decision in two sentences, then what would settle it where it leaves something open."""
     found = decision.assessment
     match decision:
         case Propose():
@@ -57,12 +65,26 @@ def state_decision(decision: Decision) -> str:
         case NeedsReview():
             why = [f.title for f in found.safety if f.effect is Effect.REVIEW]
             why = why or [warning.text for warning in found.warnings]
-            return f"A clinician must review the record before a plan is proposed. {_state_reasons(why)}"
+            stated = f"A clinician must review the record before a plan is proposed. {_state_reasons(why)}"
+            return " ".join([stated, *_settling_sentences(decision)])
         case NeedsInformation():
             what = list(dict.fromkeys(missing.what for missing in found.missing))
-            return f"The record does not hold enough information to decide. Missing: {join_items(what)}."
+            stated = f"The record does not hold enough information to decide. Missing: {join_items(what)}."
+            return " ".join([stated, *_settling_sentences(decision)])
         case _:
             assert_never(decision)
+
+
+def _settling_sentences(decision: NeedsInformation | NeedsReview) -> list[str]:
+    return [state_settling((fact.text for fact in one.facts), one.leads_to) for one in decision.settles]
+
+
+def state_settling(facts: Iterable[str], leads_to: DecisionName) -> str:
+    """Facts that would settle a decision: "A PHQ-9 today of 10 or more would lead to a proposal."."""
+    *others, last = facts
+    joined = f"{', '.join(others)}, and {last}," if others else last
+    would = "lead to a proposal" if leads_to is DecisionName.PROPOSE else "rule a proposal out"
+    return f"{joined[:1].upper()}{joined[1:]} would {would}."
 
 
 def _schedule_sentence(decision: Propose) -> str:
@@ -106,18 +128,19 @@ def _trial_sentences(found: Assessment) -> list[str]:
 
 def _count_trials(failed: FailedTrials) -> str:
     """How many trials failed and how many are required, in one or two sentences."""
-    definite = _spell(failed.definite).capitalize()
+    definite = spell_number(failed.definite).capitalize()
     trials = "trial" if failed.definite == 1 else "trials"
-    required = f"{_spell(failed.required)} {'is' if failed.required == 1 else 'are'} required"
+    required = f"{spell_number(failed.required)} {'is' if failed.required == 1 else 'are'} required"
     if failed.required_classes > 1:
-        required += f", of at least {_spell(failed.required_classes)} classes"
+        required += f", of at least {spell_number(failed.required_classes)} classes"
     counted = f"{definite} adequate {trials} failed in this episode; {required}."
     if not failed.possible:
         return counted
-    return f"{counted} {_spell(failed.possible).capitalize()} more may have failed."
+    return f"{counted} {spell_number(failed.possible).capitalize()} more may have failed."
 
 
-def _spell(number: int) -> str:
+def spell_number(number: int) -> str:
+    """A small number in words."""
     return _NUMBERS.get(number, str(number))
 
 

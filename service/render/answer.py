@@ -5,15 +5,14 @@ Fields may be added, never renamed. Keys are always present; lists may be empty.
 
 from collections.abc import Iterable
 from datetime import date
-from enum import StrEnum
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.assessment import Assessment, Criterion, Pathway
 from service.core.courses import Course
 from service.core.dates import PartialDate
-from service.core.decision import Decision, Decline, NeedsInformation, NeedsReview, Propose, ReasonOfDecision
+from service.core.decision import Decision, DecisionName, Propose, ReasonOfDecision, name_of, settles_of
 from service.core.findings import Answer as CoreAnswer
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge
@@ -35,15 +34,6 @@ class _AnswerPart(BaseModel):
 
 Evidence = list[str]
 """Versioned references, such as `MedicationStatement/1/_history/3`."""
-
-
-class DecisionName(StrEnum):
-    """The four decisions."""
-
-    PROPOSE = "propose"
-    DECLINE = "decline"
-    NEEDS_INFORMATION = "needs-information"
-    NEEDS_REVIEW = "needs-review"
 
 
 class Versioned(_AnswerPart):
@@ -235,6 +225,15 @@ class MissingOut(_AnswerPart):
     would_decide: str
 
 
+class SettlingOut(_AnswerPart):
+    """The facts that together would change the decision, and the decision that they would lead to."""
+
+    facts: list[str] = Field(
+        description="What would have to be so, as a clinician would say it", min_length=1
+    )
+    leads_to: Literal[DecisionName.PROPOSE, DecisionName.DECLINE]
+
+
 class ExcludedOut(_AnswerPart):
     """A record that took no part, and why; `element` for one that could not be read."""
 
@@ -335,6 +334,9 @@ class AssessmentAnswer(_AnswerPart):
     safety: list[SafetyOut]
     alerts: list[AlertOut]
     missing: list[MissingOut]
+    settles: list[SettlingOut] = Field(
+        description="What would settle it: at most three sets of facts, the smallest first"
+    )
     warnings: list[ReasonOut]
     excluded_records: list[ExcludedOut]
     doubtful_dates: list[DoubtfulDateOut]
@@ -370,7 +372,7 @@ def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[Wanted
     ]
     set_aside = [ExcludedOut(evidence=str(e.evidence), reason=e.reason) for e in found.excluded]
     return AssessmentAnswer(
-        decision=_name(decision),
+        decision=name_of(decision),
         reason=decision.reason,
         as_of=found.as_of,
         criteria=Versioned(id=criteria.id, version=criteria.version),
@@ -391,6 +393,10 @@ def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[Wanted
         safety=[_safety(finding) for finding in found.safety],
         alerts=[AlertOut(code=a.code, text=a.text, evidence=_refs(a.evidence)) for a in found.alerts],
         missing=[MissingOut(**missing._asdict()) for missing in found.missing],
+        settles=[
+            SettlingOut(facts=[fact.text for fact in one.facts], leads_to=one.leads_to)
+            for one in settles_of(decision)
+        ],
         warnings=_reasons(found.warnings),
         excluded_records=[*set_aside, *unreadable],
         doubtful_dates=[
@@ -403,20 +409,6 @@ def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[Wanted
         care_plan=care_plan,
         tasks=[TaskOut(reason=task.reason, text=task.text) for task in tasks],
     )
-
-
-def _name(decision: Decision) -> DecisionName:
-    match decision:
-        case Propose():
-            return DecisionName.PROPOSE
-        case Decline():
-            return DecisionName.DECLINE
-        case NeedsInformation():
-            return DecisionName.NEEDS_INFORMATION
-        case NeedsReview():
-            return DecisionName.NEEDS_REVIEW
-        case _:
-            assert_never(decision)
 
 
 def _refs(evidence: tuple[VersionedReference, ...]) -> Evidence:

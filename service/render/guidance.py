@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import date
 from enum import StrEnum
 
-from service.core.decision import Decision, NeedsInformation, Propose
+from service.core.decision import Decision, Fact, FactKind, NeedsInformation, Propose, Settling, settles_of
+from service.core.knowledge import Knowledge
+from service.core.records import Measure
 from service.core.safety import SafetyFinding
 from service.core.schedule import Unschedulable
 from service.core.tasks import WantedTask
@@ -23,6 +25,7 @@ from service.fhir.names import (
     content_digest,
     derived_id,
 )
+from service.publish.canonical import uris_of
 
 TASK = "task"
 """Name of the output that holds a Task for a person."""
@@ -33,6 +36,13 @@ MISSING_PLAN = "missing-plan"
 _NEEDED_FROM = {
     "two-adequate-trials-without-relief": "MedicationStatement",
     "adult": "Patient",
+}
+_TOLD_BY = {
+    FactKind.SCORE: "Observation",
+    FactKind.CONDITION: "Condition",
+    FactKind.MEDICINE: "MedicationStatement",
+    FactKind.DISPENSING: "MedicationDispense",
+    FactKind.PATIENT: "Patient",
 }
 
 
@@ -73,12 +83,32 @@ def render_guidance(  # noqa: PLR0913 - each is said in the record of an assessm
         "outputParameters": {"reference": "#output"},
     }
     if isinstance(decision, NeedsInformation):
-        needed = dict.fromkeys(_NEEDED_FROM.get(m.would_decide, "Condition") for m in found.missing)
-        guidance["dataRequirement"] = [{"type": kind} for kind in needed]
+        guidance["dataRequirement"] = _data_required(decision)
     if plan_id is not None:
         guidance["result"] = {"reference": f"CarePlan/{plan_id}"}
         guidance["contained"][0]["parameter"].append({"name": PLAN_OF, "valueCode": whose.value})
     return sign_guidance(guidance)
+
+
+def _data_required(decision: NeedsInformation) -> list[Resource]:
+    """The kinds of record that a fact is missing from, then those that would settle the decision."""
+    found = decision.assessment
+    facts = (fact for settling in decision.settles for fact in settling.facts)
+    needed = [{"type": _NEEDED_FROM.get(missing.would_decide, "Condition")} for missing in found.missing]
+    needed += [_required_for(fact, found.knowledge) for fact in facts]
+    return [one for place, one in enumerate(needed) if one not in needed[:place]]
+
+
+def _required_for(fact: Fact, knowledge: Knowledge) -> Resource:
+    if fact.kind is not FactKind.SCORE:
+        return {"type": _TOLD_BY[fact.kind]}
+    uris = uris_of(knowledge)
+    codes = [
+        {"system": uris[system], "code": code}
+        for (system, code), measure in sorted(knowledge.observations.exact.items())
+        if measure is Measure.PHQ_9
+    ]
+    return {"type": _TOLD_BY[fact.kind], "codeFilter": [{"path": "code", "code": codes}]}
 
 
 def sign_guidance(guidance: Resource) -> Resource:
@@ -124,9 +154,20 @@ def _output(decision: Decision, tasks: Iterable[WantedTask], missing_plans: Iter
         {"name": "missing", "valueString": f"{missing.what} (decides {missing.would_decide})"}
         for missing in found.missing
     ]
+    parameters += [_settling(settling) for settling in settles_of(decision)]
     parameters += [_task(task) for task in tasks]
     parameters += [{"name": MISSING_PLAN, "valueString": plan_id} for plan_id in missing_plans]
     return {"resourceType": "Parameters", "id": "output", "parameter": parameters}
+
+
+def _settling(settling: Settling) -> Resource:
+    return {
+        "name": "settles",
+        "part": [
+            *({"name": "fact", "valueString": fact.text} for fact in settling.facts),
+            {"name": "leads-to", "valueCode": settling.leads_to.value},
+        ],
+    }
 
 
 def _task(task: WantedTask) -> Resource:

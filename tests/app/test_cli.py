@@ -113,6 +113,14 @@ def test_report_shows_alerts_first(run: Run) -> None:
     assert "assess the risk now" in out
 
 
+def test_report_says_what_would_settle_it(run: Run) -> None:
+    case = CASES / "a-running-medicine-without-a-score-is-no-failure-yet" / "bundle.json"
+    out = run("assess", case, *AS_OF).out
+
+    assert out.index("What is missing") < out.index("What would settle it") < out.index("Staging")
+    assert "A PHQ-9 today of 10 or more would lead to a proposal." in out.partition("What would settle it")[2]
+
+
 @each_case
 def test_report_and_stages_print_for_every_case(run: Run, name: str) -> None:
     case = CASES / name / "bundle.json"

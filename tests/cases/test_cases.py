@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.render.answer import AssessmentAnswer
+from tests.core.settled import assert_honest
 from tests.support import CASES, case_names, case_review
 
 
@@ -39,6 +40,7 @@ def test_case(case: str) -> None:
     assert {p["id"]: p["finding"] for p in answer["pathways"]} == expected["pathways"]
     assert criteria == expected["criteria"]
     assert answer["failed_trials"] == answer["failed_trials"] | expected["failed_trials"]
+    assert answer["settles"] == expected.get("settles", answer["settles"])
     for scale, score in expected.get("staging", {}).items():
         assert answer["staging"][scale] == answer["staging"][scale] | score
     assert [_trial(trial) for trial in answer["trials"]] == [
@@ -72,6 +74,14 @@ def test_a_missing_fact_is_always_named(case: str) -> None:
             assert bool(criterion.needed) == (criterion.finding.value == "indeterminate")
     if answer.decision.value == "needs-information":
         assert answer.missing
+
+
+def test_what_is_said_to_settle_a_decision_does_and_no_part_of_it(case: str) -> None:
+    review = case_review(case)
+
+    decision, settles = review.answer.decision.value, review.answer.settles
+    assert not settles or decision in {"needs-information", "needs-review"}
+    assert_honest(review.decision, review.record)
 
 
 def test_every_conclusion_rests_on_versioned_records(case: str) -> None:

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
+from service.core.decision import DecisionName
 from service.core.elements import Treatment
 from service.errors import InputError
 from service.gather.files import read_bundle
 from service.read.openings import find_opened
-from service.render.answer import AssessmentAnswer, DecisionName
+from service.render.answer import AssessmentAnswer
 from service.review import Reviewer
 from tests.elements_met import elements_met
 from tests.examples import soaked

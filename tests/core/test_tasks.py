@@ -9,6 +9,7 @@ from service.core.decision import Decision, Propose, ReasonOfDecision, wanted_pl
 from service.core.plans import reconcile
 from service.core.records import PlanOfRecord, PlanStatus, Record, VersionedReference
 from service.core.schedule import Unschedulable
+from service.core.settling import with_settling_facts
 from service.core.tasks import (
     TaskAction,
     TaskOfRecord,
@@ -21,6 +22,7 @@ from service.core.tasks import (
 from tests.core.builders import (
     AS_OF,
     US,
+    WEEKDAYS,
     assessed,
     decided,
     depression,
@@ -116,6 +118,14 @@ def test_a_plan_at_work_that_meets_a_review_finding_is_told() -> None:
     assert task.plan == ACTIVATED.evidence
     assert task.grounds == "bipolar"
     assert "Bipolar" in task.text
+
+
+def test_a_stale_draft_says_what_would_settle_it() -> None:
+    decision = with_settling_facts(decided(UNDECIDED), UNDECIDED, WEEKDAYS)
+    without = asked(decided(UNDECIDED), DRAFT)["draft-stale"]
+    task = asked(decision, DRAFT)["draft-stale"]
+    assert "would lead to a proposal." in task.text
+    assert task.grounds == without.grounds
 
 
 def test_a_draft_that_the_calendar_no_longer_holds_is_stale() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from service.core.decision import ReasonOfDecision
-from service.core.words import describe_trial
+from service.core.words import describe_trial, state_settling
 from service.review import Review
 from tests.support import CASES, case_names, case_review
 
@@ -88,6 +88,8 @@ def _lines(case: Case) -> Iterator[str]:
         yield f"- Alert: {alert.text}"
     for missing in answer.missing:
         yield f"- Missing: {missing.what} (decides {missing.would_decide})."
+    for one in answer.settles:
+        yield f"- {state_settling(one.facts, one.leads_to)}"
     yield ""
 
 

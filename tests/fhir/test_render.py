@@ -237,6 +237,7 @@ VALUE_SETS = {
         "Patient",
         "Condition",
         "MedicationStatement",
+        "MedicationDispense",
         "Observation",
         "AllergyIntolerance",
     },
@@ -567,6 +568,41 @@ def test_the_assessment_on_record_has_every_criterion(name: str) -> None:
         trial["counts"] for trial in expected.get("trial", [])
     ]
     assert sorted(one["id"] for one in _parts(output, "safety")) == sorted(expected["safety"])
+
+
+@pytest.mark.parametrize(
+    ("name", "required", "facts"),
+    [
+        (
+            "a-running-medicine-without-a-score-is-no-failure-yet",
+            [
+                {"type": "MedicationStatement"},
+                {
+                    "type": "Observation",
+                    "codeFilter": [
+                        {"path": "code", "code": [{"system": "http://loinc.org", "code": "44261-6"}]}
+                    ],
+                },
+            ],
+            ["a PHQ-9 today of 10 or more", "a PHQ-9 today of 4 or less"],
+        ),
+        (
+            "a-prescription-alone-is-only-possible",
+            [{"type": "MedicationStatement"}, {"type": "MedicationDispense"}],
+            ["that escitalopram was dispensed for at least 6 weeks", "that escitalopram was not taken"],
+        ),
+        ("without-a-birth-date-the-age-is-asked-for", [{"type": "Patient"}], None),
+    ],
+)
+def test_the_assessment_on_record_asks_for_what_would_settle_it(
+    name: str, required: list[Resource], facts: list[str] | None
+) -> None:
+    guidance = assessments_on_record()[case_names().index(name)]
+    assert guidance["dataRequirement"] == required
+    (output,) = guidance["contained"]
+    found = _parts(output, "settles")
+    assert facts is None or [one["fact"] for one in found] == facts
+    assert [one["leads-to"] for one in found] == ["propose", "decline"]
 
 
 def _parts(output: Resource, name: str) -> list[dict[str, str]]:
