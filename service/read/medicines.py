@@ -222,13 +222,19 @@ class MedicineReader:
         self._name(opened, medicine)
 
     def take_administration(self, source: Source) -> None:
-        """A MedicationAdministration: what was given, and when."""
+        """A MedicationAdministration: what was given, and when.
+
+        A dose that is held was not taken; one of esketamine shows all the same that it was ordered.
+        """
         view: AdministrationView = decode(source, _ADMINISTRATION)
         status = self._status(source, view, _ADMINISTRATION_STATUS)
         if status is None:
             return
         opened = take_openings(source, self._knowledge)
         medicine = self._identified(view, opened)
+        if status is ExposureStatus.INTENDED and medicine.role is not Role.ESKETAMINE:
+            self.excluded.append(Excluded(source.reference, ExclusionReason.NOT_TAKEN))
+            return
         period = self._elements.interval(source, "effectivePeriod", view.effective_period)
         moment = view.effective_date_time or (view.effective_period.start if view.effective_period else None)
         if view.effective_period is None:
@@ -281,8 +287,7 @@ class MedicineReader:
         """Whether it is taken; `None` for another's, or where it says that it was not, which is noted."""
         if not self._belongs(source, view.subject, "subject"):
             return None
-        withheld = known is _ADMINISTRATION_STATUS and view.status == "on-hold"
-        if withheld or self._adherence(view) == {Adherence.NOT_TAKEN}:
+        if self._adherence(view) == {Adherence.NOT_TAKEN}:
             self.excluded.append(Excluded(source.reference, ExclusionReason.NOT_TAKEN))
             return None
         if view.status in _NOT_TAKEN:
@@ -644,7 +649,7 @@ _ADMINISTRATION_STATUS: dict[str | None, ExposureStatus] = {
     "in-progress": ExposureStatus.ENDED,
     "completed": ExposureStatus.ENDED,
     "stopped": ExposureStatus.ENDED,
-    "on-hold": ExposureStatus.ENDED,
+    "on-hold": ExposureStatus.INTENDED,
     "unknown": ExposureStatus.UNKNOWN,
     None: ExposureStatus.UNKNOWN,
 }
