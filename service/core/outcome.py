@@ -101,10 +101,10 @@ def _inferred(
 ) -> Outcome:
     """What follows for a course of which nobody wrote down what came of it."""
     evidence = course.evidence
-    change = switch_or_augmentation(course, others, criteria)
-    if change is not None:
+    step = switch_or_augmentation(course, others, criteria)
+    if step is not None:
         inference = InferredFailure.SWITCHED_OR_AUGMENTED
-        return Outcome(OutcomeFinding.FAILED, Basis.INFERRED, (change.reason,), inference)
+        return Outcome(OutcomeFinding.FAILED, Basis.INFERRED, (step.reason,), inference)
     end = course.interval.end
     if course.interval.ongoing:
         text = "still taken, with no current symptom score on record"
@@ -222,14 +222,14 @@ def _documented_outcome(reasons: frozenset[StopReason], evidence: tuple[Versione
     return documented(OutcomeFinding.UNKNOWN, ReasonCode.STOPPED_OTHER, text)
 
 
-class Change(NamedTuple):
+class NextStep(NamedTuple):
     """The medicine that replaced or augmented another, as a reason, and when it was begun."""
 
     reason: Reason
     begun: PartialDate
 
 
-def switch_or_augmentation(course: Course, others: Successors, criteria: Criteria) -> Change | None:
+def switch_or_augmentation(course: Course, others: Successors, criteria: Criteria) -> NextStep | None:
     """The medicine that certainly replaced or augmented this one, if any.
 
     A replacement starts after this course did and soon after (or before) it ended, and outlasts it.
@@ -247,7 +247,7 @@ def switch_or_augmentation(course: Course, others: Successors, criteria: Criteri
         medicine = other.exposures[0].medicine
         if medicine.role is Role.AUGMENTING and _begins(other.at_dose[0], by=end.earliest):
             text = f"{medicine.ingredient} was added"
-            return Change(Reason(ReasonCode.AUGMENTED, text, other.evidence), other_start)
+            return NextStep(Reason(ReasonCode.AUGMENTED, text, other.evidence), other_start)
         if (
             medicine.role is Role.ANTIDEPRESSANT
             and not course.interval.ongoing
@@ -257,7 +257,7 @@ def switch_or_augmentation(course: Course, others: Successors, criteria: Criteri
             and other_end.earliest > end.latest
         ):
             text = f"{medicine.ingredient} replaced it"
-            return Change(Reason(ReasonCode.SWITCHED, text, other.evidence), other_start)
+            return NextStep(Reason(ReasonCode.SWITCHED, text, other.evidence), other_start)
     return None
 
 

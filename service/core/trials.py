@@ -136,10 +136,10 @@ def _signs(course: Course, others: Successors, criteria: Criteria) -> Iterator[D
     if end is not None and any(StopReason.INEFFECTIVE in e.stop_reasons for e in course.exposures):
         text = f"{name} stopped because it did not help"
         yield DepressionSign(end, start or end, text, course.evidence)
-    change = switch_or_augmentation(course, others, criteria)
-    if change is not None:
-        evidence = tuple(dict.fromkeys((*course.evidence, *change.reason.evidence)))
-        yield DepressionSign(change.begun, start or change.begun, f"{name}: {change.reason.text}", evidence)
+    step = switch_or_augmentation(course, others, criteria)
+    if step is not None:
+        evidence = tuple(dict.fromkeys((*course.evidence, *step.reason.evidence)))
+        yield DepressionSign(step.begun, start or step.begun, f"{name}: {step.reason.text}", evidence)
 
 
 def _is_of_depression(course: Course) -> bool:

@@ -38,7 +38,20 @@ def test_a_row_says_what_the_set_says(path: Path) -> None:
         said["prescribed_only"],
         f"{said['failure_fall']:.0%}".replace("%", " %"),
         f"{said['look_back_years']} years",
+        said["trd_severity"],
     ]
+
+
+def test_what_all_sets_share_is_what_the_page_says() -> None:
+    shared = {
+        tuple(
+            parameters[name]["value"]
+            for name in ("current_evidence_days", "episode_gap_days", "remission_days")
+        )
+        for path in SETS
+        for parameters in [tomllib.loads(path.read_text(encoding="utf-8"))["parameters"]]
+    }
+    assert shared == {(365, 365, 56)}
 
 
 def test_the_glossary_is_in_order_and_says_each_word_once() -> None:

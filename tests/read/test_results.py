@@ -280,7 +280,7 @@ def test_a_component_in_a_form_that_is_not_read_leaves_the_others_as_they_are() 
 def test_an_answer_in_place_of_a_score_is_not_a_low_score(elements: Resource) -> None:
     """ "Moderate" on the PHQ-9 is no score of 1, which would be remission."""
     assert value(PHQ_9, **elements) is None
-    of = review(a_condition("mdd"), an_observation(PHQ_9, **elements))
+    of = review(a_condition("mdd", recordedDate="2026-02-16"), an_observation(PHQ_9, **elements))
     assert of.answer.pathways[0].criteria[0].finding.value == "met"
 
 
