@@ -57,8 +57,9 @@ say. Use it to choose a set, or to explain an answer to somebody who has another
   confirmed them. We read what a definition says about antidepressant trials and about the episode and its
   severity, and leave the rest aside. *Open* means that the history lacks a fact that the definition asks for,
   or that the definition does not settle the point.
-- Where a definition asks for an adequate time without a number, we read six weeks or more as adequate, less
-  than four as too short (EU-PEARL consensus, PMC9095475, table 1), and what lies between as open.
+- Where a definition states no time, or an adequate one without a number, we read six weeks or more as
+  adequate, less than four as too short (EU-PEARL consensus, PMC9095475, table 1), and what lies between as
+  open.
 
 This page is written from [a table](../tests/docs/compared.toml) by `make docs`.
 """
@@ -152,7 +153,9 @@ def _say(of: Record, criteria: str) -> Said:
     if trials.finding is not pathway.finding:
         deciding = [c.answer for c in pathway.criteria if c.answer.finding is pathway.finding]
         return Said(verdict, "; ".join(reason.text for answer in deciding for reason in answer.reasons))
-    remarks = _remarks(t for t in found.trials if verdict != "met" or t.counts is Counts.YES)
+    remarks = _remarks(
+        t for t in found.trials if pathway.finding is not Finding.MET or t.counts is Counts.YES
+    )
     return Said(verdict, "; ".join([*_counted(found, trials), *remarks]))
 
 
