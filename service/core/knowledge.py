@@ -19,6 +19,7 @@ from service.core.elements import ElementTables
 from service.core.phrases import PhraseList
 from service.core.records import (
     Adherence,
+    Certainty,
     Coding,
     Concept,
     Contents,
@@ -428,6 +429,7 @@ class Knowledge:
     timing_codes: CodeList[float]
     """How often a day each code of a timing stands for."""
     adherence: CodeList[Adherence]
+    certainty: CodeList[Certainty]
     observations: CodeList[Measure]
     score_items: CodeList[Measure]
     """The questions whose answers add up to a score."""

@@ -37,6 +37,7 @@ from service.core.knowledge import (
 from service.core.phrases import PhraseList, fold
 from service.core.records import (
     Adherence,
+    Certainty,
     Contents,
     Indication,
     Measure,
@@ -158,6 +159,7 @@ class _Loader:
         unit_codes = self._code_list([row for row in units if row["code"]], to_unit)
         timings = self._codes("codes/timings.csv", lambda row: float(row["times_a_day"]))
         adherence = self._codes("codes/adherence.csv", lambda row: Adherence(row["kind"]))
+        certainty = self._codes("codes/certainty.csv", lambda row: Certainty(row["kind"]))
         antidepressant_words = self._words("codes/antidepressant_words.csv")
         placeholders = self._placeholders()
         observations = self._codes("codes/observations.csv", lambda row: Measure(row["kind"]))
@@ -213,6 +215,7 @@ class _Loader:
             unit_codes=unit_codes,
             timing_codes=timings,
             adherence=adherence,
+            certainty=certainty,
             observations=observations,
             observation_names=observation_names,
             answers=answers,
