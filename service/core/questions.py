@@ -281,7 +281,7 @@ def _graded(text: str, favours: frozenset[DecisionName], *severities: Severity) 
 
 def _of_severity(diagnosis: Diagnosis, severity: Severity) -> Diagnosis:
     known = diagnosis.depression
-    if known is None or known.severity is not None:
+    if known is None:
         return diagnosis
     return replace(diagnosis, depression=known._replace(severity=severity))
 
