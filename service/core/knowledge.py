@@ -119,6 +119,7 @@ class StatedReason(NamedTuple):
 
 SUICIDALITY = "suicidality"
 DEPRESSION = "depression"
+REMISSION = "remission"
 OTHER_ALLERGEN = "other-allergen"
 """Topics of the word lists that are no safety groups."""
 
@@ -414,7 +415,7 @@ class Knowledge:
     safety_conditions: CodeList[str]
     safety_groups: Mapping[str, SafetyGroup]
     condition_words: Vocabulary
-    """Words of conditions; their topics are safety groups, `SUICIDALITY` and `DEPRESSION`."""
+    """Words of conditions; their topics are safety groups, `SUICIDALITY`, `DEPRESSION` and `REMISSION`."""
     allergy_codes: CodeList[str]
     allergy_words: Vocabulary
     """Words of allergies; their topics are safety groups, and `OTHER_ALLERGEN`."""

@@ -22,6 +22,7 @@ from service.core.diagnoses import UNNAMED_DRUG
 from service.core.knowledge import (
     DEPRESSION,
     OTHER_ALLERGEN,
+    REMISSION,
     SUICIDALITY,
     CodeList,
     Criteria,
@@ -404,6 +405,7 @@ class _Loader:
             *self._matched(self._rows("safety/condition_words.csv"), "word", self._group_in(groups)),
             *self._matched(self._rows("codes/suicidality_words.csv"), "word", lambda _: SUICIDALITY),
             *self._matched(self._rows("codes/depression_words.csv"), "word", lambda _: DEPRESSION),
+            *self._matched(self._rows("codes/remission_words.csv"), "word", lambda _: REMISSION),
             *self._matched(esketamine, "name", lambda _: HYPERSENSITIVITY),
         ]
         return small_words.vocabulary("conditions", named)
