@@ -658,6 +658,7 @@ LANGUAGES = {
     "codes/dose_phrases.csv": FIVE,
     "codes/suicidality_words.csv": TWELVE,
     "codes/depression_words.csv": TWELVE,
+    "codes/remission_words.csv": TWELVE,
     "codes/indications.csv": TWELVE,
     "safety/condition_words.csv": TWELVE,
     "codes/esketamine_names.csv": TWELVE | SCRIPTS,
