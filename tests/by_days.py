@@ -239,7 +239,8 @@ def _faults_of_trial(one: Taken, of: Illness, rules: Rules) -> Iterator[str]:
         yield "prescribed only"
     if inferred and (not rules["counted_inferences"] or not list(follow(one, of, rules))):
         yield "and its end alone says that it failed"
-    if of.exact and helped(one, of, rules):
+    stopped_some_day = one.ordered and one.ineffective
+    if of.exact and not stopped_some_day and helped(one, of, rules):
         yield "and it helped"
 
 

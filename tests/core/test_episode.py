@@ -310,6 +310,27 @@ def test_scores_show_a_remission_that_dates_may_leave_open(
     assert [one.certain for one in found] == ([] if expected is None else [expected])
 
 
+ENDED: dict[str, Any] = {"clinical_status": ClinicalStatus.ENDED, "abatement": day("2025-03-01")}
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        pytest.param(depression(**ENDED), ["2025-03-01"], id="ended on the problem list"),
+        pytest.param(depression(**ENDED | {"abatement": None}), [], id="ended nobody knows when"),
+        pytest.param(depression(**ENDED, verification=Verification.UNPROVEN), [], id="in doubt"),
+        pytest.param(visit("2025-02-01", **ENDED), [], id="the diagnosis of a visit, closed"),
+        pytest.param(depression(), [], id="active"),
+        pytest.param(over("2025-03-01"), ["2025-03-01"], id="coded"),
+        pytest.param(over("2026-11-24"), [], id="coded tomorrow"),
+        pytest.param(over("2026-11-23"), ["2026-11-23"], id="coded today"),
+    ],
+)
+def test_conditions_show_a_remission(entry: Diagnosis, expected: list[str]) -> None:
+    found = find_remissions(record(entry), (), SEED, AS_OF)
+    assert [one.when for one in found] == [some_day(when) for when in expected]
+
+
 def test_a_start_left_open_is_said_and_leaves_the_trials_between_open() -> None:
     before = exposure(start="2024-07-01", end="2025-01-31", stop_reasons=INEFFECTIVE)
     found = assessed(record(depression(onset="2025-06-01"), before))

@@ -216,6 +216,7 @@ class _Medicine(NamedTuple):
 
 
 _MONTH = 30
+_RESISTANT = 0.4
 _ANTIDEPRESSANTS = {
     "sertraline": _Medicine("36437", 50),
     "escitalopram": _Medicine("321988", 10),
@@ -237,14 +238,31 @@ _RANGES = {
 
 def random_illness(rng: Random) -> Illness:
     """A depression of some years, mostly treated again and again."""
-    began = _ago(rng.randrange(150, 1500))
-    return Illness(
+    began = _ago(rng.randrange(250, 900))
+    found = Illness(
         (*_problems(rng, began), *_visits(rng, began)),
         _scores(rng, began),
         _medicines(rng, began),
         suicidal=_ago(rng.randrange(45)) if rng.random() < 0.1 else None,
         exact=rng.random() < 0.6,
     )
+    return _resistant(rng, found) if rng.random() < _RESISTANT else found
+
+
+def _resistant(rng: Random, of: Illness) -> Illness:
+    """The same, where most medicines of the last year and a half were enough and did not help."""
+    day, taken = _ago(rng.randrange(350, 550)), []
+    for name in rng.sample(sorted(_ANTIDEPRESSANTS), 3):
+        last = day + timedelta(days=rng.randrange(55, 120))
+        mg = _ANTIDEPRESSANTS[name].mg if rng.random() < 0.9 else None
+        taken.append(Taken(name, day, min(last, AS_OF), mg, ineffective=rng.random() < 0.9 and last < AS_OF))
+        day = last + timedelta(days=rng.randrange(1, 30))
+    listed = Noted("F33.2", onset=taken[0].start - timedelta(days=rng.randrange(30)))
+    visits = (one for one in of.noted if one.at_visit and one.active)
+    ill = (
+        score for score in of.scored if score.value >= _RANGES[score.scale]["ill"][0] or rng.random() < 0.2
+    )
+    return of._replace(noted=(listed, *visits), scored=tuple(ill), taken=tuple(taken))
 
 
 def _ago(days: int) -> date:
@@ -261,7 +279,7 @@ def _since(rng: Random, began: date) -> date:
 
 def _problems(rng: Random, began: date) -> Iterator[Noted]:
     """What stands on the problem list: mostly a depression that nobody closed."""
-    for _ in range(rng.choice((0, 1, 1, 1, 1, 1, 2))):
+    for _ in range(rng.choice((0, *[1] * 8, 2))):
         code = rng.choice(("F33.1", "F33.1", "F33.2", "F33.2", "F33.0", "F33.9"))
         yield Noted(
             code,
@@ -270,7 +288,7 @@ def _problems(rng: Random, began: date) -> Iterator[Noted]:
             asserted=_since(rng, began) if rng.random() < 0.3 else None,
             graded=rng.choice((None, *_SEVERITY)) if code == "F33.9" else None,
         )
-    if rng.random() < 0.2:
+    if rng.random() < 0.12:
         when = _since(rng, began)
         yield rng.choice(
             (
@@ -282,9 +300,9 @@ def _problems(rng: Random, began: date) -> Iterator[Noted]:
 
 
 def _visits(rng: Random, began: date) -> Iterator[Noted]:
-    for _ in range(rng.choice((0, 0, 0, 1, 2, 4))):
+    for _ in range(rng.choice((0, 0, 0, 0, 1, 3))):
         when = _since(rng, began)
-        code = rng.choice(("F33.1", "F33.2", "F33.9", "F33.9", "F33.1", _REMISSION))
+        code = rng.choice((*["F33.1", "F33.2", "F33.9"] * 3, _REMISSION))
         ended = rng.random() < 0.3 and code != _REMISSION
         yield Noted(
             code,
@@ -303,25 +321,29 @@ def _scores(rng: Random, began: date) -> tuple[Scored, ...]:
     while rng.random() < 0.93 and day <= AS_OF:
         lowest, highest = _RANGES[scale][state]
         found.append(Scored(scale, rng.randint(lowest, highest), day))
-        state = rng.choice(("ill", "between", "well")) if rng.random() < 0.3 else state
+        state = rng.choice(("ill", "ill", "between", "well")) if rng.random() < 0.3 else state
         scale = rng.choice(("phq-9", "madrs")) if rng.random() < 0.1 else scale
         day += timedelta(days=rng.choice((rng.randrange(1, 40), rng.randrange(20, 90), 28, 56, 100)))
-    return tuple(found) if rng.random() < 0.7 else ()
+    return tuple(found) if rng.random() < 0.5 else ()
 
 
 def _medicines(rng: Random, began: date) -> tuple[Taken, ...]:
     """One antidepressant after another, some with an agent added."""
     found: list[Taken] = []
-    day = began + timedelta(days=rng.randrange(-40, 60))
-    for name in rng.sample(sorted(_ANTIDEPRESSANTS), rng.randint(1, 4)):
+    day = began + timedelta(days=rng.randrange(-10, 60))
+    for name in rng.sample(sorted(_ANTIDEPRESSANTS), rng.choice((1, 2, 3, 3, 4, 4, 4))):
         ordered = rng.random() < 0.2
-        days = _MONTH * rng.randint(1, 7) if ordered else rng.choice((rng.randrange(20, 220), 41, 42, 56))
+        days = (
+            _MONTH * rng.randint(1, 7)
+            if ordered
+            else rng.choice((rng.randrange(20, 220), *[rng.randrange(50, 160)] * 3, 41, 42, 56))
+        )
         last = day + timedelta(days=days - 1)
         if day >= AS_OF or (last >= AS_OF and ordered):
             break
         found.append(
             Taken(
-                name, day, min(last, AS_OF), _dose(rng, _ANTIDEPRESSANTS[name]), rng.random() < 0.5, ordered
+                name, day, min(last, AS_OF), _dose(rng, _ANTIDEPRESSANTS[name]), rng.random() < 0.6, ordered
             )
         )
         if last >= AS_OF:
@@ -336,4 +358,4 @@ def _medicines(rng: Random, began: date) -> tuple[Taken, ...]:
 
 
 def _dose(rng: Random, medicine: _Medicine) -> float | None:
-    return rng.choice((medicine.mg, medicine.mg, medicine.mg * 2, medicine.mg / 2, None))
+    return rng.choice((*[medicine.mg] * 4, medicine.mg * 2, medicine.mg / 2, None))

@@ -116,7 +116,7 @@ _DEAD: tuple[Resource, ...] = (
     {"deceasedDateTime": "2026-10-30T03:00:00Z"},
     {"_deceasedDateTime": {"extension": [{"url": "http://example.org/unknown", "valueCode": "unknown"}]}},
 )
-_KNOWN, _HOSTILE, _RESISTANT = 0.35, 0.6, 0.8
+_KNOWN, _HOSTILE, _RESISTANT = 0.3, 0.6, 0.8
 """The shares of patients of whose depression everything is known, and of the others: of those with something
 against a plan, and of those with something for it."""
 
