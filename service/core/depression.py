@@ -175,6 +175,12 @@ def _doubt(diagnosis: Diagnosis, as_of: date) -> Reason | None:
     return Reason(code, text, evidence)
 
 
+def _ended_after_its_visit(diagnosis: Diagnosis) -> bool:
+    """Whether the diagnosis of a visit has an end that may be later than the day of the visit."""
+    began, ended = diagnosis.onset or diagnosis.recorded, diagnosis.abatement
+    return ended is not None and (began is None or ended.latest > began.earliest)
+
+
 def is_in_remission(diagnosis: Diagnosis) -> bool:
     """Whether a depression is coded or marked as in (full) remission, and that is not refuted."""
     if diagnosis.depression is None or diagnosis.verification is Verification.UNPROVEN:
@@ -219,7 +225,12 @@ def _contradicted(
 
 
 def _ended_after(diagnosis: Diagnosis, relapse: PartialDate | None, as_of: date) -> bool:
-    """Whether a depression that is over may have ended, or been recorded, after the active one began."""
+    """Whether a depression that is over may have ended, or been recorded, after the active one began.
+
+    The diagnosis of a visit is closed with the visit, which says nothing of the depression.
+    """
+    if diagnosis.at_visit and not _ended_after_its_visit(diagnosis):
+        return False
     if diagnosis.verification is Verification.UNPROVEN or is_ended(diagnosis, as_of) is not Finding.MET:
         return False
     ended = diagnosis.abatement or diagnosis.recorded or diagnosis.onset

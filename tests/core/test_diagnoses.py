@@ -96,6 +96,8 @@ SEVERE, MILDER = ("severe-liver-disease",), ("liver-disease",)
         ("Child-Pugh classe C", SEVERE),
         ("Child-Pugh clase C", SEVERE),
         ("Child-Pugh klasse C", SEVERE),
+        ("Cirrhosis, Child C", SEVERE),
+        ("Cirrhosis, Child B", MILDER),
         ("Child-Pugh B", MILDER),
         ("Child Pugh class B (8)", MILDER),
         ("Child-Pugh C10", SEVERE),

@@ -347,6 +347,21 @@ def test_a_visit_whose_diagnosis_was_closed_still_shows_the_depression_of_that_d
     assert episode_of(LISTED, closed)[0].start == between("2024-12-01", "2025-06-01")
 
 
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        pytest.param(day("2026-06-01"), ("met", "sign-of-depression"), id="with the visit"),
+        pytest.param(None, ("met", "sign-of-depression"), id="without a day"),
+        pytest.param(day("2026-06-02"), ("indeterminate", "status-contradictory"), id="the day after"),
+    ],
+)
+def test_the_diagnosis_of_a_visit_is_closed_with_it(
+    ended: PartialDate | None, expected: tuple[str, str]
+) -> None:
+    closed = visit("2026-06-01", clinical_status=ClinicalStatus.ENDED, abatement=ended)
+    assert present(OLD, closed) == expected
+
+
 # the depression of now -------------------------------------------------------------------------
 
 
