@@ -90,8 +90,8 @@ _FORMS: tuple[tuple[Callable[..., Resource], tuple[str, ...], tuple[str, ...]], 
     ),
     (
         _administration,
-        ("completed", "in-progress", "stopped"),
-        ("on-hold", "not-done", "unknown", "entered-in-error"),
+        ("completed", "in-progress", "stopped", "on-hold"),
+        ("not-done", "unknown", "entered-in-error"),
     ),
 )
 """How a medicine is told, the statuses that say that it was taken or is meant to be, and the others."""
