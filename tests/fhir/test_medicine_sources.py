@@ -260,7 +260,7 @@ def test_whether_a_prescription_has_refills(elements: Resource, refills: bool) -
 @pytest.mark.parametrize(
     ("elements", "supply_end"),
     [
-        pytest.param({"status": "completed"}, "2025-01-30", id="completed"),
+        pytest.param({"status": "completed"}, None, id="used up, so its supply is its end"),
         pytest.param({"status": "stopped"}, "2025-01-30", id="stopped"),
         pytest.param(
             {"status": "stopped", "statusReason": {"text": "Cost"}}, None, id="stopped for a reason"
