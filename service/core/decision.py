@@ -10,9 +10,10 @@ from service.core.assessment import ACUTE, ADULT_YEARS, TRD, Assessment, Missing
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge, Protocol
 from service.core.plans import WantedPlan, dates_to_keep
-from service.core.records import PlanStatus, Record
+from service.core.records import Record
 from service.core.safety import merge_findings, missing_oral_antidepressant
 from service.core.schedule import Calendar, Schedule, Unschedulable, plan_sessions
+from service.core.treatment.follow import Treatment, follow_treatment
 from service.core.trials import Trial
 
 
@@ -75,10 +76,11 @@ class Propose:
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """No plan: it is excluded, not indicated, or already under way."""
+    """No plan: it is excluded, not indicated, or already under way, with the treatment if there is one."""
 
     assessment: Assessment
     reason: ReasonOfDecision
+    treatment: Treatment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,11 @@ def name_of(decision: Decision) -> DecisionName:
             assert_never(decision)
 
 
+def treatment_of(decision: Decision) -> Treatment | None:
+    """The treatment that the patient is under, if any."""
+    return decision.treatment if isinstance(decision, Decline) else None
+
+
 def settles_of(decision: Decision) -> tuple[Settling, ...]:
     """What would settle a decision that leaves something open; nothing for the others."""
     return decision.settles if isinstance(decision, NeedsInformation | NeedsReview) else ()
@@ -133,7 +140,7 @@ def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date
     trd, acute = assessment.pathway(TRD).finding, assessment.pathway(ACUTE).finding
     early = _refusal(record, assessment, trd, acute)
     if early is not None:
-        return early
+        return Decline(assessment, early, follow_treatment(record, assessment, calendar))
     if any(finding.effect is Effect.REVIEW for finding in assessment.safety):
         return NeedsReview(assessment)
     if Finding.MET not in {trd, acute} or assessment.age is None or assessment.age[0] < ADULT_YEARS:
@@ -142,19 +149,19 @@ def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date
     return _propose(record, assessment, pathway, calendar)
 
 
-def _refusal(record: Record, assessment: Assessment, trd: Finding, acute: Finding) -> Decline | None:
+def _refusal(record: Record, assessment: Assessment, trd: Finding, acute: Finding) -> ReasonOfDecision | None:
     """Rows 1 to 4: why there is certainly no plan."""
     age, person = assessment.age, record.person
     if person.deceased or (person.died is not None and person.died.earliest <= assessment.as_of):
-        return Decline(assessment, ReasonOfDecision.DECEASED)
+        return ReasonOfDecision.DECEASED
     if age is not None and age[1] < ADULT_YEARS:
-        return Decline(assessment, ReasonOfDecision.MINOR)
+        return ReasonOfDecision.MINOR
     if any(f.effect is Effect.EXCLUDES and f.finding is Finding.MET for f in assessment.safety):
-        return Decline(assessment, ReasonOfDecision.CONTRAINDICATED)
-    if any(plan.status is PlanStatus.ACTIVE for plan in record.plans):
-        return Decline(assessment, ReasonOfDecision.IN_TREATMENT)
+        return ReasonOfDecision.CONTRAINDICATED
+    if assessment.course is not None:
+        return ReasonOfDecision.IN_TREATMENT
     if trd is Finding.NOT_MET and acute is Finding.NOT_MET:
-        return Decline(assessment, ReasonOfDecision.NOT_INDICATED)
+        return ReasonOfDecision.NOT_INDICATED
     return None
 
 

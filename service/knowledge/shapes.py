@@ -11,9 +11,14 @@ from service.core.knowledge import (
     Criteria,
     DecisionPoint,
     Limits,
+    MissedRules,
+    NextCode,
+    NextRule,
     Phase,
     Protocol,
     Repeat,
+    ResponseRules,
+    RuleBasis,
     Scale,
     SettingTask,
     Staging,
@@ -124,6 +129,7 @@ class TaskFile(Strict):
     setting: CareSetting | Literal["any"]
     when: Literal["first-session", "each-session"]
     text: str
+    within_days: Annotated[int, Field(ge=1)] | None = None
     source: _Source
 
 
@@ -160,6 +166,31 @@ class ThenFile(Strict):
     repeat: RepeatFile | None = None
 
 
+class ResponseFile(Strict):
+    """How scores are read under treatment: days, and shares by which a score falls."""
+
+    baseline_days: Sourced[Annotated[int, Field(ge=0)]]
+    latest_days: Sourced[Annotated[int, Field(ge=1)]]
+    response_fall: Sourced[Annotated[float, Field(gt=0, le=1)]]
+    partial_fall: Sourced[Annotated[float, Field(gt=0, le=1)]]
+
+
+class MissedFile(Strict):
+    """After how many days without a session one is missed, and treatment has lapsed."""
+
+    after_days: Sourced[Annotated[int, Field(ge=0)]]
+    lapse_days: Sourced[Annotated[int, Field(ge=1)]]
+
+
+class NextFile(Strict):
+    """What comes next in a situation, and what that rests on."""
+
+    code: NextCode
+    text: str
+    basis: RuleBasis
+    source: _Source
+
+
 class ProtocolFile(Signed):
     """A file of `protocols/`; ages in years."""
 
@@ -174,6 +205,9 @@ class ProtocolFile(Signed):
     visit: VisitFile
     task: list[TaskFile] = []
     then: ThenFile
+    response: ResponseFile
+    missed: MissedFile
+    next: Annotated[list[NextFile], Field(min_length=1)]
 
 
 class ScaleFile(Strict):
@@ -183,6 +217,7 @@ class ScaleFile(Strict):
     highest: Sourced[float]
     symptomatic_from: Sourced[float]
     remission_up_to: Sourced[float]
+    worse_by: Sourced[Annotated[float, Field(gt=0)]]
 
 
 class BloodPressureFile(Strict):
@@ -288,6 +323,10 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         oral_antidepressant=tuple(file.oral_antidepressant.classes) if file.oral_antidepressant else (),
         then=file.then.text,
         then_repeat=Repeat(**file.then.repeat.model_dump()) if file.then.repeat else None,
+        form_days=next((task.within_days for task in file.task if task.within_days), None),
+        response=ResponseRules(**_values_of(file.response)),
+        missed=MissedRules(**_values_of(file.missed)),
+        next_rules=tuple(NextRule(one.code, one.text, one.basis, one.source) for one in file.next),
         title=file.title,
         product=Coding(file.product.system, file.product.code, file.product.display),
     )
@@ -317,7 +356,11 @@ def to_criteria(file: CriteriaFile) -> Criteria:
 def to_scale(file: ScaleFile) -> Scale:
     """A symptom scale as the core uses it."""
     return Scale(
-        file.lowest.value, file.highest.value, file.symptomatic_from.value, file.remission_up_to.value
+        file.lowest.value,
+        file.highest.value,
+        file.symptomatic_from.value,
+        file.remission_up_to.value,
+        file.worse_by.value,
     )
 
 

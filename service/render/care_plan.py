@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from service.core.decision import Propose
 from service.core.knowledge import Protocol
 from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
-from service.core.words import summarise
+from service.core.words import name_decision, summarise
 from service.fhir.loose import Resource, part, parts
 from service.fhir.names import (
     CONTENT_DIGEST,
@@ -24,7 +24,6 @@ from service.fhir.names import (
 )
 from service.render.narrative import (
     list_cautions,
-    name_decision,
     name_doses,
     name_versions,
     render_narrative,

@@ -13,7 +13,7 @@ from service.core.decision import Propose, ReasonOfDecision
 from service.core.knowledge import Effect, Protocol
 from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
 from service.core.trials import Counts
-from service.core.words import WEEKDAYS, describe_trial, list_not_screened, state_decision
+from service.core.words import WEEKDAYS, describe_trial, list_not_screened, name_decision, state_decision
 from service.fhir.loose import Resource, part
 
 _DRAFT = "Draft, proposed by decision support. A clinician decides whether to use it. Nothing is ordered."
@@ -129,11 +129,6 @@ def list_cautions(found: Assessment) -> list[str]:
 def name_doses(session: Session) -> str:
     """The doses that a clinician chooses from, such as "56 mg or 84 mg"."""
     return " or ".join(f"{dose} mg" for dose in session.dose_options_mg)
-
-
-def name_decision(code: str) -> str:
-    """The code of a decision point as a heading, such as "Benefit review"."""
-    return code.replace("-", " ").capitalize()
 
 
 def _long_day(day: date) -> str:
