@@ -65,6 +65,7 @@ docs: $(STAMP) ## write the generated documents anew
 	$(BIN)/trd-careplan schema > docs/assessment.schema.json
 	$(BIN)/python -m tests.docs.cases_page > docs/cases.md
 	$(BIN)/python -m tests.docs.elements_page > docs/elements.md
+	$(BIN)/python -m tests.docs.compared_page > docs/criteria-compared.md
 	$(BIN)/python -m tests.docs.plan_pages
 
 bench: $(STAMP) ## the benchmarks (the HAPI one needs JDK 17 and Maven)

@@ -74,7 +74,7 @@ class CommandsContract:
         found = answered(server, "diff", f"Patient/{patient}", *AS_OF)
 
         assert (found["action"], found["before"]) == ("update", f"{plan}/_history/1")
-        assert found["versions_before"]["criteria"] == "seed 1.0.0"
+        assert found["versions_before"]["criteria"] == "seed 2.0.0"
         assert {session["change"] for session in found["changes"]["sessions"]} == {"kept"}
         fields = {one["field"]: one for one in found["changes"]["fields"]}
         assert set(fields) == {"description"}
@@ -138,8 +138,8 @@ class CommandsContract:
         ]
 
         assert [(one["kind"], one["decision"], one["criteria"], one["cause"]) for one in lines] == [
-            ("plan", "propose", "seed 1.0.0", "cli"),
-            ("assessment", "propose", "seed 1.0.0", "cli"),
+            ("plan", "propose", "seed 2.0.0", "cli"),
+            ("assessment", "propose", "seed 2.0.0", "cli"),
         ]
         assert all(one["patient"] == f"Patient/{patient}" and one["day"] for one in lines)
         assert command(server, "written", "--patient", patient, "--decision", "decline", "--json") == ""

@@ -88,7 +88,7 @@ def bipolar(patient: str) -> Resource:
 
 
 def pregnant(patient: str) -> Resource:
-    return _finding(patient, "pregnancy", "Z33.1")
+    return _finding(patient, "pregnancy", "Z33.1") | {"onsetDateTime": "2026-10-01"}
 
 
 def _finding(patient: str, name: str, code: str) -> Resource:

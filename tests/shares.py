@@ -8,14 +8,16 @@ hold prescriptions only (`tests.generated.orders`). It shows how the sets differ
 import argparse
 import sys
 from collections.abc import Callable
+from datetime import UTC
 from functools import cache
 from random import Random
 
 import orjson
 
-from service.core.decision import NeedsInformation
+from service.core.decision import NeedsInformation, decide
 from service.errors import NotAssessable
 from service.gather.files import read_bundle
+from service.read.record import read_record
 from tests.generated.orders import patient_of_orders
 from tests.generated.patients import bundle_of, random_patient
 from tests.soak import CRITERIA, SEED, dice
@@ -33,10 +35,11 @@ def share_of(criteria: str, kind: str, patients: int, seed: int = SEED) -> float
     asked = assessed = 0
     for bundle in _bundles(kind, patients, seed):
         try:
-            decision = by.review(read_bundle(bundle)).decision
+            record = read_record(read_bundle(bundle), by.knowledge, UTC)
         except NotAssessable:
             continue
         assessed += 1
+        decision = decide(record, by.knowledge, by.calendar, by.as_of)
         asked += isinstance(decision, NeedsInformation)
     return asked / assessed
 

@@ -1,9 +1,11 @@
 """The safety property over many generated patients: `python -m tests.soak --patients 100000 [--seed N]`.
 
 Never a plan for anybody who has a contraindication of the region, is or may be under 18, is dead, or has a
-finding that a person must look at; every trace of suicidality is told; the order of a record changes
-nothing; nothing breaks off. And a plan where nothing stands against it, so that caution alone never passes.
-What is right is known from how a patient was made (`tests.generated`).
+finding that a person must look at; none without a depression that shows now, or that rests on a medicine
+which helped; every trace of suicidality is told; the order of a record changes nothing; nothing breaks off.
+What is said to settle a decision does. And a plan where nothing stands against it, so that caution alone
+never passes. What is right is known from how a patient was made (`tests.generated`), and by a second, plain
+reading of the rules (`tests.by_days`).
 """
 
 import argparse
@@ -17,18 +19,23 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pprint import pformat
 from random import Random
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from service.core.decision import Propose, ReasonOfDecision
+from service.apply.intent import intend
+from service.core.decision import Propose, ReasonOfDecision, decide
 from service.errors import NotAssessable
 from service.gather.files import read_bundle
 from service.knowledge import mappings_directory
+from service.read.record import read_record
 from service.review import Review, Reviewer
+from tests.by_days import faults_of, rules_of
+from tests.core.settled import assert_honest
 from tests.generated.made import Made
-from tests.generated.patients import Age, Patient, bundle_of, random_patient
+from tests.generated.patients import Age, Patient, bundle_of, is_graded, random_patient
 from tests.safety_tables import REGIONS
 from tests.support import Resource, reviewer
 
@@ -85,15 +92,16 @@ def judge(patient: Patient, by: Reviewer, order: Random) -> Verdict:
     """Review a patient twice, the second time in another order."""
     resources = patient.resources
     another = any(made.meaning.another for made in patient.made)
+    settling = order.random() < _SETTLED
     try:
-        review = _reviewed(resources, by)
+        review = _reviewed(resources, by, settling=settling)
         order.shuffle(resources)
-        again = _reviewed(resources, by)
+        again = _reviewed(resources, by, settling=settling)
     except NotAssessable:
         return Verdict("not assessed", () if another else ("not assessed, but all of it is the patient's",))
     except Exception as error:  # noqa: BLE001 - whatever breaks off is what is looked for
         return Verdict("broke off", (f"{type(error).__name__}: {error}",))
-    faults = tuple(_wrong_with(review, patient, by.settings.region))
+    faults = tuple(_wrong_with(review, patient, by))
     if another:
         faults += ("assessed with a record of somebody else in it",)
     if (again.decision, again.intent) != (review.decision, review.intent):
@@ -101,12 +109,25 @@ def judge(patient: Patient, by: Reviewer, order: Random) -> Verdict:
     return Verdict(review.decision.reason.value, faults)
 
 
-def _reviewed(resources: list[Resource], by: Reviewer) -> Review:
-    return by.review(read_bundle(orjson.dumps(bundle_of(resources))))
+_SETTLED = 0.1
+"""The share of patients of whom it is asked as well what would settle the decision, which takes long."""
 
 
-def _wrong_with(review: Review, patient: Patient, region: str) -> Iterator[str]:
-    reason = review.decision.reason
+def _reviewed(resources: list[Resource], by: Reviewer, *, settling: bool) -> Review:
+    gathered = read_bundle(orjson.dumps(bundle_of(resources)))
+    if settling:
+        return by.review(gathered)
+    record = read_record(gathered, by.knowledge, ZoneInfo(by.settings.timezone))
+    decision = decide(record, by.knowledge, by.calendar, by.as_of)
+    return Review(gathered, record, decision, intend(decision, record.plans, gathered))
+
+
+def _wrong_with(review: Review, patient: Patient, by: Reviewer) -> Iterator[str]:
+    reason, region = review.decision.reason, by.settings.region
+    if patient.illness is not None:
+        yield from faults_of(patient.illness, review.decision, by.settings.criteria)
+        if not _is_honest(review):
+            yield "what is said to settle the decision does not"
     excluding = [made for made in patient.made if region in made.meaning.excludes]
     withholding = [made for made in patient.made if region in made.meaning.withholds]
     due = _due(patient, excluding)
@@ -117,7 +138,7 @@ def _wrong_with(review: Review, patient: Patient, region: str) -> Iterator[str]:
             yield f"a plan in spite of {_names(withholding)}"
         if patient.age is Age.UNKNOWN:
             yield "a plan although the age is unknown"
-    elif due is None and _is_plain(patient, region):
+    elif due is None and _is_plain(patient, by):
         yield f"{reason.value} although nothing stands against a plan"
     told = {(ref.type, ref.id) for alert in review.decision.assessment.alerts for ref in alert.evidence}
     untold = [made for made in patient.made if made.meaning.suicidal and _name(made) not in told]
@@ -134,9 +155,18 @@ def _due(patient: Patient, excluding: list[Made]) -> ReasonOfDecision | None:
     return ReasonOfDecision.CONTRAINDICATED if excluding else None
 
 
-def _is_plain(patient: Patient, region: str) -> bool:
-    harmless = all(region in made.meaning.harmless for made in patient.made)
-    return harmless and bool(patient.resistance) and patient.age is Age.ADULT
+def _is_plain(patient: Patient, by: Reviewer) -> bool:
+    harmless = all(by.settings.region in made.meaning.harmless for made in patient.made)
+    graded = rules_of(by.settings.criteria)["trd_severity"] == "any" or is_graded(patient.resistance)
+    return harmless and bool(patient.resistance) and graded and patient.age is Age.ADULT
+
+
+def _is_honest(review: Review) -> bool:
+    try:
+        assert_honest(review.decision, review.record)
+    except AssertionError:
+        return False
+    return True
 
 
 def _name(made: Made) -> tuple[str | None, str]:
@@ -181,6 +211,12 @@ def _smallest(violation: Violation) -> Violation:
     for made in violation.patient.made:
         others = tuple(other for other in violation.patient.made if other is not made)
         violation = less(violation.patient._replace(made=others)) or violation
+    while (illness := violation.patient.illness) is not None:
+        fewer = (less(violation.patient._replace(illness=one)) for one in illness.without_one())
+        smaller = next(filter(None, fewer), None)
+        if smaller is None:
+            break
+        violation = smaller
     return violation
 
 

@@ -39,7 +39,7 @@ def judge_adequacy(course: Course, ingredient: Ingredient | None, criteria: Crit
         reasons.append(Reason(ReasonCode.PRESCRIBED_ONLY, text, told))
         needed.append("whether the patient took the prescribed medicine")
     elif course.days[0] < criteria.minimum_days <= _certain_days(course):
-        text = f"{_days(course.days)} of treatment, as it is open when this episode began"
+        text = f"{_days(course.days)} of treatment in this episode; the date on which it began is uncertain"
         reasons.append(Reason(ReasonCode.EPISODE_UNCERTAIN, text, evidence))
         needed.append("when the current episode of depression began")
     elif course.days[0] < criteria.minimum_days:

@@ -133,7 +133,8 @@ def _classes(trials: tuple[Trial, ...]) -> set[str]:
 
 
 def _names(trials: tuple[Trial, ...]) -> str:
-    return " and ".join(trial.name for trial in trials)
+    *others, last = [trial.name for trial in trials]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _refs(trials: tuple[Trial, ...]) -> tuple[VersionedReference, ...]:

@@ -175,6 +175,12 @@ def _doubt(diagnosis: Diagnosis, as_of: date) -> Reason | None:
     return Reason(code, text, evidence)
 
 
+def _ended_after_its_visit(diagnosis: Diagnosis) -> bool:
+    """Whether the diagnosis of a visit has an end that may be later than the day of the visit."""
+    began, ended = diagnosis.onset or diagnosis.recorded, diagnosis.abatement
+    return ended is not None and (began is None or ended.latest > began.earliest)
+
+
 def is_in_remission(diagnosis: Diagnosis) -> bool:
     """Whether a depression is coded or marked as in (full) remission, and that is not refuted."""
     if diagnosis.depression is None or diagnosis.verification is Verification.UNPROVEN:
@@ -219,7 +225,12 @@ def _contradicted(
 
 
 def _ended_after(diagnosis: Diagnosis, relapse: PartialDate | None, as_of: date) -> bool:
-    """Whether a depression that is over may have ended, or been recorded, after the active one began."""
+    """Whether a depression that is over may have ended, or been recorded, after the active one began.
+
+    The diagnosis of a visit is closed with the visit, which says nothing of the depression.
+    """
+    if diagnosis.at_visit and not _ended_after_its_visit(diagnosis):
+        return False
     if diagnosis.verification is Verification.UNPROVEN or is_ended(diagnosis, as_of) is not Finding.MET:
         return False
     ended = diagnosis.abatement or diagnosis.recorded or diagnosis.onset
@@ -260,9 +271,13 @@ def _known_since(diagnosis: Diagnosis) -> PartialDate | None:
 
 
 def _severity(active: tuple[Diagnosis, ...], current: Answer) -> Answer:
-    """Moderate or severe on any active MDD; unstated severity leaves it open."""
+    """Moderate or severe on any active MDD; unstated severity, or a later mild one, leaves it open."""
     stated = {d.depression.severity for d in active if d.depression is not None}
     evidence = _refs(active)
+    needed = ("how severe the depression is now",)
+    if _has_eased(active):
+        text = "the depression was recorded as moderate or severe, and later as mild"
+        return Answer(Finding.INDETERMINATE, (Reason(ReasonCode.SEVERITY_UNKNOWN, text, evidence),), needed)
     for severity in (Severity.SEVERE, Severity.MODERATE):
         if severity in stated:
             text = f"the active depression is recorded as {severity.value}"
@@ -274,8 +289,18 @@ def _severity(active: tuple[Diagnosis, ...], current: Answer) -> Answer:
         text = "there is no active major depression to grade"
         return Answer(Finding.NOT_MET, (Reason(ReasonCode.NO_MDD, text),))
     text = "the record does not state how severe the depression is"
-    needed = ("how severe the depression is now",)
     return Answer(Finding.INDETERMINATE, (Reason(ReasonCode.SEVERITY_UNKNOWN, text, evidence),), needed)
+
+
+def _has_eased(active: tuple[Diagnosis, ...]) -> bool:
+    """Whether the MDD was recorded as mild after all that was recorded as moderate or severe."""
+    worse = _graded(active, Severity.MODERATE, Severity.SEVERE)
+    last = _last_relapse(worse) if worse else None
+    return any(_came_after(mild, last) for mild in _graded(active, Severity.MILD))
+
+
+def _graded(active: tuple[Diagnosis, ...], *severities: Severity) -> tuple[Diagnosis, ...]:
+    return tuple(d for d in active if d.depression is not None and d.depression.severity in severities)
 
 
 def _refs(diagnoses: tuple[Diagnosis, ...]) -> tuple[VersionedReference, ...]:

@@ -11,13 +11,21 @@ from typing import NamedTuple
 from service.core.knowledge import (
     DEPRESSION,
     OTHER_ALLERGEN,
+    REMISSION,
     SUICIDALITY,
     Effect,
     Knowledge,
     ResolvedRule,
 )
 from service.core.phrases import fold
-from service.core.records import Concept, Depression, DepressionState, Diagnosis, SuicidalityKind
+from service.core.records import (
+    ClinicalStatus,
+    Concept,
+    Depression,
+    DepressionState,
+    Diagnosis,
+    SuicidalityKind,
+)
 from service.core.statements import Sense, Vocabulary, read_statement, strongest
 
 UNNAMED_DRUG = "unnamed-drug-allergy"
@@ -51,6 +59,8 @@ def place_diagnosis(
     suggested = tuple(group for group in said if _is_suggested(group, said[group], knowledge))
     if recognised:
         suggested = tuple(g for g in suggested if g not in groups and _counts_beside_code(g, knowledge))
+    if _is_said_to_be_over(depression, concept, knowledge):
+        diagnosis = _contradicted(diagnosis)
     return replace(
         diagnosis,
         depression=depression,
@@ -60,6 +70,21 @@ def place_diagnosis(
         recognised=recognised,
         suggests_depression=not recognised and said.get(DEPRESSION) in _MAY_BE_PRESENT,
     )
+
+
+def _contradicted(diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis as active and over; without a status it is active, and never over by words alone."""
+    stated = diagnosis.clinical_status is not ClinicalStatus.NOT_STATED
+    status = diagnosis.clinical_status if stated else ClinicalStatus.ACTIVE
+    return replace(diagnosis, clinical_status=status, abated=True)
+
+
+def _is_said_to_be_over(depression: Depression | None, concept: Concept, knowledge: Knowledge) -> bool:
+    """Whether words beside the code of an MDD contradict it: a remission, or a depression that is past."""
+    if depression is None or depression.state is not DepressionState.MDD:
+        return False
+    said = _senses(concept.phrases, knowledge.condition_words)
+    return said.get(REMISSION) in _MAY_BE_PRESENT or said.get(DEPRESSION) in {Sense.PAST, Sense.ABSENT}
 
 
 _SUICIDALITY_IN_WORDS: Mapping[Sense | None, SuicidalityKind] = {

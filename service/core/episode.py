@@ -226,8 +226,8 @@ def find_episode(
     if start is None or begun == start:
         return episode, ()
     text = (
-        f"depression shows since {say_date(PartialDate.on(run.earliest))}, before the onset on the problem "
-        f"list ({say_date(start)}), so it is open when this episode began"
+        f"signs of depression are on record since {say_date(PartialDate.on(run.earliest))}, before the onset "
+        f"on the problem list ({say_date(start)}), so the start of this episode is uncertain"
     )
     return episode, (Reason(ReasonCode.EPISODE_START_OPEN, text, evidence),)
 

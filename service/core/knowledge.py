@@ -19,6 +19,7 @@ from service.core.elements import ElementTables
 from service.core.phrases import PhraseList
 from service.core.records import (
     Adherence,
+    Certainty,
     Coding,
     Concept,
     Contents,
@@ -118,6 +119,7 @@ class StatedReason(NamedTuple):
 
 SUICIDALITY = "suicidality"
 DEPRESSION = "depression"
+REMISSION = "remission"
 OTHER_ALLERGEN = "other-allergen"
 """Topics of the word lists that are no safety groups."""
 
@@ -479,7 +481,7 @@ class Knowledge:
     safety_conditions: CodeList[str]
     safety_groups: Mapping[str, SafetyGroup]
     condition_words: Vocabulary
-    """Words of conditions; their topics are safety groups, `SUICIDALITY` and `DEPRESSION`."""
+    """Words of conditions; their topics are safety groups, `SUICIDALITY`, `DEPRESSION` and `REMISSION`."""
     allergy_codes: CodeList[str]
     allergy_words: Vocabulary
     """Words of allergies; their topics are safety groups, and `OTHER_ALLERGEN`."""
@@ -494,6 +496,7 @@ class Knowledge:
     timing_codes: CodeList[float]
     """How often a day each code of a timing stands for."""
     adherence: CodeList[Adherence]
+    certainty: CodeList[Certainty]
     observations: CodeList[Measure]
     score_items: CodeList[Measure]
     """The questions whose answers add up to a score."""

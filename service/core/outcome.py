@@ -62,10 +62,10 @@ class Successors:
         self._places = [place for _, place in began]
 
     def begun(self, after: date, until: date, *, days_later: int) -> list[Course]:
-        """Those that began, at the earliest, after one day and at most some days after another."""
+        """Those that began, at the earliest, after one day and at most some days after another, in order."""
         first = bisect_right(self._began, after.toordinal())
         last = bisect_right(self._began, until.toordinal() + days_later)
-        return [self._courses[place] for place in sorted(self._places[first:last])]
+        return [self._courses[place] for place in self._places[first:last]]
 
 
 def grade_outcome(

@@ -143,7 +143,10 @@ def _aged(found: Assessment, known: Ages, low: int, high: int | None, ends: list
     last = min((age for age in (high, known[1]) if age is not None), default=max(first, *ends))
     ages = sorted({first, last, *(age for age in ends if first <= age <= last)}, reverse=True)
     span = f"{low} or more" if high is None else f"{low} to {high}"
-    fact = Fact(f"a date of birth that shows an age of {span}", FactKind.PATIENT)
+    told = f"a date of birth that shows an age of {span}"
+    if known[0] >= ADULT_YEARS and (low, high) == (ADULT_YEARS, None):
+        told = "the exact date of birth"
+    fact = Fact(told, FactKind.PATIENT)
     return Value(fact, _FOR, tuple(_born(found, age) for age in ages))
 
 
@@ -281,7 +284,7 @@ def _graded(text: str, favours: frozenset[DecisionName], *severities: Severity) 
 
 def _of_severity(diagnosis: Diagnosis, severity: Severity) -> Diagnosis:
     known = diagnosis.depression
-    if known is None or known.severity is not None:
+    if known is None:
         return diagnosis
     return replace(diagnosis, depression=known._replace(severity=severity))
 

@@ -191,6 +191,15 @@ class Adherence(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Certainty(StrEnum):
+    """What a mark beside the code of a diagnosis says of it; `PAST` is a state after it."""
+
+    CONFIRMED = "confirmed"
+    SUSPECTED = "suspected"
+    EXCLUDED = "excluded"
+    PAST = "past"
+
+
 class Grade(StrEnum):
     """What a record of a medicine rests on; the best evidence that it was taken comes first."""
 

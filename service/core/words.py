@@ -141,7 +141,8 @@ def _count_trials(failed: FailedTrials) -> str:
     counted = f"{definite} adequate {trials} failed in this episode; {required}."
     if not failed.possible:
         return counted
-    return f"{counted} {spell_number(failed.possible).capitalize()} more may have failed."
+    more = " more" if failed.definite else ""
+    return f"{counted} {spell_number(failed.possible).capitalize()}{more} may have failed."
 
 
 def spell_number(number: int) -> str:

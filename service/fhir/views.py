@@ -20,6 +20,7 @@ class CodingView(View):
     system: str | None = None
     code: str | None = None
     display: str | None = None
+    extension: list["ExtensionView"] = []
 
 
 class ConceptView(View):
@@ -35,6 +36,7 @@ class ExtensionView(View):
     extension: list["ExtensionView"] = []
     value_code: str | None = None
     value_codeable_concept: ConceptView | None = None
+    value_coding: CodingView | None = None
     value_date_time: str | None = None
     value_markdown: str | None = None
     value_string: str | None = None

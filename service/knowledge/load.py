@@ -22,6 +22,7 @@ from service.core.diagnoses import UNNAMED_DRUG
 from service.core.knowledge import (
     DEPRESSION,
     OTHER_ALLERGEN,
+    REMISSION,
     SUICIDALITY,
     CodeList,
     Criteria,
@@ -37,6 +38,7 @@ from service.core.knowledge import (
 from service.core.phrases import PhraseList, fold
 from service.core.records import (
     Adherence,
+    Certainty,
     Contents,
     Indication,
     Measure,
@@ -158,6 +160,7 @@ class _Loader:
         unit_codes = self._code_list([row for row in units if row["code"]], to_unit)
         timings = self._codes("codes/timings.csv", lambda row: float(row["times_a_day"]))
         adherence = self._codes("codes/adherence.csv", lambda row: Adherence(row["kind"]))
+        certainty = self._codes("codes/certainty.csv", lambda row: Certainty(row["kind"]))
         antidepressant_words = self._words("codes/antidepressant_words.csv")
         placeholders = self._placeholders()
         observations = self._codes("codes/observations.csv", lambda row: Measure(row["kind"]))
@@ -213,6 +216,7 @@ class _Loader:
             unit_codes=unit_codes,
             timing_codes=timings,
             adherence=adherence,
+            certainty=certainty,
             observations=observations,
             observation_names=observation_names,
             answers=answers,
@@ -401,6 +405,7 @@ class _Loader:
             *self._matched(self._rows("safety/condition_words.csv"), "word", self._group_in(groups)),
             *self._matched(self._rows("codes/suicidality_words.csv"), "word", lambda _: SUICIDALITY),
             *self._matched(self._rows("codes/depression_words.csv"), "word", lambda _: DEPRESSION),
+            *self._matched(self._rows("codes/remission_words.csv"), "word", lambda _: REMISSION),
             *self._matched(esketamine, "name", lambda _: HYPERSENSITIVITY),
         ]
         return small_words.vocabulary("conditions", named)

@@ -42,6 +42,7 @@ _LICENCES = {
     "ucum": "UCUM: (c) Regenstrief Institute; free under https://ucum.org/license.",
     "gts-abbreviation": "HL7 v3 GTSAbbreviation: (c) Health Level Seven International.",
     "medication-adherence": "HL7 FHIR medication-statement-adherence: (c) Health Level Seven International.",
+    "icd-certainty": "KBV_CS_SFHIR_ICD_DIAGNOSESICHERHEIT: (c) Kassenärztliche Bundesvereinigung.",
     "null-flavor": "HL7 v3 NullFlavor: (c) Health Level Seven International.",
     "data-absent-reason": "HL7 FHIR data-absent-reason: (c) Health Level Seven International.",
     "act-code": "HL7 v3 ActCode: (c) Health Level Seven International.",

@@ -121,6 +121,13 @@ _LISTS = (
         "Whether a medicine was taken as its record has it: {}.",
     ),
     _List(
+        "codes/certainty.csv",
+        "certainty",
+        "kind",
+        "Certainty of a diagnosis: {}",
+        "Marks beside the code of a diagnosis: {}.",
+    ),
+    _List(
         "codes/score_items.csv",
         "score-item",
         "measure",

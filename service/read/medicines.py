@@ -167,7 +167,7 @@ class MedicineReader:
         reasons = [view.status_reason] if view.status_reason else []
         stop_reasons = self._stop_reasons(reasons, status, opened)
         supply_end = None
-        cut_short = status is ExposureStatus.ENDED and not reported
+        cut_short = status is ExposureStatus.ENDED and view.status != _USED_UP and not reported
         if cut_short and period.start is not None and period.end is not None:
             supply_end = None if stop_reasons else period.end
             earliest = min(period.start.earliest, period.end.earliest)
@@ -645,6 +645,8 @@ _DISPENSE_STATUS: dict[str | None, ExposureStatus] = {
     "unknown": ExposureStatus.UNKNOWN,
     None: ExposureStatus.UNKNOWN,
 }
+_USED_UP = "completed"
+"""All that a request implies has taken place: https://hl7.org/fhir/R4/valueset-medicationrequest-status.html."""
 _ADMINISTRATION_STATUS: dict[str | None, ExposureStatus] = {
     "in-progress": ExposureStatus.ENDED,
     "completed": ExposureStatus.ENDED,

@@ -54,6 +54,7 @@ from service.fhir.views import (
     ReferenceView,
 )
 from service.read.care_plans import PlanReader, deleted_plan
+from service.read.certainty import apply_certainty, read_certainty
 from service.read.completeness import ContentsReader, decode_composition, decode_list, gives_contents
 from service.read.elements import Elements, UnreadableElement, decode, decode_view, read_status
 from service.read.medicines import MedicineReader
@@ -340,8 +341,13 @@ class _Reader:
         if not self._belongs(source, view.subject, "subject"):
             return
         facts = self._readable(source, Bearing.DIAGNOSIS)
-        verification = self._verification(source, view.verification_status, facts)
-        if verification is None:
+        told = self._verification(source, view.verification_status, facts)
+        if told is None:
+            return
+        marks = read_certainty(view.code, self.elements)
+        marked = apply_certainty(marks, _clinical_status(view.clinical_status, facts), told)
+        if marked is None:
+            self.excluded.append(Excluded(source.reference, ExclusionReason.REFUTED))
             return
         concept = self.elements.concept(view.code)
         if not concept.label or facts.leaves_open(Bearing.DIAGNOSIS):
@@ -351,8 +357,8 @@ class _Reader:
         recorded = self.elements.event(source, "recordedDate", view.recorded_date)
         diagnosis = Diagnosis(
             label=concept.label,
-            clinical_status=_clinical_status(view.clinical_status, facts),
-            verification=verification,
+            clinical_status=marked[0],
+            verification=marked[1],
             evidence=(source.reference,),
             onset=self._onset(source, view, facts),
             recorded=None if facts.leaves_open(Bearing.PERIOD, "recordedDate") else recorded,

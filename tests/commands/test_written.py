@@ -89,7 +89,7 @@ async def test_everything_is_listed_with_how_it_came_about(server: FhirDouble) -
         day=plan.day,
         decision="propose",
         reason="trd",
-        criteria="seed 1.0.0",
+        criteria="seed 2.0.0",
         knowledge=reviewer().knowledge.version,
         software=__version__,
         cause="rest-hook",
@@ -107,7 +107,7 @@ FILTERS: dict[str, tuple[dict[str, object], list[tuple[str, str]]]] = {
     "another decision": ({"decision": "needs-review"}, []),
     "the software": ({"version": __version__}, EVERYTHING),
     "the knowledge": ({"version": reviewer().knowledge.version}, EVERYTHING),
-    "the criteria": ({"version": "seed 1.0.0"}, EVERYTHING),
+    "the criteria": ({"version": "seed 2.0.0"}, EVERYTHING),
     "another version": ({"version": "0.0.0"}, []),
     "from a day on": ({"since": date(2020, 1, 1)}, EVERYTHING),
     "from a later day on": ({"since": date(2999, 1, 1)}, []),
@@ -353,7 +353,7 @@ async def test_any_other_refusal_is_raised(server: FhirDouble) -> None:
 # --- what comes after -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("days", [0, 1, 40])
+@pytest.mark.parametrize("days", [0, 1, 30])
 async def test_a_withdrawn_proposal_is_not_made_again_on_the_same_grounds(
     server: FhirDouble, days: int
 ) -> None:
@@ -388,7 +388,7 @@ async def test_another_conclusion_is_proposed_and_replaces_it(server: FhirDouble
 async def test_another_version_of_the_criteria_proposes_anew(server: FhirDouble) -> None:
     await withdrawn(server)
     knowledge = reviewer().knowledge
-    criteria = replace(knowledge.criteria, version="2.0.0")
+    criteria = replace(knowledge.criteria, version="3.0.0")
     by = replace(reviewer(), knowledge=replace(knowledge, criteria=criteria))
     done = await propose(server, by=by)
     assert done.answer.care_plan.action == "create"

@@ -19,6 +19,8 @@ from service.core.records import (
     Grade,
     Identified,
     Indication,
+    Measure,
+    Observation,
     Person,
     Record,
     Severity,
@@ -111,22 +113,41 @@ def exposures(
 
 def depressions() -> st.SearchStrategy[Diagnosis]:
     return st.builds(
-        lambda state, severity, psychotic, status, verification, recorded, onset, abatement: replace(
+        lambda state, severity, psychotic, status, verification, dates, at_visit: replace(
             depression(state, severity, psychotic=psychotic, onset=None),
             clinical_status=status,
             verification=verification,
-            recorded=recorded,
-            onset=onset,
-            abatement=abatement,
+            at_visit=at_visit,
+            **dates,
         ),
         st.sampled_from([DepressionState.MDD] * 4 + list(DepressionState)),
         st.sampled_from([Severity.MODERATE, None, *Severity]),
         st.sampled_from([False, False, False, True]),
         st.sampled_from([ClinicalStatus.ACTIVE] * 4 + list(ClinicalStatus)),
         st.sampled_from([Verification.CONFIRMED] * 4 + list(Verification)),
-        MAYBE_DATES,
-        MAYBE_DATES,
-        st.sampled_from([None] * 5) | MAYBE_DATES,
+        st.fixed_dictionaries(
+            {
+                "recorded": MAYBE_DATES,
+                "onset": MAYBE_DATES,
+                "asserted": MAYBE_DATES,
+                "abatement": st.sampled_from([None] * 5) | MAYBE_DATES,
+            }
+        ),
+        st.sampled_from([False, False, True]),
+    )
+
+
+def scores() -> st.SearchStrategy[Observation]:
+    """Scores of both scales: in remission, symptomatic or between."""
+    return st.builds(
+        lambda scored, when: Observation(scored[0], scored[1], when, True, (ref("score", "Observation"),)),
+        st.sampled_from(
+            [
+                *((Measure.PHQ_9, value) for value in (0, 4, 4, 7, 10, 14, 24)),
+                *((Measure.MADRS, value) for value in (12, 16, 30)),
+            ]
+        ),
+        PARTIAL_DATES,
     )
 
 
@@ -169,7 +190,7 @@ PEOPLE: st.SearchStrategy[Person] = st.one_of(
     st.just(person(deceased=True)),
 )
 
-Entry = Exposure | Diagnosis | Allergy | Unreadable
+Entry = Exposure | Diagnosis | Allergy | Unreadable | Observation
 
 
 def numbered(entries: list[Entry], who: Person) -> Record:
@@ -180,6 +201,8 @@ def numbered(entries: list[Entry], who: Person) -> Record:
 def _numbered(entry: Entry, number: int) -> Entry:
     if isinstance(entry, Unreadable):
         return Unreadable(entry.evidence._replace(id=f"e{number}"), entry.element)
+    if isinstance(entry, Observation):
+        return entry._replace(evidence=(entry.evidence[0]._replace(id=f"e{number}"),))
     return replace(entry, evidence=(entry.evidence[0]._replace(id=f"e{number}"),))
 
 
@@ -200,6 +223,7 @@ def records(draw: st.DrawFn) -> Record:
         entries += RESISTANT
     entries += draw(MEDICINES)
     entries += draw(st.lists(depressions(), max_size=3))
+    entries += draw(st.just([]) | st.lists(scores(), max_size=5))
     entries += draw(st.lists(suicidal(), max_size=2))
     entries += draw(st.just([]) | st.lists(safety_conditions(), max_size=2))
     entries += draw(st.just([]) | st.lists(allergies(), max_size=1))
@@ -210,9 +234,10 @@ def records(draw: st.DrawFn) -> Record:
 
 @st.composite
 def clear_records(draw: st.DrawFn) -> Record:
-    """Records of depression and of one exposure an ingredient, so that a trial is one course."""
+    """Records of depression and its scores, and one exposure an ingredient, so that a trial is one course."""
     taken = draw(st.lists(exposures(), max_size=4, unique_by=lambda e: e.medicine.ingredient))
     entries: list[Entry] = [*taken, *draw(st.lists(depressions(), min_size=1, max_size=3))]
+    entries += draw(st.just([]) | st.lists(scores(), max_size=4))
     entries += draw(st.lists(suicidal(), max_size=1))
     return numbered(entries, person())
 

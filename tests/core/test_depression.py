@@ -266,6 +266,30 @@ MILD, MODERATE, SEVERE = Severity.MILD, Severity.MODERATE, Severity.SEVERE
             id="the worst decides",
         ),
         pytest.param(
+            [
+                depression(severity=SEVERE, recorded="2025-06-01"),
+                depression(severity=MILD, recorded="2026-11-16", at_visit=True, id="b"),
+            ],
+            ("indeterminate", "severity-not-stated"),
+            id="mild after it was severe",
+        ),
+        pytest.param(
+            [
+                depression(severity=SEVERE, recorded="2026-11-16"),
+                depression(severity=MILD, recorded="2026-11-16", at_visit=True, id="b"),
+            ],
+            ("met", "moderate-or-severe"),
+            id="mild and severe on one day",
+        ),
+        pytest.param(
+            [
+                depression(severity=SEVERE, onset=None, recorded=None),
+                depression(severity=MILD, recorded="2026-11-16", at_visit=True, id="b"),
+            ],
+            ("met", "moderate-or-severe"),
+            id="mild, and nobody knows since when it was severe",
+        ),
+        pytest.param(
             [depression(severity=MILD), depression(severity=None, id="b")],
             ("indeterminate", "severity-not-stated"),
             id="mild, and one not stated",

@@ -1,5 +1,7 @@
 """Conditions and allergies are placed by their codes, else by their words."""
 
+from dataclasses import replace
+
 import pytest
 
 from service.core.diagnoses import (
@@ -94,6 +96,8 @@ SEVERE, MILDER = ("severe-liver-disease",), ("liver-disease",)
         ("Child-Pugh classe C", SEVERE),
         ("Child-Pugh clase C", SEVERE),
         ("Child-Pugh klasse C", SEVERE),
+        ("Cirrhosis, Child C", SEVERE),
+        ("Cirrhosis, Child B", MILDER),
         ("Child-Pugh B", MILDER),
         ("Child Pugh class B (8)", MILDER),
         ("Child-Pugh C10", SEVERE),
@@ -252,3 +256,33 @@ def test_words_that_matter_make_it_no_social_entry(text: str) -> None:
 
 def test_a_condition_that_a_list_places_is_never_a_social_entry() -> None:
     assert not is_no_disorder(placed(coded("I71.4")), coded("I71.4"), (SOCIAL,), US)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "over"),
+    [
+        ("F33.2", "Recurrent major depression, in full remission (HCC)", True),
+        ("F33.9", "Depression in Vollremission", True),
+        ("F33.2", "History of major depression", True),
+        ("F33.2", "No depression", True),
+        ("F33.2", "Major depressive disorder, recurrent severe without psychotic features", False),
+        ("F33.2", "Recurrent MDD, history of suicide attempt", False),
+        ("F33.2", None, False),
+        ("F33.41", "Major depressive disorder, recurrent, in partial remission", False),
+    ],
+)
+def test_words_beside_the_code_of_a_depression_may_say_that_it_is_over(
+    code: str, text: str | None, over: bool
+) -> None:
+    concept = coded(code, text=text)
+    assert placed(concept).abated is over
+
+
+def test_words_alone_end_no_depression_and_no_suicidality_beside_it() -> None:
+    concept = coded("F33.2", text="MDD in remission with suicidal ideation")
+    bare = replace(placed(concept), clinical_status=ClinicalStatus.NOT_STATED, abated=False)
+
+    found = place_diagnosis(bare, concept, NOTHING, US)
+
+    assert (found.clinical_status, found.abated) == (ClinicalStatus.ACTIVE, True)
+    assert found.suicidality is SuicidalityKind.IN_WORDS

@@ -8,7 +8,7 @@ import pytest
 from service.core.courses import Episode
 from service.core.dates import PartialDate
 from service.core.depression import assess_depression
-from service.core.episode import find_episode, find_history
+from service.core.episode import find_episode, find_history, find_remissions
 from service.core.findings import Finding, Reason
 from service.core.records import (
     ClinicalStatus,
@@ -209,6 +209,57 @@ def between(first: str, last: str) -> PartialDate:
             id="visits that follow each other within a year",
         ),
         pytest.param(
+            [visit("2026-06-01"), visit("2025-06-01")], some_day("2025-06-01"), id="visits 365 days apart"
+        ),
+        pytest.param(
+            [visit("2026-06-01"), visit("2025-05-31")], some_day("2026-06-01"), id="visits 366 days apart"
+        ),
+        pytest.param(
+            [visit("2026-06-01"), visit("2025-07", onset="2025-07")],
+            some_day("2025-07"),
+            id="a visit of some day of a month",
+        ),
+        pytest.param(
+            [depression(onset="2025-06", asserted=None), phq(18, "2025-01")],
+            between("2025-01", "2025-06"),
+            id="months",
+        ),
+        pytest.param(
+            [LISTED, phq(18, "2024-12-01"), over("2024-12-01")],
+            some_day("2025-06-01"),
+            id="remission on the day of the sign",
+        ),
+        pytest.param(
+            [LISTED, phq(18, "2024-12-01"), over("2025-06-01")],
+            some_day("2025-06-01"),
+            id="remission on the day of the onset",
+        ),
+        pytest.param(
+            [LISTED, over("2025-06-01"), phq(18, "2025-10-01")],
+            some_day("2025-10-01"),
+            id="a new episode after a remission on the day of the onset",
+        ),
+        pytest.param(
+            [depression(onset="2025", asserted=None), over("2025-08-01"), phq(18, "2025-10-01")],
+            some_day("2025-10-01"),
+            id="a new episode after an onset that may be later than the remission",
+        ),
+        pytest.param(
+            [LISTED, over("2025-08-01"), phq(18, "2025-10")],
+            some_day("2025-10"),
+            id="a new episode since some day of a month",
+        ),
+        pytest.param(
+            [LISTED, over("2025-08-01"), phq(18, "2025-10"), phq(18, "2025-10-20")],
+            between("2025-10-01", "2025-10-20"),
+            id="a new episode by a day of that month at the latest",
+        ),
+        pytest.param(
+            [LISTED, phq(3, "2025-08"), phq(3, "2025-10-10"), phq(18, "2025-12-01")],
+            between("2025-06-01", "2025-12-01"),
+            id="a new episode after what may be a remission",
+        ),
+        pytest.param(
             [depression(onset="2024-01-01", asserted=None), visit("2026-06-01")],
             some_day("2024-01-01"),
             id="a visit is no onset beside the problem list",
@@ -222,6 +273,62 @@ def between(first: str, last: str) -> PartialDate:
 )
 def test_signs_that_follow_each_other_are_one_episode(entries: list[Entry], expected: PartialDate) -> None:
     assert episode_of(*entries)[0].start == expected
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        pytest.param([phq(3, "2025-01-01"), phq(3, "2025-02-26")], True, id="56 days"),
+        pytest.param([phq(3, "2025-01-01"), phq(3, "2025-02-25")], None, id="55 days"),
+        pytest.param([phq(3, "2025-01"), phq(3, "2025-03-28")], True, id="56 days or more"),
+        pytest.param([phq(3, "2025-01"), phq(3, "2025-03-27")], False, id="perhaps 55"),
+        pytest.param([phq(3, "2025-01-31"), phq(3, "2025-03")], False, id="perhaps 29"),
+        pytest.param([phq(3, "2025-01-31"), phq(3, "2025-03"), phq(3, "2025-04-30")], True, id="one between"),
+        pytest.param(
+            [phq(3, "2025-01-01"), phq(9, "2025-02"), phq(3, "2025-04-01")], False, id="a month above it"
+        ),
+        pytest.param(
+            [phq(3, "2025-01-10"), phq(9, "2025-01"), phq(3, "2025-04-01")],
+            False,
+            id="a month above it, perhaps before",
+        ),
+        pytest.param(
+            [phq(3, "2025-01-10"), phq(9, "2025-04"), phq(3, "2025-04-10")],
+            False,
+            id="a month above it, perhaps after",
+        ),
+        pytest.param(
+            [phq(3, "2025-01-10"), phq(9, "2025-05"), phq(3, "2025-04-10")], True, id="a month after"
+        ),
+    ],
+)
+def test_scores_show_a_remission_that_dates_may_leave_open(
+    results: list[Observation], expected: bool | None
+) -> None:
+    of = record(*(one._replace(evidence=(ref(f"r{n}", "Observation"),)) for n, one in enumerate(results)))
+    found = find_remissions(of, read_scores(of, US, AS_OF), SEED, AS_OF)
+    assert [one.certain for one in found] == ([] if expected is None else [expected])
+
+
+ENDED: dict[str, Any] = {"clinical_status": ClinicalStatus.ENDED, "abatement": day("2025-03-01")}
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        pytest.param(depression(**ENDED), ["2025-03-01"], id="ended on the problem list"),
+        pytest.param(depression(**ENDED | {"abatement": None}), [], id="ended nobody knows when"),
+        pytest.param(depression(**ENDED, verification=Verification.UNPROVEN), [], id="in doubt"),
+        pytest.param(visit("2025-02-01", **ENDED), [], id="the diagnosis of a visit, closed"),
+        pytest.param(depression(), [], id="active"),
+        pytest.param(over("2025-03-01"), ["2025-03-01"], id="coded"),
+        pytest.param(over("2026-11-24"), [], id="coded tomorrow"),
+        pytest.param(over("2026-11-23"), ["2026-11-23"], id="coded today"),
+    ],
+)
+def test_conditions_show_a_remission(entry: Diagnosis, expected: list[str]) -> None:
+    found = find_remissions(record(entry), (), SEED, AS_OF)
+    assert [one.when for one in found] == [some_day(when) for when in expected]
 
 
 def test_a_start_left_open_is_said_and_leaves_the_trials_between_open() -> None:
@@ -238,6 +345,21 @@ def test_a_start_left_open_is_said_and_leaves_the_trials_between_open() -> None:
 def test_a_visit_whose_diagnosis_was_closed_still_shows_the_depression_of_that_day() -> None:
     closed = visit("2024-12-01", clinical_status=ClinicalStatus.ENDED, abatement=day("2024-12-01"))
     assert episode_of(LISTED, closed)[0].start == between("2024-12-01", "2025-06-01")
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        pytest.param(day("2026-06-01"), ("met", "sign-of-depression"), id="with the visit"),
+        pytest.param(None, ("met", "sign-of-depression"), id="without a day"),
+        pytest.param(day("2026-06-02"), ("indeterminate", "status-contradictory"), id="the day after"),
+    ],
+)
+def test_the_diagnosis_of_a_visit_is_closed_with_it(
+    ended: PartialDate | None, expected: tuple[str, str]
+) -> None:
+    closed = visit("2026-06-01", clinical_status=ClinicalStatus.ENDED, abatement=ended)
+    assert present(OLD, closed) == expected
 
 
 # the depression of now -------------------------------------------------------------------------
@@ -276,6 +398,8 @@ OLD = depression(onset="2022-01-01", asserted=None)
         pytest.param([OLD, phq(10, "2025-11-23")], SHOWN, id="a score with symptoms 365 days ago"),
         pytest.param([OLD, phq(10, "2025-11-22")], UNSHOWN, id="a score with symptoms 366 days ago"),
         pytest.param([OLD, phq(9, "2026-11-01")], UNSHOWN, id="a score between"),
+        pytest.param([OLD, visit("2026-11-23")], SHOWN, id="coded at a visit today"),
+        pytest.param([OLD, visit("2026-11-24")], UNSHOWN, id="coded at a visit that is yet to be"),
         pytest.param(
             [OLD, exposure(start="2025-01-01", end="2025-11-23", stop_reasons=INEFFECTIVE)],
             SHOWN,
@@ -321,6 +445,11 @@ OLD = depression(onset="2022-01-01", asserted=None)
             [OLD, phq(18, "2026-06-20"), phq(3, "2026-03-01"), phq(3, "2026-06")],
             NOT_SINCE,
             id="a remission that may be later",
+        ),
+        pytest.param(
+            [OLD, visit("2026-06", onset="2026-06"), phq(3, "2026-03-01"), phq(3, "2026-06-10")],
+            NOT_SINCE,
+            id="a sign that may be earlier",
         ),
     ],
 )

@@ -259,6 +259,20 @@ def test_a_second_order_within_the_grace_period_shows_use(
     assert days_shown(FIRST, second) == expected
 
 
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        pytest.param("2025-01-20", (Counts.POSSIBLY, 0), id="perhaps begun together"),
+        pytest.param("2025-02-01", (Counts.YES, 44), id="begun later for certain"),
+        pytest.param("2025-02", (Counts.YES, 44), id="begun some day of the next month"),
+    ],
+)
+def test_an_order_of_some_day_of_a_month_is_renewed_after_that_month(
+    second: str, expected: tuple[Counts, int]
+) -> None:
+    assert days_shown(order("2025-01", "2025-03-15"), order(second, "2025-03-15", id="b")) == expected
+
+
 def test_the_last_of_a_row_shows_nothing_of_itself() -> None:
     """Twice thirty days, the second not renewed: thirty days are certain, sixty possible."""
     first, second = order("2025-01-01", "2025-01-30"), order("2025-01-31", "2025-03-01", id="b")
@@ -280,6 +294,7 @@ ENDED_SOME_TIME: dict[str, Any] = {
         pytest.param({}, order("2025-04-01", "2025-04-30", id="b"), 60, id="renewed after thirty days"),
         pytest.param({}, order("2025-04-02", "2025-04-30", id="b"), 0, id="renewed after thirty-one"),
         pytest.param({}, order("2025-02-01", "2025-03-31", id="b"), 31, id="renewed before"),
+        pytest.param({}, order("2025-02", "2025-03-31", id="b"), 31, id="renewed some day of a month"),
         pytest.param({"refills": True}, None, 1, id="not renewed"),
         pytest.param(
             {"supply_end": None}, order("2025-03-02", "2025-03-31", id="b"), 0, id="a reason to stop is given"

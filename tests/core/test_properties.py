@@ -13,6 +13,8 @@ from service.core.assessment import Assessment
 from service.core.counting import FailedTrials
 from service.core.dates import Interval, PartialDate
 from service.core.decision import Decline, Propose
+from service.core.depression import assess_depression
+from service.core.episode import find_remissions, known_onset
 from service.core.findings import Finding
 from service.core.knowledge import Criteria, Effect
 from service.core.records import (
@@ -21,28 +23,33 @@ from service.core.records import (
     ExposureStatus,
     Grade,
     Indication,
+    Measure,
+    Observation,
     Record,
     StopReason,
     Verification,
     age_in_years,
 )
+from service.core.scores import Symptoms, read_scores
 from service.core.words import summarise
 from tests.core.builders import (
     AS_OF,
     DOSE_MUST_BE_DOCUMENTED,
     SEED,
     TAKEN_WHERE_RENEWED,
+    US,
     allergy,
     assessed,
     decided,
     exposure,
     medicine,
     person,
+    result,
     safety_condition,
     unreadable,
     with_criteria,
 )
-from tests.core.strategies import CRITERIA, another, clear_records, exposures, records
+from tests.core.strategies import CRITERIA, PARTIAL_DATES, another, clear_records, exposures, records
 from tests.examples import tries
 
 pytestmark = pytest.mark.soak
@@ -82,6 +89,7 @@ def test_the_order_of_entries_never_changes_the_answer(of: Record, seed: int) ->
         of,
         exposures=shuffled(of.exposures),
         diagnoses=shuffled(of.diagnoses),
+        observations=shuffled(of.observations),
         allergies=shuffled(of.allergies),
         unreadable=shuffled(of.unreadable),
     )
@@ -218,22 +226,29 @@ def narrowings(given: PartialDate, data: st.DataObject) -> PartialDate:
     return PartialDate(earliest, data.draw(st.dates(earliest, given.latest)))
 
 
-def partial_dates(entry: Exposure | Diagnosis) -> dict[str, PartialDate]:
-    if isinstance(entry, Exposure):
-        dates = {"start": entry.period.start, "end": entry.period.end, "asserted": entry.asserted}
-    else:
-        dates = {"onset": entry.onset, "recorded": entry.recorded, "abatement": entry.abatement}
+def partial_dates(entry: Exposure | Diagnosis | Observation) -> dict[str, PartialDate]:
+    match entry:
+        case Exposure():
+            dates = {"start": entry.period.start, "end": entry.period.end, "asserted": entry.asserted}
+        case Observation():
+            dates = {"when": entry.when}
+        case Diagnosis():
+            names = ("onset", "recorded", "asserted", "abatement")
+            dates = {name: getattr(entry, name) for name in names}
     return {name: d for name, d in dates.items() if d is not None and d.earliest < d.latest}
 
 
 def narrowed(of: Record, data: st.DataObject) -> Record:
     """The record with one partial date known more exactly, and no date set against another."""
-    entries: list[Exposure | Diagnosis] = [*of.exposures, *of.diagnoses]
+    entries: list[Exposure | Diagnosis | Observation] = [*of.exposures, *of.diagnoses, *of.observations]
     entries = [entry for entry in entries if partial_dates(entry)]
     assume(entries)
     entry = data.draw(st.sampled_from(entries))
     name, known = data.draw(st.sampled_from(sorted(partial_dates(entry).items())))
     narrow = narrowings(known, data)
+    if isinstance(entry, Observation):
+        seen = entry._replace(when=narrow)
+        return replace(of, observations=tuple(seen if o is entry else o for o in of.observations))
     if isinstance(entry, Diagnosis):
         better = replace(entry, **{name: narrow})  # type: ignore[arg-type]
         return replace(of, diagnoses=tuple(better if d is entry else d for d in of.diagnoses))
@@ -259,6 +274,78 @@ def test_a_date_known_more_exactly_never_contradicts_a_decided_criterion(
     after = findings(assessed(narrowed(of, data), knowledge=knowledge))
     for criterion, finding in before.items():
         assert after[criterion] is not DECIDED.get(finding), criterion
+
+
+# depression now --------------------------------------------------------------------------------
+
+
+def with_score(of: Record, value: float, when: PartialDate) -> Record:
+    return replace(
+        of, observations=(*of.observations, result(Measure.PHQ_9, value, None)._replace(when=when))
+    )
+
+
+def current(of: Record) -> Finding:
+    return findings(assessed(of))["current-depression"]
+
+
+TODAY = PartialDate.on(AS_OF)
+SURENESS = [Finding.NOT_MET, Finding.INDETERMINATE, Finding.MET]
+
+
+@quick
+@given(records())
+def test_symptoms_of_today_never_make_the_depression_less_sure(of: Record) -> None:
+    earlier = tuple(one for one in of.observations if one.when and one.when.latest < AS_OF)
+    of = replace(of, observations=earlier)
+    assert SURENESS.index(current(with_score(of, 15, TODAY))) >= SURENESS.index(current(of))
+
+
+@quick
+@given(records())
+def test_a_remission_of_today_is_no_current_depression(of: Record) -> None:
+    assert current(with_score(of, 2, TODAY)) is not Finding.MET
+
+
+@quick
+@given(records(), PARTIAL_DATES)
+def test_a_sign_more_never_hides_the_depression_of_now(of: Record, when: PartialDate) -> None:
+    """A symptomatic score from before the window of the present is a sign, and no more than that."""
+    assume(when.latest < AS_OF - timedelta(days=SEED.score_days))
+    if current(of) is Finding.MET:
+        assert current(with_score(of, 15, when)) is Finding.MET
+
+
+# the episode -----------------------------------------------------------------------------------
+
+
+@quick
+@given(records(), CRITERIA)
+def test_the_episode_begins_by_the_latest_onset_where_no_remission_came_between(
+    of: Record, criteria: Criteria
+) -> None:
+    found = assessed(of, knowledge=with_criteria(criteria)).episode
+    assert found.start.earliest <= found.start.latest <= AS_OF
+    if find_remissions(of, read_scores(of, US, AS_OF), criteria, AS_OF):
+        return
+    anchors = assess_depression(of, Symptoms(), AS_OF).anchors
+    onsets = [known_onset(one) for one in anchors if not one.at_visit]
+    known = [onset.latest for onset in onsets if onset is not None and onset.earliest <= AS_OF]
+    if known:
+        assert found.start.latest <= max(known)
+
+
+@quick
+@given(records(), PARTIAL_DATES)
+def test_a_sign_more_never_makes_the_episode_begin_later(of: Record, when: PartialDate) -> None:
+    """Unless a remission came before it: then it begins another."""
+    before = assessed(of).episode
+    more = with_score(of, 15, when)
+    assume(not before.assumed and not find_remissions(more, read_scores(more, US, AS_OF), SEED, AS_OF))
+    assume(not find_remissions(of, read_scores(of, US, AS_OF), SEED, AS_OF))
+    after = assessed(more).episode
+    assert after.start.earliest <= before.start.earliest
+    assert after.start.latest <= before.start.latest
 
 
 # never a proposal ------------------------------------------------------------------------------

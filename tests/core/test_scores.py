@@ -321,6 +321,33 @@ def test_the_last_score_before_the_start_and_the_last_on_it_are_compared() -> No
 
 
 @pytest.mark.parametrize(
+    ("results", "during", "expected"),
+    [
+        pytest.param([phq(3, "2025-01-02")], course(), RESPONDED, id="on the second day"),
+        pytest.param([phq(3, "2025-01-01")], course(), None, id="on the first day"),
+        pytest.param([phq(3, "2025-03-31")], course(), RESPONDED, id="on the last day"),
+        pytest.param([phq(3, "2025-02")], course(), RESPONDED, id="some day of a month on it"),
+        pytest.param([phq(3, "2025-03-10")], course(end="2025-03"), UNDECIDED, id="perhaps after the end"),
+        pytest.param([phq(3, "2025-01-20")], course("2025-01"), UNDECIDED, id="perhaps before the start"),
+        pytest.param([phq(3, "2025-02-01")], course("2025-01"), RESPONDED, id="after any start"),
+        pytest.param(
+            [phq(3, "2025-02"), phq(18, "2025-02-20")], course(), UNDECIDED, id="perhaps the day of symptoms"
+        ),
+        pytest.param(
+            [phq(3, "2025-02-20"), phq(18, "2025-02")], course(), UNDECIDED, id="symptoms perhaps that day"
+        ),
+        pytest.param(
+            [phq(3, "2025-02"), phq(18, "2025-03-01")], course(), RESPONDED, id="symptoms after that month"
+        ),
+    ],
+)
+def test_a_remission_at_any_time_on_it_is_a_response_where_dates_show_that(
+    results: list[Observation], during: Interval, expected: Verdict | None
+) -> None:
+    assert told(*results, during=during) is expected
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [(3, "PHQ-9 3 during treatment: remission"), (15, "PHQ-9 15 during treatment, after the minimum time")],
 )

@@ -347,7 +347,7 @@ def test_an_age_for_which_there_is_a_protocol() -> None:
 def test_either_side_of_an_age_that_a_protocol_ends_with() -> None:
     of = resistant(person=person("1961"))
 
-    assert sets(of, EU) == [("a date of birth that shows an age of 18 or more", "propose")]
+    assert sets(of, EU) == [("the exact date of birth", "propose")]
 
 
 @pytest.mark.parametrize(

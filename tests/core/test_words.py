@@ -61,6 +61,11 @@ IN_TREATMENT = PlanOfRecord(ref("plan", "CarePlan"), PlanStatus.ACTIVE, ours=Fal
             id="one more may have",
         ),
         pytest.param(
+            record(depression(), exposure(end="2025-03-31")),
+            "No adequate trials failed in this episode; two are required. One may have failed.",
+            id="one may have, and none has",
+        ),
+        pytest.param(
             resistant(condition(recognised=False, label="Bruxism"), not_read=("AllergyIntolerance",)),
             "Not screened: allergies; Bruxism.",
             id="not screened",

@@ -42,6 +42,7 @@ CODED = (
     "codes/units.csv",
     "codes/timings.csv",
     "codes/adherence.csv",
+    "codes/certainty.csv",
     "codes/score_items.csv",
     "codes/completeness.csv",
     "codes/list_contents.csv",

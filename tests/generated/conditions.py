@@ -184,10 +184,13 @@ def suicidal_condition(rng: Random, identity: str) -> Made:
     return Made(resource, HARMLESS._replace(suicidal=not standing.removed))
 
 
+UNGRADED = "F33.9"
+
+
 def depression(rng: Random, identity: str) -> Made:
     """A major depression that is active."""
     standing = Standing(rng.choice(["active", "recurrence"]), rng.choice(_PROVEN))
-    code = {"coding": [{"system": ICD_10_CM, "code": rng.choice(["F33.1", "F33.2", "F32.2", "F33.9"])}]}
+    code = {"coding": [{"system": ICD_10_CM, "code": rng.choice(["F33.1", "F33.2", "F32.2", UNGRADED])}]}
     return Made(_condition(rng, identity, code, standing, {"onsetDateTime": "2025-01-02"}), HARMLESS)
 
 

@@ -11,6 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from tests.generated.conditions import (
+    UNGRADED,
     any_depression,
     broken_record,
     depression,
@@ -21,6 +22,7 @@ from tests.generated.conditions import (
     unrelated_condition,
     written_condition,
 )
+from tests.generated.illness import Illness, random_illness
 from tests.generated.made import HARMLESS, PATIENT_ID, Made, Meaning, resource_of
 from tests.generated.medicines import (
     active_plan,
@@ -55,11 +57,14 @@ class Patient(NamedTuple):
     """A depression that is active, and three antidepressants that failed in it; empty when not resistant."""
     made: tuple[Made, ...]
     """Whatever else is on record."""
+    illness: Illness | None = None
+    """A depression of which everything is known; nothing else on record bears on it then."""
 
     @property
     def resources(self) -> list[Resource]:
         """The record, the patient first."""
-        return [self.person, *(made.resource for made in (*self.resistance, *self.made))]
+        known = self.illness.resources if self.illness else []
+        return [self.person, *(made.resource for made in (*self.resistance, *self.made)), *known]
 
 
 def bundle_of(resources: list[Resource]) -> Resource:
@@ -111,8 +116,9 @@ _DEAD: tuple[Resource, ...] = (
     {"deceasedDateTime": "2026-10-30T03:00:00Z"},
     {"_deceasedDateTime": {"extension": [{"url": "http://example.org/unknown", "valueCode": "unknown"}]}},
 )
-_HOSTILE, _RESISTANT = 0.6, 0.8
-"""The shares of patients with something against a plan, and of those with something for it."""
+_KNOWN, _HOSTILE, _RESISTANT = 0.3, 0.6, 0.8
+"""The shares of patients of whose depression everything is known, and of the others: of those with something
+against a plan, and of those with something for it."""
 
 Make = Callable[[Random, str], Made]
 _NOISE: tuple[Make, ...] = (
@@ -126,6 +132,8 @@ _NOISE: tuple[Make, ...] = (
     suicidal_condition,
     suicidal_answer,
 )
+_APART: tuple[Make, ...] = (unrelated_condition, other_allergy, other_resource, pressure, procedure)
+"""What bears neither on the depression nor on its treatment."""
 _HAZARDS: tuple[Make, ...] = (
     *[safety_condition] * 6,
     *[ketamine_allergy] * 2,
@@ -168,8 +176,26 @@ def _resistance(rng: Random) -> tuple[Made, ...]:
     return (depression(rng, "depression"), *(Made(resource, HARMLESS) for resource in taken))
 
 
+def is_graded(resistance: tuple[Made, ...]) -> bool:
+    """Whether the depression of a patient who is resistant is coded with its severity."""
+    conditions = (made.resource for made in resistance if made.resource["resourceType"] == "Condition")
+    return all(one["code"]["coding"][0]["code"] != UNGRADED for one in conditions)
+
+
 def random_patient(rng: Random) -> Patient:
-    """A patient: most are resistant to treatment, more than half have something against a plan."""
+    """A patient: one whose depression is told through the years, or one with a record that is hostile."""
+    return _told_through_the_years(rng) if rng.random() < _KNOWN else _hostile(rng)
+
+
+def _told_through_the_years(rng: Random) -> Patient:
+    person = {"resourceType": "Patient", "id": PATIENT_ID, "birthDate": "1981-04-12"}
+    makes = rng.choices(_APART, k=rng.randrange(2))
+    made = tuple(make(rng, f"r{number}") for number, make in enumerate(makes))
+    return Patient(person, Age.ADULT, dead=False, resistance=(), made=made, illness=random_illness(rng))
+
+
+def _hostile(rng: Random) -> Patient:
+    """Most are resistant to treatment, more than half have something against a plan."""
     hostile = rng.random() < _HOSTILE
     born, age = rng.choice(_BORN)
     dead = hostile and rng.random() < 0.05

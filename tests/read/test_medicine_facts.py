@@ -398,6 +398,24 @@ def test_what_was_held_was_not_given() -> None:
     assert record.excluded == (Excluded(reference, ExclusionReason.NOT_TAKEN),)
 
 
+def test_a_held_dose_of_esketamine_shows_that_it_was_ordered() -> None:
+    exposure = the_exposure(an_administration(status="on-hold", medicationCodeableConcept=ESKETAMINE))
+    assert (exposure.medicine.role, exposure.status) == (Role.ESKETAMINE, ExposureStatus.INTENDED)
+
+
+@pytest.mark.parametrize(
+    ("status", "last"),
+    [("completed", "2025-03-01"), ("stopped", "2025-01-01")],
+)
+def test_an_order_that_was_used_up_lasted_for_its_supply(status: str, last: str) -> None:
+    """Thirty days and one repeat; one that was stopped may have ended on any day before."""
+    supply = {"expectedSupplyDuration": {"value": 30, "code": "d"}, "numberOfRepeatsAllowed": 1}
+    order = a_request(status=status, authoredOn="2025-01-01", dispenseRequest=supply)
+    end = the_exposure(order).period.end
+    assert end is not None
+    assert (end.earliest.isoformat(), end.latest.isoformat()) == (last, "2025-03-01")
+
+
 @pytest.mark.parametrize("intent", ["plan", "proposal", "option", "order"])
 def test_a_reported_request_is_stated_whatever_its_intent(intent: str) -> None:
     exposure = the_exposure(a_request(intent=intent, status="completed", reportedBoolean=True))
