@@ -9,6 +9,8 @@ from service.render.course import ScoreSeries
 
 _WIDTH, _HEIGHT = 380, 104
 _LEFT, _RIGHT, _TOP, _BOTTOM = 24, 12, 20, 16
+_INSET = 10
+"""Between the axis of scores and the first day."""
 
 
 def draw_scores(series: ScoreSeries, first: date, last: date, given: Iterable[date]) -> str:
@@ -27,7 +29,7 @@ def draw_scores(series: ScoreSeries, first: date, last: date, given: Iterable[da
         _text(0, 8, series.instrument, "start"),
         _text(_LEFT - 4, _TOP + 6, f"{series.highest:g}", "end"),
         _text(_LEFT - 4, floor, "0", "end"),
-        _text(right, limit + 9, f"remission: {series.remission_up_to:g} or less", "end"),
+        _text(_LEFT + 4, limit - 3, f"remission: {series.remission_up_to:g} or less", "start"),
         _text(_LEFT, _HEIGHT - 2, _say(first), "start"),
         _text(right, _HEIGHT - 2, _say(last), "end"),
     ]
@@ -52,7 +54,7 @@ def _in_words(series: ScoreSeries) -> str:
 
 def _x(day: date, first: date, last: date) -> float:
     span = max((last - first).days, 1)
-    return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (day - first).days / span
+    return _LEFT + _INSET + (_WIDTH - _LEFT - _INSET - _RIGHT) * (day - first).days / span
 
 
 def _y(value: float, series: ScoreSeries) -> float:

@@ -52,9 +52,11 @@ def describe_treatment(answer: AssessmentAnswer) -> Iterator[tuple[str, str]]:
 def say_session(session: TreatmentSessionOut) -> str:
     """What became of a session, with its day where it was given on another than the planned one."""
     said = _STATES_IN_WORDS[session.state]
-    if session.state not in TAKEN or session.given == session.planned:
+    if session.state not in TAKEN:
         return said
-    return f"{said}, {say_weekday(session.given) if session.given else 'day not known'}"
+    if session.given is None:
+        return f"{said}, day not known"
+    return said if session.given == session.planned else f"{said}, {say_weekday(session.given)}"
 
 
 def say_activity(activity: Activity, state: SessionState) -> str:
