@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from typing import Any
@@ -265,6 +266,17 @@ def test_the_plans_of_a_chain_are_shown_together() -> None:
     }
 
 
+def test_a_date_that_a_later_plan_took_over_is_cancelled() -> None:
+    first = active_plan(id="first", status="completed")
+    shown = followed(first, plan=active_plan(id="second", basedOn=[{"reference": "CarePlan/first"}]))
+    assert shown.treatment is not None
+    left = [s for s in shown.treatment.sessions if not s.evidence[0].startswith("CarePlan/first/")]
+    shown = replace(shown, treatment=shown.treatment.model_copy(update={"sessions": left}))
+    said = {(s.plan.plan, s.said) for s in shown.dates if s.number == 12}
+    assert said == {("CarePlan/first", "cancelled"), ("CarePlan/second", "planned")}
+    assert [s.said for s in shown.dates if s.number == 12][-1] == "planned"
+
+
 # --- the page -------------------------------------------------------------------------------------
 
 
@@ -440,6 +452,12 @@ def test_the_report_names_a_rule_of_the_label_as_such() -> None:
         "Evaluate the benefit of the induction before treatment goes on. (label rule: SPRAVATO US PI" in said
     )
     assert "benefit review by Tue 29 Dec 2026" in said
+
+
+def test_the_report_on_a_patient_who_died_says_nothing_of_what_comes_next() -> None:
+    said = report_of(reviewed(administration(GIVEN[0]), deceasedBoolean=True))
+    assert "Course: week 7" in said
+    assert "Next:" not in said
 
 
 def test_a_patient_who_is_not_treated_has_no_such_section() -> None:
