@@ -74,6 +74,7 @@ from service.read.results import (
     decode_procedure,
     is_done,
     read_observation,
+    read_performed,
     read_procedure,
     read_traces,
 )
@@ -523,7 +524,8 @@ class _Reader:
         if not bears or self._is_withdrawn(source, view.status):
             return
         if gives_esketamine:  # first: these count even where the rest cannot be read
-            self.medicines.take_visit(source, concept)
+            when = read_performed(source, view, self.elements)
+            self.medicines.take_visit(source, concept, when, done=is_done(view))
         self.signs.extend([repair] if repair else [])
         facts = self._readable(source, Bearing.PROCEDURE)
         if kind is not None:
