@@ -191,6 +191,14 @@ def read_procedure(
     return Procedure(kind, period, is_done(view), (source.reference,))
 
 
+def read_performed_or_unknown(source: Source, view: ProcedureView, elements: Elements) -> Interval:
+    """When a procedure was done; unknown where its date cannot be read."""
+    try:
+        return read_performed(source, view, elements)
+    except UnreadableElement:
+        return Interval()
+
+
 def read_performed(source: Source, view: ProcedureView, elements: Elements) -> Interval:
     """When a procedure was done, as far as it says."""
     if view.performed_period is not None:

@@ -282,7 +282,7 @@ def given(when: date | str, mg: float | Dose = 84, what: str = "esketamine", **c
     identity = changes.pop("id", f"given-{when}")
     shown = day(str(when))
     built = exposure(what, start=None, mg=mg, evidence=(ref(identity, "MedicationAdministration"),))
-    was_given = {
+    was_given: dict[str, Any] = {
         "period": Interval(shown, shown),
         "status": ExposureStatus.ENDED,
         "grade": Grade.ADMINISTERED,

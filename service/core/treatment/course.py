@@ -66,7 +66,7 @@ class TreatmentSession(NamedTuple):
         return self.given.earliest if self.given is not None else self.planned or date.max
 
 
-class _Given(NamedTuple):
+class _GivenSession(NamedTuple):
     """A session that a record shows: its day, and the dose in mg where it is documented."""
 
     when: PartialDate
@@ -193,13 +193,13 @@ def _is_of_course(exposure: Exposure, since: date) -> bool:
     return end is None or end.latest >= since or (start is not None and start.earliest >= since)
 
 
-def _given_sessions(exposures: Iterable[Exposure], since: date, as_of: date) -> list[_Given]:
+def _given_sessions(exposures: Iterable[Exposure], since: date, as_of: date) -> list[_GivenSession]:
     """One session a day: the best record speaks for it, and the doses of one day add up within its grade.
 
     Of those whose day is open each is a session; they come last.
     """
     by_day: dict[PartialDate, list[Exposure]] = {}
-    open_days: list[_Given] = []
+    open_days: list[_GivenSession] = []
     for exposure in exposures:
         start = exposure.period.start
         if start is None or max(start.earliest, since) > as_of or not _shows_a_session(exposure):
@@ -220,12 +220,12 @@ def _shows_a_session(exposure: Exposure) -> bool:
     return exposure.grade is Grade.ADMINISTERED or exposure.period.end in {None, exposure.period.start}
 
 
-def _given_on(day: PartialDate, exposures: list[Exposure]) -> _Given:
+def _given_on(day: PartialDate, exposures: list[Exposure]) -> _GivenSession:
     best = min(map(_rank, exposures))
     telling = [e for e in exposures if _rank(e) == best]
     doses = [e.dose.low_mg for e in telling if e.dose.low_mg is not None and e.dose.low_mg == e.dose.high_mg]
     evidence = tuple(ref for e in exposures for ref in e.evidence)
-    return _Given(day, sum(doses) if len(doses) == len(telling) else None, evidence)
+    return _GivenSession(day, sum(doses) if len(doses) == len(telling) else None, evidence)
 
 
 def _rank(exposure: Exposure) -> tuple[int, bool]:
@@ -245,7 +245,7 @@ def _planned(chain: tuple[PlanOfRecord, ...]) -> Iterator[PlannedSession]:
 
 
 def _matched(
-    chain: tuple[PlanOfRecord, ...], given: list[_Given], protocol: Protocol, as_of: date
+    chain: tuple[PlanOfRecord, ...], given: list[_GivenSession], protocol: Protocol, as_of: date
 ) -> tuple[TreatmentSession, ...]:
     """Each session that was given with the nearest planned day not yet taken; the others by their day.
 
@@ -282,7 +282,7 @@ def _not_to_be_given(planned: PlannedSession) -> TreatmentSession:
     return TreatmentSession(planned.number, planned.day, None, None, state, (planned.plan,))
 
 
-def _session(planned: PlannedSession | None, given: _Given) -> TreatmentSession:
+def _session(planned: PlannedSession | None, given: _GivenSession) -> TreatmentSession:
     if planned is None:
         return TreatmentSession(None, None, given.when, given.dose_mg, SessionState.UNPLANNED, given.evidence)
     evidence = (planned.plan, *given.evidence)

@@ -73,7 +73,7 @@ def follow_treatment(record: Record, assessment: Assessment, calendar: Calendar)
         return None
     begun = course.begun or as_of
     response = read_response(assessment.scores, begun, course.protocol.response, knowledge, as_of)
-    new_findings = _new_findings(record, assessment, begun) if begun <= as_of else ()
+    new_findings = _new_findings(record, assessment, course)
     latest_start = as_of + timedelta(days=calendar.lead_days)
     situation = _Situation(course, response.finding, new_findings, latest_start, as_of)
     code = next(code for applies, code in situation.rows() if applies)
@@ -81,11 +81,17 @@ def follow_treatment(record: Record, assessment: Assessment, calendar: Calendar)
     return Treatment(course, response, new_findings, course.protocol.next_rule(code), due, as_of)
 
 
-def _new_findings(record: Record, assessment: Assessment, begun: date) -> tuple[SafetyFinding, ...]:
+def _new_findings(
+    record: Record, assessment: Assessment, course: TreatmentCourse
+) -> tuple[SafetyFinding, ...]:
     """The findings that call for a review and that the record did not show on the day of session 1.
 
-    What has no date may be new.
+    What has no date may be new. Until session 1 is given, every finding is.
     """
+    serious = [finding for finding in assessment.safety if finding.effect is not Effect.CAUTION]
+    begun = course.begun
+    if begun is None or not course.taken:
+        return tuple(serious)
     before = replace(
         record,
         diagnoses=tuple(d for d in record.diagnoses if _was_there(d, begun)),
@@ -99,10 +105,8 @@ def _new_findings(record: Record, assessment: Assessment, begun: date) -> tuple[
         refused=(),
         plans_in_words=(),
     )
-    evidence = assessment.course.evidence if assessment.course else frozenset()
-    known = assess_safety(before, before.exposures, assessment.knowledge, begun, evidence)
+    known = assess_safety(before, before.exposures, assessment.knowledge, begun, course.evidence)
     known_ids = {finding.id for finding in known if finding.effect is not Effect.CAUTION}
-    serious = (finding for finding in assessment.safety if finding.effect is not Effect.CAUTION)
     return tuple(finding for finding in serious if finding.id not in known_ids)
 
 

@@ -308,8 +308,12 @@ def test_a_finding_of_before_is_not_new_by_a_second_entry() -> None:
     assert not followed(given(FIRST), before, later, as_of=after(FIRST, 3)).new_findings
 
 
-def test_before_session_1_no_finding_is_new() -> None:
-    assert not followed(safety_condition("bipolar"), as_of=FIRST - timedelta(days=1)).new_findings
+@pytest.mark.parametrize("days", [-1, 0, 3])
+def test_until_session_1_is_given_every_finding_is_new(days: int) -> None:
+    bipolar = safety_condition("bipolar", recorded=day("2020-01-01"))
+    of = followed(bipolar, as_of=after(FIRST, days))
+    assert of.next.code is NextCode.TREATMENT_SAFETY
+    assert followed(bipolar, given(FIRST), as_of=after(FIRST, 3)).next.code is NextCode.ON_TRACK
 
 
 def test_what_was_only_a_caution_before_may_become_a_new_finding() -> None:
