@@ -88,7 +88,7 @@ def bipolar(patient: str) -> Resource:
 
 
 def pregnant(patient: str) -> Resource:
-    return _finding(patient, "pregnancy", "Z33.1")
+    return {**_finding(patient, "pregnancy", "Z33.1"), "onsetDateTime": "2026-10-01"}
 
 
 def _finding(patient: str, name: str, code: str) -> Resource:
@@ -455,7 +455,7 @@ SHIFTS: dict[str, Shift] = {
     ),
     "another version of the protocol": Shift(
         "propose/update",
-        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.1.0"', 'version = "9.0.0"'),
+        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.2.0"', 'version = "9.0.0"'),
     ),
     "another version of the knowledge": Shift(
         "propose/update", then=lambda: reviewer_of("codes/severity.csv", "HITSP", "the HITSP")
