@@ -455,7 +455,7 @@ SHIFTS: dict[str, Shift] = {
     ),
     "another version of the protocol": Shift(
         "propose/update",
-        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.1.0"', 'version = "9.0.0"'),
+        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.2.0"', 'version = "9.0.0"'),
     ),
     "another version of the knowledge": Shift(
         "propose/update", then=lambda: reviewer_of("codes/severity.csv", "HITSP", "the HITSP")
@@ -594,10 +594,10 @@ class PlansContract:
         await check(
             server,
             changed(lambda _: {"status": "on-hold"}),
-            cell("propose/leave", plan="on-hold/2"),
-            cell("decline/leave", "safety", plan="on-hold/2"),
-            cell("needs-information/leave", plan="on-hold/2"),
-            cell("needs-review/leave", "safety", plan="on-hold/2"),
+            cell("decline/leave", plan="on-hold/2"),
+            cell("decline/leave", "treatment-safety", plan="on-hold/2"),
+            cell("decline/leave", plan="on-hold/2"),
+            cell("decline/leave", "treatment-safety", plan="on-hold/2"),
         )
 
     async def test_our_plan_that_was_activated(self, server: str) -> None:
@@ -605,9 +605,9 @@ class PlansContract:
             server,
             changed(EDITS["activated"]),
             cell("decline/leave", plan="active/2"),
-            cell("decline/leave", "safety", plan="active/2"),
+            cell("decline/leave", "treatment-safety", plan="active/2"),
             cell("decline/leave", plan="active/2"),
-            cell("decline/leave", "safety", plan="active/2"),
+            cell("decline/leave", "treatment-safety", plan="active/2"),
         )
 
     @pytest.mark.parametrize("status", ["revoked", "completed", "entered-in-error"])
@@ -669,9 +669,9 @@ class PlansContract:
             server,
             of_another("active"),
             cell("decline/leave", theirs="active/1"),
-            cell("decline/leave", "safety", theirs="active/1"),
+            cell("decline/leave", "treatment-safety", theirs="active/1"),
             cell("decline/leave", theirs="active/1"),
-            cell("decline/leave", "safety", theirs="active/1"),
+            cell("decline/leave", "treatment-safety", theirs="active/1"),
         )
 
     async def test_a_revoked_plan_of_another(self, server: str) -> None:
@@ -709,9 +709,9 @@ class PlansContract:
             server,
             drafted_beside_another("active"),
             cell("decline/revoke", "draft-revoked", plan="revoked/2", theirs="active/1"),
-            cell("decline/revoke", "draft-revoked", "safety", plan="revoked/2", theirs="active/1"),
+            cell("decline/revoke", "draft-revoked", "treatment-safety", plan="revoked/2", theirs="active/1"),
             cell("decline/revoke", "draft-revoked", plan="revoked/2", theirs="active/1"),
-            cell("decline/revoke", "draft-revoked", "safety", plan="revoked/2", theirs="active/1"),
+            cell("decline/revoke", "draft-revoked", "treatment-safety", plan="revoked/2", theirs="active/1"),
         )
 
     async def test_our_draft_and_a_copy_made_by_hand(self, server: str) -> None:

@@ -36,7 +36,7 @@ from service.core.safety import SafetyFinding, assess_safety
 from service.core.scores import Score, current_symptoms, read_scores
 from service.core.staging import StagingScores, stage
 from service.core.suicidality import Alert, assess_suicidality, suicidality_alerts
-from service.core.treatment.course import TreatmentCourse, find_course
+from service.core.treatment.course import TreatmentCourse, find_course, flag_unusual_sessions
 from service.core.trials import Counts, Trial, find_trials, signs_of_treatment
 
 ADULT_YEARS = 18
@@ -145,7 +145,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         course=course,
         alerts=(*suicidality_alerts(record, suicidality, knowledge, as_of), *_pathway_alerts(pathways)),
         missing=_missing(age, pathways, trials),
-        warnings=(*warnings, *flag_related(trials, criteria)),
+        warnings=(*warnings, *flag_related(trials, criteria), *flag_unusual_sessions(course)),
         excluded=tuple(sorted((*record.excluded, *set_aside), key=str)),
         unreadable=record.unreadable,
         open_elements=record.open_elements,

@@ -266,6 +266,11 @@ class Phase(NamedTuple):
     first_dose_mg: tuple[int, ...]
     """Dose options of the very first session; empty where they are those of the phase."""
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions it has."""
+        return (self.last_week - self.first_week + 1) * self.sessions_a_week
+
 
 class DecisionPoint(NamedTuple):
     """A point after a week of the protocol at which a clinician decides how to go on."""
@@ -387,8 +392,17 @@ class Protocol:
     @property
     def induction_sessions(self) -> int:
         """How many sessions the first phase has."""
-        first = self.phases[0]
-        return (first.last_week - first.first_week + 1) * first.sessions_a_week
+        return self.phases[0].sessions
+
+    @property
+    def dated_sessions(self) -> int:
+        """How many sessions its phases have together."""
+        return sum(phase.sessions for phase in self.phases)
+
+    @property
+    def doses_mg(self) -> frozenset[int]:
+        """The doses that the label has for a session."""
+        return frozenset(dose for p in self.phases for dose in (*p.dose_options_mg, *p.first_dose_mg))
 
     @property
     def any_antidepressant(self) -> bool:

@@ -105,7 +105,7 @@ def _under_treatment(treatment: Treatment) -> Iterator[WantedTask]:
     course, plan = treatment.course, treatment.course.plans[-1].evidence
     if treatment.new_findings:
         titles = join_items(finding.title for finding in treatment.new_findings)
-        text = f"New since treatment with esketamine began: {titles}. Review it before the next session."
+        text = f"New in the treatment with esketamine: {titles}. Review it before the next session."
         grounds = join_items(sorted(finding.id for finding in treatment.new_findings))
         yield WantedTask(TaskReason.TREATMENT_SAFETY, text, grounds, plan)
     if any(due.what is DueWhat.BENEFIT_REVIEW for due in treatment.due):

@@ -1,16 +1,19 @@
 """The sessions of a treatment: planned by the plans of its chain, and given by whatever record shows it.
 
-A patient is under treatment from the start of an active or held esketamine plan until a person ends it. What
-is ordered, dispensed or given of esketamine in that time is the course; ketamine never is.
+A patient is under treatment from the start of an active or held esketamine plan until a person ends it; a
+plan of ours that was completed after all its sessions goes on. What is ordered, dispensed, stated or given of
+esketamine in that time is the course; ketamine never is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple
 
-from service.core.dates import PartialDate
+from service.core.dates import PartialDate, say_date
+from service.core.findings import Reason, ReasonCode
 from service.core.knowledge import Knowledge, Protocol
 from service.core.records import (
     GRADES,
@@ -63,7 +66,7 @@ class TreatmentSession(NamedTuple):
         return self.given.earliest if self.given is not None else self.planned or date.max
 
 
-class _Given(NamedTuple):
+class _GivenSession(NamedTuple):
     """A session that a record shows: its day, and the dose in mg where it is documented."""
 
     when: PartialDate
@@ -96,6 +99,11 @@ class TreatmentCourse:
         return min((session.day for session in self.taken or self.sessions), default=None)
 
     @property
+    def is_dated(self) -> bool:
+        """Whether its plans state days for sessions, so that it can be followed by them."""
+        return any(session.planned is not None for session in self.sessions)
+
+    @property
     def last_taken(self) -> date | None:
         """The last day on which a session may have been given."""
         return max((s.given.latest for s in self.taken if s.given is not None), default=None)
@@ -108,23 +116,56 @@ class TreatmentCourse:
 
 def find_course(record: Record, knowledge: Knowledge, as_of: date) -> TreatmentCourse | None:
     """The treatment that a patient is under on a day; `None` where no plan of record is under way."""
-    chain = _chain(record.plans)
+    under_way = [plan for plan in record.plans if plan.status in _UNDER_WAY]
+    chain = _chain(under_way or _last_completed(record.plans), record.plans)
     if not chain:
         return None
     protocol = _protocol_of(chain, knowledge)
-    planned = [session for plan in chain for session in plan.planned]
     since = min((day for plan in chain if (day := plan.begins) is not None), default=as_of)
     of_course = [e for e in record.exposures if _is_of_course(e, since)]
-    given = _given_sessions(of_course, as_of)
-    sessions = _matched(planned, given, protocol, as_of)
+    given = _given_sessions(of_course, since, as_of)
+    sessions = _matched(chain, given, protocol, as_of)
+    if not under_way and any(session.state not in TAKEN for session in sessions):
+        return None
     evidence = {plan.evidence for plan in chain} | {ref for e in of_course for ref in e.evidence}
     return TreatmentCourse(chain, protocol, sessions, frozenset(evidence))
 
 
-def _chain(plans: tuple[PlanOfRecord, ...]) -> tuple[PlanOfRecord, ...]:
+def flag_unusual_sessions(course: TreatmentCourse | None) -> tuple[Reason, ...]:
+    """Sessions that were given closer together than the label has them, and doses that are no label dose."""
+    return () if course is None else (*_too_close(course), *_not_on_label(course))
+
+
+def _too_close(course: TreatmentCourse) -> Iterator[Reason]:
+    least = min(phase.min_days_between for phase in course.protocol.phases)
+    on_a_day = [(s.given, s) for s in course.taken if s.given is not None and s.given.is_exact]
+    for (before, one), (after, other) in pairwise(on_a_day):
+        if (after.earliest - before.earliest).days < least:
+            days = f"{say_date(before)} and {say_date(after)}"
+            text = f"sessions were given on {days}, less than {least} days apart"
+            evidence = tuple(dict.fromkeys((*one.evidence, *other.evidence)))
+            yield Reason(ReasonCode.SESSIONS_TOO_CLOSE, text, evidence)
+
+
+def _not_on_label(course: TreatmentCourse) -> Iterator[Reason]:
+    for session in course.taken:
+        if session.given and session.dose_mg is not None and session.dose_mg not in course.protocol.doses_mg:
+            text = f"{session.dose_mg:g} mg on {say_date(session.given)} is no dose of the label"
+            yield Reason(ReasonCode.DOSE_NOT_ON_LABEL, text, session.evidence)
+
+
+def _last_completed(plans: tuple[PlanOfRecord, ...]) -> list[PlanOfRecord]:
+    """The last plan of ours that was completed, unless a person revoked the one that continued it."""
+    completed = [plan for plan in plans if plan.ours and plan.status is PlanStatus.COMPLETED and plan.planned]
+    ended = {plan.based_on for plan in plans if plan.edited and plan.status is PlanStatus.REVOKED}
+    last = sorted(completed, key=lambda plan: (plan.planned[0].day, plan.evidence.id))[-1:]
+    return [plan for plan in last if plan.evidence.id not in ended]
+
+
+def _chain(under_way: list[PlanOfRecord], plans: tuple[PlanOfRecord, ...]) -> tuple[PlanOfRecord, ...]:
     """The plans under way, and those that they are based on, in order of time."""
     by_id = {plan.evidence.id: plan for plan in plans}
-    found = {plan.evidence.id: plan for plan in plans if plan.status in _UNDER_WAY}
+    found = {plan.evidence.id: plan for plan in under_way}
     left = [plan.based_on for plan in found.values()]
     while left:
         plan = by_id.get(left.pop() or "")
@@ -148,46 +189,84 @@ def _is_of_course(exposure: Exposure, since: date) -> bool:
     if medicine.role is not Role.ESKETAMINE or medicine.ingredient != ESKETAMINE:
         return False
     if exposure.grade in _SHOWS_A_SESSION and exposure.status is not ExposureStatus.INTENDED:
-        return start is not None and start.earliest >= since
+        return start is not None and start.latest >= since
     return end is None or end.latest >= since or (start is not None and start.earliest >= since)
 
 
-def _given_sessions(exposures: Iterable[Exposure], as_of: date) -> list[_Given]:
-    """One session a day: the best record speaks for it, and the doses of one day add up within its grade."""
+def _given_sessions(exposures: Iterable[Exposure], since: date, as_of: date) -> list[_GivenSession]:
+    """One session a day: the best record speaks for it, and the doses of one day add up within its grade.
+
+    Of those whose day is open each is a session; they come last.
+    """
     by_day: dict[PartialDate, list[Exposure]] = {}
+    open_days: list[_GivenSession] = []
     for exposure in exposures:
         start = exposure.period.start
-        shows = exposure.grade in _SHOWS_A_SESSION and exposure.status is ExposureStatus.ENDED
-        if shows and start is not None and start.earliest <= as_of:
-            by_day.setdefault(start, []).append(exposure)
-    return [_given_on(day, same) for day, same in sorted(by_day.items())]
+        if start is None or max(start.earliest, since) > as_of or not _shows_a_session(exposure):
+            continue
+        when = PartialDate(max(start.earliest, since), min(start.latest, as_of))
+        if start.is_exact:
+            by_day.setdefault(when, []).append(exposure)
+        else:
+            open_days.append(_given_on(when, [exposure]))
+    exact = [_given_on(day, same) for day, same in sorted(by_day.items())]
+    return exact + sorted(open_days, key=lambda one: one.when)
 
 
-def _given_on(day: PartialDate, exposures: list[Exposure]) -> _Given:
-    best = min((e.grade for e in exposures), key=GRADES.index)
-    telling = [e for e in exposures if e.grade is best]
+def _shows_a_session(exposure: Exposure) -> bool:
+    """Whether a record shows one session: given on a ward or at a visit, or stated of a single day."""
+    if exposure.grade not in _SHOWS_A_SESSION or exposure.status is not ExposureStatus.ENDED:
+        return False
+    return exposure.grade is Grade.ADMINISTERED or exposure.period.end in {None, exposure.period.start}
+
+
+def _given_on(day: PartialDate, exposures: list[Exposure]) -> _GivenSession:
+    best = min(map(_rank, exposures))
+    telling = [e for e in exposures if _rank(e) == best]
     doses = [e.dose.low_mg for e in telling if e.dose.low_mg is not None and e.dose.low_mg == e.dose.high_mg]
     evidence = tuple(ref for e in exposures for ref in e.evidence)
-    return _Given(day, sum(doses) if len(doses) == len(telling) else None, evidence)
+    return _GivenSession(day, sum(doses) if len(doses) == len(telling) else None, evidence)
+
+
+def _rank(exposure: Exposure) -> tuple[int, bool]:
+    """How well a record tells of a session, the best first: what was billed says nothing of the dose."""
+    return GRADES.index(exposure.grade), any(ref.type == "Procedure" for ref in exposure.evidence)
+
+
+def _planned(chain: tuple[PlanOfRecord, ...]) -> Iterator[PlannedSession]:
+    """The sessions that the plans state, each until the first session of a later plan.
+
+    What an earlier plan calls completed stays.
+    """
+    until = date.max
+    for plan in reversed(chain):
+        yield from (one for one in plan.planned if one.day < until or one.status == "completed")
+        until = min((until, *(one.day for one in plan.planned)))
 
 
 def _matched(
-    planned: list[PlannedSession], given: list[_Given], protocol: Protocol, as_of: date
+    chain: tuple[PlanOfRecord, ...], given: list[_GivenSession], protocol: Protocol, as_of: date
 ) -> tuple[TreatmentSession, ...]:
     """Each session that was given with the nearest planned day not yet taken; the others by their day.
 
     A session that the plan calls completed was given on its day, unless a record shows another.
     """
+    planned = list(_planned(chain))
+    on_hold = {plan.evidence for plan in chain if plan.status is PlanStatus.ON_HOLD}
     free = [one for one in planned if one.status not in _NOT_TO_BE_GIVEN]
     found: list[TreatmentSession] = []
     for one in given:
-        nearest = min(free, key=lambda p: (abs((p.day - one.when.earliest).days), p.day), default=None)
+        nearest = min(free, key=lambda p: (_days_between(p.day, one.when), p.day), default=None)
         if nearest is not None:
             free.remove(nearest)
         found.append(_session(nearest, one))
-    found += [_not_matched(left, protocol, as_of) for left in free]
+    found += [_not_matched(left, on_hold, protocol, as_of) for left in free]
     found += [_not_to_be_given(one) for one in planned if one.status in _NOT_TO_BE_GIVEN]
     return tuple(sorted(found, key=lambda session: (session.day, session.number or 0)))
+
+
+def _days_between(day: date, when: PartialDate) -> int:
+    return max((when.earliest - day).days, (day - when.latest).days, 0)
 
 
 _NOT_TO_BE_GIVEN = {
@@ -203,7 +282,7 @@ def _not_to_be_given(planned: PlannedSession) -> TreatmentSession:
     return TreatmentSession(planned.number, planned.day, None, None, state, (planned.plan,))
 
 
-def _session(planned: PlannedSession | None, given: _Given) -> TreatmentSession:
+def _session(planned: PlannedSession | None, given: _GivenSession) -> TreatmentSession:
     if planned is None:
         return TreatmentSession(None, None, given.when, given.dose_mg, SessionState.UNPLANNED, given.evidence)
     evidence = (planned.plan, *given.evidence)
@@ -212,12 +291,16 @@ def _session(planned: PlannedSession | None, given: _Given) -> TreatmentSession:
     )
 
 
-def _not_matched(planned: PlannedSession, protocol: Protocol, as_of: date) -> TreatmentSession:
-    """A planned session that no record shows: completed by the plan, missed, or still planned."""
+def _not_matched(
+    planned: PlannedSession, on_hold: set[VersionedReference], protocol: Protocol, as_of: date
+) -> TreatmentSession:
+    """A planned session that no record shows: completed by the plan, held with it, missed or planned."""
     evidence = (planned.plan,)
     if planned.status == "completed" and planned.day <= as_of:
         when = PartialDate.on(planned.day)
         return TreatmentSession(planned.number, planned.day, when, None, SessionState.GIVEN, evidence)
     missed = planned.day + timedelta(days=protocol.missed.after_days) < as_of
     state = SessionState.MISSED if missed else SessionState.PLANNED
+    if planned.plan in on_hold:
+        state = SessionState.HELD
     return TreatmentSession(planned.number, planned.day, None, None, state, evidence)

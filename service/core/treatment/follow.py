@@ -15,7 +15,7 @@ from service.core.knowledge import CareSetting, Effect, NextCode, NextRule
 from service.core.records import Diagnosis, Record
 from service.core.safety import SafetyFinding, assess_safety
 from service.core.schedule import Calendar
-from service.core.treatment.course import SessionState, TreatmentCourse
+from service.core.treatment.course import TreatmentCourse
 from service.core.treatment.response import Response, ResponseFinding, read_response
 
 ACUTE = "acute-suicidality"
@@ -73,19 +73,25 @@ def follow_treatment(record: Record, assessment: Assessment, calendar: Calendar)
         return None
     begun = course.begun or as_of
     response = read_response(assessment.scores, begun, course.protocol.response, knowledge, as_of)
-    new_findings = _new_findings(record, assessment, begun) if begun <= as_of else ()
+    new_findings = _new_findings(record, assessment, course)
     latest_start = as_of + timedelta(days=calendar.lead_days)
     situation = _Situation(course, response.finding, new_findings, latest_start, as_of)
     code = next(code for applies, code in situation.rows() if applies)
-    due = tuple(_due(course, response, calendar, as_of))
+    due = tuple(_due(course, response, code, calendar, as_of))
     return Treatment(course, response, new_findings, course.protocol.next_rule(code), due, as_of)
 
 
-def _new_findings(record: Record, assessment: Assessment, begun: date) -> tuple[SafetyFinding, ...]:
+def _new_findings(
+    record: Record, assessment: Assessment, course: TreatmentCourse
+) -> tuple[SafetyFinding, ...]:
     """The findings that call for a review and that the record did not show on the day of session 1.
 
-    What has no date may be new.
+    What has no date may be new. Until session 1 is given, every finding is.
     """
+    serious = [finding for finding in assessment.safety if finding.effect is not Effect.CAUTION]
+    begun = course.begun
+    if begun is None or not course.taken:
+        return tuple(serious)
     before = replace(
         record,
         diagnoses=tuple(d for d in record.diagnoses if _was_there(d, begun)),
@@ -99,10 +105,8 @@ def _new_findings(record: Record, assessment: Assessment, begun: date) -> tuple[
         refused=(),
         plans_in_words=(),
     )
-    evidence = assessment.course.evidence if assessment.course else frozenset()
-    known = assess_safety(before, before.exposures, assessment.knowledge, begun, evidence)
-    known_ids = {finding.id for finding in known}
-    serious = (finding for finding in assessment.safety if finding.effect is not Effect.CAUTION)
+    known = assess_safety(before, before.exposures, assessment.knowledge, begun, course.evidence)
+    known_ids = {finding.id for finding in known if finding.effect is not Effect.CAUTION}
     return tuple(finding for finding in serious if finding.id not in known_ids)
 
 
@@ -129,7 +133,8 @@ class _Situation:
         induction = _in_induction(course)
         acute = course.protocol.pathway == ACUTE
         worse = response is ResponseFinding.WORSE
-        ahead = any(day > self.latest_start for day in course.ahead) or not course.sessions
+        ahead = any(day > self.latest_start for day in course.ahead) or not course.is_dated
+        few = len(course.taken) + len(course.ahead) < course.protocol.dated_sessions
         yield bool(self.new_findings), NextCode.TREATMENT_SAFETY
         yield acute and (not induction or _weeks_are_over(course, self.as_of)), NextCode.ACUTE_REVIEW
         yield _has_lapsed(course, self.as_of), NextCode.LAPSE
@@ -137,8 +142,9 @@ class _Situation:
         yield ahead and (induction or not worse), NextCode.ON_TRACK
         yield course.held, NextCode.ON_HOLD
         yield induction, NextCode.CONTINUE
-        yield worse, NextCode.STEP_BACK
-        yield response is ResponseFinding.NONE, NextCode.BENEFIT_REVIEW
+        yield worse and course.is_dated, NextCode.STEP_BACK
+        yield few and course.is_dated, NextCode.MAINTAIN
+        yield worse or response is ResponseFinding.NONE, NextCode.BENEFIT_REVIEW
         yield True, NextCode.MAINTAIN
 
 
@@ -160,11 +166,14 @@ def _has_lapsed(course: TreatmentCourse, as_of: date) -> bool:
     return since is not None and since < days_before(as_of, course.protocol.missed.lapse_days)
 
 
-def _due(course: TreatmentCourse, response: Response, calendar: Calendar, as_of: date) -> list[Due]:
+def _due(
+    course: TreatmentCourse, response: Response, code: NextCode, calendar: Calendar, as_of: date
+) -> list[Due]:
     """REMS forms of the last sessions, the benefit review, and the score that is missing."""
     due = [Due(DueWhat.REMS_FORM, day) for day in _forms(course, calendar, as_of)]
     reviewed = any(plan.benefit_reviewed for plan in course.plans)
-    if not _in_induction(course) and not reviewed:
+    over = not _in_induction(course) or code is NextCode.ACUTE_REVIEW
+    if code is NextCode.BENEFIT_REVIEW or (over and not reviewed):
         ahead = [day for day in course.ahead if day >= as_of]
         due.append(Due(DueWhat.BENEFIT_REVIEW, min(ahead, default=None)))
     if course.taken and response.finding is ResponseFinding.UNKNOWN:
@@ -177,5 +186,5 @@ def _forms(course: TreatmentCourse, calendar: Calendar, as_of: date) -> list[dat
     days = course.protocol.form_days
     if days is None or calendar.setting is not CareSetting.OUTPATIENT:
         return []
-    given = (s.given.latest for s in course.taken if s.given is not None and s.state is not SessionState.HELD)
+    given = (session.given.latest for session in course.taken if session.given is not None)
     return [by for day in given if (by := day + timedelta(days=days)) >= as_of]
