@@ -382,6 +382,8 @@ class Protocol:
     form_days: int | None
     """Within how many days of a session the monitoring form of the programme is due; `None` for no form."""
     response: ResponseRules
+    block_weeks: int
+    """How many weeks of maintenance are planned at a time."""
     missed: MissedRules
     next_rules: tuple[NextRule, ...]
 

@@ -55,6 +55,8 @@ def state_decision(decision: Decision) -> str:
     """The decision in two sentences, then what would settle it where it leaves something open."""
     found = decision.assessment
     match decision:
+        case Propose(treatment=Treatment() as treatment):
+            return f"{state_treatment(treatment)} {_schedule_sentence(decision)}"
         case Propose():
             title = (
                 "treatment-resistant depression"

@@ -175,6 +175,12 @@ class ResponseFile(Strict):
     partial_fall: Sourced[Annotated[float, Field(gt=0, le=1)]]
 
 
+class MaintenanceFile(Strict):
+    """How many weeks of maintenance are planned at a time."""
+
+    block_weeks: Sourced[Annotated[int, Field(ge=2, multiple_of=2)]]
+
+
 class MissedFile(Strict):
     """After how many days without a session one is missed, and treatment has lapsed."""
 
@@ -206,6 +212,7 @@ class ProtocolFile(Signed):
     task: list[TaskFile] = []
     then: ThenFile
     response: ResponseFile
+    maintenance: MaintenanceFile
     missed: MissedFile
     next: Annotated[list[NextFile], Field(min_length=1)]
 
@@ -325,6 +332,7 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         then_repeat=Repeat(**file.then.repeat.model_dump()) if file.then.repeat else None,
         form_days=next((task.within_days for task in file.task if task.within_days), None),
         response=ResponseRules(**_values_of(file.response)),
+        block_weeks=file.maintenance.block_weeks.value,
         missed=MissedRules(**_values_of(file.missed)),
         next_rules=tuple(NextRule(one.code, one.text, one.basis, one.source) for one in file.next),
         title=file.title,
