@@ -100,7 +100,7 @@ async def test_the_versions_then_and_now_are_told(server: FhirDouble) -> None:
 
     assert found.versions_before is not None
     assert (found.versions_before.criteria, found.versions_after.criteria) == (
-        "seed 1.0.0",
+        "seed 2.0.0",
         f"fda {by.knowledge.criteria.version}",
     )
     assert found.versions_before.knowledge == found.versions_after.knowledge

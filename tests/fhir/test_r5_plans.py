@@ -276,7 +276,7 @@ EDITS: dict[str, Callable[[Resource], Any]] = {
     "a medicine by reference": lambda plan: first_session(plan).update(
         medication={"reference": {"reference": "Medication/1"}}
     ),
-    "another title of a session": lambda plan: plan["activity"][2]["plannedActivityReference"].update(
+    "another title of a session": lambda plan: plan["activity"][3]["plannedActivityReference"].update(
         display="Visit"
     ),
     "a performer": lambda plan: first_session(plan).update(performer=[{"reference": "Practitioner/1"}]),

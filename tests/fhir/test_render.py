@@ -802,7 +802,7 @@ def test_provenance_says_with_what_a_plan_was_made() -> None:
     assert found | {"clinic": ""} == {
         "software": __version__,
         "knowledge": knowledge.version,
-        "criteria": "seed|1.0.0",
+        "criteria": "seed|2.0.0",
         "region": "us",
         "clinic": "",
         "decision": "trd",
