@@ -1,7 +1,7 @@
 """The sessions that continue a treatment: a draft of its own, based on the last plan of the chain.
 
-The plans that people follow stay as they are. The sessions begin after the last day that is still planned, keep
-the distances of the label, and go on in number from the last session that was given or is planned.
+The plans that people follow stay as they are. The sessions begin after the last day that is still planned,
+keep the distances of the label, and go on in number from the last session that was given or is planned.
 """
 
 from collections.abc import Iterator
