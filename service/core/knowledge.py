@@ -350,6 +350,14 @@ class RuleBasis(StrEnum):
     HOUSE = "house"
 
 
+class TreatmentRule(NamedTuple):
+    """A rule in words, and what it rests on."""
+
+    text: str
+    basis: RuleBasis
+    source: str
+
+
 class NextRule(NamedTuple):
     """What comes next, in words, and what that rests on."""
 
@@ -384,6 +392,8 @@ class Protocol:
     response: ResponseRules
     block_weeks: int
     """How many weeks of maintenance are planned at a time."""
+    by_response: TreatmentRule
+    """How often sessions are in maintenance, by the response."""
     missed: MissedRules
     next_rules: tuple[NextRule, ...]
 

@@ -129,6 +129,8 @@ def _reconcile_continuation(
     stray = tuple(p for p in others if p.is_untouched_draft and p not in following)
     if found.action is PlanAction.NONE:
         found = replace(found, plan=chain[-1])
+    if found.action is PlanAction.CREATE and not following:
+        found = replace(found, why="the treatment goes on, and no plan for that is on record")
     return replace(found, superfluous=(*found.superfluous, *stray))
 
 

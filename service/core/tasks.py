@@ -152,7 +152,9 @@ def _stale(decision: Decision, found: Reconciliation, open_plans: list[PlanOfRec
 
 
 def _several(open_plans: list[PlanOfRecord]) -> Iterator[WantedTask]:
-    """More than one open esketamine plan, one of them ours."""
+    """More than one open esketamine plan, one of them ours; one and what continues it are one."""
+    continued = {plan.based_on for plan in open_plans}
+    open_plans = [plan for plan in open_plans if plan.evidence.id not in continued]
     if len(open_plans) > 1 and any(plan.ours for plan in open_plans):
         names = join_items(f"CarePlan/{plan.evidence.id}" for plan in open_plans)
         text = f"Several esketamine plans are open. A clinician must decide which one to keep: {names}."

@@ -22,6 +22,7 @@ from service.core.knowledge import (
     Scale,
     SettingTask,
     Staging,
+    TreatmentRule,
     Visit,
 )
 from service.core.records import Coding
@@ -166,6 +167,14 @@ class ThenFile(Strict):
     repeat: RepeatFile | None = None
 
 
+class RuleFile(Strict):
+    """A rule in words, and what it rests on."""
+
+    text: str
+    basis: RuleBasis
+    source: _Source
+
+
 class ResponseFile(Strict):
     """How scores are read under treatment: days, and shares by which a score falls."""
 
@@ -176,9 +185,10 @@ class ResponseFile(Strict):
 
 
 class MaintenanceFile(Strict):
-    """How many weeks of maintenance are planned at a time."""
+    """How many weeks of maintenance are planned at a time, and how often sessions are in them."""
 
     block_weeks: Sourced[Annotated[int, Field(ge=2, multiple_of=2)]]
+    by_response: RuleFile
 
 
 class MissedFile(Strict):
@@ -188,13 +198,10 @@ class MissedFile(Strict):
     lapse_days: Sourced[Annotated[int, Field(ge=1)]]
 
 
-class NextFile(Strict):
+class NextFile(RuleFile):
     """What comes next in a situation, and what that rests on."""
 
     code: NextCode
-    text: str
-    basis: RuleBasis
-    source: _Source
 
 
 class ProtocolFile(Signed):
@@ -333,6 +340,7 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         form_days=next((task.within_days for task in file.task if task.within_days), None),
         response=ResponseRules(**_values_of(file.response)),
         block_weeks=file.maintenance.block_weeks.value,
+        by_response=TreatmentRule(**file.maintenance.by_response.model_dump()),
         missed=MissedRules(**_values_of(file.missed)),
         next_rules=tuple(NextRule(one.code, one.text, one.basis, one.source) for one in file.next),
         title=file.title,

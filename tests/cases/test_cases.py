@@ -131,4 +131,5 @@ def test_the_cases_cover_every_decision_and_reason() -> None:
         "missing-information",
         "trd",
         "acute-suicidality",
+        "continuation",
     }
