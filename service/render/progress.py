@@ -30,6 +30,9 @@ _FINDINGS = {"none": "no response", "partial": "partial response", "unknown": "r
 _DUE = {"rems-form": "REMS monitoring form", "score": "symptom score"}
 
 
+_GOES_ON = frozenset({ReasonOfDecision.IN_TREATMENT, ReasonOfDecision.CONTINUATION})
+
+
 def describe_treatment(answer: AssessmentAnswer) -> Iterator[tuple[str, str]]:
     """The course so far, what comes next and what is due, as lines with a heading each.
 
@@ -43,7 +46,7 @@ def describe_treatment(answer: AssessmentAnswer) -> Iterator[tuple[str, str]]:
     if missed:
         yield "Missed", "; ".join(map(_name_session, missed))
     yield "Response", "; ".join(_responses(treatment))
-    if answer.reason is ReasonOfDecision.IN_TREATMENT or treatment.next.code is NextCode.TREATMENT_SAFETY:
+    if answer.reason in _GOES_ON or treatment.next.code is NextCode.TREATMENT_SAFETY:
         yield "Next", f"{treatment.next.text} ({_say_source(treatment.next)})"
     if treatment.due:
         yield "Due", "; ".join(_say_due(due.what.value, due.by) for due in treatment.due)
