@@ -65,8 +65,9 @@ def state_decision(decision: Decision) -> str:
             )
             return f"The record meets the criteria for {title}. {_schedule_sentence(decision)}"
         case Decline(treatment=Treatment() as treatment):
-            why = [] if decision.reason is ReasonOfDecision.IN_TREATMENT else _why_declined(decision)
-            return " ".join([state_treatment(treatment), *([_state_reasons(why)] if why else [])])
+            if decision.reason is ReasonOfDecision.IN_TREATMENT:
+                return state_treatment(treatment)
+            return f"{_state_course(treatment)} {_state_reasons(_why_declined(decision))}"
         case Decline():
             return f"No esketamine plan is proposed. {_state_reasons(_why_declined(decision))}"
         case NeedsReview():
@@ -302,8 +303,12 @@ _RESPONSES = {
 
 def state_treatment(treatment: Treatment) -> str:
     """A treatment in two sentences: what was given, and what comes next."""
+    return f"{_state_course(treatment)} {treatment.next.text}"
+
+
+def _state_course(treatment: Treatment) -> str:
     course = treatment.course
     given = f"{len(course.taken)} sessions given" if len(course.taken) != 1 else "1 session given"
     missed = sum(session.state is SessionState.MISSED for session in course.sessions)
     left_out = f", {missed} missed" if missed else ""
-    return f"Under treatment with esketamine: {given}{left_out}. {treatment.next.text}"
+    return f"Under treatment with esketamine: {given}{left_out}."
