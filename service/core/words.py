@@ -65,9 +65,9 @@ def state_decision(decision: Decision) -> str:
             )
             return f"The record meets the criteria for {title}. {_schedule_sentence(decision)}"
         case Decline(treatment=Treatment() as treatment):
-            if decision.reason is ReasonOfDecision.IN_TREATMENT:
-                return state_treatment(treatment)
-            return f"{_state_course(treatment)} {_state_reasons(_why_declined(decision))}"
+            goes_on = decision.reason is ReasonOfDecision.IN_TREATMENT
+            then = treatment.next.text if goes_on else _state_reasons(_why_declined(decision))
+            return f"{_state_course(treatment)} {then}"
         case Decline():
             return f"No esketamine plan is proposed. {_state_reasons(_why_declined(decision))}"
         case NeedsReview():
