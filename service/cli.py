@@ -154,7 +154,7 @@ def show_plan(
     ics: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the dates as iCalendar.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a printable HTML page.")] = None,
 ) -> None:
-    """Show the esketamine plan on record as a calendar, or else the plan that would be proposed."""
+    """Show the esketamine plan on record with what happened so far, else the one that would be proposed."""
     from service.commands.plan import choose_plan, write_plan
     from service.render.calendar import print_plan
 
@@ -163,7 +163,7 @@ def show_plan(
     if shown is None:
         typer.echo(f"No esketamine plan: {review.answer.care_plan.why}.")
     elif ics is None and html is None:
-        print_plan(Console(), *shown)
+        print_plan(Console(), shown)
     else:
         write_plan(shown, ics=ics, html=html, now=clock.now())
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from functools import cache
 from http import HTTPStatus
@@ -297,6 +297,42 @@ async def delete(server: str, reference: str, patient: str) -> None:
     assert answer.is_success, answer.text
 
 
+WEEKS_LATER = 60
+"""Days until the twelve sessions of a plan are over."""
+
+
+async def treated(server: str, patient: str) -> Plans:
+    """An active plan of ours with every session and the review ticked off, and a remission at its end."""
+    plans = await drafted(server, patient)
+    plan = await read(server, plans["plan"])
+    done = [{"detail": {**one["detail"], "status": "completed"}} for one in plan["activity"]]
+    await change(server, plans["plan"], status="active", activity=done)
+    load(server, [_phq_9(patient, 3, AS_OF + timedelta(days=WEEKS_LATER - 2))])
+    return plans
+
+
+def _phq_9(patient: str, value: int, when: date) -> Resource:
+    return {
+        "resourceType": "Observation",
+        "id": f"{patient}-phq-9",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "44261-6"}]},
+        "subject": {"reference": f"Patient/{patient}"},
+        "effectiveDateTime": when.isoformat(),
+        "valueInteger": value,
+    }
+
+
+async def continued(server: str, patient: str) -> Plans:
+    """A treatment, and the draft of ours that continues it."""
+    plans = await treated(server, patient)
+    done = await propose(server, patient, days=WEEKS_LATER)
+    assert done.answer.reason.value == "continuation"
+    reference = done.answer.care_plan.reference
+    assert reference is not None
+    return {**plans, "block": reference}
+
+
 async def revoked_by_us(server: str, patient: str) -> Plans:
     """A draft that a contraindication ended, which turned out to be an error."""
     plans = await drafted(server, patient)
@@ -455,7 +491,7 @@ SHIFTS: dict[str, Shift] = {
     ),
     "another version of the protocol": Shift(
         "propose/update",
-        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.1.0"', 'version = "9.0.0"'),
+        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.2.0"', 'version = "9.0.0"'),
     ),
     "another version of the knowledge": Shift(
         "propose/update", then=lambda: reviewer_of("codes/severity.csv", "HITSP", "the HITSP")
@@ -594,10 +630,10 @@ class PlansContract:
         await check(
             server,
             changed(lambda _: {"status": "on-hold"}),
-            cell("propose/leave", plan="on-hold/2"),
-            cell("decline/leave", "safety", plan="on-hold/2"),
-            cell("needs-information/leave", plan="on-hold/2"),
-            cell("needs-review/leave", "safety", plan="on-hold/2"),
+            cell("decline/leave", plan="on-hold/2"),
+            cell("decline/leave", "treatment-safety", plan="on-hold/2"),
+            cell("decline/leave", plan="on-hold/2"),
+            cell("decline/leave", "treatment-safety", plan="on-hold/2"),
         )
 
     async def test_our_plan_that_was_activated(self, server: str) -> None:
@@ -605,10 +641,57 @@ class PlansContract:
             server,
             changed(EDITS["activated"]),
             cell("decline/leave", plan="active/2"),
-            cell("decline/leave", "safety", plan="active/2"),
+            cell("decline/leave", "treatment-safety", plan="active/2"),
             cell("decline/leave", plan="active/2"),
-            cell("decline/leave", "safety", plan="active/2"),
+            cell("decline/leave", "treatment-safety", plan="active/2"),
         )
+
+    async def test_a_treatment_goes_on_by_a_draft_of_its_own(self, server: str) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        plans = await continued(server, patient)
+        block = await read(server, plans["block"])
+        assert block["basedOn"] == [{"reference": plans["plan"]}]
+        assert await plans_of(server, patient, plans) == {"plan": "active/2", "block": "draft/1"}
+        assert await asked_of_people(server, patient) == []
+        for days in (0, 1, 3):
+            assert (await propose(server, patient, days=WEEKS_LATER + days)).written == ()
+
+    async def test_a_draft_that_continues_a_treatment_is_revoked_when_something_is_found(
+        self, server: str
+    ) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        plans = await continued(server, patient)
+        load(server, [pregnant(patient) | {"onsetDateTime": "2027-01-10"}])
+        assert action_of(await propose(server, patient, days=WEEKS_LATER)) == "decline/revoke"
+        assert await plans_of(server, patient, plans) == {"plan": "active/2", "block": "revoked/2"}
+        assert await asked_of_people(server, patient) == ["treatment-safety"]
+
+    @pytest.mark.parametrize("status", ["draft", "revoked", "completed"])
+    async def test_a_continuation_that_a_person_has_in_hand_or_ended_stays(
+        self, server: str, status: str
+    ) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        plans = await continued(server, patient)
+        await change(server, plans["block"], status=status, note=[{"text": "Not yet."}])
+        assert action_of(await propose(server, patient, days=WEEKS_LATER + 1)) == "propose/leave"
+        assert await plans_of(server, patient, plans) == {"plan": "active/2", "block": f"{status}/2"}
+
+    async def test_a_continuation_that_a_person_deleted_stays_away(self, server: str) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        plans = await continued(server, patient)
+        await delete(server, plans["block"], patient)
+        assert action_of(await propose(server, patient, days=WEEKS_LATER + 1)) == "propose/leave"
+        assert await plans_of(server, patient, plans) == {"plan": "active/2", "block": "deleted"}
+
+    async def test_an_activated_continuation_is_the_treatment(self, server: str) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        plans = await continued(server, patient)
+        await change(server, plans["block"], status="active")
+        done = await propose(server, patient, days=WEEKS_LATER + 1)
+        assert action_of(done) == "decline/leave"
+        assert done.answer.treatment is not None
+        assert [name.split("/_history")[0] for name in done.answer.treatment.plans] == list(plans.values())
+        assert done.answer.treatment.next.code.value == "on-track"
 
     @pytest.mark.parametrize("status", ["revoked", "completed", "entered-in-error"])
     async def test_our_plan_that_a_person_ended(self, server: str, status: str) -> None:
@@ -669,9 +752,9 @@ class PlansContract:
             server,
             of_another("active"),
             cell("decline/leave", theirs="active/1"),
-            cell("decline/leave", "safety", theirs="active/1"),
+            cell("decline/leave", "treatment-safety", theirs="active/1"),
             cell("decline/leave", theirs="active/1"),
-            cell("decline/leave", "safety", theirs="active/1"),
+            cell("decline/leave", "treatment-safety", theirs="active/1"),
         )
 
     async def test_a_revoked_plan_of_another(self, server: str) -> None:
@@ -709,9 +792,9 @@ class PlansContract:
             server,
             drafted_beside_another("active"),
             cell("decline/revoke", "draft-revoked", plan="revoked/2", theirs="active/1"),
-            cell("decline/revoke", "draft-revoked", "safety", plan="revoked/2", theirs="active/1"),
+            cell("decline/revoke", "draft-revoked", "treatment-safety", plan="revoked/2", theirs="active/1"),
             cell("decline/revoke", "draft-revoked", plan="revoked/2", theirs="active/1"),
-            cell("decline/revoke", "draft-revoked", "safety", plan="revoked/2", theirs="active/1"),
+            cell("decline/revoke", "draft-revoked", "treatment-safety", plan="revoked/2", theirs="active/1"),
         )
 
     async def test_our_draft_and_a_copy_made_by_hand(self, server: str) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from service.core.elements import ElementRule, ElementTables, Treatment
+from service.core.elements import ElementRule, ElementTables, ElementUse
 
 Rules = Mapping[str, ElementRule]
 
 
-def elements_met(resource: dict[str, Any], tables: ElementTables) -> Iterator[tuple[str, Treatment | None]]:
+def elements_met(resource: dict[str, Any], tables: ElementTables) -> Iterator[tuple[str, ElementUse | None]]:
     """The path of every element that is met, with its treatment; `None` for one without a rule.
 
     What lies in an element that is silent or opening is not looked at, nor are extensions, contained
@@ -22,13 +22,13 @@ def elements_met(resource: dict[str, Any], tables: ElementTables) -> Iterator[tu
 
 def _met(
     whole: dict[str, Any], kind: str, rules: Rules, path: str, tables: ElementTables
-) -> Iterator[tuple[str, Treatment | None]]:
+) -> Iterator[tuple[str, ElementUse | None]]:
     for name, value in whole.items():
         if name.startswith("_"):
             continue
         rule = rules.get(name)
         yield f"{path}{name}", _treatment(rule, value)
-        if rule is None or rule.treatment is not Treatment.USED or rule.parts == "Resource":
+        if rule is None or rule.treatment is not ElementUse.USED or rule.parts == "Resource":
             continue
         own = {rest: below for at, below in rules.items() if (rest := at.removeprefix(f"{name}.")) != at}
         of_type: Rules = tables.types.get(rule.parts or "", {})
@@ -44,8 +44,8 @@ def _met(
                 yield from _met(one, within, parts, f"{path}{name}.", tables)
 
 
-def _treatment(rule: ElementRule | None, value: Any) -> Treatment | None:
+def _treatment(rule: ElementRule | None, value: Any) -> ElementUse | None:
     """The treatment of an element; a narrative that is made of the elements adds nothing to them."""
     if rule is not None and rule.parts == "Narrative" and value.get("status") == "generated":
-        return Treatment.SILENT
+        return ElementUse.SILENT
     return rule.treatment if rule is not None else None

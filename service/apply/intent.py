@@ -12,7 +12,7 @@ from service.apply.send import Write
 from service.apply.standing import plans_named_in
 from service.apply.tasks import asked_in, find_tasks, read_task
 from service.core.assessment import shows_depression
-from service.core.decision import Decision, Propose, grounds_of, wanted_plan
+from service.core.decision import Decision, Propose, chain_of, grounds_of, wanted_plan
 from service.core.plans import PlanAction, Reconciliation, WantedPlan, open_after, reconcile
 from service.core.records import PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule
@@ -77,7 +77,8 @@ class Intent:
 
 def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gathered) -> Intent:
     """Set a decision against the plans on record."""
-    found = reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision)))
+    chain = chain_of(decision)
+    found = reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision)), chain)
     tasks = wanted_tasks(decision, found, plans) if shows_depression(decision.assessment) else ()
     stays = found.plan.evidence.id if found.plan else ""
     why = summarise(decision) if found.action is PlanAction.REVOKE else f"CarePlan/{stays} is kept instead."
@@ -113,7 +114,7 @@ def _intend_plan(
     assessment = decision.assessment
     before = found.plan
     taken = {plan.identity for plan in plans}
-    about = (assessment.patient.id, assessment.anchors[0].id, decision.reason.value)
+    about = (assessment.patient.id, *_subject(decision))
     generations = count(sum(plan.ours for plan in plans))
     identities = (plan_identity(*about, generation) for generation in generations)
     identity = next(identity for identity in identities if identity not in taken)
@@ -126,6 +127,14 @@ def _intend_plan(
     if extension_value(plan, CONTENT_DIGEST) == before.content:
         return Intent(PlanAction.NONE, "the draft on record is up to date", before=before)
     return Intent(found.action, found.why, _with_what_others_added(plan, known), before)
+
+
+def _subject(decision: Propose) -> tuple[str, str]:
+    """What a plan is about: the depression and the pathway, or the plan that it continues and from where."""
+    continued = decision.continuation
+    if continued is not None:
+        return (continued.based_on.evidence.id, f"session {continued.first}")
+    return (decision.assessment.anchors[0].id, decision.reason.value)
 
 
 def _with_what_others_added(plan: Resource, known: Resource) -> Resource:

@@ -38,7 +38,11 @@ _TITLES = {
     TaskReason.DRAFT_REVOKED: "A draft esketamine plan was revoked",
     TaskReason.DRAFT_STALE: "A draft esketamine plan needs a decision",
     TaskReason.SEVERAL_PLANS: "Several esketamine plans are open",
+    TaskReason.TREATMENT_SAFETY: "Review a new finding in a patient under treatment with esketamine",
+    TaskReason.BENEFIT_REVIEW: "Evaluate the benefit of treatment with esketamine",
+    TaskReason.LAPSE: "Treatment with esketamine has lapsed: decide how to go on",
 }
+_URGENT = frozenset({TaskReason.SAFETY, TaskReason.TREATMENT_SAFETY})
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -125,7 +129,7 @@ def _new_task(wanted: WantedTask, patient_id: str, identity: str, owner: str | N
         "identifier": [{"system": TASK_IDENTIFIER, "value": identity}],
         "status": "requested",
         "intent": "proposal",
-        "priority": "urgent" if wanted.reason is TaskReason.SAFETY else "routine",
+        "priority": "urgent" if wanted.reason in _URGENT else "routine",
         "code": {
             "coding": [{"system": TASK_REASONS, "code": wanted.reason.value}],
             "text": _TITLES[wanted.reason],

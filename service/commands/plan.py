@@ -1,40 +1,73 @@
 """The command `plan`: the esketamine plan of a patient as a calendar, an iCalendar file or a page."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
-from service.core.records import OPEN_PLAN, PlanStatus
+from service.core.decision import Decline, ReasonOfDecision, treatment_of
+from service.core.records import OPEN_PLAN, PlanStatus, VersionedReference
+from service.core.treatment.follow import Treatment
+from service.core.words import state_decision
 from service.read.agenda import Agenda, read_agenda
-from service.render.calendar import to_ics, to_page
+from service.read.label import read_label
+from service.render.calendar import to_ics
+from service.render.course import ShownPlan, list_score_series
+from service.render.page import to_page
+from service.render.progress import describe_treatment
 from service.review import Review
 
 
-class ShownPlan(NamedTuple):
-    """A plan to show, and where it stands: on record, or only proposed."""
-
-    agenda: Agenda
-    where: str
-
-
 def choose_plan(review: Review) -> ShownPlan | None:
-    """The esketamine plan on record, else the one that would be proposed; `None` where there is neither.
+    """The plan to show: the one that is followed, else one on record, else the one that would be proposed.
 
-    An open plan comes first, then the latest that ended.
+    On record, an open plan comes first, then the latest that ended. `None` where there is no plan.
     """
+    treatment = treatment_of(review.decision)
     standing = [plan for plan in review.record.plans if plan.status is not PlanStatus.DELETED]
-    if standing:
+    if treatment is not None:
+        shown = _followed(review, treatment)
+    elif standing:
         chosen = max(standing, key=lambda plan: (plan.status in OPEN_PLAN, plan.sessions, plan.evidence))
-        agenda = read_agenda(review.gathered.content_of(chosen.evidence))
-        return ShownPlan(agenda, f"{chosen.evidence} on record")
-    if review.intent.plan is not None:
-        return ShownPlan(read_agenda(review.intent.plan), "not on record; it would be proposed")
-    return None
+        shown = ShownPlan(_agenda(review, chosen.evidence), f"{chosen.evidence} on record")
+    elif review.intent.plan is not None:
+        shown = ShownPlan(read_agenda(review.intent.plan), "not on record; it would be proposed")
+    else:
+        return None
+    patient = review.gathered.content_of(review.record.person.evidence)
+    return replace(shown, label=read_label(patient), as_of=review.decision.assessment.as_of)
+
+
+def _followed(review: Review, treatment: Treatment) -> ShownPlan:
+    """The last plan of the treatment that the patient is under, with those before it and what happened."""
+    *earlier, last = (plan.evidence for plan in treatment.course.plans)
+    assessment, answer = review.decision.assessment, review.answer
+    alerts = [f"Alert: {alert.text}" for alert in assessment.alerts]
+    return ShownPlan(
+        plan=_agenda(review, last),
+        where=f"{last} on record",
+        earlier=tuple(_agenda(review, evidence) for evidence in earlier),
+        treatment=answer.treatment,
+        concerns=(*alerts, *_what_stands_against(review)),
+        progress=tuple(describe_treatment(answer)),
+        series=list_score_series(assessment, treatment),
+    )
+
+
+def _what_stands_against(review: Review) -> Iterator[str]:
+    """Why no plan would be proposed, where that is more than that the patient is under treatment."""
+    decision = review.decision
+    if isinstance(decision, Decline) and decision.reason is not ReasonOfDecision.IN_TREATMENT:
+        yield state_decision(replace(decision, treatment=None))
+
+
+def _agenda(review: Review, plan: VersionedReference) -> Agenda:
+    return read_agenda(review.gathered.content_of(plan))
 
 
 def write_plan(shown: ShownPlan, *, ics: Path | None, html: Path | None, now: datetime) -> None:
     """Write the dates of a plan as iCalendar, or the plan as a page that prints, to the files given."""
     if ics is not None:
-        ics.write_bytes(to_ics(shown.agenda, now))
+        ics.write_bytes(to_ics(shown, now))
     if html is not None:
-        html.write_text(to_page(shown.agenda, shown.where), encoding="utf-8")
+        html.write_text(to_page(shown), encoding="utf-8")

@@ -28,6 +28,7 @@ from service.render.answer import (
     ScheduleOut,
     TrialOut,
 )
+from service.render.progress import describe_treatment
 from service.review import Review
 
 _MARK = {"met": "[green]✓ met[/]", "not-met": "[red]✗ not met[/]", "indeterminate": "[yellow]? open[/]"}
@@ -60,6 +61,7 @@ def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[Render
             border_style="bold red",
         )
     yield _headline(answer)
+    yield from _treatment(answer)
     yield _criteria(answer)
     if answer.trials:
         yield _trials(answer, with_time_line=with_time_line)
@@ -95,6 +97,12 @@ def _headline(answer: AssessmentAnswer) -> Panel:
         f"knowledge {answer.knowledge_version}[/]"
     )
     return Panel(f"{head}\n\n{escape(answer.summary)}", border_style=colour)
+
+
+def _treatment(answer: AssessmentAnswer) -> Iterator[Group]:
+    rows = [f"{heading}: {escape(said)}" for heading, said in describe_treatment(answer)]
+    if rows:
+        yield _section("Treatment", rows)
 
 
 def _section(title: str, rows: list[str]) -> Group:

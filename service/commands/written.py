@@ -32,6 +32,7 @@ _PAGE_SIZE = "100"
 _DECISION_OF = {
     ReasonOfDecision.TRD: DecisionName.PROPOSE,
     ReasonOfDecision.ACUTE_SUICIDALITY: DecisionName.PROPOSE,
+    ReasonOfDecision.CONTINUATION: DecisionName.PROPOSE,
     ReasonOfDecision.SAFETY_REVIEW: DecisionName.NEEDS_REVIEW,
     ReasonOfDecision.MISSING_INFORMATION: DecisionName.NEEDS_INFORMATION,
 }

@@ -36,6 +36,7 @@ from service.core.safety import SafetyFinding, assess_safety
 from service.core.scores import Score, current_symptoms, read_scores
 from service.core.staging import StagingScores, stage
 from service.core.suicidality import Alert, assess_suicidality, suicidality_alerts
+from service.core.treatment.course import TreatmentCourse, find_course, flag_unusual_sessions
 from service.core.trials import Counts, Trial, find_trials, signs_of_treatment
 
 ADULT_YEARS = 18
@@ -89,6 +90,8 @@ class Assessment:
     scores: tuple[Score, ...]
     procedures: tuple[Procedure, ...]
     safety: tuple[SafetyFinding, ...]
+    course: TreatmentCourse | None
+    """The treatment that the patient is under."""
     alerts: tuple[Alert, ...]
     missing: tuple[Missing, ...]
     warnings: tuple[Reason, ...]
@@ -122,7 +125,8 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     trials = find_trials(exposures, scores, episode, judging)
     failed = count_failed(trials, criteria)
     pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality, criteria)
-    safety = assess_safety(record, settled, knowledge, as_of)
+    course = find_course(record, knowledge, as_of)
+    safety = assess_safety(record, settled, knowledge, as_of, course.evidence if course else frozenset())
     age = possible_age(record.person, as_of)
     return Assessment(
         patient=record.person.evidence,
@@ -138,9 +142,10 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         scores=scores,
         procedures=record.procedures,
         safety=safety,
+        course=course,
         alerts=(*suicidality_alerts(record, suicidality, knowledge, as_of), *_pathway_alerts(pathways)),
         missing=_missing(age, pathways, trials),
-        warnings=(*warnings, *flag_related(trials, criteria)),
+        warnings=(*warnings, *flag_related(trials, criteria), *flag_unusual_sessions(course)),
         excluded=tuple(sorted((*record.excluded, *set_aside), key=str)),
         unreadable=record.unreadable,
         open_elements=record.open_elements,

@@ -33,6 +33,11 @@ class PartialDate:
             message = "a partial date cannot end before it starts"
             raise ValueError(message)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is known to the day."""
+        return self.earliest == self.latest
+
     @classmethod
     def on(cls, day: date) -> "PartialDate":
         """A date known to the day."""

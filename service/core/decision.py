@@ -9,10 +9,12 @@ from typing import NamedTuple, assert_never
 from service.core.assessment import ACUTE, ADULT_YEARS, TRD, Assessment, Missing, assess, possible_age
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect, Knowledge, Protocol
-from service.core.plans import WantedPlan, dates_to_keep
-from service.core.records import PlanStatus, Record
+from service.core.plans import WantedPlan, dates_of_continuation, dates_to_keep
+from service.core.records import PlanOfRecord, Record
 from service.core.safety import merge_findings, missing_oral_antidepressant
 from service.core.schedule import Calendar, Schedule, Unschedulable, plan_sessions
+from service.core.treatment.continuation import Continuation, continue_treatment
+from service.core.treatment.follow import Treatment, follow_treatment
 from service.core.trials import Trial
 
 
@@ -28,6 +30,7 @@ class ReasonOfDecision(StrEnum):
     MISSING_INFORMATION = "missing-information"
     TRD = "trd"
     ACUTE_SUICIDALITY = "acute-suicidality"
+    CONTINUATION = "continuation"
 
 
 class DecisionName(StrEnum):
@@ -65,20 +68,23 @@ class Settling(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Propose:
-    """A plan is proposed for a clinician to decide on."""
+    """A plan is proposed for a clinician to decide on: a first one, or one that continues a treatment."""
 
     assessment: Assessment
     reason: ReasonOfDecision
     protocol: Protocol
     schedule: Schedule | Unschedulable
+    treatment: Treatment | None = None
+    continuation: Continuation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """No plan: it is excluded, not indicated, or already under way."""
+    """No plan: it is excluded, not indicated, or already under way, with the treatment if there is one."""
 
     assessment: Assessment
     reason: ReasonOfDecision
+    treatment: Treatment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,17 @@ def name_of(decision: Decision) -> DecisionName:
             assert_never(decision)
 
 
+def treatment_of(decision: Decision) -> Treatment | None:
+    """The treatment that the patient is under, if any."""
+    return decision.treatment if isinstance(decision, Decline | Propose) else None
+
+
+def chain_of(decision: Decision) -> tuple[PlanOfRecord, ...]:
+    """The plans of the treatment that the patient is under, in order of time."""
+    treatment = treatment_of(decision)
+    return treatment.course.plans if treatment else ()
+
+
 def settles_of(decision: Decision) -> tuple[Settling, ...]:
     """What would settle a decision that leaves something open; nothing for the others."""
     return decision.settles if isinstance(decision, NeedsInformation | NeedsReview) else ()
@@ -132,8 +149,11 @@ def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date
     assessment = assess(record, knowledge, as_of)
     trd, acute = assessment.pathway(TRD).finding, assessment.pathway(ACUTE).finding
     early = _refusal(record, assessment, trd, acute)
+    treatment = follow_treatment(record, assessment, calendar)
+    if early is ReasonOfDecision.IN_TREATMENT and treatment is not None:
+        return _continue(record, assessment, treatment, calendar)
     if early is not None:
-        return early
+        return Decline(assessment, early, treatment)
     if any(finding.effect is Effect.REVIEW for finding in assessment.safety):
         return NeedsReview(assessment)
     if Finding.MET not in {trd, acute} or assessment.age is None or assessment.age[0] < ADULT_YEARS:
@@ -142,20 +162,33 @@ def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date
     return _propose(record, assessment, pathway, calendar)
 
 
-def _refusal(record: Record, assessment: Assessment, trd: Finding, acute: Finding) -> Decline | None:
+def _refusal(record: Record, assessment: Assessment, trd: Finding, acute: Finding) -> ReasonOfDecision | None:
     """Rows 1 to 4: why there is certainly no plan."""
     age, person = assessment.age, record.person
     if person.deceased or (person.died is not None and person.died.earliest <= assessment.as_of):
-        return Decline(assessment, ReasonOfDecision.DECEASED)
+        return ReasonOfDecision.DECEASED
     if age is not None and age[1] < ADULT_YEARS:
-        return Decline(assessment, ReasonOfDecision.MINOR)
+        return ReasonOfDecision.MINOR
     if any(f.effect is Effect.EXCLUDES and f.finding is Finding.MET for f in assessment.safety):
-        return Decline(assessment, ReasonOfDecision.CONTRAINDICATED)
-    if any(plan.status is PlanStatus.ACTIVE for plan in record.plans):
-        return Decline(assessment, ReasonOfDecision.IN_TREATMENT)
+        return ReasonOfDecision.CONTRAINDICATED
+    if assessment.course is not None:
+        return ReasonOfDecision.IN_TREATMENT
     if trd is Finding.NOT_MET and acute is Finding.NOT_MET:
-        return Decline(assessment, ReasonOfDecision.NOT_INDICATED)
+        return ReasonOfDecision.NOT_INDICATED
     return None
+
+
+def _continue(
+    record: Record, assessment: Assessment, treatment: Treatment, calendar: Calendar
+) -> Propose | Decline:
+    """Row 3: the sessions that continue a treatment, where there are any to propose."""
+    last = treatment.course.plans[-1]
+    kept = dates_of_continuation(record.plans, last.evidence.id, assessment.as_of)
+    found = continue_treatment(treatment, calendar, kept)
+    if found is None:
+        return Decline(assessment, ReasonOfDecision.IN_TREATMENT, treatment)
+    reason, protocol = ReasonOfDecision.CONTINUATION, treatment.course.protocol
+    return Propose(assessment, reason, protocol, found.schedule, treatment, found)
 
 
 def _propose(record: Record, assessment: Assessment, pathway: str, calendar: Calendar) -> Decision:
@@ -236,8 +269,10 @@ def grounds_of(decision: Decision) -> tuple[str, ...]:
         return ()
     found, protocol = decision.assessment, decision.protocol
     criteria = found.knowledge.criteria
+    continued = decision.continuation
     return (
         decision.reason.value,
+        *((f"CarePlan/{continued.based_on.evidence.id} session {continued.first}",) if continued else ()),
         f"{protocol.id} {protocol.version}",
         f"{criteria.id} {criteria.version}",
         *sorted(f"trial {trial.name} {trial.counts.value}" for trial in found.trials),

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Treatment(StrEnum):
+class ElementUse(StrEnum):
     """What is done with an element that is present."""
 
     USED = "used"
@@ -81,7 +81,7 @@ class ElementRule(NamedTuple):
     where no element that is used states the fact.
     """
 
-    treatment: Treatment
+    treatment: ElementUse
     bears_on: Bearing
     parts: str | None = None
     only_if_unsaid: bool = False

@@ -96,6 +96,9 @@ class ReasonCode(StrEnum):
     SEVERITY_MILD = "mild"
     SEVERITY_UNKNOWN = "severity-not-stated"
     NO_PROTOCOL = "no-protocol"
+    # course of treatment
+    SESSIONS_TOO_CLOSE = "sessions-too-close"
+    DOSE_NOT_ON_LABEL = "dose-not-on-label"
     # suicidality
     CURRENT_SUICIDALITY = "current-suicidality"
     NO_SUICIDALITY = "no-current-suicidality"

@@ -266,6 +266,11 @@ class Phase(NamedTuple):
     first_dose_mg: tuple[int, ...]
     """Dose options of the very first session; empty where they are those of the phase."""
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions it has."""
+        return (self.last_week - self.first_week + 1) * self.sessions_a_week
+
 
 class DecisionPoint(NamedTuple):
     """A point after a week of the protocol at which a clinician decides how to go on."""
@@ -307,6 +312,61 @@ class SettingTask(NamedTuple):
     text: str
 
 
+class ResponseRules(NamedTuple):
+    """How scores are read under treatment: days before session 1 and before today, shares of a fall."""
+
+    baseline_days: int
+    latest_days: int
+    response_fall: float
+    partial_fall: float
+
+
+class MissedRules(NamedTuple):
+    """After how many days without a session a planned one is missed, and treatment has lapsed."""
+
+    after_days: int
+    lapse_days: int
+
+
+class NextCode(StrEnum):
+    """What comes next under treatment."""
+
+    ON_TRACK = "on-track"
+    CONTINUE = "continue"
+    BENEFIT_REVIEW = "benefit-review"
+    MAINTAIN = "maintain"
+    STEP_BACK = "step-back"
+    LAPSE = "lapse"
+    TREATMENT_SAFETY = "treatment-safety"
+    ACUTE_REVIEW = "acute-review"
+    ON_HOLD = "on-hold"
+
+
+class RuleBasis(StrEnum):
+    """Whether a rule stands in the label, was a trial's, or is this service's own."""
+
+    LABEL = "label"
+    TRIAL = "trial"
+    HOUSE = "house"
+
+
+class TreatmentRule(NamedTuple):
+    """A rule in words, and what it rests on."""
+
+    text: str
+    basis: RuleBasis
+    source: str
+
+
+class NextRule(NamedTuple):
+    """What comes next, in words, and what that rests on."""
+
+    code: NextCode
+    text: str
+    basis: RuleBasis
+    source: str
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """A dosing protocol of a label."""
@@ -327,6 +387,34 @@ class Protocol:
     """Classes of which the protocol wants one alongside (`any` for every class); empty for none."""
     then: str
     then_repeat: Repeat | None
+    form_days: int | None
+    """Within how many days of a session the monitoring form of the programme is due; `None` for no form."""
+    response: ResponseRules
+    block_weeks: int
+    """How many weeks of maintenance are planned at a time."""
+    by_response: TreatmentRule
+    """How often sessions are in maintenance, by the response."""
+    missed: MissedRules
+    next_rules: tuple[NextRule, ...]
+
+    def next_rule(self, code: NextCode) -> NextRule:
+        """What comes next, and what that rests on."""
+        return next(rule for rule in self.next_rules if rule.code is code)
+
+    @property
+    def induction_sessions(self) -> int:
+        """How many sessions the first phase has."""
+        return self.phases[0].sessions
+
+    @property
+    def dated_sessions(self) -> int:
+        """How many sessions its phases have together."""
+        return sum(phase.sessions for phase in self.phases)
+
+    @property
+    def doses_mg(self) -> frozenset[int]:
+        """The doses that the label has for a session."""
+        return frozenset(dose for p in self.phases for dose in (*p.dose_options_mg, *p.first_dose_mg))
 
     @property
     def any_antidepressant(self) -> bool:
@@ -348,12 +436,16 @@ class Protocol:
 
 
 class Scale(NamedTuple):
-    """A symptom scale: its range, from which score on it shows symptoms, up to which it shows remission."""
+    """A symptom scale: its range, from which score on it shows symptoms, up to which it shows remission.
+
+    `worse_by` is the rise above the lowest score under treatment that shows a worsening.
+    """
 
     lowest: float
     highest: float
     symptomatic_from: float
     remission_up_to: float
+    worse_by: float
 
 
 class Limits(NamedTuple):

@@ -4,7 +4,7 @@ A draft that this service wrote and nobody touched may be changed by it. Anythin
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import assert_never
@@ -57,15 +57,24 @@ UNKNOWN_GROUNDS = "unknown"
 
 
 def reconcile(
-    wanted: WantedPlan, plans: Iterable[PlanOfRecord], grounds: str | None = None
+    wanted: WantedPlan,
+    plans: Iterable[PlanOfRecord],
+    grounds: str | None = None,
+    chain: Iterable[PlanOfRecord] = (),
 ) -> Reconciliation:
     """Set what the decision asks for against the plans on record.
 
     `grounds` is what the proposal rests on: one that was withdrawn by hand is not made again on the same.
+    `chain` are the plans of a treatment under way: they stay as they are, and a draft based on the last of
+    them may stand beside them.
     Never two open plans; never a change to what a person touched, activated, deleted or revoked, and none to
     a draft whose version is not known.
     """
-    found = _reconcile(wanted, plans, grounds)
+    chain = tuple(chain)
+    if chain and (wanted is WantedPlan.PLAN or any(_continues(plan, chain) for plan in plans)):
+        found = _reconcile_continuation(wanted, tuple(plans), chain, grounds)
+    else:
+        found = _reconcile(wanted, plans, grounds)
     rewritten = found.plan if found.action in {PlanAction.UPDATE, PlanAction.REVOKE} else None
     changed = filter(None, (rewritten, *found.superfluous))
     kept = next(filter(None, map(why_kept, changed)), None)
@@ -99,6 +108,30 @@ def _reconcile(wanted: WantedPlan, plans: Iterable[PlanOfRecord], grounds: str |
     if drafts:
         return _with_drafts(wanted, drafts)
     return _without_open_plan(wanted, [plan for plan in known if plan.ours], grounds)
+
+
+def _continues(plan: PlanOfRecord, chain: tuple[PlanOfRecord, ...]) -> bool:
+    """Whether a plan of ours continues the last of a treatment; of a deleted one only the id is known."""
+    known = plan.based_on == chain[-1].evidence.id or plan.status is PlanStatus.DELETED
+    return plan.ours and known and plan not in chain
+
+
+def _reconcile_continuation(
+    wanted: WantedPlan,
+    plans: tuple[PlanOfRecord, ...],
+    chain: tuple[PlanOfRecord, ...],
+    grounds: str | None,
+) -> Reconciliation:
+    """Under treatment: what becomes of the draft that continues it; other drafts are superfluous."""
+    others = tuple(plan for plan in plans if plan not in chain)
+    following = [plan for plan in others if _continues(plan, chain)]
+    found = _reconcile(wanted, following, grounds)
+    stray = tuple(p for p in others if p.is_untouched_draft and p not in following)
+    if found.action is PlanAction.NONE:
+        found = replace(found, plan=chain[-1])
+    if found.action is PlanAction.CREATE and not following:
+        found = replace(found, why="the treatment goes on, and no plan for that is on record")
+    return replace(found, superfluous=(*found.superfluous, *stray))
 
 
 def _beside_ours(open_plans: list[PlanOfRecord]) -> tuple[PlanOfRecord, ...]:
@@ -174,6 +207,15 @@ def _why_left(plan: PlanOfRecord) -> str:
     if plan.status is PlanStatus.DRAFT:
         return "a person edited the draft"
     return f"the plan is {plan.status.value}; only a clinician may change it"
+
+
+def dates_of_continuation(plans: Iterable[PlanOfRecord], based_on: str, as_of: date) -> tuple[date, ...]:
+    """The dates of an untouched draft that continues a plan and still lies ahead; else none."""
+    for plan in plans:
+        ahead = plan.sessions and plan.sessions[0] >= as_of
+        if plan.is_untouched_draft and plan.based_on == based_on and ahead:
+            return plan.sessions
+    return ()
 
 
 def dates_to_keep(plans: Iterable[PlanOfRecord], protocol: tuple[str, str], as_of: date) -> tuple[date, ...]:

@@ -465,6 +465,15 @@ OPEN_PLAN = frozenset({PlanStatus.DRAFT, PlanStatus.ACTIVE, PlanStatus.ON_HOLD, 
 """A plan that people may be working with."""
 
 
+class PlannedSession(NamedTuple):
+    """A session of a plan: its number where the plan gives one, its day, and the status of its activity."""
+
+    number: int | None
+    day: date
+    status: str
+    plan: VersionedReference
+
+
 @dataclass(frozen=True, slots=True)
 class PlanOfRecord:
     """An esketamine plan on record.
@@ -485,6 +494,19 @@ class PlanOfRecord:
     withdrawn: str | None = None
     replaces: str | None = None
     """The id of the plan that it says it replaces."""
+    planned: tuple[PlannedSession, ...] = ()
+    starts: date | None = None
+    """The first day of its period."""
+    based_on: str | None = None
+    """The id of the plan that it continues."""
+    benefit_reviewed: bool = False
+    """Whether it says that the benefit of the treatment was reviewed."""
+
+    @property
+    def begins(self) -> date | None:
+        """Its first day: of its period or of its sessions, whichever is earlier."""
+        days = [day for day in (self.starts, *self.sessions[:1]) if day is not None]
+        return min(days, default=None)
 
     @property
     def is_untouched_draft(self) -> bool:

@@ -54,9 +54,15 @@ class SafetyFinding:
 
 
 def assess_safety(
-    record: Record, exposures: tuple[Exposure, ...], knowledge: Knowledge, as_of: date
+    record: Record,
+    exposures: tuple[Exposure, ...],
+    knowledge: Knowledge,
+    as_of: date,
+    of_course: frozenset[VersionedReference] = frozenset(),
 ) -> tuple[SafetyFinding, ...]:
     """Every safety group found, one finding each, the strongest effect first.
+
+    `of_course` is what belongs to a treatment under way: esketamine in it is no earlier esketamine.
 
     `exposures` are those of the record with their ends settled, none folded into another: a medicine
     interacts while it is taken, and a running prescription shows that as well as the fill that it led to.
@@ -65,7 +71,7 @@ def assess_safety(
     return merge_findings(
         (
             *_of_conditions_and_allergies(record, knowledge, as_of),
-            *_of_esketamine(record, groups),
+            *_of_esketamine(record, groups, of_course),
             *_of_medicines(exposures, groups, as_of),
             *_of_results(record, knowledge, as_of),
             *_of_unreadable(record, groups),
@@ -97,16 +103,20 @@ def _of_conditions_and_allergies(
         yield from _of_allergy(groups[allergy.group], allergy)
 
 
-def _of_esketamine(record: Record, groups: Mapping[str, SafetyGroup]) -> Iterator[SafetyFinding]:
+def _of_esketamine(
+    record: Record, groups: Mapping[str, SafetyGroup], of_course: frozenset[VersionedReference]
+) -> Iterator[SafetyFinding]:
     """Any esketamine or ketamine: taken, ordered or planned, or given by a plan of somebody else."""
     past = {PlanStatus.COMPLETED, PlanStatus.ON_HOLD, PlanStatus.UNKNOWN}
-    plans = [plan.evidence for plan in record.plans if not plan.ours and plan.status in past]
+    others = (plan for plan in record.plans if not plan.ours and plan.status in past)
+    plans = [plan.evidence for plan in others if plan.evidence not in of_course]
     if plans:
         yield from _finding(groups[PRIOR_ESKETAMINE], Effect.REVIEW, Finding.INDETERMINATE, plans)
     if record.plans_in_words:
         found = record.plans_in_words
         yield from _finding(groups[PLAN_IN_WORDS], Effect.REVIEW, Finding.INDETERMINATE, found)
-    given = [e for e in record.exposures if e.medicine.role is Role.ESKETAMINE]
+    esketamine = (e for e in record.exposures if e.medicine.role is Role.ESKETAMINE)
+    given = [e for e in esketamine if not of_course.issuperset(e.evidence)]
     if given:
         sure = any(e.medicine.identified is Identified.CODED for e in given)
         finding = Finding.MET if sure else Finding.INDETERMINATE

@@ -153,7 +153,7 @@ def trajectory(interval: Interval, scales: Scales, criteria: Criteria) -> Trajec
     return _undecided(ref for said in told for ref in said.evidence)
 
 
-class _Response(NamedTuple):
+class _ShownResponse(NamedTuple):
     """A score that shows a response; not `certain` where its date or the one from before leaves that open."""
 
     score: Score
@@ -161,7 +161,7 @@ class _Response(NamedTuple):
     said: Trajectory
 
 
-def _of_responses(responses: list[_Response], on_it: list[Score]) -> Trajectory:
+def _of_responses(responses: list[_ShownResponse], on_it: list[Score]) -> Trajectory:
     """The last response that is certain and that no score of the same day contradicts."""
     helped = {one.score for one in responses}
     symptomatic = [score for score in on_it if score.symptomatic and score not in helped]
@@ -207,7 +207,7 @@ class _Treated(NamedTuple):
         window = PartialDate(*(days_before(day, criteria.score_days) for day in days))
         return _last_between(window, self.start, scores)
 
-    def responses(self, scores: list[Score], criteria: Criteria) -> Iterator[_Response]:
+    def responses(self, scores: list[Score], criteria: Criteria) -> Iterator[_ShownResponse]:
         """The scores of one scale that show, or may show, a response at any time on it."""
         before = self.before(scores, criteria)
         for score in self.on_it(scores):
@@ -215,14 +215,14 @@ class _Treated(NamedTuple):
             if score.in_remission:
                 text = f"{score} during treatment: remission"
                 said = Trajectory(Verdict.RESPONDED, text, score.evidence)
-                yield _Response(score, certainly_on, said)
+                yield _ShownResponse(score, certainly_on, said)
                 continue
             halved = [b for b in before if b is not None and _fall(b, score) >= criteria.response_fall]
             if halved:
                 text = f"{halved[-1]} before treatment, {score.value:g} during treatment: a response"
                 evidence = (*halved[-1].evidence, *score.evidence)
                 certain = certainly_on and len(halved) == len(before)
-                yield _Response(score, certain, Trajectory(Verdict.RESPONDED, text, evidence))
+                yield _ShownResponse(score, certain, Trajectory(Verdict.RESPONDED, text, evidence))
 
     def readings(self, scores: list[Score], criteria: Criteria) -> list[Trajectory | None]:
         """What one scale says that shows no response, by every reading of its dates that is possible."""

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from service.core.decision import Decision, NeedsInformation, NeedsReview, Propose
-from service.core.knowledge import Effect
+from service.core.decision import Decision, NeedsInformation, NeedsReview, Propose, treatment_of
+from service.core.knowledge import Effect, NextCode
 from service.core.plans import PlanAction, Reconciliation, open_after, revoked_by_us
 from service.core.records import OPEN_PLAN, PlanOfRecord, VersionedReference
-from service.core.words import join_items, state_decision
+from service.core.treatment.follow import DueWhat, Treatment
+from service.core.words import join_items, state_decision, state_response
 
 
 class TaskReason(StrEnum):
@@ -21,6 +22,9 @@ class TaskReason(StrEnum):
     DRAFT_REVOKED = "draft-revoked"
     DRAFT_STALE = "draft-stale"
     SEVERAL_PLANS = "several-plans"
+    TREATMENT_SAFETY = "treatment-safety"
+    BENEFIT_REVIEW = "benefit-review"
+    LAPSE = "lapse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,9 @@ def wanted_tasks(
     """
     plans = tuple(plans)
     open_plans = open_after(found, plans)
+    treatment = treatment_of(decision)
     return (
-        *_safety(decision, open_plans),
+        *(_under_treatment(treatment) if treatment else _safety(decision, open_plans)),
         *_revoked(decision, found, plans, open_plans),
         *_stale(decision, found, open_plans),
         *_several(open_plans),
@@ -93,6 +98,24 @@ def _safety(decision: Decision, open_plans: list[PlanOfRecord]) -> Iterator[Want
         titles = join_items(finding.title for finding in serious)
         text = f"An esketamine plan is open. A clinician must review these findings: {titles}."
         yield WantedTask(TaskReason.SAFETY, text, join_items(sorted(finding.id for finding in serious)), plan)
+
+
+def _under_treatment(treatment: Treatment) -> Iterator[WantedTask]:
+    """What a clinician must look at in a treatment: new findings, the benefit after induction, a lapse."""
+    course, plan = treatment.course, treatment.course.plans[-1].evidence
+    if treatment.new_findings:
+        titles = join_items(finding.title for finding in treatment.new_findings)
+        text = f"New in the treatment with esketamine: {titles}. Review it before the next session."
+        grounds = join_items(sorted(finding.id for finding in treatment.new_findings))
+        yield WantedTask(TaskReason.TREATMENT_SAFETY, text, grounds, plan)
+    if any(due.what is DueWhat.BENEFIT_REVIEW for due in treatment.due):
+        rule = course.protocol.next_rule(NextCode.BENEFIT_REVIEW)
+        text = f"{rule.text} {state_response(treatment.response)}"
+        grounds = f"CarePlan/{plan.id} after {course.protocol.induction_sessions} sessions"
+        yield WantedTask(TaskReason.BENEFIT_REVIEW, text, grounds, plan)
+    if treatment.next.code is NextCode.LAPSE:
+        grounds = f"CarePlan/{plan.id} since {course.last_taken or course.begun}"
+        yield WantedTask(TaskReason.LAPSE, treatment.next.text, grounds, plan)
 
 
 def _revoked(
@@ -129,7 +152,9 @@ def _stale(decision: Decision, found: Reconciliation, open_plans: list[PlanOfRec
 
 
 def _several(open_plans: list[PlanOfRecord]) -> Iterator[WantedTask]:
-    """More than one open esketamine plan, one of them ours."""
+    """More than one open esketamine plan, one of them ours; one and what continues it are one."""
+    continued = {plan.based_on for plan in open_plans}
+    open_plans = [plan for plan in open_plans if plan.evidence.id not in continued]
     if len(open_plans) > 1 and any(plan.ours for plan in open_plans):
         names = join_items(f"CarePlan/{plan.evidence.id}" for plan in open_plans)
         text = f"Several esketamine plans are open. A clinician must decide which one to keep: {names}."

@@ -21,12 +21,14 @@ from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect
 from service.core.records import Grade
 from service.core.schedule import Schedule, Unschedulable
+from service.core.treatment.course import SessionState
+from service.core.treatment.follow import Treatment
+from service.core.treatment.response import Response, ResponseFinding
 from service.core.trials import Counts, Trial
 
 _WHY_DECLINED = {
     ReasonOfDecision.DECEASED: "the patient has died",
     ReasonOfDecision.MINOR: "the patient is under 18",
-    ReasonOfDecision.IN_TREATMENT: "an esketamine plan is already active",
 }
 
 
@@ -53,6 +55,8 @@ def state_decision(decision: Decision) -> str:
     """The decision in two sentences, then what would settle it where it leaves something open."""
     found = decision.assessment
     match decision:
+        case Propose(treatment=Treatment() as treatment):
+            return f"{state_treatment(treatment)} {_schedule_sentence(decision)}"
         case Propose():
             title = (
                 "treatment-resistant depression"
@@ -60,6 +64,10 @@ def state_decision(decision: Decision) -> str:
                 else ("major depression with acute suicidality")
             )
             return f"The record meets the criteria for {title}. {_schedule_sentence(decision)}"
+        case Decline(treatment=Treatment() as treatment):
+            goes_on = decision.reason is ReasonOfDecision.IN_TREATMENT
+            then = treatment.next.text if goes_on else _state_reasons(_why_declined(decision))
+            return f"{_state_course(treatment)} {then}"
         case Decline():
             return f"No esketamine plan is proposed. {_state_reasons(_why_declined(decision))}"
         case NeedsReview():
@@ -265,3 +273,42 @@ def join_items(items: Iterable[str]) -> str:
     """Items in one line."""
     items = list(items)
     return "; ".join(items) if items else "not specified"
+
+
+def name_decision(code: str) -> str:
+    """The code of a decision point as a heading, such as "Benefit review"."""
+    return code.replace("-", " ").capitalize()
+
+
+def state_response(response: Response) -> str:
+    """The response to a treatment in a sentence, with the scores of the instrument that decides."""
+    one = response.decisive
+    if one is None:
+        return "No symptom score is on record."
+    before = f"{one.baseline} before treatment" if one.baseline else "no score before treatment"
+    now = f"{one.latest.value:g} now" if one.latest else "no recent score"
+    name = "" if one.baseline else f"{one.instrument.value.upper()}: "
+    return f"{name}{before}, {now}: {_RESPONSES[response.finding]}."
+
+
+_RESPONSES = {
+    ResponseFinding.REMISSION: "remission",
+    ResponseFinding.RESPONSE: "a response",
+    ResponseFinding.PARTIAL: "a partial response",
+    ResponseFinding.NONE: "no response",
+    ResponseFinding.WORSE: "worse",
+    ResponseFinding.UNKNOWN: "the response is not known",
+}
+
+
+def state_treatment(treatment: Treatment) -> str:
+    """A treatment in two sentences: what was given, and what comes next."""
+    return f"{_state_course(treatment)} {treatment.next.text}"
+
+
+def _state_course(treatment: Treatment) -> str:
+    course = treatment.course
+    given = f"{len(course.taken)} sessions given" if len(course.taken) != 1 else "1 session given"
+    missed = sum(session.state is SessionState.MISSED for session in course.sessions)
+    left_out = f", {missed} missed" if missed else ""
+    return f"Under treatment with esketamine: {given}{left_out}."

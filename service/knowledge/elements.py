@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from service.core.elements import Bearing, ElementRule, ElementTables, How, Treatment
+from service.core.elements import Bearing, ElementRule, ElementTables, ElementUse, How
 from service.knowledge.rows import Faults, Row
 
 FOLDER = "elements"
@@ -80,8 +80,8 @@ def _rules(table: list[Row], faults: Faults) -> dict[str, ElementRule]:
 
 
 def _untranslated(rule: ElementRule) -> ElementRule:
-    if rule.treatment is Treatment.USED:
-        return ElementRule(Treatment.OPENS, rule.bears_on)
+    if rule.treatment is ElementUse.USED:
+        return ElementRule(ElementUse.OPENS, rule.bears_on)
     return rule._replace(parts=None)
 
 
@@ -90,7 +90,7 @@ def _element_rule(row: Row, faults: Faults) -> ElementRule:
     rule = _rule(row, faults)._replace(parts=row.optional("parts"))
     if row["modifier"] not in {"yes", "no"}:
         faults.of(row, f"has a modifier that is neither yes nor no: {row['modifier']!r}")
-    if row["modifier"] == "yes" and rule.treatment is Treatment.SILENT:
+    if row["modifier"] == "yes" and rule.treatment is ElementUse.SILENT:
         faults.of(row, "is a modifier element and silent")
     return rule
 
@@ -104,7 +104,7 @@ def _check_parts(table: list[Row], types: Mapping[str, Mapping[str, ElementRule]
         if parts and not known:
             faults.of(row, f"has parts of a type that is not listed: {parts!r}")
         whole, dot, _ = row["element"].rpartition(".")
-        if dot and (whole not in rules or rules[whole].treatment is not Treatment.USED):
+        if dot and (whole not in rules or rules[whole].treatment is not ElementUse.USED):
             faults.of(row, f"is a part of {whole!r}, which is not used")
 
 
@@ -114,14 +114,14 @@ def _check_parts(table: list[Row], types: Mapping[str, Mapping[str, ElementRule]
 def _rule(row: Row, faults: Faults) -> ElementRule:
     """The rule of an element or an extension."""
     rule = ElementRule(
-        Treatment(row["treatment"]),
+        ElementUse(row["treatment"]),
         Bearing(row["bears_on"]),
         only_if_unsaid={"": False, "unsaid": True}[row["when"]],
     )
     _why(row, faults)
-    if (rule.treatment is Treatment.SILENT) is not (rule.bears_on is Bearing.NOTHING):
+    if (rule.treatment is ElementUse.SILENT) is not (rule.bears_on is Bearing.NOTHING):
         faults.of(row, f"has the treatment {row['treatment']!r} and bears on {row['bears_on']!r}")
-    if rule.only_if_unsaid and rule.treatment is not Treatment.OPENS:
+    if rule.only_if_unsaid and rule.treatment is not ElementUse.OPENS:
         faults.of(row, f"has the treatment {row['treatment']!r} and a condition; only what opens has one")
     return rule
 

@@ -11,12 +11,18 @@ from service.core.knowledge import (
     Criteria,
     DecisionPoint,
     Limits,
+    MissedRules,
+    NextCode,
+    NextRule,
     Phase,
     Protocol,
     Repeat,
+    ResponseRules,
+    RuleBasis,
     Scale,
     SettingTask,
     Staging,
+    TreatmentRule,
     Visit,
 )
 from service.core.records import Coding
@@ -124,6 +130,7 @@ class TaskFile(Strict):
     setting: CareSetting | Literal["any"]
     when: Literal["first-session", "each-session"]
     text: str
+    within_days: Annotated[int, Field(ge=1)] | None = None
     source: _Source
 
 
@@ -160,6 +167,43 @@ class ThenFile(Strict):
     repeat: RepeatFile | None = None
 
 
+class RuleFile(Strict):
+    """A rule in words, and what it rests on."""
+
+    text: str
+    basis: RuleBasis
+    source: _Source
+
+
+class ResponseFile(Strict):
+    """How scores are read under treatment: days, and shares by which a score falls."""
+
+    baseline_days: Sourced[Annotated[int, Field(ge=0)]]
+    latest_days: Sourced[Annotated[int, Field(ge=1)]]
+    response_fall: Sourced[Annotated[float, Field(gt=0, le=1)]]
+    partial_fall: Sourced[Annotated[float, Field(gt=0, le=1)]]
+
+
+class MaintenanceFile(Strict):
+    """How many weeks of maintenance are planned at a time, and how often sessions are in them."""
+
+    block_weeks: Sourced[Annotated[int, Field(ge=2, multiple_of=2)]]
+    by_response: RuleFile
+
+
+class MissedFile(Strict):
+    """After how many days without a session one is missed, and treatment has lapsed."""
+
+    after_days: Sourced[Annotated[int, Field(ge=0)]]
+    lapse_days: Sourced[Annotated[int, Field(ge=1)]]
+
+
+class NextFile(RuleFile):
+    """What comes next in a situation, and what that rests on."""
+
+    code: NextCode
+
+
 class ProtocolFile(Signed):
     """A file of `protocols/`; ages in years."""
 
@@ -174,6 +218,10 @@ class ProtocolFile(Signed):
     visit: VisitFile
     task: list[TaskFile] = []
     then: ThenFile
+    response: ResponseFile
+    maintenance: MaintenanceFile
+    missed: MissedFile
+    next: Annotated[list[NextFile], Field(min_length=1)]
 
 
 class ScaleFile(Strict):
@@ -183,6 +231,7 @@ class ScaleFile(Strict):
     highest: Sourced[float]
     symptomatic_from: Sourced[float]
     remission_up_to: Sourced[float]
+    worse_by: Sourced[Annotated[float, Field(gt=0)]]
 
 
 class BloodPressureFile(Strict):
@@ -288,6 +337,12 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         oral_antidepressant=tuple(file.oral_antidepressant.classes) if file.oral_antidepressant else (),
         then=file.then.text,
         then_repeat=Repeat(**file.then.repeat.model_dump()) if file.then.repeat else None,
+        form_days=next((task.within_days for task in file.task if task.within_days), None),
+        response=ResponseRules(**_values_of(file.response)),
+        block_weeks=file.maintenance.block_weeks.value,
+        by_response=TreatmentRule(**file.maintenance.by_response.model_dump()),
+        missed=MissedRules(**_values_of(file.missed)),
+        next_rules=tuple(NextRule(one.code, one.text, one.basis, one.source) for one in file.next),
         title=file.title,
         product=Coding(file.product.system, file.product.code, file.product.display),
     )
@@ -317,7 +372,11 @@ def to_criteria(file: CriteriaFile) -> Criteria:
 def to_scale(file: ScaleFile) -> Scale:
     """A symptom scale as the core uses it."""
     return Scale(
-        file.lowest.value, file.highest.value, file.symptomatic_from.value, file.remission_up_to.value
+        file.lowest.value,
+        file.highest.value,
+        file.symptomatic_from.value,
+        file.remission_up_to.value,
+        file.worse_by.value,
     )
 
 

@@ -8,21 +8,25 @@ every element, and what cannot be read, or is not there, is named.
 import html
 import re
 from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
 
+from service.core.dates import PartialDate
 from service.core.elements import Bearing
 from service.core.medicines import identify_medicine, names_esketamine
 from service.core.records import (
     Identified,
     Medicine,
+    PlannedSession,
     PlanOfRecord,
     PlanStatus,
     Role,
     Unreadable,
     VersionedReference,
 )
+from service.core.words import name_decision
 from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import (
     CONTENT_DIGEST,
@@ -46,6 +50,7 @@ _NEVER_FOLLOWED = frozenset({PlanStatus.REVOKED, PlanStatus.ENTERED_IN_ERROR})
 _OF_WHAT_IS_GIVEN = frozenset({Bearing.RECORD, Bearing.STATUS, Bearing.MEDICINE})
 _NO_WORDS = frozenset({"id", "reference", "resourceType", "system", "url", "versionId"})
 """Elements whose text names another thing than what the plan is about."""
+BENEFIT_REVIEW = "benefit-review"
 _TAG = re.compile(r"<[^<>]*+>")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BRACKETS = str.maketrans("<>", "  ")
@@ -286,6 +291,7 @@ def plan_of_record(evidence: VersionedReference, content: Resource) -> PlanOfRec
     """A CarePlan about esketamine as the core sees it; ours where it carries an identifier of ours."""
     identity = next(iter(identifiers_of(content, PLAN_IDENTIFIER)), None)
     ours = identity is not None
+    agenda = read_agenda(content)
     return PlanOfRecord(
         evidence=evidence,
         status=_status(text(content.get("status"))),
@@ -294,9 +300,20 @@ def plan_of_record(evidence: VersionedReference, content: Resource) -> PlanOfRec
         identity=identity,
         content=extension_value(content, CONTENT_DIGEST),
         protocol=protocol_of(map(text, parts(content.get("instantiatesCanonical")))),
-        sessions=read_agenda(content).session_days,
+        sessions=agenda.session_days,
         withdrawn=extension_value(content, WITHDRAWN),
-        replaces=_replaced(content),
+        replaces=_named_plan(content, "replaces"),
+        planned=tuple(
+            PlannedSession(entry.activity.number, entry.day, entry.activity.status, evidence)
+            for entry in agenda.entries
+            if entry.activity.session
+        ),
+        starts=_first_day(content),
+        based_on=_named_plan(content, "basedOn"),
+        benefit_reviewed=any(
+            activity.title == name_decision(BENEFIT_REVIEW) and activity.status == "completed"
+            for activity in agenda.activities
+        ),
     )
 
 
@@ -306,10 +323,19 @@ def deleted_plan(plan_id: str) -> PlanOfRecord:
     return PlanOfRecord(evidence, PlanStatus.DELETED, ours=True, edited=True)
 
 
-def _replaced(content: Resource) -> str | None:
-    """The id of the plan that one of our plans replaces."""
-    named = [read_reference(text(part(one).get("reference"))) for one in parts(content.get("replaces"))]
+def _named_plan(content: Resource, element: str) -> str | None:
+    """The id of the plan that a plan replaces, or is based on."""
+    named = [read_reference(text(part(one).get("reference"))) for one in parts(content.get(element))]
     return named[0].id_of("CarePlan") if named else None
+
+
+def _first_day(content: Resource) -> date | None:
+    """The first day of the period of a plan; `None` where it states none to the day."""
+    try:
+        found = PartialDate.parse(text(part(content.get("period")).get("start")))
+    except ValueError:
+        return None
+    return found.earliest if found.earliest == found.latest else None
 
 
 def _status(status: str) -> PlanStatus:

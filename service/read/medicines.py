@@ -255,12 +255,12 @@ class MedicineReader:
         self._administrations.append(Administration(_with_open_period(exposure, opened), moment))
         self._name(opened, medicine)
 
-    def take_visit(self, source: Source, concept: Concept) -> None:
+    def take_visit(self, source: Source, concept: Concept, when: Interval, *, done: bool) -> None:
         """A Procedure by which a medicine is given, such as a billed visit, is an exposure to it."""
         given = Exposure(
             identify_medicine(concept, self._knowledge),
-            Interval(),
-            ExposureStatus.ENDED,
+            when,
+            ExposureStatus.ENDED if done else ExposureStatus.UNKNOWN,
             Dose(DoseBasis.NOT_DOCUMENTED),
             (source.reference,),
             grade=Grade.ADMINISTERED,

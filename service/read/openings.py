@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-from service.core.elements import Bearing, ElementRule, How, Treatment
+from service.core.elements import Bearing, ElementRule, ElementUse, How
 from service.core.knowledge import Knowledge
 from service.fhir.references import plain_system
 
@@ -210,14 +210,14 @@ class _Compiled:
             own = _below(name, rules)
             parts[name] = self._node(name, rule, inherited, kind, own)
             if not own and rule.parts is None:
-                silent = rule.treatment is Treatment.SILENT
+                silent = rule.treatment is ElementUse.SILENT
                 parts[f"_{name}"] = None if silent else _Beside(name, inherited)
 
     def _node(self, name: str, rule: ElementRule, bears_on: Bearing, kind: str, own: Rules) -> _Node | None:
         of = rule.parts
-        if rule.treatment is Treatment.OPENS:
+        if rule.treatment is ElementUse.OPENS:
             return _Opening(name, rule, bears_on)
-        if rule.treatment is Treatment.SILENT or of in _LOOKED_AT_ELSEWHERE or not (of or own):
+        if rule.treatment is ElementUse.SILENT or of in _LOOKED_AT_ELSEWHERE or not (of or own):
             return None
         if of == "Extension":
             return _Extensions(name, bears_on)
@@ -326,7 +326,7 @@ class _Search:
         for extension in _dicts(extensions):
             url = extension.get("url")
             rule = tables.extensions.get(url) if isinstance(url, str) else None
-            if rule is None or rule.treatment is not Treatment.OPENS:
+            if rule is None or rule.treatment is not ElementUse.OPENS:
                 continue
             bearing = bears_on if rule.bears_on is Bearing.ELEMENT else rule.bears_on
             if url in tables.absence_extensions:

@@ -75,6 +75,7 @@ from service.read.results import (
     decode_procedure,
     is_done,
     read_observation,
+    read_performed_or_unknown,
     read_procedure,
     read_traces,
 )
@@ -529,7 +530,8 @@ class _Reader:
         if not bears or self._is_withdrawn(source, view.status):
             return
         if gives_esketamine:  # first: these count even where the rest cannot be read
-            self.medicines.take_visit(source, concept)
+            when = read_performed_or_unknown(source, view, self.elements)
+            self.medicines.take_visit(source, concept, when, done=is_done(view))
         self.signs.extend([repair] if repair else [])
         facts = self._readable(source, Bearing.PROCEDURE)
         if kind is not None:

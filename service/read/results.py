@@ -187,11 +187,21 @@ def read_procedure(
     """A treatment of depression that is no medicine."""
     if view.status not in _DONE | _PERHAPS_DONE:
         raise UnreadableElement("status")
-    if facts.leaves_open(Bearing.PERIOD):
-        period = Interval()
-    elif view.performed_period is not None:
-        period = elements.event_period(source, "performedPeriod", view.performed_period)
-    else:
-        day = elements.event(source, "performedDateTime", view.performed_date_time)
-        period = Interval(day, day)
+    period = Interval() if facts.leaves_open(Bearing.PERIOD) else read_performed(source, view, elements)
     return Procedure(kind, period, is_done(view), (source.reference,))
+
+
+def read_performed_or_unknown(source: Source, view: ProcedureView, elements: Elements) -> Interval:
+    """When a procedure was done; unknown where its date cannot be read."""
+    try:
+        return read_performed(source, view, elements)
+    except UnreadableElement:
+        return Interval()
+
+
+def read_performed(source: Source, view: ProcedureView, elements: Elements) -> Interval:
+    """When a procedure was done, as far as it says."""
+    if view.performed_period is not None:
+        return elements.event_period(source, "performedPeriod", view.performed_period)
+    day = elements.event(source, "performedDateTime", view.performed_date_time)
+    return Interval(day, day)

@@ -12,10 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.core.assessment import Assessment, Criterion, Pathway
 from service.core.courses import Course
 from service.core.dates import PartialDate
-from service.core.decision import Decision, DecisionName, Propose, ReasonOfDecision, name_of, settles_of
+from service.core.decision import (
+    Decision,
+    DecisionName,
+    Propose,
+    ReasonOfDecision,
+    name_of,
+    settles_of,
+    treatment_of,
+)
 from service.core.findings import Answer as CoreAnswer
 from service.core.findings import Finding, Reason, ReasonCode
-from service.core.knowledge import Effect, Knowledge
+from service.core.knowledge import Effect, Knowledge, NextCode, RuleBasis
 from service.core.outcome import Basis, OutcomeFinding
 from service.core.plans import PlanAction, WriteTier
 from service.core.records import ExclusionReason, Grade, Measure, ProcedureKind, VersionedReference
@@ -24,6 +32,9 @@ from service.core.schedule import Schedule
 from service.core.scores import Score
 from service.core.staging import Range
 from service.core.tasks import TaskReason, WantedTask
+from service.core.treatment.course import SessionState
+from service.core.treatment.follow import DueWhat, Treatment
+from service.core.treatment.response import InstrumentResponse, ResponseFinding
 from service.core.trials import Counts, Trial
 from service.core.words import summarise
 
@@ -313,6 +324,61 @@ class EpisodeOut(_AnswerPart):
     assumed: bool
 
 
+class TreatmentSessionOut(_AnswerPart):
+    """A session of a treatment; `given` is null where it was not given, or its day is open."""
+
+    number: int | None
+    planned: date | None
+    given: date | None
+    dose_mg: float | None
+    state: SessionState
+    evidence: Evidence
+
+
+class InstrumentOut(_AnswerPart):
+    """What one instrument says of a treatment; `change` is the latest score less the one before treatment."""
+
+    instrument: Measure | None
+    baseline: float | None
+    latest: float | None
+    change: float | None
+    finding: ResponseFinding
+
+
+class ResponseOut(InstrumentOut):
+    """The response to a treatment, by the instrument that decides, with what each of them says."""
+
+    instruments: list[InstrumentOut]
+
+
+class DueOut(_AnswerPart):
+    """What is due under treatment, and by when at the latest; null where no day is known."""
+
+    what: DueWhat
+    by: date | None
+
+
+class NextOut(_AnswerPart):
+    """What comes next under treatment; `basis` tells rules of the label, of a trial and of this service."""
+
+    code: NextCode
+    text: str
+    basis: RuleBasis
+    source: str
+
+
+class TreatmentOut(_AnswerPart):
+    """The treatment that the patient is under. Its week counts from session 1; 0 before it."""
+
+    plans: list[str]
+    week: int
+    phase: Literal["induction", "maintenance"]
+    sessions: list[TreatmentSessionOut]
+    response: ResponseOut
+    due: list[DueOut]
+    next: NextOut
+
+
 class AssessmentAnswer(_AnswerPart):
     """A treatment-resistance assessment and the decision drawn from it."""
 
@@ -334,6 +400,7 @@ class AssessmentAnswer(_AnswerPart):
     safety: list[SafetyOut]
     alerts: list[AlertOut]
     missing: list[MissingOut]
+    treatment: TreatmentOut | None
     settles: list[SettlingOut] = Field(
         description="What would settle it: at most three sets of facts, the smallest first"
     )
@@ -356,6 +423,45 @@ def answer_schema(knowledge: Knowledge) -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["$defs"]["SafetyOut"]["properties"]["id"]["enum"] = sorted(knowledge.safety_groups)
     return schema
+
+
+def _treatment(treatment: Treatment) -> TreatmentOut:
+    course = treatment.course
+    return TreatmentOut(
+        plans=[str(plan.evidence) for plan in course.plans],
+        week=treatment.week,
+        phase=treatment.phase,
+        sessions=[
+            TreatmentSessionOut(
+                number=session.number,
+                planned=session.planned,
+                given=session.given.earliest if session.given and session.given.is_exact else None,
+                dose_mg=session.dose_mg,
+                state=session.state,
+                evidence=_refs(session.evidence),
+            )
+            for session in course.sessions
+        ],
+        response=ResponseOut(
+            **_instrument(treatment.response.decisive),
+            instruments=[InstrumentOut(**_instrument(one)) for one in treatment.response.instruments],
+        ),
+        due=[DueOut(what=due.what, by=due.by) for due in treatment.due],
+        next=NextOut(**treatment.next._asdict()),
+    )
+
+
+def _instrument(one: InstrumentResponse | None) -> dict[str, Any]:
+    if one is None:
+        nothing = dict.fromkeys(("instrument", "baseline", "latest", "change"))
+        return {**nothing, "finding": ResponseFinding.UNKNOWN}
+    return {
+        "instrument": one.instrument,
+        "baseline": one.baseline.value if one.baseline else None,
+        "latest": one.latest.value if one.latest else None,
+        "change": one.change,
+        "finding": one.finding,
+    }
 
 
 def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[WantedTask]) -> AssessmentAnswer:
@@ -393,6 +499,7 @@ def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[Wanted
         safety=[_safety(finding) for finding in found.safety],
         alerts=[AlertOut(code=a.code, text=a.text, evidence=_refs(a.evidence)) for a in found.alerts],
         missing=[MissingOut(**missing._asdict()) for missing in found.missing],
+        treatment=_treatment(treatment) if (treatment := treatment_of(decision)) else None,
         settles=[
             SettlingOut(facts=[fact.text for fact in one.facts], leads_to=one.leads_to)
             for one in settles_of(decision)

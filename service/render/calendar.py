@@ -1,8 +1,8 @@
-"""A plan for people: a calendar on the terminal, an iCalendar file, a page to print."""
+"""A plan for people as a calendar: on the terminal, and as an iCalendar file."""
 
 import calendar
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from html import escape
 
 from icalendar import Calendar, Event
 from rich.columns import Columns
@@ -11,50 +11,65 @@ from rich.markup import escape as plain
 from rich.padding import Padding
 from rich.table import Table
 
-from service.read.agenda import Agenda
+from service.core.treatment.course import SessionState
+from service.render.course import ShownDate, ShownPlan
+from service.render.progress import say_weekday
 
 _PRODUCT = "-//trd-careplan//plan of record//EN"
-_EVENT_STATUS = {"active": "CONFIRMED", "completed": "CONFIRMED", "revoked": "CANCELLED"}
-_DONE = {"completed": "[green]✓[/]", "cancelled": "[red]✗[/]", "stopped": "[red]✗[/]"}
-_STYLE = """
-@page { size: A4; margin: 14mm }
-body { font: 9pt/1.25 sans-serif; color: #111; max-width: 182mm; margin: 0 auto; padding: 4mm }
-h2 { font-size: 14pt; margin: 0 0 2mm } h3 { font-size: 10.5pt; margin: 2.5mm 0 .5mm }
-p { margin: 1mm 0 } ul { margin: .5mm 0; padding-left: 5mm }
-table { border-collapse: collapse; width: 100%; margin: 1mm 0 }
-th, td { border-bottom: .2mm solid #999; padding: .4mm 2mm; text-align: left; vertical-align: top }
-td:nth-child(2) { white-space: nowrap }
-thead th { border-bottom: .4mm solid #111 } tr { break-inside: avoid }
-.head { color: #555; font-size: 8.5pt }
-"""
+_PLAN_STATUS = {
+    "active": "CONFIRMED",
+    "completed": "CONFIRMED",
+    "revoked": "CANCELLED",
+    "entered-in-error": "CANCELLED",
+}
+_EVENT_STATUS = {
+    SessionState.GIVEN: "CONFIRMED",
+    SessionState.UNPLANNED: "CONFIRMED",
+    SessionState.CANCELLED: "CANCELLED",
+    SessionState.HELD: "CANCELLED",
+}
+"""What a date says for itself; any other has the status of its plan."""
+_MARKS = {
+    SessionState.GIVEN: "[green]✓[/]",
+    SessionState.UNPLANNED: "[green]✓[/]",
+    SessionState.MISSED: "[red]✗[/]",
+    SessionState.CANCELLED: "[red]✗[/]",
+    SessionState.HELD: "[red]✗[/]",
+    SessionState.PLANNED: "[green]#[/]",
+}
 
 
-def print_plan(console: Console, agenda: Agenda, source: str) -> None:
-    """Print the months and the dated activities of a plan. `source` states where the plan is from."""
-    console.print(f"[bold]{plain(agenda.title)}[/]  [dim]{plain(source)}, {plain(agenda.status)}[/]\n")
-    numbers = {day: number for number, day in enumerate(agenda.session_days, start=1)}
-    days = {entry.day for entry in agenda.entries}
-    months = [_month(first, numbers, days) for first in _months(days)]
+def print_plan(console: Console, shown: ShownPlan) -> None:
+    """Print where a plan stands, the treatment so far, the months, and what is on each of its dates."""
+    head = f"[dim]{plain(shown.where)}, {plain(shown.plan.status)}[/]"
+    console.print(f"[bold]{plain(shown.plan.title)}[/]  {head}\n")
+    for concern in shown.concerns:
+        console.print(f"[bold red]{plain(concern)}[/]")
+    for heading, said in shown.progress:
+        console.print(f"[bold]{heading}[/]  {plain(said)}")
+    dates = shown.dates
+    on_days = {one.day: one for one in dates if one.day is not None}
+    months = [_month(first, on_days) for first in _months(on_days)]
     console.print(Columns(months, padding=(0, 3)))
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for heading in ("", "date", "", "what"):
         table.add_column(heading, overflow="fold")
-    for entry in agenda.entries:
-        activity = entry.activity
-        number = str(numbers[entry.day]) if activity.session else ""
-        what = plain(activity.title) if activity.session else f"[bold]{plain(activity.title)}[/]"
-        table.add_row(number, f"{entry.day:%a} {entry.day}", _DONE.get(activity.status, ""), what)
+    for one in dates:
+        number = str(one.number) if one.number is not None else ""
+        became = "" if one.state is SessionState.PLANNED else f"{_MARKS[one.state]} {one.said}"
+        what = plain(one.title) if one.session else f"[bold]{plain(one.title)}[/]"
+        table.add_row(number, f"{one.day:%a} {one.day}" if one.day else "", became, what)
     console.print(table)
-    for activity in agenda.undated:
+    for activity in shown.plan.undated:
         console.print(f"\n[bold]{plain(activity.title)}[/]")
         console.print(Padding(plain(activity.description), (0, 0, 0, 2)))
 
 
-def _months(days: set[date]) -> list[date]:
+def _months(days: Iterable[date]) -> list[date]:
     return sorted({day.replace(day=1) for day in days})
 
 
-def _month(first: date, numbers: dict[date, int], days: set[date]) -> Table:
+def _month(first: date, on_days: dict[date, ShownDate]) -> Table:
     """One month, with the number of a session under its day and a dot under any other date of the plan."""
     table = Table(
         *(f"[dim]{day}[/]" for day in ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")),
@@ -63,61 +78,46 @@ def _month(first: date, numbers: dict[date, int], days: set[date]) -> Table:
         padding=(0, 1, 0, 0),
     )
     for week in calendar.Calendar().monthdatescalendar(first.year, first.month):
-        table.add_row(*(_cell(day, first, numbers, days) for day in week))
+        table.add_row(*(_cell(day, on_days.get(day)) if day.month == first.month else "" for day in week))
     return table
 
 
-def _cell(day: date, month: date, numbers: dict[date, int], days: set[date]) -> str:
-    if day.month != month.month:
-        return ""
-    if day in numbers:
-        return f"[bold green]{day.day}[/]\n[green]#{numbers[day]}[/]"
-    return f"[bold yellow]{day.day}[/]\n[yellow]•[/]" if day in days else f"[dim]{day.day}[/]\n"
+def _cell(day: date, shown: ShownDate | None) -> str:
+    if shown is None:
+        return f"[dim]{day.day}[/]\n"
+    if not shown.session:
+        return f"[bold yellow]{day.day}[/]\n[yellow]•[/]"
+    number = "" if shown.number is None else str(shown.number)
+    return f"[bold green]{day.day}[/]\n{_MARKS[shown.state]}{number}"
 
 
-def to_ics(agenda: Agenda, now: datetime) -> bytes:
+def to_ics(shown: ShownPlan, now: datetime) -> bytes:
     """The dates of a plan as iCalendar (RFC 5545): whole days, tentative while the plan is a draft.
 
-    It names the plan, never the patient. The same plan gives the same UIDs, so that a newer file
-    replaces the dates of an older one.
+    A session that was given is on its real day, and what is not to take place is cancelled. It names the
+    plans, never the patient, and no dose that was given. The same plan gives the same UIDs, so that a newer
+    file replaces the dates of an older one.
     """
     found = Calendar()
     found.add("prodid", _PRODUCT)
     found.add("version", "2.0")
     found.add("method", "PUBLISH")
-    seen: dict[str, int] = {}
-    for entry in agenda.entries:
-        title = entry.activity.title
-        seen[title] = seen.get(title, 0) + 1
-        event = Event()
-        event.add("uid", f"{agenda.plan.replace('/', '-')}-{_slug(title)}-{seen[title]}@trd-careplan")
-        event.add("dtstamp", now)
-        event.add("dtstart", entry.day)
-        event.add("dtend", entry.day + timedelta(days=1))
-        event.add("summary", title)
-        event.add("description", f"{entry.activity.description}\n\n{agenda.plan}, {agenda.status}")
-        event.add("status", _EVENT_STATUS.get(agenda.status, "TENTATIVE"))
-        found.add_component(event)
+    for one in shown.dates:
+        if one.day is not None:
+            found.add_component(_event(one, one.day, now))
     return bytes(found.to_ical())
 
 
-def _slug(title: str) -> str:
-    return "-".join("".join(c if c.isalnum() else " " for c in title.lower()).split())
-
-
-def to_page(agenda: Agenda, source: str) -> str:
-    """The plan in its own words as a page that prints on one sheet; without a narrative, its dates."""
-    body = agenda.narrative or _plain_page(agenda)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(agenda.title)}</title>'
-        f"<style>{_STYLE}</style></head><body>\n"
-        f'<p class="head">{escape(source)}. Status of this plan: {escape(agenda.status)}.</p>\n'
-        f"{body}\n</body></html>\n"
-    )
-
-
-def _plain_page(agenda: Agenda) -> str:
-    rows = "".join(
-        f"<tr><td>{entry.day}</td><td>{escape(entry.activity.title)}</td></tr>" for entry in agenda.entries
-    )
-    return f"<h2>{escape(agenda.title)}</h2><table><tbody>{rows}</tbody></table>"
+def _event(shown: ShownDate, day: date, now: datetime) -> Event:
+    planned = shown.state is SessionState.PLANNED
+    moved = f"Planned for {say_weekday(shown.planned)}." if shown.planned not in (None, day) else ""
+    event = Event()
+    event.add("uid", f"{shown.uid}@trd-careplan")
+    event.add("dtstamp", now)
+    event.add("dtstart", day)
+    event.add("dtend", day + timedelta(days=1))
+    event.add("summary", shown.title if planned else f"{shown.title}: {shown.said}")
+    texts = (shown.description, moved, f"{shown.plan.plan}, {shown.plan.status}")
+    event.add("description", "\n\n".join(filter(None, texts)))
+    event.add("status", _EVENT_STATUS.get(shown.state) or _PLAN_STATUS.get(shown.plan.status, "TENTATIVE"))
+    return event

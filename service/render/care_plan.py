@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from service.core.decision import Propose
 from service.core.knowledge import Protocol
 from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
-from service.core.words import summarise
+from service.core.words import name_decision, summarise
 from service.fhir.loose import Resource, part, parts
 from service.fhir.names import (
     CONTENT_DIGEST,
@@ -24,7 +24,6 @@ from service.fhir.names import (
 )
 from service.render.narrative import (
     list_cautions,
-    name_decision,
     name_doses,
     name_versions,
     render_narrative,
@@ -57,7 +56,7 @@ def render_plan(decision: Propose, schedule: Schedule, identity: str, replaces: 
             {"coding": [{"system": _US_CORE_CATEGORY, "code": "assess-plan"}]},
             {"text": "Mental health"},
         ],
-        "title": protocol.title,
+        "title": f"{protocol.title}: continued" if decision.continuation else protocol.title,
         "description": "Proposed by decision support. A clinician must decide whether to use it. "
         + summarise(decision),
         "subject": subject,
@@ -74,6 +73,10 @@ def render_plan(decision: Propose, schedule: Schedule, identity: str, replaces: 
         "activity": list(_activities(schedule)),
         "note": [{"text": text} for text in list_cautions(found)],
     }
+    continued = decision.continuation
+    if continued is not None:
+        plan["basedOn"] = [{"reference": f"CarePlan/{continued.based_on.evidence.id}"}]
+        replaces = continued.replaces.evidence.id if continued.replaces else replaces
     if replaces is not None:
         plan["replaces"] = [{"reference": f"CarePlan/{replaces}"}]
     return _signed(plan)
@@ -143,9 +146,7 @@ def _session(session: Session, schedule: Schedule) -> Resource:
     tasks = " ".join(f"{when}: {'; '.join(texts)}." for when, texts in steps)
     detail: Resource = {
         "kind": "MedicationRequest",
-        "code": {
-            "text": f"Esketamine session {session.number} of {len(schedule.sessions)} ({session.phase})"
-        },
+        "code": {"text": f"Esketamine session {_numbered(session, schedule)} ({session.phase})"},
         "status": "not-started",
         "scheduledTiming": {"event": [session.date.isoformat()]},
         "productCodeableConcept": _product(schedule.protocol),
@@ -159,6 +160,12 @@ def _session(session: Session, schedule: Schedule) -> Resource:
             "code": "mg",
         }
     return {"detail": detail}
+
+
+def _numbered(session: Session, schedule: Schedule) -> str:
+    """The number of a session; of how many only where the plan begins with the first."""
+    whole = schedule.sessions[0].number == 1
+    return f"{session.number} of {len(schedule.sessions)}" if whole else str(session.number)
 
 
 def _condition_of(session: Session, schedule: Schedule) -> str:

@@ -3,17 +3,25 @@
 https://hl7.org/fhir/R4/narrative.html: text, no links, no styles.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from html import escape
 
 from service.core.assessment import ACUTE, Assessment
 from service.core.dates import PartialDate, say_date
 from service.core.decision import Propose, ReasonOfDecision
-from service.core.knowledge import Effect, Protocol
+from service.core.knowledge import Effect, NextCode, NextRule, Protocol, RuleBasis, TreatmentRule
 from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
 from service.core.trials import Counts
-from service.core.words import WEEKDAYS, describe_trial, list_not_screened, state_decision
+from service.core.words import (
+    WEEKDAYS,
+    describe_trial,
+    list_not_screened,
+    name_decision,
+    state_decision,
+    state_response,
+    state_treatment,
+)
 from service.fhir.loose import Resource, part
 
 _DRAFT = "Draft, proposed by decision support. A clinician decides whether to use it. Nothing is ordered."
@@ -30,6 +38,7 @@ def render_narrative(decision: Propose, schedule: Schedule) -> Resource:
         f"<h2>{escape(schedule.protocol.title)}</h2>",
         f"<p><b>{_DRAFT}</b></p>",
         *(f"<p><b>Alert: {escape(alert.text)}</b></p>" for alert in found.alerts),
+        *_course_so_far(decision),
         f"<p>{escape(_what(schedule))}</p>",
         _listed("Cautions", list_cautions(found)[len(found.alerts) :]),
         _listed("Before the first session", schedule.preparation),
@@ -45,6 +54,22 @@ def render_narrative(decision: Propose, schedule: Schedule) -> Resource:
         f"<p>{escape(name_versions(found, schedule.protocol))}</p>",
     ]
     return {"status": "generated", "div": _div("".join(parts))}
+
+
+def _course_so_far(decision: Propose) -> Iterator[str]:
+    """What a continuation goes on from: the sessions, the response, and the rules by which it goes on."""
+    treatment = decision.treatment
+    if treatment is None:
+        return
+    said = f"{state_treatment(treatment)} {state_response(treatment.response)}"
+    rules: list[NextRule | TreatmentRule] = [treatment.next]
+    if treatment.next.code is NextCode.MAINTAIN:
+        rules.append(treatment.course.protocol.by_response)
+    yield f"<h3>The course so far</h3><p>{escape(said)}</p>"
+    yield _listed("", [f"{_BASES[rule.basis]}: {rule.text} ({rule.source})" for rule in rules])
+
+
+_BASES = {RuleBasis.LABEL: "Label", RuleBasis.TRIAL: "Trial rule", RuleBasis.HOUSE: "House rule"}
 
 
 def _list_reasons(decision: Propose) -> list[str]:
@@ -129,11 +154,6 @@ def list_cautions(found: Assessment) -> list[str]:
 def name_doses(session: Session) -> str:
     """The doses that a clinician chooses from, such as "56 mg or 84 mg"."""
     return " or ".join(f"{dose} mg" for dose in session.dose_options_mg)
-
-
-def name_decision(code: str) -> str:
-    """The code of a decision point as a heading, such as "Benefit review"."""
-    return code.replace("-", " ").capitalize()
 
 
 def _long_day(day: date) -> str:

@@ -12,7 +12,9 @@ from icalendar import Calendar
 from rich.console import Console
 
 from service.read.agenda import Agenda, read_agenda
-from service.render.calendar import print_plan, to_ics, to_page
+from service.render.calendar import print_plan, to_ics
+from service.render.course import ShownPlan
+from service.render.page import to_page
 from tests.docs.plan_pages import FOLDER
 from tests.support import CASES, case_bundle, run_command
 
@@ -35,9 +37,13 @@ def events_of(content: bytes) -> list[Any]:
     return list(Calendar.from_ical(content).walk("VEVENT"))
 
 
+def shown(agenda: Agenda, where: str = "on record") -> ShownPlan:
+    return ShownPlan(agenda, where)
+
+
 def printed(agenda: Agenda, width: int = 100) -> str:
     out = io.StringIO()
-    print_plan(Console(file=out, width=width), agenda, "on record")
+    print_plan(Console(file=out, width=width), ShownPlan(agenda, "on record"))
     return out.getvalue()
 
 
@@ -53,7 +59,7 @@ def test_the_terminal_shows_every_date_and_what_it_is_for(agenda: Agenda) -> Non
 
 
 def test_the_calendar_file_has_one_event_a_date(agenda: Agenda) -> None:
-    events = events_of(to_ics(agenda, NOW))
+    events = events_of(to_ics(shown(agenda), NOW))
     assert [(event["dtstart"].dt, str(event["summary"])) for event in events] == [
         (entry.day, entry.activity.title) for entry in agenda.entries
     ]
@@ -66,31 +72,32 @@ def test_the_calendar_file_has_one_event_a_date(agenda: Agenda) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "shown"),
+    ("status", "said"),
     [
         ("draft", "TENTATIVE"),
         ("active", "CONFIRMED"),
         ("completed", "CONFIRMED"),
         ("revoked", "CANCELLED"),
+        ("entered-in-error", "CANCELLED"),
         ("nonsense", "TENTATIVE"),
     ],
 )
-def test_the_status_of_the_dates_is_that_of_the_plan(status: str, shown: str) -> None:
-    events = events_of(to_ics(read_agenda(a_plan() | {"status": status}), NOW))
-    assert {str(event["status"]) for event in events} == {shown}
+def test_the_status_of_the_dates_is_that_of_the_plan(status: str, said: str) -> None:
+    events = events_of(to_ics(shown(read_agenda(a_plan() | {"status": status})), NOW))
+    assert {str(event["status"]) for event in events} == {said}
 
 
 def test_the_same_plan_gives_the_same_uids_whenever_it_is_written(agenda: Agenda) -> None:
     def uids(content: bytes) -> list[str]:
         return [str(event["uid"]) for event in events_of(content)]
 
-    assert uids(to_ics(agenda, NOW)) == uids(to_ics(agenda, NOW.replace(year=2027)))
+    assert uids(to_ics(shown(agenda), NOW)) == uids(to_ics(shown(agenda), NOW.replace(year=2027)))
 
 
 def test_the_calendar_file_names_no_patient() -> None:
     plan = a_plan()
     patient = plan["subject"]["reference"].removeprefix("Patient/")
-    assert patient.encode() not in to_ics(read_agenda(plan), NOW)
+    assert patient.encode() not in to_ics(shown(read_agenda(plan)), NOW)
 
 
 class Tags(HTMLParser):
@@ -104,7 +111,7 @@ class Tags(HTMLParser):
 
 
 def test_the_page_holds_the_narrative_and_asks_for_nothing_from_elsewhere(agenda: Agenda) -> None:
-    page = to_page(agenda, "CarePlan/1 on record")
+    page = to_page(shown(agenda, "CarePlan/1 on record"))
     tags = Tags()
     tags.feed(page)
     assert not {"script", "link", "img", "iframe"} & set(tags.seen)
@@ -128,7 +135,7 @@ def test_a_plan_of_others_without_a_narrative_still_makes_a_page() -> None:
         (date(2026, 12, 1), "Session <1>")
     ]
     assert len(agenda.undated) == 2
-    assert "Session &lt;1&gt;" in to_page(agenda, "x")
+    assert "Session &lt;1&gt;" in to_page(shown(agenda))
     assert "Session <1>" in printed(agenda)
 
 
@@ -156,7 +163,7 @@ def test_an_empty_plan_is_no_fault() -> None:
     agenda = read_agenda({})
     assert (agenda.plan, agenda.title, agenda.status) == ("CarePlan/unidentified", "Care plan", "unknown")
     assert printed(agenda)
-    assert events_of(to_ics(agenda, NOW)) == []
+    assert events_of(to_ics(shown(agenda), NOW)) == []
 
 
 # --- the command ----------------------------------------------------------------------------------

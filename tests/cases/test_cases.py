@@ -43,6 +43,8 @@ def test_case(case: str) -> None:
     assert answer["settles"] == expected.get("settles", answer["settles"])
     for scale, score in expected.get("staging", {}).items():
         assert answer["staging"][scale] == answer["staging"][scale] | score
+    if "treatment" in expected:
+        assert _treatment(answer["treatment"]) == expected["treatment"]
     assert [_trial(trial) for trial in answer["trials"]] == [
         _trial(found) | wanted for found, wanted in zip(answer["trials"], _wanted(expected), strict=True)
     ]
@@ -58,6 +60,20 @@ def _trial(trial: dict[str, Any]) -> dict[str, Any]:
         "in_episode": trial["in_episode"],
         "min_days": trial["adequate_days"]["min"],
         "max_days": trial["adequate_days"]["max"],
+    }
+
+
+def _treatment(treatment: dict[str, Any]) -> dict[str, Any]:
+    """A treatment as a case states it; what is due is followed by its day, where there is one."""
+    states = [session["state"] for session in treatment["sessions"]]
+    return {
+        "week": treatment["week"],
+        "phase": treatment["phase"],
+        "given": states.count("given") + states.count("unplanned"),
+        "missed": states.count("missed"),
+        "response": treatment["response"]["finding"],
+        "next": treatment["next"]["code"],
+        "due": [" ".join(filter(None, (due["what"], due["by"]))) for due in treatment["due"]],
     }
 
 
@@ -115,4 +131,5 @@ def test_the_cases_cover_every_decision_and_reason() -> None:
         "missing-information",
         "trd",
         "acute-suicidality",
+        "continuation",
     }

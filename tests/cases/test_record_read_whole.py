@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from service.core.decision import DecisionName
-from service.core.elements import Treatment
+from service.core.elements import ElementUse
 from service.errors import InputError
 from service.gather.files import read_bundle
 from service.read.openings import find_opened
@@ -92,7 +92,7 @@ class Added(NamedTuple):
     """A record with one element more: the element, what the tables do with it, and the records."""
 
     addition: Addition
-    treatment: Treatment
+    treatment: ElementUse
     resources: list[Resource]
 
     def __str__(self) -> str:
@@ -111,7 +111,7 @@ def added_to(resources: list[Resource], number: int) -> Added | None:
     return Added(addition, treatment_of(addition), changed)
 
 
-def treatment_of(addition: Addition) -> Treatment:
+def treatment_of(addition: Addition) -> ElementUse:
     """What the tables do with an element: as the whole in which it lies, where they do not look into that."""
     met = dict(elements_met(addition.resource, by().knowledge.elements))
     path = addition.path
@@ -119,7 +119,7 @@ def treatment_of(addition: Addition) -> Treatment:
         path = path.rpartition(".")[0]
     treatment = met[path]
     assert treatment is not None, addition.path
-    return treatment if path == addition.path or treatment is not Treatment.USED else Treatment.SILENT
+    return treatment if path == addition.path or treatment is not ElementUse.USED else ElementUse.SILENT
 
 
 def faults_of(number: int) -> Iterator[str]:
@@ -128,13 +128,13 @@ def faults_of(number: int) -> Iterator[str]:
     if added is None:
         return
     changed = answer_on(added.resources) != answer_on(PROPOSED)
-    if added.treatment is Treatment.SILENT and changed:
+    if added.treatment is ElementUse.SILENT and changed:
         yield f"it changes the answer: {added}"
     if opens_something(added) and not changed:
         yield f"nobody would know of it: {added}"
     for name, resources in NOT_PROPOSED.items():
         more = added_to(resources, number)
-        if more is None or more.treatment is Treatment.USED:
+        if more is None or more.treatment is ElementUse.USED:
             continue
         found = answer_on(more.resources)
         if found is not None and found.decision is DecisionName.PROPOSE:
@@ -145,7 +145,7 @@ def opens_something(added: Added) -> bool:
     """Whether the element leaves a fact open whatever else is said, by the walk that the readers ask."""
     resource = added.addition.resource
     found = find_opened(resource["resourceType"], resource, by().knowledge)
-    return added.treatment is Treatment.OPENS and any(
+    return added.treatment is ElementUse.OPENS and any(
         one.element == added.addition.path and not one.only_if_unsaid for one in found
     )
 

@@ -4,9 +4,9 @@
 medicine is coded, documented at 100 mg a day and was taken from January 2025.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from service.core.assessment import Assessment, assess
@@ -29,11 +29,15 @@ from service.core.records import (
     DoseBasis,
     Exposure,
     ExposureStatus,
+    Grade,
     Identified,
     Measure,
     Medicine,
     Observation,
     Person,
+    PlannedSession,
+    PlanOfRecord,
+    PlanStatus,
     Procedure,
     ProcedureKind,
     Record,
@@ -246,6 +250,44 @@ TWO_FAILURES = (
     exposure("venlafaxine", start="2025-04-10", end="2025-08-31", mg=150, stop_reasons=INEFFECTIVE),
 )
 """The first was replaced by the second, and that is recorded as ineffective."""
+
+
+SESSION_DAYS = tuple(
+    date(2026, 8, 31) + timedelta(days=days) for days in (0, 3, 7, 10, 14, 17, 21, 24, 28, 35, 42, 49)
+)
+"""Twelve sessions from Monday, 31 August 2026: twice a week for four weeks, then weekly."""
+
+
+def a_plan(
+    days: Iterable[date] = SESSION_DAYS,
+    status: PlanStatus = PlanStatus.ACTIVE,
+    *,
+    first: int = 1,
+    states: Mapping[int, str] | None = None,
+    **changes: Any,
+) -> PlanOfRecord:
+    """A plan of ours that a clinician activated; `states` are those of its activities, by number."""
+    evidence = ref(changes.pop("id", "plan"), "CarePlan")
+    planned = tuple(
+        PlannedSession(number, when, (states or {}).get(number, "scheduled"), evidence)
+        for number, when in enumerate(days, first)
+    )
+    sessions = tuple(session.day for session in planned)
+    built = PlanOfRecord(evidence, status, ours=True, edited=True, sessions=sessions, planned=planned)
+    return replace(built, **({"protocol": ("us-trd", "1.2.0")} | changes))
+
+
+def given(when: date | str, mg: float | Dose = 84, what: str = "esketamine", **changes: Any) -> Exposure:
+    """An administration."""
+    identity = changes.pop("id", f"given-{when}")
+    shown = day(str(when))
+    built = exposure(what, start=None, mg=mg, evidence=(ref(identity, "MedicationAdministration"),))
+    was_given: dict[str, Any] = {
+        "period": Interval(shown, shown),
+        "status": ExposureStatus.ENDED,
+        "grade": Grade.ADMINISTERED,
+    }
+    return replace(built, **(was_given | changes))
 
 
 Entry = Exposure | Diagnosis | Allergy | Unreadable | Observation | Procedure

@@ -26,7 +26,7 @@ DRAFT, ACTIVE, REVOKED, DELETED = (
     PlanStatus.REVOKED,
     PlanStatus.DELETED,
 )
-PROTOCOL = ("us-trd", "1.1.0")
+PROTOCOL = ("us-trd", "1.2.0")
 AHEAD = (date(2026, 11, 30), date(2026, 12, 3))
 
 
@@ -257,10 +257,11 @@ def test_an_active_plan_means_treatment_is_under_way(ours: bool) -> None:
     assert decision.reason is ReasonOfDecision.IN_TREATMENT
 
 
-PERHAPS_GIVEN = {PlanStatus.COMPLETED, PlanStatus.ON_HOLD, PlanStatus.UNKNOWN}
+PERHAPS_GIVEN = {PlanStatus.COMPLETED, PlanStatus.UNKNOWN}
+UNDER_WAY = {ACTIVE, PlanStatus.ON_HOLD}
 
 
-@pytest.mark.parametrize("status", [s for s in PlanStatus if s not in {ACTIVE, *PERHAPS_GIVEN}])
+@pytest.mark.parametrize("status", [s for s in PlanStatus if s not in UNDER_WAY | PERHAPS_GIVEN])
 def test_a_plan_that_is_not_active_is_no_treatment_under_way(status: PlanStatus) -> None:
     assert isinstance(decided(resistant(plans=(plan(status, ours=False),))), Propose)
 

@@ -63,7 +63,7 @@ TO_REVIEW = resistant(safety_condition("bipolar"))
         pytest.param((), "", "", "", "safety", id="none"),
         pytest.param((DRAFT,), "", "draft-revoked", "draft-stale", "safety", id="ours, draft, unedited"),
         pytest.param((EDITED,), "", "safety", "", "safety", id="ours, edited"),
-        pytest.param((ACTIVATED,), "", "safety", "", "safety", id="ours, active"),
+        pytest.param((ACTIVATED,), "", "treatment-safety", "", "treatment-safety", id="ours, active"),
         pytest.param(
             (plan(REVOKED),),
             "",
@@ -75,7 +75,7 @@ TO_REVIEW = resistant(safety_condition("bipolar"))
         pytest.param((plan(REVOKED, edited=True),), "", "", "", "safety", id="ours, revoked by a person"),
         pytest.param((plan(COMPLETED, edited=True),), "", "", "", "safety", id="ours, completed"),
         pytest.param((plan(PlanStatus.DELETED, edited=True),), "", "", "", "safety", id="ours, deleted"),
-        pytest.param((THEIRS,), "", "safety", "", "safety", id="another's, active"),
+        pytest.param((THEIRS,), "", "treatment-safety", "", "treatment-safety", id="another's, active"),
         pytest.param((plan(ours=False),), "", "safety", "", "safety", id="another's, draft"),
         pytest.param((plan(REVOKED, ours=False),), "", "", "", "safety", id="another's, revoked"),
         pytest.param(
@@ -89,17 +89,17 @@ TO_REVIEW = resistant(safety_condition("bipolar"))
         pytest.param(
             (EDITED, THEIRS),
             "several-plans",
-            "safety several-plans",
+            "treatment-safety several-plans",
             "several-plans",
-            "safety several-plans",
+            "treatment-safety several-plans",
             id="ours, edited, beside another's",
         ),
         pytest.param(
             (DRAFT, THEIRS),
             "draft-revoked",
-            "draft-revoked safety",
+            "draft-revoked treatment-safety",
             "draft-revoked",
-            "draft-revoked safety",
+            "draft-revoked treatment-safety",
             id="ours beside another's at work",
         ),
     ],
@@ -114,7 +114,7 @@ def test_what_is_asked(
 def test_a_plan_at_work_that_meets_a_review_finding_is_told() -> None:
     decision = decided(replace(TO_REVIEW, plans=(ACTIVATED,)))
     assert decision.reason is ReasonOfDecision.IN_TREATMENT
-    task = asked(decision, ACTIVATED)["safety"]
+    task = asked(decision, ACTIVATED)["treatment-safety"]
     assert task.plan == ACTIVATED.evidence
     assert task.grounds == "bipolar"
     assert "Bipolar" in task.text

@@ -42,7 +42,7 @@ IN_TREATMENT = PlanOfRecord(ref("plan", "CarePlan"), PlanStatus.ACTIVE, ours=Fal
         pytest.param(acute(), "major depression with acute suicidality", id="acute"),
         pytest.param(resistant(person=person(deceased=True)), "the patient has died", id="deceased"),
         pytest.param(resistant(person=person("2015-01-01")), "under 18", id="minor"),
-        pytest.param(resistant(plans=(IN_TREATMENT,)), "already active", id="in treatment"),
+        pytest.param(resistant(plans=(IN_TREATMENT,)), "Under treatment with esketamine", id="in treatment"),
         pytest.param(
             resistant(safety_condition("aneurysm")),
             "Aneurysmal vascular disease (label section 4)",

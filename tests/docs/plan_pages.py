@@ -12,7 +12,8 @@ from service.core.decision import Propose
 from service.core.schedule import Schedule
 from service.gather.files import read_bundle
 from service.read.agenda import read_agenda
-from service.render.calendar import to_page
+from service.render.course import ShownPlan
+from service.render.page import to_page
 from service.review import Reviewer
 from tests.support import AS_OF, case_bundle, resources_of, reviewer
 
@@ -37,7 +38,7 @@ def plan_pages() -> dict[str, str]:
     for protocol in reviewer().knowledge.protocols:
         plan = _plan_of(protocol.id)
         files[f"{protocol.id}.json"] = json.dumps(plan, indent=2, ensure_ascii=False) + "\n"
-        files[f"{protocol.id}.html"] = to_page(read_agenda(plan), f"Protocol {protocol.id}")
+        files[f"{protocol.id}.html"] = to_page(ShownPlan(read_agenda(plan), f"Protocol {protocol.id}"))
     return files
 
 

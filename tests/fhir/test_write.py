@@ -335,8 +335,20 @@ async def test_what_a_person_did_stands(server: FhirDouble, did: str) -> None:
     after = {r: len(h) for r, h in server.versions.items() if r.startswith("CarePlan/")}
     assert after == {r: n for r, n in before.items() if r.startswith("CarePlan/")}
     assert len(server.versions[GUIDANCE]) == 2, "the assessment says why the plan is left"
-    for days in (0, 1, 2, 9, 30):
+    for days in (0, 1, 2, 9, *([] if did == "activated it" else [30])):
         assert (await propose(server, days=days)).written == (), f"{days} days later"
+
+
+async def test_an_assessment_says_that_sessions_of_an_active_plan_were_missed(server: FhirDouble) -> None:
+    await propose(server)
+    server.change(plan_reference(server), status="active")
+    await propose(server)
+
+    done = await propose(server, days=30)
+
+    assert {reference.type for reference in done.written} == {"GuidanceResponse", "Provenance"}
+    assert "6 missed" in done.answer.summary
+    assert (await propose(server, days=30)).written == ()
 
 
 async def test_our_draft_goes_when_somebody_has_begun_treatment(server: FhirDouble) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.core.elements import Bearing, ElementRule, How, Treatment
+from service.core.elements import Bearing, ElementRule, ElementUse, How
 from service.knowledge.elements import load_elements
 from service.knowledge.rows import Faults, Row
 
@@ -60,7 +60,7 @@ def test_tables_without_a_fault_load() -> None:
     ("changed", "what"),
     [
         (row(element="code"), "lists 'code' twice"),
-        (row(treatment="read"), "has a value that is not allowed ('read' is not a valid Treatment)"),
+        (row(treatment="read"), "has a value that is not allowed ('read' is not a valid ElementUse)"),
         (row(bears_on="mood"), "has a value that is not allowed ('mood' is not a valid Bearing)"),
         (row(when="sometimes"), "has a value that is not allowed ('sometimes')"),
         (row(modifier="perhaps"), "has a modifier that is neither yes nor no: 'perhaps'"),
@@ -128,11 +128,11 @@ def test_what_the_tables_say() -> None:
     found = load_elements(tables, lambda name: [Row(name, 2, values) for values in tables[name]], Faults())
 
     assert found.types["Odd"] == {
-        "other": ElementRule(Treatment.USED, Bearing.DIAGNOSIS),
-        "later": ElementRule(Treatment.OPENS, Bearing.DIAGNOSIS),
-        "latest": ElementRule(Treatment.SILENT, Bearing.NOTHING),
+        "other": ElementRule(ElementUse.USED, Bearing.DIAGNOSIS),
+        "later": ElementRule(ElementUse.OPENS, Bearing.DIAGNOSIS),
+        "latest": ElementRule(ElementUse.SILENT, Bearing.NOTHING),
     }
-    assert found.extensions == {EXTENSION["url"]: ElementRule(Treatment.OPENS, Bearing.DOSE)}
+    assert found.extensions == {EXTENSION["url"]: ElementRule(ElementUse.OPENS, Bearing.DOSE)}
     assert found.absences == {"masked": How.WITHHELD}
     assert found.labels == {"REDACTED"}
     assert found.absence_extensions == frozenset()

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 import pytest
 
-from service.core.elements import Bearing, ElementRule, Treatment
+from service.core.elements import Bearing, ElementRule, ElementUse
 from service.fhir.kinds import READ_KINDS
 from tests.lists import knowledge_of
 from tests.mappings.definitions import MODELS, elements_of
@@ -69,7 +69,7 @@ def is_looked_into(path: str, rules: dict[str, ElementRule]) -> bool:
     while "." in wholes[-1]:
         wholes.append(wholes[-1].rpartition(".")[0])
     found = [rules.get(whole) for whole in wholes if whole]
-    return all(rule is not None and rule.treatment is Treatment.USED and not rule.parts for rule in found)
+    return all(rule is not None and rule.treatment is ElementUse.USED and not rule.parts for rule in found)
 
 
 @pytest.mark.parametrize("release", MODELS)
@@ -120,7 +120,7 @@ def test_the_modifier_elements_are_those_of_the_specification(kind: str) -> None
 
 def test_no_modifier_element_and_none_that_bears_on_a_fact_is_silent() -> None:
     for kind, table in TABLES.types.items():
-        silent = {name: rule for name, rule in table.items() if rule.treatment is Treatment.SILENT}
+        silent = {name: rule for name, rule in table.items() if rule.treatment is ElementUse.SILENT}
         assert {rule.bears_on for rule in silent.values()} <= {Bearing.NOTHING}, kind
         assert not silent.keys() & MODIFIERS.get(kind, set()), kind
 
@@ -143,9 +143,9 @@ def test_a_part_bears_on_what_its_place_says_and_a_resource_on_facts() -> None:
 
 def test_what_only_r5_calls_so_opens_where_it_was_not_translated() -> None:
     request = TABLES.types["MedicationRequest"]
-    assert request["medication"] == ElementRule(Treatment.OPENS, Bearing.MEDICINE)
-    assert request["medicationReference"].treatment is Treatment.USED
-    assert TABLES.types["MedicationStatement"]["encounter"].treatment is Treatment.SILENT
+    assert request["medication"] == ElementRule(ElementUse.OPENS, Bearing.MEDICINE)
+    assert request["medicationReference"].treatment is ElementUse.USED
+    assert TABLES.types["MedicationStatement"]["encounter"].treatment is ElementUse.SILENT
 
 
 def test_reasons_are_sentences() -> None:

@@ -156,8 +156,8 @@ def test_scales_are_those_of_their_authors() -> None:
     assert {
         table: {key: found["value"] for key, found in keys.items()} for table, keys in scales.items()
     } == {
-        "phq-9": {"lowest": 0, "highest": 27, "symptomatic_from": 10, "remission_up_to": 4},
-        "madrs": {"lowest": 0, "highest": 60, "symptomatic_from": 20, "remission_up_to": 12},
+        "phq-9": {"lowest": 0, "highest": 27, "symptomatic_from": 10, "remission_up_to": 4, "worse_by": 5},
+        "madrs": {"lowest": 0, "highest": 60, "symptomatic_from": 20, "remission_up_to": 12, "worse_by": 6},
         "blood-pressure": {"systolic_above": 140, "diastolic_above": 90},
         "pregnancy": {"days": 294},
     }

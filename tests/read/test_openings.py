@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.elements import Bearing, How, Treatment
+from service.core.elements import Bearing, ElementUse, How
 from service.fhir.r5.plans import UNTOLD
 from service.fhir.r5.records import resource_in_r4
 from service.read.openings import Opened, find_opened
@@ -392,7 +392,7 @@ def test_what_is_named_is_what_the_tables_open(path: Path) -> None:
     found = {one.element for one in find_opened(resource["resourceType"], resource, KNOWLEDGE)}
     found = {element for element in found if not element.startswith("contained.")}
     met = elements_met(resource, KNOWLEDGE.elements)
-    assert found == {element for element, treatment in met if treatment in {Treatment.OPENS, None}}
+    assert found == {element for element, treatment in met if treatment in {ElementUse.OPENS, None}}
 
 
 def test_the_cases_leave_open_only_what_they_are_about() -> None:

@@ -6,7 +6,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 
-from service.core.elements import Treatment
+from service.core.elements import ElementUse
 from service.fhir import views
 from tests.lists import knowledge_of
 
@@ -97,11 +97,11 @@ def test_nothing_that_a_view_decodes_is_silent(kind: str) -> None:
     """A view may have an element of its parent's that the kind itself lacks, and ones that open."""
     rules = {**TABLES.types["DomainResource"], **TABLES.types[kind]}
     known = {path: rules[path] for view in VIEWS[kind] for path in decoded(view) if path in rules}
-    assert [path for path, rule in known.items() if rule.treatment is Treatment.SILENT] == []
+    assert [path for path, rule in known.items() if rule.treatment is ElementUse.SILENT] == []
 
 
 @pytest.mark.parametrize("kind", VIEWS)
 def test_what_the_table_calls_used_is_decoded(kind: str) -> None:
-    used = {path for path, rule in TABLES.types[kind].items() if rule.treatment is Treatment.USED}
+    used = {path for path, rule in TABLES.types[kind].items() if rule.treatment is ElementUse.USED}
     found = {path for view in VIEWS[kind] for path in decoded(view)}
     assert used - found <= NOT_BY_A_VIEW.get(kind, set())
