@@ -27,6 +27,7 @@ _STATES_IN_WORDS = {
 }
 _STEPS_IN_WORDS = {**_STATES_IN_WORDS, SessionState.GIVEN: "done", SessionState.PLANNED: ""}
 _FINDINGS = {"none": "no response", "partial": "partial response", "unknown": "response not known"}
+_GOES_ON = frozenset({ReasonOfDecision.IN_TREATMENT, ReasonOfDecision.CONTINUATION})
 _DUE = {"rems-form": "REMS monitoring form", "score": "symptom score"}
 
 
@@ -43,7 +44,7 @@ def describe_treatment(answer: AssessmentAnswer) -> Iterator[tuple[str, str]]:
     if missed:
         yield "Missed", "; ".join(map(_name_session, missed))
     yield "Response", "; ".join(_responses(treatment))
-    if answer.reason is ReasonOfDecision.IN_TREATMENT or treatment.next.code is NextCode.TREATMENT_SAFETY:
+    if answer.reason in _GOES_ON or treatment.next.code is NextCode.TREATMENT_SAFETY:
         yield "Next", f"{treatment.next.text} ({_say_source(treatment.next)})"
     if treatment.due:
         yield "Due", "; ".join(_say_due(due.what.value, due.by) for due in treatment.due)
