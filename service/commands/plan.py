@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from service.core.decision import Decline, ReasonOfDecision, treatment_of
+from service.core.decision import Decline, Propose, ReasonOfDecision, treatment_of
+from service.core.plans import PlanAction
 from service.core.records import OPEN_PLAN, PlanStatus, VersionedReference
 from service.core.treatment.follow import Treatment
 from service.core.words import state_decision
@@ -14,7 +15,7 @@ from service.read.label import read_label
 from service.render.calendar import to_ics
 from service.render.course import ShownPlan, list_score_series
 from service.render.page import to_page
-from service.render.progress import describe_treatment
+from service.render.progress import describe_treatment, say_weekday
 from service.review import Review
 
 
@@ -39,8 +40,12 @@ def choose_plan(review: Review) -> ShownPlan | None:
 
 
 def _followed(review: Review, treatment: Treatment) -> ShownPlan:
-    """The last plan of the treatment that the patient is under, with those before it and what happened."""
+    """The last plan of the treatment that the patient is under, with those before it and what happened.
+
+    A draft that continues the treatment comes after it.
+    """
     *earlier, last = (plan.evidence for plan in treatment.course.plans)
+    proposed = _proposed(review, last.id)
     assessment, answer = review.decision.assessment, review.answer
     alerts = [f"Alert: {alert.text}" for alert in assessment.alerts]
     return ShownPlan(
@@ -49,9 +54,37 @@ def _followed(review: Review, treatment: Treatment) -> ShownPlan:
         earlier=tuple(_agenda(review, evidence) for evidence in earlier),
         treatment=answer.treatment,
         concerns=(*alerts, *_what_stands_against(review)),
-        progress=tuple(describe_treatment(answer)),
+        progress=(*describe_treatment(answer), *_say_proposed(review, proposed)),
         series=list_score_series(assessment, treatment),
+        proposed=proposed,
     )
+
+
+def _proposed(review: Review, last: str) -> Agenda | None:
+    """The draft that continues the last plan: as it would be proposed, else as it is on record."""
+    intent = review.intent
+    if intent.action is PlanAction.REVOKE:
+        return None
+    if intent.plan is not None:
+        return read_agenda(intent.plan)
+    draft = intent.before
+    if draft is None or draft.status is not PlanStatus.DRAFT or draft.based_on != last:
+        return None
+    return _agenda(review, draft.evidence)
+
+
+def _say_proposed(review: Review, proposed: Agenda | None) -> Iterator[tuple[str, str]]:
+    """How a treatment may go on: the days of the draft, where it stands, and the plan it is to replace."""
+    if proposed is None or not proposed.session_days:
+        return
+    decision, days = review.decision, proposed.session_days
+    continued = decision.continuation if isinstance(decision, Propose) else None
+    ended = continued.replaces if continued else None
+    on_record = review.intent.before is not None
+    where = f"{proposed.plan} on record" if on_record else "not on record yet"
+    said = f"{len(days)} sessions, {say_weekday(days[0])} to {say_weekday(days[-1])} (draft, {where})"
+    instead = f", in place of the dates left in {ended.evidence.type}/{ended.evidence.id}" if ended else ""
+    yield "Proposed", f"{said}{instead}; a clinician decides"
 
 
 def _what_stands_against(review: Review) -> Iterator[str]:

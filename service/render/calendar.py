@@ -56,7 +56,7 @@ def print_plan(console: Console, shown: ShownPlan) -> None:
         table.add_column(heading, overflow="fold")
     for one in dates:
         number = str(one.number) if one.number is not None else ""
-        became = "" if one.state is SessionState.PLANNED else f"{_MARKS[one.state]} {one.said}"
+        became = "" if _is_planned(one) else f"{_mark(one)} {one.said}"
         what = plain(one.title) if one.session else f"[bold]{plain(one.title)}[/]"
         table.add_row(number, f"{one.day:%a} {one.day}" if one.day else "", became, what)
     console.print(table)
@@ -88,7 +88,15 @@ def _cell(day: date, shown: ShownDate | None) -> str:
     if not shown.session:
         return f"[bold yellow]{day.day}[/]\n[yellow]•[/]"
     number = "" if shown.number is None else str(shown.number)
-    return f"[bold green]{day.day}[/]\n{_MARKS[shown.state]}{number}"
+    return f"[bold green]{day.day}[/]\n{_mark(shown)}{number}"
+
+
+def _is_planned(shown: ShownDate) -> bool:
+    return shown.state is SessionState.PLANNED and not shown.proposed
+
+
+def _mark(shown: ShownDate) -> str:
+    return "[yellow]?[/]" if shown.proposed else _MARKS[shown.state]
 
 
 def to_ics(shown: ShownPlan, now: datetime) -> bytes:
@@ -109,14 +117,13 @@ def to_ics(shown: ShownPlan, now: datetime) -> bytes:
 
 
 def _event(shown: ShownDate, day: date, now: datetime) -> Event:
-    planned = shown.state is SessionState.PLANNED
     moved = f"Planned for {say_weekday(shown.planned)}." if shown.planned not in (None, day) else ""
     event = Event()
     event.add("uid", f"{shown.uid}@trd-careplan")
     event.add("dtstamp", now)
     event.add("dtstart", day)
     event.add("dtend", day + timedelta(days=1))
-    event.add("summary", shown.title if planned else f"{shown.title}: {shown.said}")
+    event.add("summary", shown.title if _is_planned(shown) else f"{shown.title}: {shown.said}")
     texts = (shown.description, moved, f"{shown.plan.plan}, {shown.plan.status}")
     event.add("description", "\n\n".join(filter(None, texts)))
     event.add("status", _EVENT_STATUS.get(shown.state) or _PLAN_STATUS.get(shown.plan.status, "TENTATIVE"))

@@ -32,7 +32,8 @@ class ShownDate(NamedTuple):
     """A date of a plan, or a session that was given on none: its day, and what became of it.
 
     `day` is the day on which it was given, else the day for which it is planned; `None` where a session was
-    given on no planned day and its own day is not known. `said` is what became of it in words.
+    given on no planned day and its own day is not known. `said` is what became of it in words. A date that is
+    `proposed` counts only once a clinician activates its plan.
     """
 
     uid: str
@@ -46,6 +47,7 @@ class ShownDate(NamedTuple):
     state: SessionState
     dose_mg: float | None
     said: str
+    proposed: bool = False
 
 
 class ScoreSeries(NamedTuple):
@@ -61,8 +63,9 @@ class ScoreSeries(NamedTuple):
 class ShownPlan:
     """A plan to show, where it stands, and the treatment that it belongs to, if one is under way.
 
-    `earlier` are the plans of the treatment before it. `concerns` are alerts, and what stands against the
-    treatment; `progress` is the treatment in words. `label` and `as_of` are what a page is headed with.
+    `earlier` are the plans of the treatment before it, `proposed` is the draft that continues it. `concerns`
+    are alerts, and what stands against the treatment; `progress` is the treatment in words. `label` and
+    `as_of` are what a page is headed with.
     """
 
     plan: Agenda
@@ -74,6 +77,7 @@ class ShownPlan:
     series: tuple[ScoreSeries, ...] = ()
     label: PatientLabel | None = None
     as_of: date | None = None
+    proposed: Agenda | None = None
 
     @property
     def dates(self) -> tuple[ShownDate, ...]:
@@ -87,7 +91,20 @@ class ShownPlan:
         ]
         first = (*self.earlier, self.plan)[0]
         found += [_unplanned(session, first) for session in sessions if session.planned is None]
-        return tuple(sorted(found, key=lambda s: (s.day or date.max, s.session, s.state in _OF_THE_DAY)))
+        found += _proposed_dates(self.proposed) if self.proposed else ()
+        return tuple(sorted(found, key=_order))
+
+
+def _order(shown: ShownDate) -> tuple[date, bool, bool]:
+    counts = shown.state in _OF_THE_DAY and not shown.proposed
+    return (shown.day or date.max, shown.session, counts)
+
+
+def _proposed_dates(draft: Agenda) -> Iterator[ShownDate]:
+    """The dates of a draft that continues a treatment; what a person cancelled in it is cancelled."""
+    for shown in _dates_of(draft, {}, followed=True):
+        ahead = shown.state is SessionState.PLANNED
+        yield shown._replace(proposed=True, said="proposed") if ahead else shown
 
 
 def _plan_of(session: TreatmentSessionOut) -> str:

@@ -96,7 +96,7 @@ def _cells(shown: ShownDate) -> tuple[str, ...]:
 def _next_session(shown: ShownPlan) -> str:
     """What the plan says of the next session that is planned."""
     today = shown.as_of or date.min
-    ahead = (s for s in shown.dates if s.session and s.state is SessionState.PLANNED)
+    ahead = (s for s in shown.dates if s.session and s.state is SessionState.PLANNED and not s.proposed)
     following = next((s for s in ahead if s.day is not None and s.day >= today and s.description), None)
     if following is None or following.day is None:
         return ""

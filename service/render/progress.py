@@ -27,6 +27,7 @@ _STATES_IN_WORDS = {
 }
 _STEPS_IN_WORDS = {**_STATES_IN_WORDS, SessionState.GIVEN: "done", SessionState.PLANNED: ""}
 _FINDINGS = {"none": "no response", "partial": "partial response", "unknown": "response not known"}
+_GOES_ON = frozenset({ReasonOfDecision.IN_TREATMENT, ReasonOfDecision.CONTINUATION})
 _DUE = {"rems-form": "REMS monitoring form", "score": "symptom score"}
 
 

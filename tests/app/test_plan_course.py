@@ -277,6 +277,88 @@ def test_a_date_that_a_later_plan_took_over_is_cancelled() -> None:
     assert [s.said for s in shown.dates if s.number == 12][-1] == "planned"
 
 
+# --- a draft that continues the treatment ---------------------------------------------------------
+
+WEEK_9 = date(2027, 1, 26)
+
+
+def all_given() -> list[dict[str, Any]]:
+    """Every session of the plan on its day, and a remission."""
+    days = [detail["scheduledTiming"]["event"][0] for detail in sessions_of(active_plan())]
+    scores = (score(PHQ_9, "2026-11-27", 21), score(PHQ_9, "2027-01-25", 3))
+    return [*map(administration, days), *scores]
+
+
+def on_its_way(**edits: Any) -> dict[str, Any]:
+    """The draft that continues the plan, as it is stored, with what a person changed in it."""
+    draft = reviewed(*all_given(), as_of=WEEK_9).intent.plan
+    assert draft is not None
+    return draft | {"meta": {"versionId": "1"}, **edits}
+
+
+def proposed_in(shown: ShownPlan) -> list[tuple[int | None, date | None]]:
+    return [(one.number, one.day) for one in shown.dates if one.session and one.proposed]
+
+
+def test_the_draft_that_continues_a_treatment_is_proposed_after_the_course() -> None:
+    before = followed(*all_given(), as_of=WEEK_9)
+    stored = followed(*all_given(), on_its_way(), as_of=WEEK_9)
+    assert [number for number, _ in proposed_in(before)] == [13, 14]
+    assert proposed_in(stored) == proposed_in(before)
+    for shown, where in ((before, "not on record yet"), (stored, "on record")):
+        assert shown.plan.status == "active"
+        assert [s.number for s in shown.dates if s.session] == list(range(1, 15))
+        assert "2 sessions, " in dict(shown.progress)["Proposed"]
+        assert where in dict(shown.progress)["Proposed"]
+        assert "least frequent" in dict(shown.progress)["Next"]
+
+
+def test_proposed_dates_are_told_from_planned_ones_everywhere() -> None:
+    shown = followed(*all_given(), on_its_way(), as_of=WEEK_9)
+    titles = [one.title for one in shown.dates if one.proposed and one.session]
+    page = to_page(shown)
+    assert "This plan is active." in page
+    assert [row_of(page, title)[3] for title in titles] == ["proposed", "proposed"]
+    assert "<h3>Next:" not in page
+    assert "?13" in printed(shown)
+    events = {str(event["summary"]): str(event["status"]) for event in events_of(shown).values()}
+    assert {events[f"{title}: proposed"] for title in titles} == {"TENTATIVE"}
+
+
+def test_what_a_person_cancelled_in_the_draft_is_not_proposed() -> None:
+    draft = on_its_way()
+    sessions_of(draft)[0]["status"] = "cancelled"
+    shown = followed(*all_given(), draft, as_of=WEEK_9)
+    assert [number for number, _ in proposed_in(shown)] == [14]
+    assert "cancelled" in [one.said for one in shown.dates]
+
+
+def test_a_draft_that_would_be_revoked_is_not_proposed() -> None:
+    shown = followed(*all_given(), on_its_way(), as_of=WEEK_9, deceasedBoolean=True)
+    assert proposed_in(shown) == []
+    assert "Proposed" not in dict(shown.progress)
+
+
+@pytest.mark.parametrize("status", ["revoked", "completed"])
+def test_a_draft_that_a_person_ended_is_not_proposed(status: str) -> None:
+    ended = on_its_way(status=status, note=[{"text": "Not yet."}])
+    assert proposed_in(followed(*all_given(), ended, as_of=WEEK_9)) == []
+
+
+def test_a_step_back_says_which_plan_it_takes_the_place_of() -> None:
+    plan = active_plan()
+    for activity in plan["activity"]:
+        if activity["detail"]["code"]["text"] == "Benefit review":
+            activity["detail"]["status"] = "completed"
+    days = [detail["scheduledTiming"]["event"][0] for detail in sessions_of(plan)][:10]
+    scores = [
+        score(PHQ_9, day, value) for day, value in (("2026-11-27", 21), ("2026-12-24", 3), (days[-1], 14))
+    ]
+    last = date.fromisoformat(days[-1])
+    shown = followed(*map(administration, days), *scores, plan=plan, as_of=last)
+    assert "in place of the dates left in CarePlan/own" in dict(shown.progress)["Proposed"]
+
+
 # --- the page -------------------------------------------------------------------------------------
 
 

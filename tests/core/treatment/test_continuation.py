@@ -97,6 +97,13 @@ def test_the_weekly_sessions_of_the_protocol_come_first() -> None:
     assert distances(decision) == [7]
 
 
+def test_it_begins_after_the_last_planned_day() -> None:
+    """The twelfth session is still planned, for tomorrow."""
+    today = later(-1)
+    decision = continued(*sessions(SESSION_DAYS[:11]), BASELINE, phq(4, today), as_of=today)
+    assert numbered(decision) == {13: later(14), 14: later(28)}
+
+
 def test_missed_sessions_of_the_induction_are_given_twice_a_week() -> None:
     plan = a_plan(SESSION_DAYS[:8])
     today = EIGHTH + timedelta(days=4)
