@@ -66,17 +66,24 @@ async def _find_ours(client: FhirClient, kind: str, params: dict[str, str]) -> A
 
 
 async def find_patients_to_follow(client: FhirClient) -> list[str]:
-    """Ids of the patients with a plan of ours that is not over, or an assessment that ended in a plan.
+    """Ids of the patients with a plan of ours that is not over, or an assessment that ended in such a plan.
 
-    The assessments tell of the plans of others. Who was merged into another patient is followed under that
-    one's id; who is no longer on the server is left out.
+    The assessments tell of the plans of others as well. Who was merged into another patient is followed under
+    that one's id; who is no longer on the server is left out.
     """
-    plans = [plan async for plan in find_our_plans(client) if plan.get("status") not in _OVER]
-    assessed = [one async for one in find_our_assessments(client) if part(one.get("result"))]
-    subjects = {read_subject(resource) for resource in (*plans, *assessed)}
+    plans = [plan async for plan in find_our_plans(client)]
+    over = {plan.get("id") for plan in plans if plan.get("status") in _OVER}
+    followed = [plan for plan in plans if plan.get("id") not in over]
+    followed += [one async for one in find_our_assessments(client) if _result_of(one) not in {None, *over}]
+    subjects = {read_subject(resource) for resource in followed}
     named = {subject.id for subject in subjects if subject.kind == "Patient" and subject.is_on(client.base)}
     standing = await side_by_side(*(_standing_id(client, patient_id) for patient_id in sorted(named)))
     return sorted({patient_id for patient_id in standing if patient_id is not None})
+
+
+def _result_of(assessment: Resource) -> str | None:
+    """The id of the plan that an assessment ended in."""
+    return read_reference(text(part(assessment.get("result")).get("reference"))).id_of("CarePlan")
 
 
 async def _standing_id(client: FhirClient, patient_id: str) -> str | None:

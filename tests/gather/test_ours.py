@@ -61,6 +61,13 @@ async def test_the_plan_of_another_is_known_by_our_assessment() -> None:
     assert await followed([a_patient(), theirs, ended]) == ["ann"]
 
 
+async def test_an_assessment_that_ended_in_a_plan_of_ours_that_is_over_names_nobody() -> None:
+    over = a_plan("ann", "revoked")
+    ended = an_assessment("ann", result={"reference": f"CarePlan/{over['id']}"})
+
+    assert await followed([a_patient(), over, ended]) == []
+
+
 async def test_an_assessment_without_a_plan_or_of_another_service_names_nobody() -> None:
     of_another = an_assessment("bob", moduleUri="urn:another", result={"reference": "CarePlan/x"})
 
