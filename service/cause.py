@@ -10,6 +10,7 @@ class Cause(StrEnum):
     REST_HOOK = "rest-hook"
     SWEEP = "sweep"
     DELETED = "deleted"
+    DAILY = "daily"
     RETRY = "retry"
     COMMAND = "cli"
     WITHDRAWAL = "withdrawal"

@@ -24,7 +24,7 @@ from service import clock
 from service.commands.assess import read_input, review_each
 from service.commands.report import print_report, print_stages
 from service.core.knowledge import Knowledge
-from service.errors import InputError, MappingsError, ServerMisread, TrdError
+from service.errors import InputError, MappingsError, ServerError, ServerMisread, TrdError
 from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.ids import ID, is_id
@@ -185,6 +185,51 @@ def propose_command(
     if not as_json:
         written = ", ".join(map(str, proposal.written)) or "nothing"
         Console().print(f"Care plan: {proposal.answer.care_plan.why}. Written: {written}")
+
+
+@app.command("sweep")
+def sweep_command(
+    *,
+    as_of: AsOf = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the patients who would be reviewed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per patient.")] = False,
+) -> None:
+    """Review every patient with a plan, as the daily review does, and write the outcomes."""
+    from service.gather.ours import find_patients_to_follow
+
+    reviewer = _reviewer(as_of, None)
+    patient_ids = _with_client(reviewer.settings, find_patients_to_follow)
+    number = len(patient_ids)
+    if dry_run:
+        _list_patients(patient_ids, as_json=as_json)
+        summary, failed = f"{number} patients to review", 0
+    else:
+        swept = partial(_sweep, reviewer=reviewer, patient_ids=patient_ids, as_json=as_json)
+        failed = _with_client(reviewer.settings, swept)
+        summary = f"{number - failed} of {number} patients reviewed"
+    if not as_json:
+        typer.echo(summary)
+    if failed:
+        raise ServerError(f"{failed} of {number} reviews failed")
+
+
+def _list_patients(patient_ids: list[str], *, as_json: bool) -> None:
+    for patient_id in patient_ids:
+        patient = f"Patient/{patient_id}"
+        typer.echo(json.dumps({"patient": patient}) if as_json else patient)
+
+
+async def _sweep(client: FhirClient, *, reviewer: Reviewer, patient_ids: list[str], as_json: bool) -> int:
+    """Review the patients and report each at once; gives the number of failures."""
+    from service.commands.sweep import sweep
+
+    failed = 0
+    async for one in sweep(reviewer, client, patient_ids):
+        typer.echo(one.model_dump_json() if as_json else str(one))
+        failed += one.error is not None
+    return failed
 
 
 @app.command("diff")

@@ -9,6 +9,7 @@ from service import clock
 from service.app import build_app, listening
 from service.doors.trust import check_trust
 from service.fhir.client import open_client
+from service.queue.daily import DAILY, reviewing_daily
 from service.queue.jobs import JobQueue
 from service.queue.work import Work
 from service.review import Reviewer, check_task_owner
@@ -29,11 +30,11 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
     async with open_client(settings) as client:
         await check_task_owner(client, settings)
         work = Work(reviewer, client, metrics)
-        tasks = {"sweep": work.sweep, "deleted": work.find_deleted}
+        tasks = {"sweep": work.sweep, "deleted": work.find_deleted, DAILY: work.review_daily}
         async with JobQueue(settings.database_url, work.review, tasks=tasks) as queue:
             work.queue = queue
             app = build_app(settings, reviewer, client, queue, metrics=metrics)
-            async with listening(app, settings) as address:
+            async with reviewing_daily(queue, settings), listening(app, settings) as address:
                 yield address
 
 

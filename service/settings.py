@@ -2,7 +2,7 @@
 
 import os
 import re
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -17,6 +17,8 @@ from service.ids import ID, is_id
 PREFIX = "TRD_"
 ENV_FILE = ".env"
 _OWNER = re.compile(rf"(Practitioner|PractitionerRole|Organization|CareTeam)/{ID}")
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_OFF = "off"
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -68,6 +70,10 @@ class Settings(BaseSettings):
         repr=False,
         description="The only patients for whom outcomes are written while you go live: ids separated by "
         "commas, or a file with one id per line",
+    )
+    daily_at: str = Field(
+        "05:00",
+        description="Time of the daily review at the site, as HH:MM; `off` for no daily review",
     )
     task_owner: str | None = Field(
         None,
@@ -135,6 +141,13 @@ class Settings(BaseSettings):
             )
         return value.strip()
 
+    @field_validator("daily_at")
+    @classmethod
+    def _known_time(cls, value: str) -> str:
+        if value != _OFF and not _TIME.fullmatch(value):
+            raise ValueError("neither a time of the day, as HH:MM, nor off")
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
@@ -152,6 +165,11 @@ class Settings(BaseSettings):
     def allows(self, patient_id: str) -> bool:
         """Whether the list of patients, if there is one, lets this patient be written for."""
         return not self.patients_allowed or patient_id in self.patients_allowed
+
+    @property
+    def daily_time(self) -> time | None:
+        """When the daily review is due at the site; `None` for never."""
+        return None if self.daily_at == _OFF else time.fromisoformat(self.daily_at)
 
     @property
     def weekdays(self) -> frozenset[int]:

@@ -146,6 +146,17 @@ class CommandsContract:
         assert patient in command(server, "written", "--version", lines[0]["knowledge"])
         assert "0 plans" in command(server, "written", "--patient", patient, "--since", "2999-01-01")
 
+    async def test_a_sweep_finds_who_has_a_plan_that_is_not_over(self, server: str) -> None:
+        (active, plan), (ended, _) = await planned(server), await planned(server)
+        await change(server, plan, status="active")
+        command(server, "withdraw", "--patient", ended, "--yes")
+
+        found = command(server, "sweep", "--dry-run").splitlines()
+
+        assert f"Patient/{active}" in found
+        assert f"Patient/{ended}" not in found
+        assert found[-1] == f"{len(found) - 1} patients to review"
+
     async def test_written_reads_every_page(self, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
         patients = {(await planned(server))[0] for _ in range(3)}
         monkeypatch.setattr(written, "_PAGE_SIZE", "2")

@@ -36,7 +36,8 @@ class Service:
     def __init__(self, folder: Path, **settings: object) -> None:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
-        self.settings = {"port": port, "database_url": f"sqlite:///{folder / 'queue.sqlite'}", **settings}
+        of_its_own = {"port": port, "database_url": f"sqlite:///{folder / 'queue.sqlite'}", "daily_at": "off"}
+        self.settings = {**of_its_own, **settings}
         self._folder = folder
         self._logs: list[Path] = []
         self._process: subprocess.Popen[bytes] | None = None

@@ -1,13 +1,12 @@
 """What this service wrote on the FHIR server: plans, assessments and Tasks, as they stand. Reads only."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import get_args
 from zoneinfo import ZoneInfo
 
-import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,14 +18,12 @@ from service.apply.tasks import find_tasks
 from service.commands.compare import PrintedPart
 from service.core.decision import DecisionName, ReasonOfDecision
 from service.core.records import VersionedReference
-from service.errors import ServerMisread
 from service.fhir.client import FhirClient
 from service.fhir.kinds import LISTED_AS, PATIENT_ELEMENTS, ListedAs
 from service.fhir.loose import Resource, part, text
-from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER, is_edited
+from service.fhir.names import is_edited
 from service.fhir.references import read_reference
-from service.fhir.sources import UNDECODABLE, reports_error
-from service.fhir.views import BundleView, IdentifierView, View
+from service.gather.ours import find_our_assessments, find_our_plans
 
 _PAGE_SIZE = "100"
 _DECISION_OF = {
@@ -37,22 +34,6 @@ _DECISION_OF = {
     ReasonOfDecision.MISSING_INFORMATION: DecisionName.NEEDS_INFORMATION,
 }
 """Any other reason is one to decline."""
-
-
-class _Owned(View):
-    """By what a resource shows that it is ours."""
-
-    resource_type: str | None = None
-    identifier: list[IdentifierView] = msgspec.field(default_factory=list)
-    module_uri: str | None = None
-
-    @property
-    def is_ours(self) -> bool:
-        named = any(identifier.system == PLAN_IDENTIFIER for identifier in self.identifier)
-        return named or self.module_uri == ASSESSMENT_MODULE
-
-
-_OURS = msgspec.json.Decoder(_Owned)
 
 
 class Written(PrintedPart):
@@ -141,48 +122,26 @@ async def list_written(client: FhirClient, wanted: WrittenFilter, timezone: str)
 
 
 async def _plans(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Resource]:
-    """Our plans, by the system of their identifier; whatever else a server shows is left out."""
-    params = {"identifier": f"{PLAN_IDENTIFIER}|", "_count": _PAGE_SIZE}
-    if wanted.patient is not None:
-        params["patient"] = wanted.patient
-    async for page in client.pages("CarePlan", params):
-        for content in _ours(page, "CarePlan"):
-            yield await as_signed(client, content)
+    """Our plans, with the signatures that the server may have dropped."""
+    params = {} if wanted.patient is None else {"patient": wanted.patient}
+    async for content in find_our_plans(client, _count=_PAGE_SIZE, **params):
+        yield await as_signed(client, content)
 
 
 async def _assessments(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Resource]:
-    """Our assessments: a patient's by its id, else all by a search that shows those of others as well.
-
-    R4 cannot search a GuidanceResponse by its module or performer, and not every server by its patient.
-    """
-    if wanted.patient is not None:
-        found = await find_assessment(client, wanted.patient)
-        if found is not None:
-            yield found
-    elif "GuidanceResponse" in (await client.target()).takes:
-        async for page in client.pages("GuidanceResponse", {"_count": _PAGE_SIZE}):
-            for content in _ours(page, "GuidanceResponse"):
-                yield content
+    """Our assessments: a patient's by its id, else all."""
+    if wanted.patient is None:
+        async for content in find_our_assessments(client, _count=_PAGE_SIZE):
+            yield content
+        return
+    found = await find_assessment(client, wanted.patient)
+    if found is not None:
+        yield found
 
 
 async def _tasks(client: FhirClient, wanted: WrittenFilter) -> AsyncIterator[Resource]:
     for task in await find_tasks(client, wanted.patient):
         yield task
-
-
-def _ours(page: BundleView, kind: str) -> Iterator[Resource]:
-    """Our resources of a page; an error among them means that the list would not be complete."""
-    for entry in page.entry:
-        try:
-            view = _OURS.decode(entry.resource)
-        except UNDECODABLE:
-            continue
-        if view.resource_type == kind and view.is_ours:
-            yield msgspec.json.decode(entry.resource)
-        elif view.resource_type == "OperationOutcome" and reports_error(entry.resource):
-            raise ServerMisread(
-                f"GET {kind}: the answer contains an error of the server, so resources may be missing"
-            )
 
 
 def _listed(content: Resource, origins: _Origins, timezone: str) -> Listed:

@@ -21,7 +21,8 @@ class Kind:
     says that only those with a code of the lists are asked for; `bears_by_code` that only those with such a
     code say anything here, and others are no evidence. `tells_of_others` says that it only reports how much
     there is of other kinds, so that without it nothing is unscreened. The changes of a `watched` kind can
-    change a decision: they are subscribed to and swept for. A new resource of a `claimed` kind is never
+    change a decision: they are subscribed to and swept for; of one `watched_by_medicine` only those that name
+    the medicine of the treatment by its code. A new resource of a `claimed` kind is never
     stored over one that is there. `listed_as` is its name in `trd-careplan written`. A kind that is
     `outside_everything_in_r5` may be about several subjects there, and HAPI's `$everything` leaves it out.
     `differs_in_r5` says that R5 spells elements that are read or written here in another way.
@@ -35,6 +36,7 @@ class Kind:
     tells_of_others: bool = False
     outside_everything_in_r5: bool = False
     watched: bool = False
+    watched_by_medicine: bool = False
     written: bool = False
     claimed: bool = False
     listed_as: ListedAs | None = None
@@ -58,8 +60,15 @@ KINDS = (
     Kind(name="MedicationStatement", patient="subject", read=True, watched=True, differs_in_r5=True),
     Kind(name="MedicationRequest", patient="subject", read=True, watched=True, differs_in_r5=True),
     Kind(name="MedicationDispense", patient="subject", read=True, watched=True, differs_in_r5=True),
-    # Not watched: a ward gives medicines all day, and the next other change of the record takes them in.
-    Kind(name="MedicationAdministration", patient="subject", read=True, differs_in_r5=True),
+    # A ward gives medicines all day; the next other change of the record takes the others in.
+    Kind(
+        name="MedicationAdministration",
+        patient="subject",
+        read=True,
+        watched=True,
+        watched_by_medicine=True,
+        differs_in_r5=True,
+    ),
     Kind(name="Medication", read=True, differs_in_r5=True),
     Kind(name="AllergyIntolerance", patient="patient", read=True, watched=True),
     Kind(name="Observation", patient="subject", read=True, by_code=True, bears_by_code=True, watched=True),
@@ -120,6 +129,7 @@ SEARCHED_BY_CODE = tuple(kind.name for kind in KINDS if kind.searched and kind.b
 NAME_A_MEDICINE = frozenset(kind.name for kind in KINDS if kind.names_medicine)
 BEAR_BY_CODE = frozenset(kind.name for kind in KINDS if kind.bears_by_code)
 WATCHED_KINDS = tuple(kind.name for kind in KINDS if kind.watched)
+WATCHED_BY_MEDICINE = frozenset(kind.name for kind in KINDS if kind.watched_by_medicine)
 NOTICED_KINDS = frozenset(kind.name for kind in KINDS if kind.read and not kind.written)
 """Kinds whose notifications are taken up; watched or not, a server may send them."""
 WRITTEN_KINDS = tuple(kind.name for kind in KINDS if kind.written)

@@ -8,7 +8,7 @@ from service.errors import NotFhir, NotJson, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import WATCHED_KINDS
 from service.fhir.sources import read_owner, take_resource
-from service.gather.searches import PAGE_SIZE, code_parameter
+from service.gather.searches import PAGE_SIZE, watch_parameter
 
 
 async def find_patients_changed_since(client: FhirClient, instant: str, knowledge: Knowledge) -> set[str]:
@@ -18,7 +18,7 @@ async def find_patients_changed_since(client: FhirClient, instant: str, knowledg
     for kind in WATCHED_KINDS:
         if kind not in offered:
             continue
-        params = {"_lastUpdated": f"ge{instant}", "_count": PAGE_SIZE, **code_parameter(kind, knowledge)}
+        params = {"_lastUpdated": f"ge{instant}", "_count": PAGE_SIZE, **watch_parameter(kind, knowledge)}
         async for page in client.pages(kind, params):
             found |= _owners(bytes(entry.resource) for entry in page.entry)
     return found

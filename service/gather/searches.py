@@ -10,9 +10,10 @@ import msgspec
 from service.core.knowledge import Knowledge
 from service.core.records import VersionedReference
 from service.core.results import codes_to_ask_for
+from service.core.treatment.course import ESKETAMINE
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
-from service.fhir.kinds import NAME_A_MEDICINE, READ_KINDS, SEARCHED_BY_CODE
+from service.fhir.kinds import NAME_A_MEDICINE, READ_KINDS, SEARCHED_BY_CODE, WATCHED_BY_MEDICINE
 from service.fhir.outcomes import Completeness, is_outcome, read_completeness
 from service.fhir.sources import Source, take_resource
 from service.fhir.views import BundleView, ResourceCapability
@@ -38,12 +39,26 @@ def code_parameter(kind: str, knowledge: Knowledge) -> dict[str, str]:
     return {"code": ",".join(observation_codes(knowledge))} if kind in SEARCHED_BY_CODE else {}
 
 
+def watch_parameter(kind: str, knowledge: Knowledge) -> dict[str, str]:
+    """The search parameter that limits which changes of a kind are watched; none for all of them."""
+    if kind not in WATCHED_BY_MEDICINE:
+        return code_parameter(kind, knowledge)
+    listed = knowledge.medicine_codes.exact.items()
+    treating = {code for code, meaning in listed if meaning.ingredient == ESKETAMINE}
+    return {"code": ",".join(_with_addresses(treating, knowledge))}
+
+
 def observation_codes(knowledge: Knowledge) -> list[str]:
     """The observations to ask for, each as `system|code`."""
+    return _with_addresses(codes_to_ask_for(knowledge), knowledge)
+
+
+def _with_addresses(codes: Iterable[tuple[str, str]], knowledge: Knowledge) -> list[str]:
+    """Codes as a search asks for them, each with the address of its system."""
     uris: dict[str, str] = {}
     for uri, system in knowledge.systems.items():
         uris.setdefault(system, uri)
-    return sorted(f"{uris[system]}|{code}" for system, code in codes_to_ask_for(knowledge))
+    return sorted(f"{uris[system]}|{code}" for system, code in codes)
 
 
 async def side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:

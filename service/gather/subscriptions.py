@@ -12,7 +12,7 @@ from service.errors import ServerUnsupported
 from service.fhir.client import FhirClient
 from service.fhir.kinds import WATCHED_KINDS
 from service.fhir.release import Release
-from service.gather.searches import code_parameter
+from service.gather.searches import watch_parameter
 
 SECRET_HEADER = "X-Hook-Secret"  # noqa: S105 - the name of a header
 _REPORT_DELETIONS = "http://hapifhir.io/fhir/StructureDefinition/subscription-send-delete-messages"
@@ -36,7 +36,8 @@ async def subscribe(
     """Create or repair one Subscription per kind of resource, and wait until the server has activated them.
 
     A Subscription that differs from the one wanted, or that the server turned off, is written again. Kinds
-    that the server does not offer are skipped; Observations are limited to the codes that `knowledge` lists.
+    that the server does not offer are skipped; Observations and administrations of medicines are limited to
+    the codes that `knowledge` lists.
     Raises `ServerUnsupported` for a server of R5, whose Subscriptions use topics.
     """
     if await client.release() is not Release.R4:
@@ -61,7 +62,7 @@ async def _ensure(client: FhirClient, wanted: dict[str, Any]) -> Subscribed:
 
 def render_subscription(kind: str, endpoint: str, secret: str | None, knowledge: Knowledge) -> dict[str, Any]:
     """The Subscription to changes of one kind of resource."""
-    codes = "&".join(f"{name}={value}" for name, value in code_parameter(kind, knowledge).items())
+    codes = "&".join(f"{name}={value}" for name, value in watch_parameter(kind, knowledge).items())
     channel: dict[str, Any] = {
         "type": "rest-hook",
         "endpoint": endpoint,

@@ -9,6 +9,7 @@ from service.cause import Cause
 from service.errors import InputError, ServerRefused
 from service.fhir.client import FhirClient
 from service.gather.changes import find_patients_changed_since, find_patients_of_deleted
+from service.gather.ours import find_patients_to_follow
 from service.queue.jobs import Jobs
 from service.review import Reviewer
 from service.telemetry.logs import Event, log_info
@@ -60,6 +61,10 @@ class Work:
     async def find_deleted(self, reference: str, _: str) -> None:
         """Have the patient reviewed whom a deleted resource was about."""
         await self._accept(await find_patients_of_deleted(self.client, reference), Cause.DELETED)
+
+    async def review_daily(self, _day: str, _: str) -> None:
+        """Have every patient reviewed whom time alone may concern. Once a day is enough."""
+        await self._accept(set(await find_patients_to_follow(self.client)), Cause.DAILY)
 
     async def _accept(self, patient_ids: set[str], cause: Cause) -> None:
         if self.queue is not None and patient_ids:

@@ -1,5 +1,6 @@
 """Settings: what is refused, and that no value is repeated in a message."""
 
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ BAD = {
     "TRD_TIMEZONE": ("Mars/Olympus", "TRD_TIMEZONE: "),
     "TRD_CLINIC_DAYS": ("mon,someday", "TRD_CLINIC_DAYS: "),
     "TRD_FHIR_BASE_URL": ("not-an-address", "TRD_FHIR_BASE_URL: "),
+    "TRD_DAILY_AT": ("24:00", "TRD_DAILY_AT: "),
     "TRD_WRITE": ("maybe", "TRD_WRITE: "),
     "TRD_PATIENTS_ALLOWED": ("17,Anna Canary", "TRD_PATIENTS_ALLOWED: "),
 }
@@ -54,6 +56,25 @@ def test_clinic_days_are_read_as_people_write_them(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TRD_CLINIC_DAYS", "Monday, Wed ,fri")
 
     assert load_settings().weekdays == {0, 2, 4}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [("00:00", time(0)), ("05:00", time(5)), ("23:59", time(23, 59)), ("off", None)]
+)
+def test_the_daily_review_has_a_time_or_is_off(
+    written: str, expected: time | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRD_DAILY_AT", written)
+
+    assert load_settings().daily_time == expected
+
+
+@pytest.mark.parametrize("written", ["5:00", "05:60", "05:00:00", "never", ""])
+def test_what_is_no_time_of_the_day_stops_the_start(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRD_DAILY_AT", written)
+
+    with pytest.raises(SettingsError, match="TRD_DAILY_AT: "):
+        load_settings()
 
 
 def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ def test_the_page_on_servers_lists_every_kind_that_is_read_and_written() -> None
 
 
 def test_the_page_on_the_service_lists_every_kind_that_is_subscribed_to() -> None:
-    sentence = SERVICE.partition("one Subscription for each of these kinds")[2].partition("Three kinds")[0]
+    sentence = SERVICE.partition("one Subscription for each of these kinds")[2].partition("Two kinds")[0]
     names = {kind.name for kind in KINDS}
 
     assert {word for word in re.findall(r"[A-Z]\w+", sentence) if word in names} == set(WATCHED_KINDS)

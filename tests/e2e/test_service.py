@@ -9,8 +9,11 @@ import httpx
 import pytest
 
 from service import clock
+from service.cause import Cause
 from service.demo.run import demo_patients
 from service.fhir.kinds import WATCHED_KINDS
+from service.queue.daily import DAILY
+from service.queue.jobs import Jobs
 from tests.contract_write import ask, found_by, read
 from tests.running import (
     Service,
@@ -124,6 +127,25 @@ async def test_a_notification_without_a_body_has_the_changed_patients_reviewed(
         await until(lambda: at_least(3, server, patients), seconds=60)
         await until(service.is_idle, seconds=60)
     await assert_each_once(server, patients)
+
+
+@matrix
+async def test_the_daily_review_has_the_patients_with_a_plan_reviewed(server: str, tmp_path: Path) -> None:
+    """Queued from beside, as another process of the service would at its time."""
+    patient, other = loaded(server, "daily", 2)
+    async with Service(tmp_path, fhir_base_url=server, hook_secret=SECRET) as service:
+        await hook(service, "PUT", f"/Condition/{patient}-changed", **an_event(patient))
+        await until(lambda: at_least(1, server, [patient]), seconds=60)
+        await until(service.is_idle, seconds=60)
+        for _ in range(20):
+            async with Jobs(str(service.settings["database_url"])) as queue:
+                await queue.accept_task(DAILY, "2026-11-23", Cause.DAILY)
+        await until(lambda: reviewed(service, 2), seconds=60)
+        await until(service.is_idle, seconds=60)
+        assert await service.metric('trd_queue_jobs{state="failed"}') == 0
+    await assert_each_once(server, [patient])
+    assert await planned(server) == {patient}
+    assert await reason_of(server, other) is None
 
 
 @matrix

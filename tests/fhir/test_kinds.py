@@ -92,6 +92,7 @@ def test_the_lists_that_follow() -> None:
         "MedicationStatement",
         "MedicationRequest",
         "MedicationDispense",
+        "MedicationAdministration",
         "AllergyIntolerance",
         "Observation",
         "Procedure",

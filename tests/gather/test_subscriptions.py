@@ -15,6 +15,7 @@ from service.gather.subscriptions import render_subscription, subscribe
 from tests.support import reviewer
 
 KNOWLEDGE = reviewer().knowledge
+BY_CODE = {"Observation", "MedicationAdministration"}
 ENDPOINT = "http://127.0.0.1:9/hooks/fhir"
 
 
@@ -65,11 +66,22 @@ async def test_one_active_subscription_a_kind_of_resource() -> None:
     assert [(found.done, found.status) for found in done] == [("created", "active")] * len(WATCHED_KINDS)
     for kind in WATCHED_KINDS:
         held = server.held[f"Subscription/trd-careplan-{kind.lower()}"]
-        assert held["criteria"].startswith(
-            f"{kind}?code=http://loinc.org|" if kind == "Observation" else kind
-        )
+        assert held["criteria"].startswith(f"{kind}?code=" if kind in BY_CODE else kind)
         assert held["channel"]["endpoint"] == ENDPOINT
         assert held["channel"]["header"] == ["X-Hook-Secret: s3cret"]
+
+
+def test_observations_are_limited_to_those_that_are_read_and_administrations_to_esketamine() -> None:
+    criteria = {
+        kind: str(render_subscription(kind, ENDPOINT, None, KNOWLEDGE)["criteria"]) for kind in BY_CODE
+    }
+
+    codes = criteria["MedicationAdministration"].partition("?code=")[2].split(",")
+    assert "http://www.nlm.nih.gov/research/umls/rxnorm|2119365" in codes
+    assert "http://www.whocc.no/atc|N06AX27" in codes
+    assert not any(code.startswith("http://loinc.org|") for code in codes)
+    assert "http://www.nlm.nih.gov/research/umls/rxnorm|6130" not in codes, "ketamine is never the treatment"
+    assert "http://loinc.org|44249-1" in criteria["Observation"].partition("?code=")[2].split(",")
 
 
 async def test_a_server_that_notifies_by_topics_is_left_alone() -> None:

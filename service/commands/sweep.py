@@ -1,0 +1,57 @@
+"""The command `sweep`: the daily review by hand."""
+
+from collections.abc import AsyncIterator, Iterable
+
+from service.cause import Cause
+from service.commands.compare import PrintedPart
+from service.core.decision import DecisionName, ReasonOfDecision
+from service.core.plans import PlanAction
+from service.errors import TrdError
+from service.fhir.client import FhirClient
+from service.review import Reviewer, check_task_owner
+
+
+class Swept(PrintedPart):
+    """A patient who was reviewed and what was done, or why the review failed."""
+
+    patient: str
+    decision: DecisionName | None = None
+    reason: ReasonOfDecision | None = None
+    care_plan: PlanAction | None = None
+    why: str | None = None
+    written: tuple[str, ...] = ()
+    error: str | None = None
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        if self.error is not None:
+            return f"{self.patient}: failed: {self.error}"
+        written = ", ".join(self.written) or "nothing"
+        return f"{self.patient}: {self.decision} ({self.reason}). Care plan: {self.why}. Written: {written}"
+
+
+async def sweep(reviewer: Reviewer, client: FhirClient, patient_ids: Iterable[str]) -> AsyncIterator[Swept]:
+    """Review patients one by one and write the outcomes, as `propose` does. A failure does not stop the rest.
+
+    Raises `SettingsError` where the server has no resource to address Tasks to.
+    """
+    await check_task_owner(client, reviewer.settings)
+    for patient_id in patient_ids:
+        yield await _review(reviewer, client, patient_id)
+
+
+async def _review(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Swept:
+    patient = f"Patient/{patient_id}"
+    try:
+        proposal = await reviewer.propose(client, patient_id, cause=Cause.COMMAND)
+    except TrdError as error:
+        return Swept(patient=patient, error=str(error))
+    answer = proposal.answer
+    return Swept(
+        patient=patient,
+        decision=answer.decision,
+        reason=answer.reason,
+        care_plan=answer.care_plan.action,
+        why=answer.care_plan.why,
+        written=tuple(map(str, proposal.written)),
+    )
