@@ -198,11 +198,11 @@ async def test_twenty_daily_reviews_at_once_are_one(tmp_path: Path) -> None:
     assert sorted(begun) == ["2026-11-23", "ann", "busy"]
 
 
-async def test_a_review_of_the_next_day_writes_nothing_where_nothing_changed() -> None:
+async def test_reviews_day_by_day_write_nothing_where_nothing_changed() -> None:
     server = FhirDouble(a_resistant_record())
     await propose_plan(server)
     posted = len(server.posted)
 
-    again = await reviewer().propose(client_of(server), "ann", cause=Cause.DAILY)
-
-    assert (again.written, len(server.posted)) == ((), posted)
+    for days in range(1, 8):
+        again = await propose_plan(server, days=days)
+        assert (again.written, len(server.posted)) == ((), posted)
