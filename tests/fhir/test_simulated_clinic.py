@@ -10,37 +10,44 @@ from itertools import pairwise
 
 import pytest
 
+from service.fhir.client import FhirClient
 from tests.contract_plans import WEEKS_LATER, treated
 from tests.contract_write import PARALLEL, TWO_FAILURES, found_by, load_case
+from tests.fhir.double import FhirDouble
 from tests.generated.clinic import DAYS, INDUCTION, Clinic, continues, sessions_of, steps_back
-from tests.servers import running_double
-from tests.support import AS_OF, Resource, client_at, reviewer
+from tests.servers import running_double, serving_double
+from tests.support import AS_OF, Resource, client_at, client_of, reviewer
 
 _QUIET = 7
 """Days after which time alone is a reason for a review."""
 SEEDS = [seed if seed < 5 else pytest.param(seed, marks=pytest.mark.matrix) for seed in range(100)]
 
 
-@pytest.fixture(scope="module")
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_course_of_half_a_year(seed: int) -> None:
+    double = FhirDouble([])
+    with serving_double(double) as server:
+        await check_course(Clinic(server, seed), client_of(double, base=double.base))
+
+
+async def check_course(clinic: Clinic, client: FhirClient) -> None:
+    """Live through half a year, and look after each review whether all is well."""
+    last = AS_OF
+    for day in (AS_OF + timedelta(days=n) for n in range(DAYS)):
+        if not await clinic.live(day) and day not in {AS_OF, last + timedelta(days=_QUIET)}:
+            continue
+        last = day
+        done = await clinic.reviewer.propose(client, clinic.patient)
+        if done.written:
+            clinic.diary.append(f"{day}   {done.answer.decision.value}/{done.answer.care_plan.action.value}")
+            await clinic.look()
+        assert list(faults(clinic)) == [], "\n".join(clinic.diary)
+
+
+@pytest.fixture
 def server() -> Iterator[str]:
     with running_double() as base:
         yield base
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_a_course_of_half_a_year(server: str, seed: int) -> None:
-    clinic = Clinic(server, seed)
-    last = AS_OF
-    async with client_at(server) as client:
-        for day in (AS_OF + timedelta(days=n) for n in range(DAYS)):
-            if not await clinic.live(day) and day not in {AS_OF, last + timedelta(days=_QUIET)}:
-                continue
-            last = day
-            done = await clinic.reviewer.propose(client, clinic.patient)
-            if done.written:
-                clinic.diary.append(f"{day}   {done.answer.decision.value} {done.answer.care_plan.action.value}")
-                await clinic.look()
-            assert list(faults(clinic)) == [], "\n".join(clinic.diary)
 
 
 async def test_many_reviews_at_once_make_one_continuation(server: str) -> None:
@@ -117,7 +124,9 @@ def _is_shown(clinic: Clinic) -> bool:
     """Whether a PHQ-9 of the last 14 days shows response or remission."""
     first = min(clinic.given, default=clinic.today)
     baselines = [s for day, s in sorted(clinic.scores.items()) if 0 <= (first - day).days <= 14]
-    latest = [s for day, s in sorted(clinic.scores.items()) if day > first and (clinic.today - day).days <= 14]
+    latest = [
+        s for day, s in sorted(clinic.scores.items()) if day > first and (clinic.today - day).days <= 14
+    ]
     if not latest:
         return False
     return latest[-1] < 5 or (baselines != [] and latest[-1] <= baselines[-1] / 2)

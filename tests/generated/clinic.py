@@ -7,6 +7,7 @@ that whatever breaks it was proposed.
 
 from collections.abc import Iterable
 from copy import deepcopy
+from dataclasses import replace
 from datetime import date, timedelta
 from random import Random
 from typing import NamedTuple
@@ -14,10 +15,9 @@ from typing import NamedTuple
 import holidays
 
 from service.review import Reviewer
-from service.settings import Settings
 from tests.contract_commands import an_aneurysm, refuted
 from tests.contract_plans import bipolar, delete, pregnant, tasks_of
-from tests.contract_write import TWO_FAILURES, ask, found_by, load_case
+from tests.contract_write import TWO_FAILURES, ask, change, found_by, load_case
 from tests.in_r5 import as_sent, load
 from tests.support import AS_OF, RXNORM, Resource, settings
 
@@ -30,9 +30,12 @@ _COURSES = {
     "responds": (22, 17, 12, 9, 8),
     "partly": (20, 18, 15, 13, 13),
     "does not": (21, 21, 20, 20, 19),
-    "relapses": (20, 12, 4, 4, 12, 17, 5),
+    "relapses": (20, 12, 4, 12, 17, 5),
+    "relapses late": (22, 9, 4, 3, 14, 9, 4),
 }
 """Scores of the PHQ-9 of a patient, one for every four weeks; the last stays."""
+_LAPSE = 28
+"""Days without a session after which people decide anew."""
 
 
 class Planned(NamedTuple):
@@ -46,7 +49,9 @@ class Planned(NamedTuple):
 def sessions_of(plan: Resource) -> list[Planned]:
     """The sessions that a plan dates, in order of time."""
     found = [
-        Planned(place, date.fromisoformat(one["detail"]["scheduledTiming"]["event"][0]), one["detail"]["status"])
+        Planned(
+            place, date.fromisoformat(one["detail"]["scheduledTiming"]["event"][0]), one["detail"]["status"]
+        )
         for place, one in enumerate(plan["activity"])
         if "kind" in one["detail"]
     ]
@@ -82,14 +87,13 @@ class Clinic:
         away = AS_OF + timedelta(days=self.dice.randrange(30, DAYS))
         self._away = {away + timedelta(days=day) for day in range(self.dice.randrange(1, 11))}
         self._holidays = holidays.country_holidays("US", years=range(AS_OF.year, AS_OF.year + 2))
-
-    @property
-    def settings(self) -> Settings:
-        return settings(closed_days=",".join(day.isoformat() for day in sorted(self._away)))
+        closed = ",".join(day.isoformat() for day in sorted(self._away))
+        self._reviewer = Reviewer.prepare(settings(closed_days=closed), AS_OF)
 
     @property
     def reviewer(self) -> Reviewer:
-        return Reviewer.prepare(self.settings, self.today)
+        """A reviewer of today; the calendar reaches further than the course."""
+        return replace(self._reviewer, as_of=self.today)
 
     def is_open(self, day: date) -> bool:
         return day.weekday() < 5 and day not in self._away and day not in self._holidays
@@ -197,7 +201,7 @@ class Clinic:
         late, self._late = self._late, False
         due = self.still_planned().get(self.today)
         if due is None:
-            if late and self._may_be_late():
+            if self._may_be_added() and (late or (self._has_lapsed() and self._happens(0.1))):
                 self._record()
             return
         if self.found or not self.is_open(self.today) or self._happens(0.08):
@@ -215,7 +219,10 @@ class Clinic:
         else:
             self._record()
 
-    def _may_be_late(self) -> bool:
+    def _has_lapsed(self) -> bool:
+        return self.given != [] and (self.today - self.given[-1]).days > _LAPSE
+
+    def _may_be_added(self) -> bool:
         """Whether a session today keeps far enough from the next, and is not the first."""
         least = 2 if len(self.given) < INDUCTION else 6
         near = [day for day in self.still_planned() if (day - self.today).days < least]
@@ -244,37 +251,31 @@ class Clinic:
         if not self.chain:
             return
         plan = self.chain[-1]
-        if self.on_hold and self._happens(0.08):
+        if self.on_hold and self._happens(0.12):
             await self._change(plan, "resumes", status="active")
         elif not self.on_hold and self._happens(0.006):
             await self._change(plan, "holds", status="on-hold")
-        elif len(self.given) >= INDUCTION and not self.reviewed and self._happens(0.06):
+        elif len(self.given) >= INDUCTION and not self.reviewed and self._happens(0.12):
             await self._review_the_benefit()
 
     async def _review_the_benefit(self) -> None:
-        """Where a Task asks for it that may be ended, else by its activity in the first plan."""
-        tasks = await tasks_of(self.server, self.patient)
-        asked = [t for t in tasks if t["code"]["coding"][0]["code"] == "benefit-review"]
-        still = [t for t in asked if t["status"] not in {"completed", "cancelled"}]
-        if still and self._happens(0.5):
-            (task,) = still
-            body = as_sent(self.server, task | {"status": "completed"})
-            answer = await ask(self.server, f"Task/{task['id']}", method="PUT", body=body)
-            assert answer.is_success, answer.text
-            self._note("completes the Task of the benefit review")
-            self.reviewed = True
-            return
+        """By its activity in the first plan; some end the Task that asks for it as well."""
         plan = self.chain[0]
         activity = deepcopy(plan["activity"])
         for one in activity:
             if one["detail"]["code"]["text"] == "Benefit review":
                 one["detail"]["status"] = "completed"
                 self.reviewed = True
-        if self.reviewed:
-            await self._change(plan, "ticks the benefit review of", activity=activity)
+        if not self.reviewed:
+            return
+        await self._change(plan, "ticks the benefit review of", activity=activity)
+        for task in await tasks_of(self.server, self.patient):
+            asked = task["code"]["coding"][0]["code"] == "benefit-review" and task["status"] == "requested"
+            if asked and self._happens(0.5):
+                await change(self.server, f"Task/{task['id']}", status="completed")
 
     def _measure(self) -> None:
-        if not self._happens(0.1 if self.given else 0.3):
+        if not self._happens(0.08 if self.given else 0.2):
             return
         since = self.given[0] if self.given else self.today
         month = min((self.today - since).days // 28, len(self._trend) - 1)
@@ -296,7 +297,7 @@ class Clinic:
             for name, finding in self.found.items():
                 self._load(f"no {name} after all", refuted(finding))
             self.found = {}
-        elif not self.found and len(self.given) > 1 and self._happens(0.008):
+        elif not self.found and len(self.given) > 1 and self._happens(0.005):
             name = self.dice.choice(sorted(_FINDINGS))
             day = {"onsetDateTime": self.today.isoformat(), "recordedDate": self.today.isoformat()}
             self.found[name] = _FINDINGS[name](self.patient) | day
