@@ -122,11 +122,13 @@ def _faults_of_days(clinic: Clinic, days: list[date], more_often: set[date]) -> 
 
 def _is_shown(clinic: Clinic) -> bool:
     """Whether a PHQ-9 of the last 14 days shows response or remission."""
-    first = min(clinic.given, default=clinic.today)
-    baselines = [s for day, s in sorted(clinic.scores.items()) if 0 <= (first - day).days <= 14]
-    latest = [
-        s for day, s in sorted(clinic.scores.items()) if day > first and (clinic.today - day).days <= 14
-    ]
+    first, today, scores = (
+        min(clinic.given, default=clinic.today),
+        clinic.today,
+        sorted(clinic.scores.items()),
+    )
+    baselines = [score for day, score in scores if 0 <= (first - day).days <= 14]
+    latest = [score for day, score in scores if day > first and (today - day).days <= 14]
     if not latest:
         return False
     return latest[-1] < 5 or (baselines != [] and latest[-1] <= baselines[-1] / 2)
