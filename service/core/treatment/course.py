@@ -5,7 +5,7 @@ plan of ours that was completed after all its sessions goes on. What is ordered,
 esketamine in that time is the course; ketamine never is.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -113,6 +113,12 @@ class TreatmentCourse:
         """Whether the last plan of the chain is on hold."""
         return self.plans[-1].status is PlanStatus.ON_HOLD
 
+    @property
+    def has_stepped_back(self) -> bool:
+        """Whether the last plan answers a worsening: it replaces the one that it is based on."""
+        last = self.plans[-1]
+        return last.based_on is not None and last.replaces == last.based_on
+
 
 def find_course(record: Record, knowledge: Knowledge, as_of: date) -> TreatmentCourse | None:
     """The treatment that a patient is under on a day; `None` where no plan of record is under way."""
@@ -172,7 +178,15 @@ def _chain(under_way: list[PlanOfRecord], plans: tuple[PlanOfRecord, ...]) -> tu
         if plan is not None and plan.evidence.id not in found:
             found[plan.evidence.id] = plan
             left.append(plan.based_on)
-    return tuple(sorted(found.values(), key=lambda plan: (plan.begins or date.max, plan.evidence.id)))
+    return tuple(sorted(found.values(), key=lambda plan: _place(plan, found)))
+
+
+def _place(plan: PlanOfRecord, chain: Mapping[str, PlanOfRecord]) -> tuple[date, int, str]:
+    """Where a plan stands in the order of time: never before one that it is based on."""
+    lineage = [plan]
+    while (before := chain.get(lineage[-1].based_on or "")) is not None and before not in lineage:
+        lineage.append(before)
+    return max(one.begins or date.max for one in lineage), len(lineage), plan.evidence.id
 
 
 def _protocol_of(chain: tuple[PlanOfRecord, ...], knowledge: Knowledge) -> Protocol:

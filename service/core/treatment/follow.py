@@ -139,7 +139,7 @@ class _Situation:
         yield acute and (not induction or _weeks_are_over(course, self.as_of)), NextCode.ACUTE_REVIEW
         yield _has_lapsed(course, self.as_of), NextCode.LAPSE
         yield not induction and not reviewed and response not in _HELPED, NextCode.BENEFIT_REVIEW
-        yield ahead and (induction or not worse), NextCode.ON_TRACK
+        yield ahead and (induction or not worse or course.has_stepped_back), NextCode.ON_TRACK
         yield course.held, NextCode.ON_HOLD
         yield induction, NextCode.CONTINUE
         yield worse and course.is_dated, NextCode.STEP_BACK

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from service.core.decision import Decision, Propose, chain_of, wanted_plan
+from service.core.decision import Decision, Propose, chain_of, treatment_of, wanted_plan
 from service.core.plans import PlanAction, Reconciliation, reconcile
 from service.core.records import Measure, PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule
@@ -133,6 +133,38 @@ def test_a_worsening_in_maintenance_steps_back(before: tuple[int, ...], apart: f
     assert sum(found) / len(found) == pytest.approx(apart, abs=0.6)
     assert decision.continuation is not None
     assert decision.continuation.replaces == block
+
+
+def stepped_back(begins: int, *, replaces: str | None = "block") -> tuple[PlanOfRecord, ...]:
+    """A block, and the plan for which a clinician ended it."""
+    block = a_plan((later(14), later(28)), PlanStatus.REVOKED, first=13, id="block", based_on="plan")
+    days = tuple(later(begins + 7 * week) for week in range(4))
+    back = a_plan(days, first=13, id="back", based_on="block")
+    return REVIEWED, block, replace(back, replaces=replaces)
+
+
+@pytest.mark.parametrize(
+    ("replaces", "code"),
+    [
+        pytest.param("block", "on-track", id="the worsening is answered"),
+        pytest.param(None, "step-back", id="the plan goes on as before"),
+    ],
+)
+def test_a_worsening_is_answered_once(replaces: str | None, code: str) -> None:
+    scores = (BASELINE, phq(4, LAST), phq(14, later(4)))
+    plans = stepped_back(13, replaces=replaces)
+    decision = continued(*sessions(), *scores, as_of=later(7), plans=plans)
+    treatment = treatment_of(decision)
+    assert treatment is not None
+    assert treatment.next.code.value == code
+
+
+@pytest.mark.parametrize("begins", [13, 14, 15])
+def test_a_plan_comes_after_the_one_that_it_is_based_on(begins: int) -> None:
+    """A step back may begin before the block that it replaces."""
+    plans = stepped_back(begins)
+    decision = continued(*sessions(), BASELINE, phq(4, later(7)), as_of=later(7), plans=plans)
+    assert chain_of(decision) == plans
 
 
 def test_a_new_finding_stops_it() -> None:
