@@ -1,7 +1,7 @@
 """The decision table: the first row that applies, and nothing else."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -32,7 +32,9 @@ from service.core.schedule import Calendar, Schedule, Unschedulable
 from tests.core.builders import (
     AS_OF,
     EU,
+    SESSION_DAYS,
     US,
+    a_plan,
     acute,
     allergy,
     codes,
@@ -40,6 +42,7 @@ from tests.core.builders import (
     decided,
     depression,
     exposure,
+    given,
     person,
     record,
     ref,
@@ -395,7 +398,9 @@ def test_every_reason_is_reached() -> None:
         row[1]
         for row in (DECEASED, MINOR, CONTRAINDICATED, TREATED, NOT_INDICATED, REVIEW, MISSING, TRD, ACUTE)
     }
-    assert reached == {reason.value for reason in ReasonOfDecision}
+    treated = resistant(*map(given, SESSION_DAYS), plans=(a_plan(benefit_reviewed=True),))
+    continued = decided(treated, as_of=SESSION_DAYS[-1] + timedelta(days=3))
+    assert reached | {continued.reason.value} == {reason.value for reason in ReasonOfDecision}
 
 
 @pytest.mark.parametrize("who", [DEAD, CHILD, AGELESS, person()], ids=["dead", "child", "ageless", "adult"])

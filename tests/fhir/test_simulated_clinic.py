@@ -18,7 +18,7 @@ from tests.generated.clinic import DAYS, INDUCTION, Clinic, continues, sessions_
 from tests.servers import running_double, serving_double
 from tests.support import AS_OF, Resource, client_at, client_of, reviewer
 
-_QUIET = 7
+_QUIET = 14
 """Days after which time alone is a reason for a review."""
 SEEDS = [seed if seed < 5 else pytest.param(seed, marks=pytest.mark.matrix) for seed in range(100)]
 

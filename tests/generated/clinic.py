@@ -18,7 +18,7 @@ from service.review import Reviewer
 from tests.contract_commands import an_aneurysm, refuted
 from tests.contract_plans import bipolar, delete, pregnant, tasks_of
 from tests.contract_write import TWO_FAILURES, ask, change, found_by, load_case
-from tests.in_r5 import as_sent, load
+from tests.in_r5 import as_read, as_sent, load
 from tests.support import AS_OF, RXNORM, Resource, settings
 
 DAYS = 26 * 7
@@ -157,8 +157,7 @@ class Clinic:
         reference = f"CarePlan/{plan['id']}"
         answer = await ask(self.server, reference, method="PUT", body=as_sent(self.server, changed))
         assert answer.is_success, answer.text
-        await self.look()
-        self.hands[plan["id"]] = self.plans[plan["id"]]
+        self.plans[plan["id"]] = self.hands[plan["id"]] = as_read(self.server, answer.json())
         self._note(f"{what} {plan['id'][-6:]}")
 
     async def _look_at_drafts(self) -> None:
