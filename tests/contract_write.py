@@ -52,7 +52,9 @@ OTHERWISE_TOMORROW = {
     "suicidal-thoughts-recorded-thirty-days-ago-propose-the-acute-protocol-alone",
 }
 """Cases that are about this very day."""
-PROPOSED = [name for name in cases_of_every_server() if expected_of(name)["decision"] == "propose"]
+PROPOSED = [
+    name for name in cases_of_every_server() if expected_of(name)["reason"] in {"trd", "acute-suicidality"}
+]
 _BESIDE = {"Device", "Task"}
 """What is written beside the outcome itself, where there is a need for it."""
 PARALLEL = 20

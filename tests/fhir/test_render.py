@@ -90,9 +90,9 @@ class Key(NamedTuple):
 def _keys() -> Iterator[Key]:
     for name in case_names():
         expected = expected_of(name)
-        proposed = expected["decision"] == "propose" and "criteria_id" not in expected
+        first = expected["reason"] in {"trd", "acute-suicidality"} and "criteria_id" not in expected
         for region in ("us", "eu"):
-            for age in BORN if proposed else ():
+            for age in BORN if first else ():
                 no_protocol = (expected["reason"], region, age) == ("acute-suicidality", "eu", "65 and over")
                 if not no_protocol and region in expected.get("regions", ("us", "eu")):
                     yield Key(name, region, age)
