@@ -20,7 +20,6 @@ from service.fhir.client import FhirClient
 from service.fhir.release import Release
 from service.fhir.views import CapabilityView
 from service.render.device import render_device
-from tests.in_r5 import as_sent
 from tests.jobs.postgres import missing, new_database, running_postgres
 from tests.servers import BRIEFLY, running_hapi
 
@@ -39,7 +38,7 @@ def shared_hapi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def shared_hapi_r5(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    start = partial(_knowing_us, partial(running_hapi, release="r5", options=BRIEFLY))
+    start = partial(running_hapi, release="r5", options=BRIEFLY)
     with shared(_folder_of_all_workers(tmp_path_factory), "r5", start) as base, asked_once(base):
         yield base
 
@@ -48,7 +47,7 @@ def shared_hapi_r5(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _knowing_us(start: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
     """A server that knows our Device. HAPI answers 500 where two transactions create it at one moment."""
     with start() as base:
-        device = as_sent(base, render_device())
+        device = render_device()
         httpx.put(f"{base}/Device/{device['id']}", json=device, timeout=60).raise_for_status()
         yield base
 
