@@ -117,7 +117,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     scores = read_scores(record, knowledge, as_of)
     suicidality = assess_suicidality(record, knowledge, as_of)
     depression = assess_depression(record, current_symptoms(scores, criteria, as_of), as_of)
-    treated = signs_of_treatment(exposures, scores, judging, as_of)
+    treated = signs_of_treatment(exposures, scores, judging, as_of) if depression.anchors else ()
     history = find_history(record, scores, treated, criteria, as_of)
     current = shown_now(depression.current, history, suicidality, criteria, as_of)
     depression = replace(depression, current=current)

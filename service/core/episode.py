@@ -133,7 +133,7 @@ def _remission_of(diagnosis: Diagnosis, as_of: date) -> Remission | None:
 
 
 def _remissions_by_scores(scores: tuple[Score, ...], criteria: Criteria) -> Iterator[Remission]:
-    vague = [s.when for s in scores if not s.in_remission and s.when.earliest < s.when.latest]
+    vague = [s.when for s in scores if not s.in_remission and not s.when.is_exact]
     for run in _runs_in_remission(scores):
         first, last = run[0].when, max(score.when for score in run)
         if (last.latest - first.earliest).days < criteria.remission_days:
@@ -150,7 +150,7 @@ def _runs_in_remission(scores: tuple[Score, ...]) -> Iterator[list[Score]]:
     for score in scores:
         if score.in_remission:
             run.append(score)
-        elif run and score.when.earliest == score.when.latest:
+        elif run and score.when.is_exact:
             yield run
             run = []
     if run:

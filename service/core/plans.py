@@ -211,17 +211,14 @@ def _why_left(plan: PlanOfRecord) -> str:
 
 def dates_of_continuation(plans: Iterable[PlanOfRecord], based_on: str, as_of: date) -> tuple[date, ...]:
     """The dates of an untouched draft that continues a plan and still lies ahead; else none."""
-    for plan in plans:
-        ahead = plan.sessions and plan.sessions[0] >= as_of
-        if plan.is_untouched_draft and plan.based_on == based_on and ahead:
-            return plan.sessions
-    return ()
+    return _dates_ahead((plan for plan in plans if plan.based_on == based_on), as_of)
 
 
 def dates_to_keep(plans: Iterable[PlanOfRecord], protocol: tuple[str, str], as_of: date) -> tuple[date, ...]:
     """The dates of an untouched draft of the same protocol that still lies ahead; else none."""
-    for plan in plans:
-        ahead = plan.sessions and plan.sessions[0] >= as_of
-        if plan.is_untouched_draft and plan.protocol == protocol and ahead:
-            return plan.sessions
-    return ()
+    return _dates_ahead((plan for plan in plans if plan.protocol == protocol), as_of)
+
+
+def _dates_ahead(plans: Iterable[PlanOfRecord], as_of: date) -> tuple[date, ...]:
+    drafts = (plan.sessions for plan in plans if plan.is_untouched_draft and plan.sessions)
+    return next((sessions for sessions in drafts if sessions[0] >= as_of), ())

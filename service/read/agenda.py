@@ -84,7 +84,7 @@ def _read_activity(detail: Resource) -> Activity:
         title=title,
         description=text(detail.get("description")),
         status=text(detail.get("status")) or "unknown",
-        days=tuple(day for event in events for day in _day(event)),
+        days=tuple(day for event in events if (day := read_day(event)) is not None),
         session=session,
         number=int(number[1]) if number else None,
         detail=detail,
@@ -97,10 +97,10 @@ def _title(concept: Resource) -> str:
     return text(concept.get("text")) or next(filter(None, displays), "")
 
 
-def _day(event: object) -> tuple[date, ...]:
-    """The day of an event; none where it states no day, or only a month or a year."""
+def read_day(stated: object) -> date | None:
+    """The day of a date; `None` where it states no day, or only a month or a year."""
     try:
-        found = PartialDate.parse(text(event))
+        found = PartialDate.parse(text(stated))
     except ValueError:
-        return ()
-    return (found.earliest,) if found.earliest == found.latest else ()
+        return None
+    return found.earliest if found.is_exact else None

@@ -8,12 +8,10 @@ every element, and what cannot be read, or is not there, is named.
 import html
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
 
-from service.core.dates import PartialDate
 from service.core.elements import Bearing
 from service.core.medicines import identify_medicine, names_esketamine
 from service.core.records import (
@@ -41,7 +39,7 @@ from service.fhir.r5.plans import UNTOLD
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, Source
 from service.fhir.views import ConceptView, ReferenceView
-from service.read.agenda import read_agenda
+from service.read.agenda import read_agenda, read_day
 from service.read.elements import Elements, UnreadableElement
 from service.read.medicines import MedicineReader
 from service.read.openings import find_opened
@@ -308,7 +306,7 @@ def plan_of_record(evidence: VersionedReference, content: Resource) -> PlanOfRec
             for entry in agenda.entries
             if entry.activity.session
         ),
-        starts=_first_day(content),
+        starts=read_day(part(content.get("period")).get("start")),
         based_on=_named_plan(content, "basedOn"),
         benefit_reviewed=any(
             activity.title == name_decision(BENEFIT_REVIEW) and activity.status == "completed"
@@ -327,15 +325,6 @@ def _named_plan(content: Resource, element: str) -> str | None:
     """The id of the plan that a plan replaces, or is based on."""
     named = [read_reference(text(part(one).get("reference"))) for one in parts(content.get(element))]
     return named[0].id_of("CarePlan") if named else None
-
-
-def _first_day(content: Resource) -> date | None:
-    """The first day of the period of a plan; `None` where it states none to the day."""
-    try:
-        found = PartialDate.parse(text(part(content.get("period")).get("start")))
-    except ValueError:
-        return None
-    return found.earliest if found.earliest == found.latest else None
 
 
 def _status(status: str) -> PlanStatus:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from service.core.assessment import Assessment
 from service.core.scores import Score
-from service.core.treatment.course import TAKEN, SessionState
+from service.core.treatment.course import NOT_TO_BE_GIVEN, TAKEN, SessionState
 from service.core.treatment.follow import Treatment
 from service.core.treatment.response import InstrumentResponse
 from service.read.agenda import Activity, Agenda
@@ -16,15 +16,7 @@ from service.read.label import PatientLabel
 from service.render.answer import TreatmentOut, TreatmentSessionOut
 from service.render.progress import say_activity, say_session
 
-_STATES = {
-    "completed": SessionState.GIVEN,
-    "cancelled": SessionState.CANCELLED,
-    "stopped": SessionState.CANCELLED,
-    "entered-in-error": SessionState.CANCELLED,
-    "on-hold": SessionState.HELD,
-}
-
-
+_STATES = {**NOT_TO_BE_GIVEN, "completed": SessionState.GIVEN}
 _OF_THE_DAY = TAKEN | {SessionState.PLANNED}
 
 

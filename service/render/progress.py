@@ -31,9 +31,6 @@ _GOES_ON = frozenset({ReasonOfDecision.IN_TREATMENT, ReasonOfDecision.CONTINUATI
 _DUE = {"rems-form": "REMS monitoring form", "score": "symptom score"}
 
 
-_GOES_ON = frozenset({ReasonOfDecision.IN_TREATMENT, ReasonOfDecision.CONTINUATION})
-
-
 def describe_treatment(answer: AssessmentAnswer) -> Iterator[tuple[str, str]]:
     """The course so far, what comes next and what is due, as lines with a heading each.
 

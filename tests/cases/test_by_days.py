@@ -24,7 +24,8 @@ from tests.soak import CRITERIA
 from tests.support import AS_OF, reviewer
 
 PERSON = {"resourceType": "Patient", "id": "p", "birthDate": "1981-04-12"}
-ILLNESSES = st.integers(0, 2**32).map(lambda seed: random_illness(Random(seed))._replace(exact=True))  # noqa: S311
+DICE = st.integers(0, 2**32).map(Random)
+ILLNESSES = DICE.map(lambda dice: random_illness(dice)._replace(exact=True))
 
 
 def decided(of: Illness, criteria: str) -> Decision:

@@ -46,6 +46,13 @@ class SessionState(StrEnum):
     UNPLANNED = "unplanned"
 
 
+NOT_TO_BE_GIVEN = {
+    "cancelled": SessionState.CANCELLED,
+    "stopped": SessionState.CANCELLED,
+    "entered-in-error": SessionState.CANCELLED,
+    "on-hold": SessionState.HELD,
+}
+"""What activities that nobody is to do are called (https://hl7.org/fhir/R4/valueset-care-plan-activity-status)."""
 TAKEN = frozenset({SessionState.GIVEN, SessionState.UNPLANNED})
 """The states of a session that took place."""
 
@@ -112,6 +119,11 @@ class TreatmentCourse:
     def held(self) -> bool:
         """Whether the last plan of the chain is on hold."""
         return self.plans[-1].status is PlanStatus.ON_HOLD
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether a review of the benefit is on record."""
+        return any(plan.benefit_reviewed for plan in self.plans)
 
     @property
     def has_stepped_back(self) -> bool:
@@ -267,7 +279,7 @@ def _matched(
     """
     planned = list(_planned(chain))
     on_hold = {plan.evidence for plan in chain if plan.status is PlanStatus.ON_HOLD}
-    free = [one for one in planned if one.status not in _NOT_TO_BE_GIVEN]
+    free = [one for one in planned if one.status not in NOT_TO_BE_GIVEN]
     found: list[TreatmentSession] = []
     for one in given:
         nearest = min(free, key=lambda p: (_days_between(p.day, one.when), p.day), default=None)
@@ -275,7 +287,7 @@ def _matched(
             free.remove(nearest)
         found.append(_session(nearest, one))
     found += [_not_matched(left, on_hold, protocol, as_of) for left in free]
-    found += [_not_to_be_given(one) for one in planned if one.status in _NOT_TO_BE_GIVEN]
+    found += [_not_to_be_given(one) for one in planned if one.status in NOT_TO_BE_GIVEN]
     return tuple(sorted(found, key=lambda session: (session.day, session.number or 0)))
 
 
@@ -283,16 +295,8 @@ def _days_between(day: date, when: PartialDate) -> int:
     return max((when.earliest - day).days, (day - when.latest).days, 0)
 
 
-_NOT_TO_BE_GIVEN = {
-    "cancelled": SessionState.CANCELLED,
-    "stopped": SessionState.CANCELLED,
-    "entered-in-error": SessionState.CANCELLED,
-    "on-hold": SessionState.HELD,
-}
-
-
 def _not_to_be_given(planned: PlannedSession) -> TreatmentSession:
-    state = _NOT_TO_BE_GIVEN[planned.status]
+    state = NOT_TO_BE_GIVEN[planned.status]
     return TreatmentSession(planned.number, planned.day, None, None, state, (planned.plan,))
 
 

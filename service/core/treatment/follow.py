@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.core.assessment import Assessment
+from service.core.assessment import ACUTE, Assessment
 from service.core.dates import days_before
 from service.core.knowledge import CareSetting, Effect, NextCode, NextRule
 from service.core.records import Diagnosis, Record
@@ -18,7 +18,6 @@ from service.core.schedule import Calendar
 from service.core.treatment.course import TreatmentCourse
 from service.core.treatment.response import Response, ResponseFinding, read_response
 
-ACUTE = "acute-suicidality"
 INDUCTION, MAINTENANCE = "induction", "maintenance"
 _WEEK = 7
 
@@ -59,11 +58,6 @@ class Treatment:
     def phase(self) -> str:
         """Induction until as many sessions were given as it has, whatever the week; then maintenance."""
         return INDUCTION if _in_induction(self.course) else MAINTENANCE
-
-    @property
-    def reviewed(self) -> bool:
-        """Whether a review of the benefit is on record."""
-        return any(plan.benefit_reviewed for plan in self.course.plans)
 
 
 def follow_treatment(record: Record, assessment: Assessment, calendar: Calendar) -> Treatment | None:
@@ -129,7 +123,6 @@ class _Situation:
     def rows(self) -> Iterator[tuple[bool, NextCode]]:
         """What comes next, each with whether it applies; the first that does decides."""
         course, response = self.course, self.response
-        reviewed = any(plan.benefit_reviewed for plan in course.plans)
         induction = _in_induction(course)
         acute = course.protocol.pathway == ACUTE
         worse = response is ResponseFinding.WORSE
@@ -138,7 +131,7 @@ class _Situation:
         yield bool(self.new_findings), NextCode.TREATMENT_SAFETY
         yield acute and (not induction or _weeks_are_over(course, self.as_of)), NextCode.ACUTE_REVIEW
         yield _has_lapsed(course, self.as_of), NextCode.LAPSE
-        yield not induction and not reviewed and response not in _HELPED, NextCode.BENEFIT_REVIEW
+        yield not induction and not course.reviewed and response not in _HELPED, NextCode.BENEFIT_REVIEW
         yield ahead and (induction or not worse or course.has_stepped_back), NextCode.ON_TRACK
         yield course.held, NextCode.ON_HOLD
         yield induction, NextCode.CONTINUE
@@ -171,9 +164,8 @@ def _due(
 ) -> list[Due]:
     """REMS forms of the last sessions, the benefit review, and the score that is missing."""
     due = [Due(DueWhat.REMS_FORM, day) for day in _forms(course, calendar, as_of)]
-    reviewed = any(plan.benefit_reviewed for plan in course.plans)
     over = not _in_induction(course) or code is NextCode.ACUTE_REVIEW
-    if code is NextCode.BENEFIT_REVIEW or (over and not reviewed):
+    if code is NextCode.BENEFIT_REVIEW or (over and not course.reviewed):
         ahead = [day for day in course.ahead if day >= as_of]
         due.append(Due(DueWhat.BENEFIT_REVIEW, min(ahead, default=None)))
     if course.taken and response.finding is ResponseFinding.UNKNOWN:
