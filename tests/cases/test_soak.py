@@ -33,6 +33,7 @@ def test_the_property_holds_for_the_first_patients() -> None:
 @pytest.mark.matrix
 def test_the_patients_are_decided_in_every_way() -> None:
     never = {*(reason.value for reason in ReasonOfDecision), "not assessed"}
+    never.remove("continuation")  # no generated patient has a plan of ours
     for number in range(3000):
         never -= run(SEED, range(number, number + 1)).decisions.keys()
         if not never:
