@@ -201,6 +201,7 @@ class Reviewer:
                 return await self._review_and_write(client, patient_id, cause)
             except ServerRefused as refused:
                 if refused.status not in CONFLICTS or attempt == _TRIES:
+                    client.doubt_capability()
                     raise
         raise AssertionError  # pragma: no cover - the last try returns or raises
 

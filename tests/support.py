@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -352,12 +353,18 @@ def fhir_response(content: object, status: int = 200) -> httpx.Response:
     return httpx.Response(status, headers={"Content-Type": "application/fhir+json"}, content=body)
 
 
-def client_of(
-    handler: Handler, *, seconds: float = 5, attempts: int = 3, connections: int = 4, base: str = BASE
+def client_of(  # noqa: PLR0913 - the parts of a client
+    handler: Handler,
+    *,
+    seconds: float = 5,
+    attempts: int = 3,
+    connections: int = 4,
+    base: str = BASE,
+    now: Callable[[], float] = time.monotonic,
 ) -> FhirClient:
     """A client whose requests go to a handler and nowhere else."""
     http = httpx.AsyncClient(transport=httpx.MockTransport(handler))
-    return FhirClient(base, http, seconds=seconds, attempts=attempts, connections=connections)
+    return FhirClient(base, http, seconds=seconds, attempts=attempts, connections=connections, now=now)
 
 
 # --- real servers ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import time
 from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from service.core.plans import WriteTier
 from service.doors.ports import METRICS, QUEUE, REVIEWER, Door, Queue, Route
 from service.errors import TrdError
 from service.fhir.client import FhirClient
@@ -25,24 +26,24 @@ class ServerProbe:
         self._client = client
         self._turn = asyncio.Lock()
         self._asked_at = float("-inf")
-        self._reachable = False
+        self._tier: WriteTier | None = None
 
-    async def reachable(self) -> bool:
-        """Whether its CapabilityStatement can be read."""
+    async def tier(self) -> WriteTier | None:
+        """How the server is written to, by what it says of itself now; `None` where it cannot be reached."""
         async with self._turn:
             if time.monotonic() - self._asked_at >= _REMEMBERED_SECONDS:
-                self._reachable = await self._ask()
+                self._tier = await self._ask()
                 self._asked_at = time.monotonic()
-            return self._reachable
+            return self._tier
 
-    async def _ask(self) -> bool:
+    async def _ask(self) -> WriteTier | None:
         try:
             async with asyncio.timeout(_PART_SECONDS):
-                await self._client.get("metadata")
+                await self._client.refresh_capability()
+                return (await self._client.target()).tier
         except (TrdError, TimeoutError) as error:
             log_warning(Event.FHIR_SERVER_FAILED, error=type(error).__name__)
-            return False
-        return True
+            return None
 
 
 PROBE = web.AppKey("probe", ServerProbe)
@@ -54,14 +55,13 @@ async def live(_: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Say whether work can be done, and which part is missing if not."""
-    server, queue = await asyncio.gather(
-        request.app[PROBE].reachable(), _queue_is_healthy(request.app[QUEUE])
-    )
-    parts = {"fhir_server": server, "queue": queue, "knowledge": True}
+    """Say whether work can be done, which part is missing if not, and how the FHIR server is written to."""
+    tier, queue = await asyncio.gather(request.app[PROBE].tier(), _queue_is_healthy(request.app[QUEUE]))
+    parts = {"fhir_server": tier is not None, "queue": queue, "knowledge": True}
     answer = {
         "status": _OK if all(parts.values()) else _FAILED,
         "parts": {name: _OK if well else _FAILED for name, well in parts.items()},
+        "tier": tier,
         "knowledge_version": request.app[REVIEWER].knowledge.version,
     }
     return web.json_response(answer, status=200 if all(parts.values()) else 503)

@@ -6,7 +6,8 @@ Any other fault is a `ServerError` that names the request and never repeats what
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,7 @@ import stamina
 from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
+from service.core.plans import WriteTier
 from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
 from service.fhir.kinds import DIFFER_IN_R5
 from service.fhir.loose import Resource
@@ -53,6 +55,10 @@ _NOT_KNOWN = frozenset({400, 403, 404, 405, 501})
 _LONGEST_WAIT = 60.0
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _MOST_PAGES = 1000
+_STATED_SECONDS = 3600.0
+"""How long a server is taken at its word about itself: it may be upgraded, or given other rights."""
+_RETURN_ONLY_SECONDS = 60.0
+"""The same while it takes no CarePlan, so that nothing is proposed."""
 _BUNDLE = msgspec.json.Decoder(BundleView)
 _CAPABILITY = msgspec.json.Decoder(CapabilityView)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -95,15 +101,24 @@ class FhirClient:
     sent. `seconds` bounds one answer from the first byte sent to the last received.
     """
 
-    def __init__(
-        self, base: str, http: httpx.AsyncClient, *, seconds: float, attempts: int, connections: int
+    def __init__(  # noqa: PLR0913 - the limits of its work
+        self,
+        base: str,
+        http: httpx.AsyncClient,
+        *,
+        seconds: float,
+        attempts: int,
+        connections: int,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base = base.rstrip("/")
         self._http = http
         self._seconds = seconds
         self._attempts = attempts
         self._turns = asyncio.Semaphore(connections)
+        self._now = now
         self._stated: tuple[CapabilityView, Release] | None = None
+        self._stale_at = math.inf
         self._target: Target | None = None
 
     async def get(self, path: str) -> bytes:
@@ -331,11 +346,13 @@ class FhirClient:
         return (await self._statement())[1]
 
     async def target(self) -> Target:
-        """How the server is written to; found out once, and learnt from what it then does."""
+        """How the server is written to: by its statement, and learnt from what it then does."""
+        capability = await self.capability()
         if self._target is None:
-            capability = await self.capability()
             known = [kind for kind in unlisted_kinds(capability) if await self._knows(kind)]
             self._target = read_target(capability, frozenset(known))
+        if self._target.tier is WriteTier.RETURN_ONLY:
+            self._stale_at = min(self._stale_at, self._now() + _RETURN_ONLY_SECONDS)
         return self._target
 
     async def _knows(self, kind: str) -> bool:
@@ -349,17 +366,29 @@ class FhirClient:
         return True
 
     async def capability(self) -> CapabilityView:
-        """The server's CapabilityStatement, read once. Raises `ServerUnsupported` as `release` does."""
+        """The server's CapabilityStatement, not older than an hour. Raises as `release` does."""
         return (await self._statement())[0]
+
+    def doubt_capability(self) -> None:
+        """Have the CapabilityStatement read again when it is next needed: it may be another by now."""
+        self._stale_at = -math.inf
+
+    async def refresh_capability(self) -> tuple[CapabilityView, Release]:
+        """Read the CapabilityStatement now; where it says something new, forget what was learnt before."""
+        body = await self._get("metadata")
+        statement = _decoded(_CAPABILITY, body, "GET metadata")
+        if statement.resource_type != "CapabilityStatement":
+            raise ServerMisread("GET metadata: the answer is not a CapabilityStatement")
+        stated = statement, release_of(statement.fhir_version)
+        if stated != self._stated:
+            self._stated, self._target = stated, None
+        self._stale_at = self._now() + _STATED_SECONDS
+        return stated
 
     async def _statement(self) -> tuple[CapabilityView, Release]:
         """The CapabilityStatement and the release that it states."""
-        if self._stated is None:
-            body = await self._get("metadata")
-            statement = _decoded(_CAPABILITY, body, "GET metadata")
-            if statement.resource_type != "CapabilityStatement":
-                raise ServerMisread("GET metadata: the answer is not a CapabilityStatement")
-            self._stated = statement, release_of(statement.fhir_version)
+        if self._stated is None or self._now() >= self._stale_at:
+            return await self.refresh_capability()
         return self._stated
 
 

@@ -3,8 +3,10 @@
 import contextlib
 import itertools
 import logging
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
@@ -17,6 +19,9 @@ APPLICATION: Final = "trd-careplan"
 QUEUE: Final = "reviews"
 WORKFLOW: Final = "work"
 """What the application, its queue and its one workflow are called in DBOS."""
+
+_LEAST_ROOM: Final = 16 * 1024 * 1024
+"""Bytes that an SQLite queue must be able to grow by."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +44,24 @@ class Database:
     def engine(self, *, synchronous: Literal["FULL", "NORMAL"]) -> sa.Engine:
         """Open a pool of connections; with FULL, a commit that returned outlives a power failure."""
         raise NotImplementedError
+
+    def prepare_heartbeat(self, engine: sa.Engine) -> None:
+        """Create the table that `beat` writes to, where there is none."""
+        with engine.begin() as connection:
+            self.one_writer(connection)
+            self._heartbeat.create(connection, checkfirst=True)
+
+    def beat(self, engine: sa.Engine) -> None:
+        """Write and commit, as an event is stored; raises `SQLAlchemyError` or `OSError` where that fails."""
+        now = datetime.now(UTC).isoformat()
+        with engine.begin() as connection:
+            if not connection.execute(sa.update(self._heartbeat).values(at=now)).rowcount:
+                connection.execute(sa.insert(self._heartbeat).values(id=1, at=now))
+
+    @property
+    def _heartbeat(self) -> sa.Table:
+        columns = sa.Column("id", sa.Integer, primary_key=True), sa.Column("at", sa.Text, nullable=False)
+        return sa.Table("trd_heartbeat", sa.MetaData(self.schema), *columns)
 
     def one_writer(self, connection: sa.Connection) -> None:
         """Keep others from adding jobs until this transaction ends, so that none adds what waits already."""
@@ -68,10 +91,12 @@ class Sqlite(Database):
         super().__init__(url)
         self._path = Path(sa.make_url(url).database or "")
         self._lock: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     def prepare(self) -> None:
         """Create the file, for its owner's eyes only, with a log that readers and a writer share."""
         self._path.touch(mode=0o600)
+        self._file = self._identity()
         connection = sqlite3.connect(self._path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.close()
@@ -87,6 +112,25 @@ class Sqlite(Database):
                 connection.execute(f"PRAGMA {pragma}")
 
         return engine
+
+    def beat(self, engine: sa.Engine) -> None:
+        """See as well whether the file is the one that was opened, has room to grow, and is whole.
+
+        A file that was deleted takes writes until it is closed, and pages in memory hide a damaged one.
+        """
+        if self._identity() != self._file:
+            raise OSError("the file of the queue is not the one that was opened")
+        if shutil.disk_usage(self._path.parent).free < _LEAST_ROOM:
+            raise OSError("the disk of the queue is full")
+        with contextlib.closing(sqlite3.connect(self._path, timeout=1)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise OSError("the file of the queue is damaged")
+        super().beat(engine)
+
+    def _identity(self) -> tuple[int, int]:
+        status = self._path.stat()
+        return status.st_dev, status.st_ino
 
     def one_writer(self, connection: sa.Connection) -> None:
         """SQLite has one writer at a time anyway, once the transaction says that it will write."""

@@ -25,7 +25,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, ParamSpec, Self, TypeVar
 
-import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -178,11 +177,11 @@ class Jobs:
         return await self._ask(self._count)
 
     async def healthy(self) -> bool:
-        """Say whether the database answers in time."""
+        """Say whether the database can be written to in time."""
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                await asyncio.to_thread(self._ping)
-        except (TimeoutError, SQLAlchemyError):
+                await asyncio.to_thread(self._database.beat, self._engine)
+        except (TimeoutError, SQLAlchemyError, sqlite3.Error, OSError):
             return False
         return True
 
@@ -215,6 +214,7 @@ class Jobs:
             self._database.prepare()
             DBOS.migrate(self._database.url)
             self._engine = self._database.engine(synchronous="FULL")
+            self._database.prepare_heartbeat(self._engine)
             self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             why = str(getattr(error, "orig", error)).splitlines()[:1]
@@ -253,10 +253,6 @@ class Jobs:
             for status, number in connection.execute(open_jobs(self._database.schema)):
                 counts[_STATES[status].value] += number
         return counts
-
-    def _ping(self) -> None:
-        with self._engine.connect() as connection:
-            connection.execute(sa.text("SELECT 1"))
 
 
 class JobQueue(Jobs):
@@ -315,7 +311,7 @@ class JobQueue(Jobs):
         return {**await super().counts(), State.DONE.value: self._done}
 
     async def healthy(self) -> bool:
-        """Say whether this process works and the database answers in time."""
+        """Say whether this process works and the database can be written to in time."""
         return JobQueue._at_work is self and not self._stopping and await super().healthy()
 
     async def _accept(self, tasks: Sequence[_Task]) -> None:

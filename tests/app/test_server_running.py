@@ -98,6 +98,7 @@ async def test_ready_when_every_part_is() -> None:
         assert await answer.json() == {
             "status": "ok",
             "parts": {"fhir_server": "ok", "queue": "ok", "knowledge": "ok"},
+            "tier": "return-only",
             "knowledge_version": reviewer().knowledge.version,
         }
 

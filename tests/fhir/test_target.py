@@ -104,6 +104,51 @@ async def test_a_server_that_takes_no_care_plan_is_asked_for_nothing_else() -> N
     assert server.asked == ["metadata"]
 
 
+class Clock:
+    """A clock that a test sets."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def test_what_a_server_says_of_itself_is_asked_again_after_an_hour() -> None:
+    server, clock = Server(a_statement(*ALL)), Clock()
+    client: FhirClient = client_of(server, now=clock)
+    learnt = await client.target()
+    clock.seconds = 3599
+    assert await client.target() is learnt
+    assert server.asked == ["metadata"]
+    clock.seconds = 3600
+    assert await client.target() is learnt, "what was learnt stays while the server says the same"
+    assert server.asked == ["metadata"] * 2
+    server.statement = a_statement(*ALL, updateCreate=False)
+    clock.seconds = 2 * 3600
+    assert (await client.target()).tier is WriteTier.SINGLE_REQUESTS
+
+
+async def test_a_server_that_takes_no_care_plan_is_asked_again_after_a_minute() -> None:
+    server, clock = Server(a_statement("Patient")), Clock()
+    client: FhirClient = client_of(server, now=clock)
+    assert (await client.target()).tier is WriteTier.RETURN_ONLY
+    server.statement = a_statement(*ALL)
+    clock.seconds = 59
+    assert (await client.target()).tier is WriteTier.RETURN_ONLY
+    clock.seconds = 60
+    assert (await client.target()).tier is WriteTier.TRANSACTION
+
+
+async def test_what_is_doubted_is_asked_again_at_the_next_need() -> None:
+    server = Server(a_statement(*ALL))
+    client: FhirClient = client_of(server)
+    await client.target()
+    client.doubt_capability()
+    assert server.asked == ["metadata"]
+    await client.target()
+    assert server.asked == ["metadata"] * 2
+
+
 @pytest.mark.parametrize(
     ("tier", "takes", "guards", "safe"),
     [

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import structlog
 
+from service.errors import ServerRefused
 from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.names import DEVICE_INSIDE
 from service.queue.work import Work
@@ -98,6 +99,30 @@ async def test_where_no_care_plan_is_taken_nothing_is_written(without_care_plans
     assert done.answer.schedule is not None
     assert len(done.answer.schedule.sessions) == 12
     assert done.log_fields == {"written": 0, "tier": "return-only", "held": "care-plan-not-taken"}
+
+
+async def test_a_server_that_no_longer_takes_what_it_said_is_asked_again() -> None:
+    class Locked(FhirDouble):
+        """A server whose plans were locked after it said that they can be written."""
+
+        locked = False
+
+        def advertised(self, statement: Resource) -> Resource:
+            self.takes = frozenset(WRITTEN_KINDS) - ({"CarePlan"} if self.locked else set())
+            return super().advertised(statement)
+
+        def __call__(self, request: httpx.Request) -> httpx.Response:
+            written = self.locked and request.method != "GET"
+            return httpx.Response(403) if written else super().__call__(request)
+
+    server = Locked(a_record())
+    client = client_of(server)
+    assert (await client.target()).tier == "transaction"
+    server.locked = True
+    with pytest.raises(ServerRefused):
+        await reviewer().propose(client, PATIENT)
+    done = await reviewer().propose(client, PATIENT)
+    assert done.answer.care_plan.tier == "return-only"
 
 
 async def test_where_no_care_plan_is_taken_nobody_is_asked(without_care_plans: FhirDouble) -> None:

@@ -1,11 +1,17 @@
 """One process and its queue, on SQLite and on PostgreSQL."""
 
 import asyncio
+import os
+import resource
+import shutil
 import stat
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
@@ -246,6 +252,56 @@ async def test_the_queue_can_be_seen_and_filled_without_working(database: str) -
             await queue.retry("no-such-job")
 
 
+@contextmanager
+def _no_file_may_grow(_: Path) -> Iterator[None]:
+    """Have every write to a file fail, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def _little_room(path: Path) -> Iterator[None]:
+    usage = shutil.disk_usage(path.parent)
+    with patch("shutil.disk_usage", lambda _: usage._replace(free=1024)):
+        yield
+
+
+def _lasting(fault: Callable[[Path], object]) -> Callable[[Path], AbstractContextManager[object]]:
+    return lambda path: nullcontext(fault(path))
+
+
+FAULTS: dict[str, Callable[[Path], AbstractContextManager[object]]] = {
+    "deleted": _lasting(Path.unlink),
+    "damaged": _lasting(lambda path: path.write_bytes(b"x" * path.stat().st_size)),
+    "cut off": _lasting(partial(os.truncate, length=8192)),
+    "no room": _little_room,
+    "no byte more": _no_file_may_grow,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_queue_that_cannot_keep_an_event_is_not_well(
+    sqlite_database: str, fault: Callable[[Path], AbstractContextManager[object]]
+) -> None:
+    async with Jobs(sqlite_database) as queue:
+        await queue.accept(["1"], "test")
+        assert await queue.healthy()
+        with fault(Path(sqlite_database.removeprefix("sqlite:///"))):
+            assert not await queue.healthy()
+
+
+async def test_a_queue_on_postgresql_that_takes_no_writes_is_not_well(postgres_database: str) -> None:
+    async with Jobs(postgres_database) as queue:
+        assert await queue.healthy()
+        with queue._engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE dbos.trd_heartbeat")
+        assert not await queue.healthy()
+
+
 async def test_done_jobs_are_forgotten_after_a_while(database: str) -> None:
     reviews = Reviews()
     reviews.gate.set()
@@ -334,9 +390,8 @@ async def test_a_launch_that_fails_can_be_repeated(
         await queue.accept(["1"], "test")
         await until_idle(queue)
         assert await queue.healthy()
-        monkeypatch.setattr(
-            queue, "_ping", lambda: (_ for _ in ()).throw(OperationalError("", None, OSError()))
-        )
+        broken = OperationalError("", None, OSError())
+        monkeypatch.setattr(queue._database, "beat", lambda _: (_ for _ in ()).throw(broken))
         assert not await queue.healthy()
     assert reviews.done == ["1"]
 
