@@ -8,8 +8,9 @@ import pytest
 from service.errors import ServerMisread
 from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER
 from service.gather.ours import find_patients_to_follow
+from tests.core.builders import US
 from tests.fhir.double import FhirDouble
-from tests.support import BASE, Resource, a_patient, client_of, fhir_response
+from tests.support import AS_OF, BASE, Handler, Resource, a_patient, client_of, fhir_response
 
 
 def a_plan(patient: str, status: str = "active", **elements: object) -> Resource:
@@ -38,8 +39,12 @@ def merged(patient: str, into: str) -> Resource:
     return a_patient(patient, link=[link])
 
 
+async def found(server: Handler) -> list[str]:
+    return await find_patients_to_follow(client_of(server), US, AS_OF)
+
+
 async def followed(resources: Iterable[Resource]) -> list[str]:
-    return await find_patients_to_follow(client_of(FhirDouble(resources)))
+    return await found(FhirDouble(resources))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,7 @@ async def test_every_page_is_read() -> None:
     server = FhirDouble([one for patient in patients for one in (a_patient(patient), a_plan(patient))])
     server.page = 2
 
-    assert await find_patients_to_follow(client_of(server)) == patients
+    assert await found(server) == patients
 
 
 async def test_references_to_this_server_are_followed_and_those_to_others_are_not() -> None:
@@ -107,13 +112,13 @@ async def test_a_patient_who_cannot_be_read_does_not_hide_the_others() -> None:
         refused = request.url.path.endswith("/Patient/bob")
         return httpx.Response(403) if refused else double(request)
 
-    assert await find_patients_to_follow(client_of(server)) == ["ann", "bob"]
+    assert await found(server) == ["ann", "bob"]
 
 
 async def test_a_server_without_assessments_is_asked_for_plans_only() -> None:
     server = FhirDouble([a_patient(), a_plan("ann")], takes=["CarePlan"])
 
-    assert await find_patients_to_follow(client_of(server)) == ["ann"]
+    assert await found(server) == ["ann"]
     assert "GuidanceResponse" not in server.paths
 
 
@@ -129,4 +134,4 @@ async def test_a_list_with_an_error_in_it_is_none() -> None:
         )
 
     with pytest.raises(ServerMisread, match="resources may be missing"):
-        await find_patients_to_follow(client_of(server))
+        await found(server)
