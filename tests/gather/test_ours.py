@@ -1,6 +1,7 @@
 """Who is followed from day to day: by our plans, by our assessments, and under which id."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -56,6 +57,26 @@ async def followed(resources: Iterable[Resource]) -> list[str]:
 )
 async def test_our_plans_are_followed_until_they_are_revoked(status: str, expected: list[str]) -> None:
     assert await followed([a_patient(), a_plan("ann", status)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("period", "expected"),
+    [
+        ({"end": (AS_OF - timedelta(days=210)).isoformat()}, ["ann"]),
+        ({"end": (AS_OF - timedelta(days=211)).isoformat()}, []),
+        ({"end": "2025"}, []),
+        ({"end": "soon"}, ["ann"]),
+        ({}, ["ann"]),
+    ],
+)
+async def test_a_completed_plan_is_followed_until_its_treatment_has_lapsed_for_half_a_year(
+    period: dict[str, str], expected: list[str]
+) -> None:
+    plan = a_plan("ann", "completed", period=period)
+    ended = an_assessment("ann", result={"reference": f"CarePlan/{plan['id']}"})
+
+    assert await followed([a_patient(), plan, ended]) == expected
+    assert await followed([a_patient(), {**plan, "status": "active"}]) == ["ann"]
 
 
 async def test_the_plan_of_another_is_known_by_our_assessment() -> None:
