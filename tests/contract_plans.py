@@ -324,7 +324,7 @@ async def treated_and_not_reviewed(server: str, patient: str) -> Plans:
 
 
 def _is_session(activity: Resource) -> bool:
-    return "productCodeableConcept" in activity["detail"]
+    return "event" in activity["detail"].get("scheduledTiming", {}) and "kind" in activity["detail"]
 
 
 def _phq_9(patient: str, value: int, when: date) -> Resource:
