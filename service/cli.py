@@ -200,7 +200,8 @@ def sweep_command(
     from service.gather.ours import find_patients_to_follow
 
     reviewer = _reviewer(as_of, None)
-    patient_ids = _with_client(reviewer.settings, find_patients_to_follow)
+    found = partial(find_patients_to_follow, knowledge=reviewer.knowledge, as_of=reviewer.as_of)
+    patient_ids = _with_client(reviewer.settings, found)
     number = len(patient_ids)
     if dry_run:
         _list_patients(patient_ids, as_json=as_json)

@@ -14,11 +14,12 @@ from service.apply.intent import Conclusion, Intent, intend
 from service.apply.send import CONFLICTS
 from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
 from service.apply.stored import with_signed_plans
+from service.apply.tasks import with_our_tasks
 from service.apply.withdrawal import write_withdrawal
 from service.apply.write_back import write_back
 from service.cause import Cause
 from service.clinic import clinic_calendar
-from service.core.decision import Decision, decide
+from service.core.decision import Decision, decide, treatment_of
 from service.core.knowledge import Knowledge
 from service.core.plans import PlanAction, WriteTier
 from service.core.records import Record, VersionedReference
@@ -150,13 +151,18 @@ class Reviewer:
 
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
-        review = self.review(await self._gather(client, patient_id))
+        review = await self._gathered_and_reviewed(client, patient_id)
         if review.intent.new_plan_id is None:
             return review
         return await self._with_unlisted_plans(client, review, await find_assessment(client, patient_id))
 
-    async def _gather(self, client: FhirClient, patient_id: str) -> Gathered:
-        return await with_signed_plans(client, await gather(client, patient_id, self.knowledge))
+    async def _gathered_and_reviewed(self, client: FhirClient, patient_id: str) -> Review:
+        """The review of what is gathered; under treatment, together with our Tasks."""
+        gathered = await with_signed_plans(client, await gather(client, patient_id, self.knowledge))
+        review = self.review(gathered)
+        if treatment_of(review.decision) is None:
+            return review
+        return self.review(await with_our_tasks(client, gathered))
 
     async def _with_unlisted_plans(
         self, client: FhirClient, review: Review, assessment: Resource | None
@@ -166,7 +172,7 @@ class Reviewer:
             new_plan_id = review.intent.new_plan_id
             if new_plan_id is None:
                 return review
-            plan_ids = (new_plan_id, *plans_named_in(assessment))
+            plan_ids = {new_plan_id: None, **plans_named_in(assessment)}
             found = await find_unlisted_plan(client, plan_ids, review.gathered)
             if found is None:
                 return review
@@ -208,8 +214,8 @@ class Reviewer:
     async def _review_and_write(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         """One try. The assessment on record is read first: who writes another after that is noticed."""
         assessment = await find_assessment(client, patient_id)
-        gathered = await self._gather(client, patient_id)
-        review = await self._with_unlisted_plans(client, self.review(gathered), assessment)
+        reviewed = await self._gathered_and_reviewed(client, patient_id)
+        review = await self._with_unlisted_plans(client, reviewed, assessment)
         owner = self.settings.task_owner
         occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar, owner)
         conclusion = Conclusion(review.decision, review.intent, assessment, review.record.plans)

@@ -111,7 +111,7 @@ def _under_treatment(treatment: Treatment) -> Iterator[WantedTask]:
     if any(due.what is DueWhat.BENEFIT_REVIEW for due in treatment.due):
         rule = course.protocol.next_rule(NextCode.BENEFIT_REVIEW)
         text = f"{rule.text} {state_response(treatment.response)}"
-        grounds = f"CarePlan/{plan.id} after {course.protocol.induction_sessions} sessions"
+        grounds = course.maintenance_question if course.reviewed else course.induction_question
         yield WantedTask(TaskReason.BENEFIT_REVIEW, text, grounds, plan)
     if treatment.next.code is NextCode.LAPSE:
         grounds = f"CarePlan/{plan.id} since {course.last_taken or course.begun}"

@@ -6,7 +6,7 @@ can tick off, move or miss each; it is in the narrative as well, which may be al
 
 from collections.abc import Iterator
 
-from service.core.decision import Propose
+from service.core.decision import Propose, goes_on_from
 from service.core.knowledge import Protocol
 from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
 from service.core.words import name_decision, summarise
@@ -15,6 +15,7 @@ from service.fhir.names import (
     CONTENT_DIGEST,
     DEVICE_ID,
     EDIT_DIGEST,
+    GROUNDS,
     PLAN_DEFINITION,
     PLAN_IDENTIFIER,
     WITHDRAWN,
@@ -75,6 +76,7 @@ def render_plan(decision: Propose, schedule: Schedule, identity: str, replaces: 
     }
     continued = decision.continuation
     if continued is not None:
+        plan["extension"] = [{"url": GROUNDS, "valueString": goes_on_from(decision)}]
         plan["basedOn"] = [{"reference": f"CarePlan/{continued.based_on.evidence.id}"}]
         replaces = continued.replaces.evidence.id if continued.replaces else replaces
     if replaces is not None:

@@ -834,7 +834,8 @@ def test_every_record_that_was_read_is_named_as_a_source(name: str) -> None:
     """Also those that say nothing, are set aside or cannot be read: what is not found rests on them."""
     named = {entity["what"]["display"] for entity in provenance_of(name)["entity"]}
     gathered = read_bundle(case_bytes(name))
-    there = {str(source.reference) for source in gathered.sources if source.head.resource_type in READ_KINDS}
+    read = {*READ_KINDS, "Task"}
+    there = {str(source.reference) for source in gathered.sources if source.head.resource_type in read}
     bears = {s for s in there if not s.startswith(("Observation/", "Procedure/"))}
     assert bears <= named <= there
 
