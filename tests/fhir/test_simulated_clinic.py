@@ -15,7 +15,7 @@ from tests.contract_plans import WEEKS_LATER, treated
 from tests.contract_write import PARALLEL, TWO_FAILURES, found_by, load_case
 from tests.fhir.double import FhirDouble
 from tests.generated.clinic import DAYS, INDUCTION, Clinic, continues, sessions_of, steps_back
-from tests.servers import running_double, serving_double
+from tests.servers import double_in_memory
 from tests.support import AS_OF, Resource, client_at, client_of, reviewer
 
 _QUIET = 14
@@ -26,7 +26,7 @@ SEEDS = [seed if seed < 5 else pytest.param(seed, marks=pytest.mark.matrix) for 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_course_of_half_a_year(seed: int) -> None:
     double = FhirDouble([])
-    with serving_double(double) as server:
+    with double_in_memory(double) as server:
         await check_course(Clinic(server, seed), client_of(double, base=double.base))
 
 
@@ -46,7 +46,7 @@ async def check_course(clinic: Clinic, client: FhirClient) -> None:
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    with running_double() as base:
+    with double_in_memory() as base:
         yield base
 
 
