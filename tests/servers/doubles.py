@@ -9,8 +9,8 @@ from unittest.mock import patch
 
 import httpx
 from aiohttp import web
+from httpx_aiohttp import HttpxAiohttpClient
 
-from service.fhir import client
 from tests.fhir.double import FhirDouble
 from tests.servers.loopback import LARGEST_REQUEST, cut, has_left, on_loopback
 from tests.servers.stage import Records, Stage, staged
@@ -34,7 +34,7 @@ def double_in_memory(double: FhirDouble | None = None, **traits: Any) -> Iterato
     double.base = f"{origin}/fhir"
     way = InMemory(double)
     with (
-        patch.object(client, "HttpxAiohttpClient", partial(client.HttpxAiohttpClient, mounts={origin: way})),
+        patch("service.fhir.client.HttpxAiohttpClient", partial(HttpxAiohttpClient, mounts={origin: way})),
         patch.dict(IN_MEMORY, {double.base: way}),
         staged(double.base, Stage(double, partial(_put_all, double))) as base,
     ):
