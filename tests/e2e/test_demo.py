@@ -31,6 +31,6 @@ async def test_a_wrong_outcome_fails_the_demo(monkeypatch: pytest.MonkeyPatch, t
         return [demo.DemoPatient(first.name, first.patient_id, first.bundle, "decline", "contraindicated")]
 
     monkeypatch.setattr(demo, "demo_patients", one_wrong)
-    monkeypatch.setattr(demo, "_LIMIT_SECONDS", 8.0)
+    monkeypatch.setattr(demo, "_LIMIT_SECONDS", 3.0)
     with (tmp_path / "out.txt").open("w") as out, pytest.raises(DemoFailed, match="expected contraindicated"):
         await run_demo(Console(file=out), load_settings(), fhir=None, keep=False)

@@ -345,12 +345,12 @@ async def test_no_more_requests_than_allowed_are_under_way(connections: int) -> 
 
 async def test_waiting_for_a_turn_is_not_waiting_for_the_server() -> None:
     async def handler(_: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.05)
         return fhir_response(a_patient())
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(handler))
-    client = FhirClient(BASE, http, seconds=2.5, attempts=1, connections=1)
-    await asyncio.gather(*(client.get(f"Patient/{number}") for number in range(10)))
+    client = FhirClient(BASE, http, seconds=0.7, attempts=1, connections=1)
+    await asyncio.gather(*(client.get(f"Patient/{number}") for number in range(15)))
 
 
 async def test_the_capability_statement_is_read_once() -> None:
