@@ -138,14 +138,19 @@ async def _treat_until_today(client: FhirClient, reviewer: Reviewer) -> TreatedP
     """A patient treated until a week ago, reviewed each week as of its last day; nobody is notified yet."""
     story, today = treatment_story(), reviewer.as_of
     patient = TreatedPatient(client, await _free_id(client, story.patient), story, today)
-    case = _patient(fixtures_directory() / "cases" / story.case, today - timedelta(weeks=story.weeks))
-    record = json.dumps(case.bundle).replace(case.patient_id, patient.patient_id)
-    await asyncio.to_thread(load, client.base, json.loads(record))
+    await asyncio.to_thread(load, client.base, record_of(patient))
     for _ in range(story.weeks):
         done = await patient.live()
         proposal = await reviewer.on(patient.day).propose(client, patient.patient_id)
         await patient.pass_week(done, proposal.answer)
     return patient
+
+
+def record_of(patient: TreatedPatient) -> list[dict[str, Any]]:
+    """What is on record of the patient under treatment before the first review of the story."""
+    case = _patient(fixtures_directory() / "cases" / patient.story.case, patient.day)
+    bundle = json.loads(json.dumps(case.bundle).replace(case.patient_id, patient.patient_id))
+    return [entry["resource"] for entry in bundle["entry"]]
 
 
 async def _free_id(client: FhirClient, patient_id: str) -> str:
@@ -192,8 +197,8 @@ async def _watch_treatment(console: Console, reviewer: Reviewer, patient: Treate
             break
         await asyncio.sleep(_POLL_SECONDS)
     await patient.pass_week(done, review.answer)
-    _show_weeks(console, patient)
-    wrong = find_faults(patient.story, review.answer)
+    show_weeks(console, patient)
+    wrong = find_faults(patient)
     if not await _is_on_record(patient.client, review):
         wrong.append(f"{patient.patient_id}: the service did not review what was recorded today")
     if wrong:
@@ -213,7 +218,7 @@ def _treatment_in(guidance: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in guidance["contained"][0]["parameter"] if one["name"] == "treatment"]
 
 
-def _show_weeks(console: Console, patient: TreatedPatient) -> None:
+def show_weeks(console: Console, patient: TreatedPatient) -> None:
     """A row for each week: its number and last day, what people did, and what the service said."""
     console.print(f"\n[bold]A treatment, week by week[/]  Patient/{patient.patient_id}\n")
     table = Table(box=SIMPLE_HEAD, expand=True, padding=(0, 1), pad_edge=False, show_edge=False)

@@ -23,7 +23,8 @@ class TreatmentStory:
     """What people do in `weeks` weeks until today, and what must come of it.
 
     Session number `missed` does not take place. `scores` are of the PHQ-9, by the number of the week, and
-    `dose_mg` is what is given at every session. `similar` is a case of which nothing needs to be loaded.
+    `dose_mg` is what is given at every session. In the end the scores show a `response`, and people activated
+    at least a number of `plans`, one after the other. `similar` is a case to look at without a server.
     """
 
     case: str
@@ -32,7 +33,8 @@ class TreatmentStory:
     missed: int
     dose_mg: int
     scores: Mapping[str, int]
-    expected: Mapping[str, Any]
+    response: str
+    plans: int
     similar: str
 
 
@@ -186,18 +188,20 @@ def _missed(answer: AssessmentAnswer | None) -> int:
     return sum(session.state is SessionState.MISSED for session in sessions)
 
 
-def find_faults(story: TreatmentStory, answer: AssessmentAnswer) -> list[str]:
-    """What of the last answer is not as the story says."""
+def find_faults(patient: TreatedPatient) -> list[str]:
+    """What of the course is not as the story says, whatever the weekdays and holidays of its weeks."""
+    story, answer = patient.story, patient.weeks[-1].answer
     treatment = answer.treatment
     found = {
-        "decision": answer.decision.value,
-        "reason": answer.reason.value,
-        "missed": _missed(answer),
+        "sessions missed": _missed(answer),
         "response": treatment.response.finding.value if treatment else None,
-        "next": treatment.next.code.value if treatment else None,
+        "draft on record": patient.weeks[-1].draft is not None,
     }
-    return [
-        f"{story.patient}: {name} {found[name]}, expected {value}"
-        for name, value in story.expected.items()
-        if found[name] != value
+    proposed = answer.decision is DecisionName.PROPOSE
+    expected = {"sessions missed": 1, "response": story.response, "draft on record": proposed}
+    faults = [
+        f"{name} {found[name]}, expected {expected[name]}" for name in found if found[name] != expected[name]
     ]
+    if len(patient.plans) < story.plans:
+        faults.append(f"{len(patient.plans)} plans activated, expected {story.plans}")
+    return [f"{patient.patient_id}: {fault}" for fault in faults]
