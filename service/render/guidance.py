@@ -9,12 +9,24 @@ from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
 
-from service.core.decision import Decision, Fact, FactKind, NeedsInformation, Propose, Settling, settles_of
+from service.core.decision import (
+    Decision,
+    Fact,
+    FactKind,
+    NeedsInformation,
+    Propose,
+    Settling,
+    settles_of,
+    treatment_of,
+)
 from service.core.knowledge import Knowledge
 from service.core.records import Measure
 from service.core.safety import SafetyFinding
 from service.core.schedule import Unschedulable
 from service.core.tasks import WantedTask
+from service.core.treatment.course import SessionState
+from service.core.treatment.follow import Due, Treatment
+from service.core.treatment.response import InstrumentResponse, Response
 from service.core.trials import Trial
 from service.core.words import describe_trial, summarise
 from service.fhir.loose import Resource
@@ -168,6 +180,9 @@ def _output(
         {"name": "missing", "valueString": f"{missing.what} (decides {missing.would_decide})"}
         for missing in found.missing
     ]
+    treatment = treatment_of(decision)
+    if treatment is not None:
+        parameters.append(_treatment(treatment))
     parameters += [_settling(settling) for settling in settles_of(decision)]
     parameters += [_task(task) for task in tasks]
     parameters += [
@@ -175,6 +190,66 @@ def _output(
         for plan_id, goes_on_from in missing_plans.items()
     ]
     return {"resourceType": "Parameters", "id": "output", "parameter": parameters}
+
+
+def _treatment(treatment: Treatment) -> Resource:
+    """The treatment without its week, which would change with time alone; it follows from `begun`."""
+    course, following = treatment.course, treatment.next
+    states = [session.state for session in course.sessions]
+    begun = course.begun if course.taken else None
+    sessions = {
+        "given": len(course.taken),
+        "missed": states.count(SessionState.MISSED),
+        "planned": states.count(SessionState.PLANNED),
+    }
+    return {
+        "name": "treatment",
+        "part": [
+            *([{"name": "begun", "valueDate": begun.isoformat()}] if begun else []),
+            {"name": "phase", "valueCode": treatment.phase},
+            {
+                "name": "sessions",
+                "part": [{"name": state, "valueInteger": count} for state, count in sessions.items()],
+            },
+            _response(treatment.response),
+            *map(_due, treatment.due),
+            {
+                "name": "next",
+                "part": [
+                    {"name": "code", "valueCode": following.code.value},
+                    {"name": "text", "valueString": following.text},
+                    {"name": "basis", "valueCode": following.basis.value},
+                    {"name": "source", "valueString": following.source},
+                ],
+            },
+        ],
+    }
+
+
+def _response(response: Response) -> Resource:
+    """The response by the instrument that decides, with what each of them says."""
+    each = [{"name": "instruments", "part": _instrument(one)} for one in response.instruments]
+    decisive = response.decisive
+    said = _instrument(decisive) if decisive else [{"name": "finding", "valueCode": response.finding.value}]
+    return {"name": "response", "part": [*said, *each]}
+
+
+def _instrument(one: InstrumentResponse) -> list[Resource]:
+    scores = {
+        "baseline": one.baseline and one.baseline.value,
+        "latest": one.latest and one.latest.value,
+        "change": one.change,
+    }
+    return [
+        {"name": "instrument", "valueCode": one.instrument.value},
+        *({"name": name, "valueDecimal": value} for name, value in scores.items() if value is not None),
+        {"name": "finding", "valueCode": one.finding.value},
+    ]
+
+
+def _due(due: Due) -> Resource:
+    by = [{"name": "by", "valueDate": due.by.isoformat()}] if due.by else []
+    return {"name": "due", "part": [{"name": "what", "valueCode": due.what.value}, *by]}
 
 
 def _settling(settling: Settling) -> Resource:
