@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from service.queue.jobs import JobQueue, Pace
+from service.queue.jobs import JobQueue
+from service.queue.tries import Pace
 
 
 async def work(url: str, output: Path, lease: float, seconds: float) -> None:
