@@ -307,8 +307,8 @@ class JobQueue(Jobs):
         """Take no more jobs, let running ones finish within the grace, put the others back."""
         self._closing.set()
         await self._keeper
-        await self._gate.close()
         await self._end_work(self._pace.grace)
+        await self._gate.close()
         await self._keep_promises()
         await super().__aexit__()
 

@@ -30,7 +30,7 @@ class Pace:
     first_wait: float = 2.0
     factor: float = 2.0
     longest_wait: float = 300.0
-    longest_probe: float = 60.0
+    longest_probe: float = 30.0
     longest_rest: float = 86_400.0
     grace: float = 20.0
     lease: float = 10.0

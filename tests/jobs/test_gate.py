@@ -61,13 +61,13 @@ def test_failures_in_a_pause_change_nothing_but_a_longer_rest() -> None:
     assert away.worked() == away
 
 
-def test_probes_in_vain_grow_apart_to_a_minute() -> None:
+def test_probes_in_vain_grow_apart_to_half_a_minute() -> None:
     state, instants = Availability().failed(0.0, "a", None, PACE), []
-    for _ in range(7):
+    for _ in range(6):
         instants.append(state.probe_at)
         state = state.probed_in_vain(state.probe_at, "a", None, PACE)
-    assert instants == [2, 6, 14, 30, 62, 122, 182]
-    assert state.probed_in_vain(182.0, "a", 3600.0, PACE).probe_at == 182 + 3600
+    assert instants == [2, 6, 14, 30, 60, 90]
+    assert state.probed_in_vain(120.0, "a", 3600.0, PACE).probe_at == 120 + 3600
 
 
 def test_a_server_that_answers_probes_only_is_given_longer_pauses_until_a_job_is_done() -> None:
@@ -88,7 +88,7 @@ async def test_jobs_wait_until_a_probe_is_answered_then_all_go_on() -> None:
     assert gate.paused == "ServerUnreachable"
     await asyncio.gather(*(gate.passed() for _ in range(40)))
     assert gate.paused is None
-    assert probe.sent == [2, 6, 14, 30, 62, 122]
+    assert probe.sent == [2, 6, 14, 30, 60, 90]
 
 
 async def test_a_long_rest_that_the_server_asks_for_is_kept() -> None:

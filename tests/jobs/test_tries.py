@@ -79,7 +79,7 @@ def test_what_is_faulty_fails_at_once() -> None:
 
 def test_waits_grow_up_to_a_limit() -> None:
     assert [PACE.wait(attempt) for attempt in range(1, 11)] == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
-    assert [PACE.probe_wait(failures) for failures in range(1, 8)] == [2, 4, 8, 16, 32, 60, 60]
+    assert [PACE.probe_wait(failures) for failures in range(1, 7)] == [2, 4, 8, 16, 30, 30]
     assert PACE.wait(100_000) == 300
 
 
