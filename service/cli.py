@@ -451,9 +451,14 @@ def jobs_command(
     *,
     state: Annotated[JobState, typer.Option(help="Only jobs in this state.")] = JobState.OPEN,
     retry: Annotated[str | None, typer.Option(metavar="ID", help="Queue this failed job again.")] = None,
+    retry_all: Annotated[bool, typer.Option("--retry-all", help="Queue all failed jobs again.")] = False,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only jobs that failed for a reason with this text.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per job.")] = False,
 ) -> None:
-    """List the jobs of the queue, or queue a failed job again."""
-    from service.commands.jobs import list_jobs, print_jobs, retry_job
+    """List the jobs of the queue, or queue failed jobs again."""
+    from service.commands.jobs import job_as_json, list_jobs, print_jobs, retry_job, retry_jobs
     from service.queue.jobs import State
 
     database_url = load_settings().database_url
@@ -461,8 +466,15 @@ def jobs_command(
         asyncio.run(retry_job(database_url, retry))
         typer.echo(f"{retry}: the job is queued again")
         return
+    if retry_all:
+        typer.echo(f"jobs queued again: {asyncio.run(retry_jobs(database_url, reason))}")
+        return
     wanted = None if state is JobState.OPEN else State(state.value)
-    print_jobs(Console(), asyncio.run(list_jobs(database_url, wanted)))
+    listed = asyncio.run(list_jobs(database_url, wanted, reason))
+    if as_json:
+        sys.stdout.writelines(f"{job_as_json(job)}\n" for job in listed)
+    else:
+        print_jobs(Console(), listed)
 
 
 @app.command()

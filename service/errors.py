@@ -18,7 +18,27 @@
 Messages name the element, request or line. They never carry content of a record.
 """
 
-from typing import ClassVar
+from http import HTTPStatus
+from typing import ClassVar, Final
+
+_AWAY: Final = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+_PASSING: Final = _AWAY | {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.LOCKED,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.INSUFFICIENT_STORAGE,
+}
 
 
 class TrdError(Exception):
@@ -46,22 +66,35 @@ class NotAssessable(InputError):
 
 
 class ServerError(TrdError):
-    """The FHIR server could not be read. The review can be tried again."""
+    """The FHIR server could not be read.
+
+    `passing` is whether the same request may be answered later, `away` whether the server is away or too
+    busy for any request. `retry_after` is how many seconds it asks to be left alone, if it says so.
+    """
 
     exit_code = 4
+    passing = False
+    away = False
+    retry_after: float | None = None
 
 
 class ServerUnreachable(ServerError):
     """The FHIR server gave no answer, or none in time."""
 
+    passing = True
+    away = True
+
 
 class ServerRefused(ServerError):
     """The FHIR server answered with an error status."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, retry_after: float | None = None) -> None:
         """Keep the HTTP status beside the message."""
         super().__init__(message)
         self.status = status
+        self.passing = status in _PASSING
+        self.away = status in _AWAY
+        self.retry_after = retry_after
 
 
 class ServerMisread(ServerError):

@@ -10,6 +10,7 @@ from service.app import build_app, listening
 from service.doors.trust import check_trust
 from service.fhir.client import open_client
 from service.queue.daily import DAILY, reviewing_daily
+from service.queue.gate import Gate
 from service.queue.jobs import JobQueue
 from service.queue.work import Work
 from service.review import Reviewer, check_task_owner
@@ -31,7 +32,8 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         await check_task_owner(client, settings)
         work = Work(reviewer, client, metrics)
         tasks = {"sweep": work.sweep, "deleted": work.find_deleted, DAILY: work.review_daily}
-        async with JobQueue(settings.database_url, work.review, tasks=tasks) as queue:
+        gate = Gate(client.probe)
+        async with JobQueue(settings.database_url, work.review, tasks=tasks, gate=gate) as queue:
             work.queue = queue
             app = build_app(settings, reviewer, client, queue, metrics=metrics)
             async with reviewing_daily(queue, settings), listening(app, settings) as address:

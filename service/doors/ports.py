@@ -31,6 +31,10 @@ class Queue(Protocol):
     async def healthy(self) -> bool:
         """Whether it can store and do its jobs."""
 
+    @property
+    def paused(self) -> str | None:
+        """Why it waits for the FHIR server, without naming a patient; `None` where it does not."""
+
 
 class Door(StrEnum):
     """Every way in, by the name it has in logs and metrics."""

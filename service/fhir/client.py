@@ -128,6 +128,10 @@ class FhirClient:
         """
         return bytes(await self._in_r4(await self._get(path)))
 
+    async def probe(self) -> None:
+        """Ask once, and for little, whether the server is there. Raises as `get` does."""
+        await self._retried("GET", self._address_of("metadata"), attempts=1)
+
     async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes:
         """The body of one answer, as it came. `path` is relative to the base, or an address on its origin."""
         url = self._address_of(path)
@@ -249,7 +253,9 @@ class FhirClient:
                 with attempt:
                     return await self._send(sent, request)
         except _Overloaded as error:
-            raise ServerRefused(f"{request}: the server answered {error.status}", error.status) from None
+            raise ServerRefused(
+                f"{request}: the server answered {error.status}", error.status, error.wait
+            ) from None
         except TimeoutError:
             raise ServerUnreachable(f"{request}: no answer within {self._seconds:g} seconds") from None
         except httpx.TransportError as error:

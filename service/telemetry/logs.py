@@ -26,6 +26,10 @@ class Event(StrEnum):
     UNEXPECTED = "unexpected-error"
     FHIR_SERVER_FAILED = "fhir-server-failed"
     QUEUE_FAILED = "queue-failed"
+    QUEUE_PAUSED = "queue-paused"
+    QUEUE_RESUMED = "queue-resumed"
+    JOB_TRIED = "job-tried"
+    JOB_FAILED = "job-failed"
     LIBRARY = "library-message"
 
 
@@ -43,6 +47,10 @@ class Field(StrEnum):
     WRITTEN = "written"
     HELD = "held"
     TIER = "tier"
+    JOB = "job"
+    KIND = "kind"
+    ATTEMPT = "attempt"
+    AGAIN_IN = "again_in"
     ADDRESS = "address"
     ERROR = "error"
     PLACE = "place"

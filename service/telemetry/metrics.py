@@ -51,6 +51,11 @@ class Metrics:
             registry=self.registry,
         )
         self._queue = Gauge("trd_queue_jobs", "Jobs in the queue.", ("state",), registry=self.registry)
+        self._paused = Gauge(
+            "trd_queue_paused",
+            "Whether the queue waits for the FHIR server, which is away or overloaded.",
+            registry=self.registry,
+        )
         for kind in HookEvent:
             self._hook_events.labels(kind.value)
 
@@ -79,6 +84,10 @@ class Metrics:
         self._queue.clear()
         for state, count in (counts or {}).items():
             self._queue.labels(state).set(count)
+
+    def set_paused(self, *, paused: bool) -> None:
+        """Set whether the queue waits for the FHIR server."""
+        self._paused.set(paused)
 
     def exposition(self) -> bytes:
         """Everything counted, in the text format."""

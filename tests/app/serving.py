@@ -36,6 +36,7 @@ class PretendQueue:
     tasks: list[tuple[Task, str]] = field(default_factory=list)
     fault: Exception | None = None
     well: bool = True
+    paused: str | None = None
 
     async def accept(self, patient_ids: Iterable[str], cause: str) -> None:
         self._fail()

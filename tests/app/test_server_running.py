@@ -99,6 +99,7 @@ async def test_ready_when_every_part_is() -> None:
             "status": "ok",
             "parts": {"fhir_server": "ok", "queue": "ok", "knowledge": "ok"},
             "tier": "return-only",
+            "queue_paused": None,
             "knowledge_version": reviewer().knowledge.version,
         }
 
@@ -154,6 +155,15 @@ async def test_a_part_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPat
             "queue": "failed",
             "knowledge": "ok",
         }
+
+
+async def test_a_queue_that_waits_for_the_server_says_why() -> None:
+    async with serving(unreachable, queue=PretendQueue(paused="ServerUnreachable")) as site:
+        answer = await site.get("/health/ready")
+        assert (answer.status, (await answer.json())["queue_paused"]) == (503, "ServerUnreachable")
+        assert await metric_lines(site, "trd_queue_paused") == ["trd_queue_paused 1.0"]
+    async with serving() as site:
+        assert await metric_lines(site, "trd_queue_paused") == ["trd_queue_paused 0.0"]
 
 
 async def test_probes_do_not_burden_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
