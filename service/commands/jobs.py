@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.table import Table
 
 from service.queue.jobs import Job, Jobs, State
+from service.render.terminal import Terminal
 
 
 async def list_jobs(database_url: str | None, state: State | None) -> list[Job]:
@@ -25,7 +25,7 @@ async def retry_job(database_url: str | None, job_id: str) -> None:
 # --- for a terminal -------------------------------------------------------------------------------
 
 
-def print_jobs(console: Console, jobs: Iterable[Job]) -> None:
+def print_jobs(console: Terminal, jobs: Iterable[Job]) -> None:
     """Print jobs as a table."""
     table = Table(box=None)
     for heading in ("id", "job", "state", "tries", "since", "reason"):

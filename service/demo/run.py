@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from service import clock
 from service.demo.sandbox import load, running_sekmet
@@ -182,7 +183,8 @@ def _faults(patient: DemoPatient, outcome: DemoOutcome) -> list[str]:
 
 def _show(console: Console, patient: DemoPatient, outcome: DemoOutcome) -> None:
     colour = {"propose": "green", "decline": "red"}.get(patient.decision, "yellow")
-    console.print(f"[bold {colour}]{patient.decision}[/] ({outcome.reason})  Patient/{patient.patient_id}")
+    head = (patient.decision, f"bold {colour}")
+    console.print(Text.assemble(head, f" ({outcome.reason})  Patient/{patient.patient_id}"))
     console.print(Padding(outcome.summary, (0, 0, 0, 2)), style="dim")
     if outcome.plan is not None:
         table = Table.grid(padding=(0, 2))

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from icalendar import Calendar
-from rich.console import Console
 
 from service.commands.plan import choose_plan
 from service.commands.report import print_report
@@ -18,6 +17,7 @@ from service.gather.files import read_bundle
 from service.render.calendar import print_plan, to_ics
 from service.render.course import ShownPlan
 from service.render.page import to_page
+from service.render.terminal import Terminal
 from service.review import Review
 from tests.app.test_plan_calendar import a_plan
 from tests.docs.plan_pages import FOLDER
@@ -98,7 +98,7 @@ def followed(*resources: dict[str, Any], **others: Any) -> ShownPlan:
 
 def printed(shown: ShownPlan) -> str:
     out = io.StringIO()
-    print_plan(Console(file=out, width=200), shown)
+    print_plan(Terminal(file=out, width=200), shown)
     return out.getvalue()
 
 
@@ -508,7 +508,7 @@ def test_scores_from_long_before_treatment_are_not_of_the_course() -> None:
 
 def report_of(review: Review) -> str:
     out = io.StringIO()
-    print_report(Console(file=out, width=200), review.answer)
+    print_report(Terminal(file=out, width=200), review.answer)
     return out.getvalue()
 
 

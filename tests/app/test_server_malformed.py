@@ -53,17 +53,15 @@ async def test_what_is_no_http_gets_a_plain_refusal(port: int, said: str) -> Non
     assert headers["server"] == f"trd-careplan/{__version__}"
 
 
+_REST = "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 OTHERS = {
     "a chunk that is none": (
         "400",
-        f"POST /hooks/fhir HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{CANARY}\r\n",
+        f"POST /hooks/fhir {_REST}Transfer-Encoding: chunked\r\n\r\n{CANARY}\r\n",
     ),
-    "an expectation that is none": (
-        "417",
-        f"GET /health/live HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nExpect: {CANARY}\r\n\r\n",
-    ),
-    "a path that is none": ("404", "GET /%ff%00 HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\n\r\n"),
-    "a proper request": ("200", "GET /health/live HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\n\r\n"),
+    "an expectation that is none": ("417", f"GET /health/live {_REST}Expect: {CANARY}\r\n\r\n"),
+    "a path that is none": ("404", f"GET /%ff%00 {_REST}\r\n"),
+    "a proper request": ("200", f"GET /health/live {_REST}\r\n"),
 }
 
 

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from service.demo import run as demo
 from service.demo.run import DemoFailed, demo_patients, run_demo
+from service.render.terminal import Terminal
 from service.settings import load_settings
 
 
@@ -33,4 +33,4 @@ async def test_a_wrong_outcome_fails_the_demo(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(demo, "demo_patients", one_wrong)
     monkeypatch.setattr(demo, "_LIMIT_SECONDS", 8.0)
     with (tmp_path / "out.txt").open("w") as out, pytest.raises(DemoFailed, match="expected contraindicated"):
-        await run_demo(Console(file=out), load_settings(), fhir=None, keep=False)
+        await run_demo(Terminal(file=out), load_settings(), fhir=None, keep=False)
