@@ -7,6 +7,7 @@ from aiohttp import web
 
 from service import __version__
 from service.doors import health, operation, published, rest_hook
+from service.doors.connection import DoorRunner
 from service.doors.exchange import observe, render_errors
 from service.doors.ports import CLIENT, DOORS, METRICS, PUBLISHED, QUEUE, REVIEWER, SETTINGS, Queue
 from service.doors.trust import check_trust, guard
@@ -57,7 +58,7 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[s
 
     aiohttp's access log stays off, since it would name patients.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = DoorRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()

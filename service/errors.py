@@ -8,6 +8,7 @@
     ├── ServerError           the FHIR server failed us                            exit 4
     │   ├── ServerUnreachable no answer, or none in time
     │   ├── ServerRefused     an answer with an error status
+    │   ├── NotRevoked        an error status for the revocation of a draft, which stays open
     │   ├── ServerMisread     an answer that is not what FHIR promises
     │   └── ServerUnsupported it speaks a release of FHIR that this service does not
     ├── QueueError            the queue's database failed; nothing was accepted     exit 4
@@ -95,6 +96,16 @@ class ServerRefused(ServerError):
         self.passing = status in _PASSING
         self.away = status in _AWAY
         self.retry_after = retry_after
+
+
+class NotRevoked(ServerError):
+    """The FHIR server refused the revocation of drafts of ours, which stay open."""
+
+    def __init__(self, plans: tuple[str, ...]) -> None:
+        """Keep the references of the plans beside the message."""
+        names = ", ".join(plans)
+        super().__init__(f"{names}: the FHIR server refused the revocation; a clinician must end it")
+        self.plans = plans
 
 
 class ServerMisread(ServerError):

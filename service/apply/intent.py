@@ -4,7 +4,7 @@ The same decision on the same record gives the same ids, so that repeating is ha
 already there is not written again. `write_back` puts it into effect.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -16,7 +16,7 @@ from service.core.decision import Decision, Propose, chain_of, goes_on_from, gro
 from service.core.plans import PlanAction, Reconciliation, WantedPlan, open_after, reconcile
 from service.core.records import PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule
-from service.core.tasks import TaskStep, WantedTask, reconcile_tasks, wanted_tasks
+from service.core.tasks import TaskReason, TaskStep, WantedTask, ask_to_end, reconcile_tasks, wanted_tasks
 from service.core.words import summarise
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource, part, parts
@@ -32,6 +32,8 @@ from service.fhir.sources import Gathered
 from service.render.care_plan import render_plan, render_revoked
 from service.render.guidance import Whose, render_guidance
 
+_ANSWERED_BY_REVOKING = frozenset({TaskReason.SAFETY, TaskReason.DRAFT_REVOKED})
+"""Reasons of Tasks that say otherwise than the one about a draft that cannot be revoked."""
 _KEPT_OF_META = frozenset({"profile", "security", "tag"})
 
 
@@ -172,6 +174,19 @@ class Conclusion:
         """The version of the assessment on record."""
         version: str | None = (self.assessment or {}).get("meta", {}).get("versionId")
         return version
+
+
+def leave_open(conclusion: Conclusion, plans: Collection[str]) -> Conclusion:
+    """The conclusion where the FHIR server refuses the revocation of our drafts: a person is to end them."""
+    intent, decision = conclusion.intent, conclusion.decision
+    left = [plan.evidence for plan in conclusion.plans if f"CarePlan/{plan.evidence.id}" in plans]
+    others = (task for task in intent.tasks if task.reason not in _ANSWERED_BY_REVOKING)
+    revoked = tuple(write for write in intent.revoked if write.reference not in plans)
+    if intent.action is PlanAction.REVOKE and intent.before is not None and intent.before.evidence in left:
+        why = "the FHIR server refuses the revocation of the draft; a clinician must end it"
+        intent = Intent(PlanAction.LEAVE, why, before=intent.before)
+    tasks = (ask_to_end(decision, left), *others)
+    return replace(conclusion, intent=replace(intent, revoked=revoked, tasks=tasks))
 
 
 @dataclass(frozen=True, slots=True)

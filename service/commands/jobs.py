@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 
 from service.queue.jobs import Job, Jobs, State
+from service.render.terminal import Terminal
 
 
 async def list_jobs(database_url: str | None, state: State | None, reason: str | None = None) -> list[Job]:
@@ -42,7 +42,7 @@ def job_as_json(job: Job) -> str:
 # --- for a terminal -------------------------------------------------------------------------------
 
 
-def print_jobs(console: Console, jobs: Iterable[Job]) -> None:
+def print_jobs(console: Terminal, jobs: Iterable[Job]) -> None:
     """Print jobs as a table."""
     table = Table(box=None)
     for heading in ("id", "job", "state", "tries", "since", "reason"):

@@ -86,6 +86,15 @@ def wanted_tasks(
     )
 
 
+def ask_to_end(decision: Decision, drafts: Iterable[VersionedReference]) -> WantedTask:
+    """A person is to end drafts of ours that the FHIR server does not let this service revoke."""
+    drafts = sorted(drafts)
+    names = join_items(f"CarePlan/{draft.id}" for draft in drafts)
+    asked = f"The FHIR server refuses the revocation of {names}. A clinician must end it."
+    text = f"{asked} {state_decision(decision)}"
+    return WantedTask(TaskReason.SAFETY, text, f"{names} not revoked", drafts[0])
+
+
 def _safety(decision: Decision, open_plans: list[PlanOfRecord]) -> Iterator[WantedTask]:
     """A review was decided, or a plan that stays open meets what would keep a new one from being proposed."""
     found = decision.assessment

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from service import clock
 from service.core.decision import DecisionName
@@ -31,6 +31,7 @@ from service.fhir.client import FhirClient, open_client
 from service.gather.subscriptions import subscribe
 from service.read.agenda import read_agenda
 from service.render.guidance import guidance_id, render_guidance
+from service.render.terminal import Terminal
 from service.review import Review, Reviewer
 from service.server import serving
 from service.settings import Settings
@@ -104,7 +105,7 @@ def _moved(value: Any, by: timedelta) -> Any:
     return value
 
 
-async def run_demo(console: Console, settings: Settings, *, fhir: str | None, keep: bool) -> None:
+async def run_demo(console: Terminal, settings: Settings, *, fhir: str | None, keep: bool) -> None:
     """Run the demo and show what came of each patient. Raises `DemoFailed` on a wrong outcome.
 
     `fhir` is the address of a FHIR server to use instead of an embedded one. With `keep`, everything stays up
@@ -162,14 +163,14 @@ async def _free_id(client: FhirClient, patient_id: str) -> str:
 
 
 async def _subscribe(
-    console: Console, settings: Settings, address: str, client: FhirClient, reviewer: Reviewer
+    console: Terminal, settings: Settings, address: str, client: FhirClient, reviewer: Reviewer
 ) -> None:
     secret = settings.hook_secret.get_secret_value() if settings.hook_secret else None
     for subscription in await subscribe(client, f"{address}/hooks/fhir", secret, reviewer.knowledge):
         console.print(f"subscription  {subscription.reference} {subscription.done}, {subscription.status}")
 
 
-async def _watch(console: Console, today: date, client: FhirClient) -> None:
+async def _watch(console: Terminal, today: date, client: FhirClient) -> None:
     """Load the patients, wait for what the server's own notifications bring about, and check it."""
     patients = demo_patients(today)
     started = time.monotonic()
@@ -184,10 +185,11 @@ async def _watch(console: Console, today: date, client: FhirClient) -> None:
     seconds = time.monotonic() - started
     if wrong:
         raise DemoFailed("\n".join(wrong))
-    console.print(f"[green]All {len(patients)} patients as expected, {seconds:.1f} s after loading began.[/]")
+    said = f"All {len(patients)} patients as expected, {seconds:.1f} s after loading began."
+    console.print(said, style="green")
 
 
-async def _watch_treatment(console: Console, reviewer: Reviewer, patient: TreatedPatient) -> None:
+async def _watch_treatment(console: Terminal, reviewer: Reviewer, patient: TreatedPatient) -> None:
     """Have the last week end today, wait until the running service has reviewed it, and check and show it."""
     done = await patient.live()
     deadline = time.monotonic() + _LIMIT_SECONDS
@@ -203,7 +205,7 @@ async def _watch_treatment(console: Console, reviewer: Reviewer, patient: Treate
         wrong.append(f"{patient.patient_id}: the service did not review what was recorded today")
     if wrong:
         raise DemoFailed("\n".join(wrong))
-    console.print("[green]The treatment went as expected.[/]")
+    console.print("The treatment went as expected.", style="green")
 
 
 async def _is_on_record(client: FhirClient, review: Review) -> bool:
@@ -218,9 +220,10 @@ def _treatment_in(guidance: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in guidance["contained"][0]["parameter"] if one["name"] == "treatment"]
 
 
-def show_weeks(console: Console, patient: TreatedPatient) -> None:
+def show_weeks(console: Terminal, patient: TreatedPatient) -> None:
     """A row for each week: its number and last day, what people did, and what the service said."""
-    console.print(f"\n[bold]A treatment, week by week[/]  Patient/{patient.patient_id}\n")
+    head = "A treatment, week by week", "bold"
+    console.print(Text.assemble("\n", head, f"  Patient/{patient.patient_id}\n"))
     table = Table(box=SIMPLE_HEAD, expand=True, padding=(0, 1), pad_edge=False, show_edge=False)
     table.add_column("week", justify="right")
     table.add_column("reviewed", no_wrap=True)
@@ -232,13 +235,14 @@ def show_weeks(console: Console, patient: TreatedPatient) -> None:
     console.print()
 
 
-def _row(week: PassedWeek, today: date) -> tuple[str, str, str, str]:
+def _row(week: PassedWeek, today: date) -> tuple[str, Text, str, Text]:
     answer = week.answer
-    day = "[bold]today[/]" if week.day == today else week.day.isoformat()
+    day = Text("today", "bold") if week.day == today else Text(week.day.isoformat())
     colour = "green" if answer.decision is DecisionName.PROPOSE else "cyan"
-    said = [f"[bold {colour}]{answer.decision.value}[/] ({answer.reason.value})", *tell_answer(week)]
+    decided = Text.assemble((answer.decision.value, f"bold {colour}"), f" ({answer.reason.value})")
+    said = Text("\n").join([decided, *map(Text, tell_answer(week))])
     number = str(answer.treatment.week) if answer.treatment else ""
-    return number, day, "\n".join(week.done), "\n".join(said)
+    return number, day, "\n".join(week.done), said
 
 
 async def load_patients(settings: Settings) -> int:
@@ -286,9 +290,10 @@ def _faults(patient: DemoPatient, outcome: DemoOutcome) -> list[str]:
     return faults
 
 
-def _show(console: Console, patient: DemoPatient, outcome: DemoOutcome) -> None:
+def _show(console: Terminal, patient: DemoPatient, outcome: DemoOutcome) -> None:
     colour = {"propose": "green", "decline": "red"}.get(patient.decision, "yellow")
-    console.print(f"[bold {colour}]{patient.decision}[/] ({outcome.reason})  Patient/{patient.patient_id}")
+    head = (patient.decision, f"bold {colour}")
+    console.print(Text.assemble(head, f" ({outcome.reason})  Patient/{patient.patient_id}"))
     console.print(Padding(outcome.summary, (0, 0, 0, 2)), style="dim")
     if outcome.plan is not None:
         table = Table.grid(padding=(0, 2))
@@ -301,7 +306,7 @@ def _show(console: Console, patient: DemoPatient, outcome: DemoOutcome) -> None:
     console.print()
 
 
-def _invite(console: Console, base: str, address: str | None, treated: str | None) -> None:
+def _invite(console: Terminal, base: str, address: str | None, treated: str | None) -> None:
     """Commands to look closer, each on a line of its own that can be copied.
 
     `address` is that of the service where it stays up; `treated` is the patient under treatment where her

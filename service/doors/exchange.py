@@ -11,7 +11,6 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from service import __version__
 from service.doors.outcome import (
     FHIR_JSON,
     UNEXPECTED,
@@ -93,7 +92,6 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
             )
     request.app[METRICS].count_request(door.value, response.status)
     response.headers[REQUEST_ID] = request_id
-    response.headers[hdrs.SERVER] = f"trd-careplan/{__version__}"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 

@@ -207,15 +207,28 @@ class FhirClient:
         kind, identity = resource["resourceType"], resource["id"]
         return _stored(await self._put(f"{kind}/{identity}", content, only_over), kind)
 
+    async def accepts(self, resource: Resource) -> bool:
+        """Whether our models accept an R4 resource, as this server would be sent it."""
+        try:
+            await self._accepted(resource)
+        except (ValueError, LookupError, TypeError):
+            # The models raise the last two for contained resources of no kind that they know.
+            return False
+        return True
+
+    async def as_it_stands(self, path: str) -> bytes:
+        """A resource as the server has it, in its own release: for `put_back` only. Raises as `get` does."""
+        return await self._get(path)
+
     async def last_versions(self, path: str, number: int) -> list[bytes]:
         """The last versions of a resource, the latest first, as the server has them: for `put_back` only."""
         where = f"{path}/_history"
         page = _bundle(await self._get(where, {"_count": str(number)}), f"GET {where}")
         return [bytes(entry.resource) for entry in page.entry if bytes(entry.resource)][:number]
 
-    async def put_back(self, path: str, content: bytes, *, only_over: str) -> None:
-        """Have the server store an earlier version again, just as it was. Raises as `put` does."""
-        await self._put(path, content, only_over)
+    async def put_back(self, path: str, content: bytes, *, only_over: str | None) -> Stored:
+        """Have the server store content that it had, which no model of ours checks. Raises as `put` does."""
+        return _stored(await self._put(path, content, only_over), path.partition("/")[0])
 
     async def _put(self, path: str, content: bytes, only_over: str | None) -> ServerAnswer:
         condition = {} if only_over is None else {"If-Match": f'W/"{only_over}"'}

@@ -90,7 +90,7 @@ def render_revoked(plan: Resource, why: str) -> Resource:
     The sessions stay as they were, and the narrative shows them as what was proposed.
     """
     text = f"Revoked by the service that proposed it. {why}"
-    note = [*plan.get("note", []), {"text": text}]
+    note = [*parts(plan.get("note")), {"text": text}]
     revoked = {**plan, "status": "revoked", "description": text, "note": note}
     revoked["text"] = render_revoked_narrative(plan, text)
     return _signed(revoked)
@@ -99,7 +99,7 @@ def render_revoked(plan: Resource, why: str) -> Resource:
 def render_withdrawn(plan: Resource, reason: str, grounds: str) -> Resource:
     """A draft of ours, revoked by hand. `grounds` keep the same proposal from being made again."""
     mark = {"url": WITHDRAWN, "valueString": grounds}
-    marked = {**plan, "extension": [*plan.get("extension", []), mark]}
+    marked = {**plan, "extension": [*parts(plan.get("extension")), mark]}
     return render_revoked(marked, f"Withdrawn by hand: {reason}")
 
 

@@ -8,7 +8,9 @@ since their messages may quote a request.
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from enum import StrEnum
+from io import TextIOBase
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -74,7 +76,7 @@ def configure_logs(stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(sort_keys=True),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing(stream or sys.stderr)),
         cache_logger_on_first_use=False,
     )
     logging.root.handlers[:] = [_FromLibraries()]
@@ -106,6 +108,25 @@ def place_of(error: BaseException) -> str:
 
 def _only_allowed(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {name: value for name, value in line.items() if name in _ALLOWED}
+
+
+class _Unfailing(TextIOBase):
+    """A stream that work goes on without: no job fails because the disk of the log is full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        """Hand on what was written."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 class _FromLibraries(logging.Handler):

@@ -5,7 +5,9 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -291,6 +293,18 @@ async def test_a_method_that_no_door_knows_is_not_repeated(lines: Lines) -> None
         await issue_of(await site.request("PROPFIND", "/fhir/metadata"), 405)
 
     assert lines.of(Event.REQUEST)[0]["method"] == "other"
+
+
+def test_work_goes_on_when_no_log_can_be_written(tmp_path: Path) -> None:
+    gone = (tmp_path / "log").open("w")
+    gone.close()
+    full = open("/dev/full", "w")  # noqa: SIM115, PTH123
+    for stream in (gone, full):
+        configure_logs(stream)
+        for _ in range(1000):
+            log_info(Event.STARTED, version="x" * 100)
+    with suppress(OSError):
+        full.close()
 
 
 def test_only_what_is_listed_is_logged(lines: Lines) -> None:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from rich.console import Console
 
 from service.commands.compare import Change, PlanChanges, compare_plans
 from service.commands.diff import Preview, preview, print_preview
+from service.render.terminal import Terminal
 from service.review import Reviewer
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import (
@@ -41,7 +41,7 @@ def changes_of(found: Preview) -> PlanChanges:
 
 
 def printed(found: Preview) -> str:
-    console = Console(width=200, record=True, quiet=False)
+    console = Terminal(width=200, record=True, quiet=False)
     with console.capture() as captured:
         print_preview(console, found)
     return captured.get()

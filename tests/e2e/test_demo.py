@@ -9,11 +9,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from service.demo import run as demo
 from service.demo.run import DemoFailed, demo_patients, record_of, run_demo, show_weeks, treatment_story
 from service.demo.treatment import TreatedPatient, find_faults
+from service.render.terminal import Terminal
 from service.review import Reviewer
 from service.settings import load_settings
 from tests.fhir.double import FhirDouble
@@ -52,7 +52,7 @@ async def test_the_weeks_are_shown_as_the_readme_shows_them(tmp_path: Path) -> N
     """It lives every week, which takes seconds; a story that ends otherwise is told on the same patient."""
     patient = await treated_until(date(2026, 11, 30))
     with (tmp_path / "out.txt").open("w+") as out:
-        show_weeks(Console(file=out, width=100), patient)
+        show_weeks(Terminal(file=out, width=100), patient)
         out.seek(0)
         shown = [line.rstrip() for line in out]
 
@@ -99,4 +99,4 @@ async def test_a_wrong_outcome_fails_the_demo(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(demo, "demo_patients", one_wrong)
     monkeypatch.setattr(demo, "_LIMIT_SECONDS", 3.0)
     with (tmp_path / "out.txt").open("w") as out, pytest.raises(DemoFailed, match="expected contraindicated"):
-        await run_demo(Console(file=out), load_settings(), fhir=None, keep=False)
+        await run_demo(Terminal(file=out), load_settings(), fhir=None, keep=False)
