@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(
         None, description="Bearer token that callers of operations must present"
     )
+    workers: Annotated[int | None, Field(ge=1, le=32)] = Field(
+        None,
+        description="Processes that read large records; by default one less than there are processors, at "
+        "most 2",
+    )
     public_url: AnyHttpUrl | None = Field(
         None, description="Address under which other systems reach the service"
     )

@@ -16,6 +16,7 @@ from service.errors import (
     ServerUnreachable,
     ServerUnsupported,
     TrdError,
+    WorkerError,
 )
 
 FHIR_JSON = "application/fhir+json"
@@ -75,6 +76,7 @@ _BY_KIND: tuple[tuple[type[TrdError], int, IssueType], ...] = (
     (ServerUnreachable, HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT),
     (ServerUnsupported, HTTPStatus.BAD_GATEWAY, IssueType.NOT_SUPPORTED),
     (ServerError, HTTPStatus.BAD_GATEWAY, IssueType.TRANSIENT),
+    (WorkerError, HTTPStatus.SERVICE_UNAVAILABLE, IssueType.TRANSIENT),
 )
 """The first row whose kind fits; anything else is unexpected while a request is answered."""
 UNEXPECTED = Failure(HTTPStatus.INTERNAL_SERVER_ERROR, IssueType.EXCEPTION, "internal error")

@@ -34,6 +34,7 @@ from service.fhir.target import Target, read_target, unlisted_kinds
 from service.fhir.views import BundleView, CapabilityView, Head, KindView, ResourceCapability
 from service.ids import is_id
 from service.settings import Settings
+from service.workers import LARGE
 
 Decoded = TypeVar("Decoded")
 
@@ -207,10 +208,12 @@ class FhirClient:
     async def _accepted(self, resource: Resource) -> Resource:
         """An R4 resource in the release of the server, its structure accepted by the models of that."""
         if await self.release() is Release.R4:
-            return validated(resource)
-        from service.fhir.r5.models import validated_r5  # noqa: PLC0415 - for a server of R5 only
-
-        return validated_r5(resource)
+            accept = validated
+        else:
+            from service.fhir.r5.models import validated_r5 as accept  # noqa: PLC0415 - for a server of R5 only
+        if len(msgspec.json.encode(resource)) < LARGE:
+            return accept(resource)
+        return await asyncio.to_thread(accept, resource)
 
     async def _retried(  # noqa: PLR0913 - the parts of a request
         self,

@@ -30,7 +30,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, WorkflowSerializa
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.cause import Cause
-from service.errors import InputError, QueueError, ServerError, SetupError, TrdError
+from service.errors import InputError, QueueError, ServerError, SetupError, TrdError, WorkerError
 from service.ids import is_id
 from service.queue.database import APPLICATION, QUEUE, WORKFLOW, open_database, open_jobs, waiting_keys
 
@@ -264,8 +264,8 @@ class JobQueue(Jobs):
 
     `review` reviews one patient by id. It and the `tasks` by name are told the cause as well; they run in
     the caller's event loop and must bear being run twice: a job interrupted by the end of a process is done
-    again. `ServerError`, and what nobody foresaw, is tried again after a while; any other `TrdError` fails
-    at once.
+    again. `ServerError`, `WorkerError` and what nobody foresaw is tried again after a while; any other
+    `TrdError` fails at once.
     """
 
     _at_work: ClassVar["JobQueue | None"] = None
@@ -546,7 +546,7 @@ def _failure(error: Exception) -> _FailedTry:
     name = type(error).__name__
     if isinstance(error, TrdError):
         reason = f"{name}: {error}"[:_REASON_LENGTH]
-        return _FailedTry(reason, passing=isinstance(error, ServerError))
+        return _FailedTry(reason, passing=isinstance(error, ServerError | WorkerError))
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return _FailedTry(f"{name}{where}", passing=True)
