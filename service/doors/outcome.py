@@ -41,6 +41,7 @@ class IssueType(StrEnum):
     NOT_FOUND = "not-found"
     DELETED = "deleted"
     TOO_LONG = "too-long"
+    THROTTLED = "throttled"
     TRANSIENT = "transient"
     TIMEOUT = "timeout"
     EXCEPTION = "exception"
@@ -63,6 +64,7 @@ _BY_STATUS: dict[int, IssueType] = {
     HTTPStatus.NOT_ACCEPTABLE: IssueType.NOT_SUPPORTED,
     HTTPStatus.REQUEST_TIMEOUT: IssueType.TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: IssueType.TOO_LONG,
+    HTTPStatus.TOO_MANY_REQUESTS: IssueType.THROTTLED,
     HTTPStatus.SERVICE_UNAVAILABLE: IssueType.TRANSIENT,
 }
 _GONE: dict[int, IssueType] = {
