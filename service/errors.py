@@ -5,6 +5,7 @@
     │   ├── NotJson           not JSON, or not a JSON object
     │   ├── NotFhir           JSON, but not the resource expected here
     │   └── NotAssessable     readable, but not one patient's complete record
+    │       └── RecordTooLarge  more than is read of one patient
     ├── ServerError           the FHIR server failed us                            exit 4
     │   ├── ServerUnreachable no answer, or none in time
     │   ├── ServerRefused     an answer with an error status
@@ -46,6 +47,10 @@ class NotFhir(InputError):
 
 class NotAssessable(InputError):
     """The record is readable, but it is not one living patient's own and complete record."""
+
+
+class RecordTooLarge(NotAssessable):
+    """The record has more bytes, references or merged patients than are read of one patient."""
 
 
 class ServerError(TrdError):

@@ -16,6 +16,7 @@ from service.apply.intent import Conclusion, Intent, intend
 from service.apply.send import CONFLICTS
 from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
 from service.apply.stored import with_signed_plans
+from service.apply.too_large import ask_to_look
 from service.apply.withdrawal import write_withdrawal
 from service.apply.write_back import write_back
 from service.cause import Cause
@@ -26,7 +27,14 @@ from service.core.plans import PlanAction, WriteTier
 from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
 from service.core.settling import with_settling_facts
-from service.errors import ServerError, ServerMisread, ServerRefused, ServerUnsupported, SettingsError
+from service.errors import (
+    RecordTooLarge,
+    ServerError,
+    ServerMisread,
+    ServerRefused,
+    ServerUnsupported,
+    SettingsError,
+)
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
 from service.fhir.sources import Gathered, read_subject
@@ -232,9 +240,14 @@ class Reviewer:
     async def _review_and_write(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         """One try. The assessment on record is read first: who writes another after that is noticed."""
         assessment = await find_assessment(client, patient_id)
-        gathered = await self._gather(client, patient_id)
-        review = await self._with_unlisted_plans(client, await self.review_beside(gathered), assessment)
         owner = self.settings.task_owner
+        try:
+            gathered = await self._gather(client, patient_id)
+        except RecordTooLarge:
+            now = clock.now_iso()
+            await ask_to_look(client, patient_id, owner=owner, cause=cause, recorded=now)
+            raise
+        review = await self._with_unlisted_plans(client, await self.review_beside(gathered), assessment)
         occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar, owner)
         conclusion = Conclusion(review.decision, review.intent, assessment, review.record.plans)
         written = await write_back(client, conclusion, occasion)

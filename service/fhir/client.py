@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -21,7 +22,7 @@ import stamina
 from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
-from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.errors import RecordTooLarge, ServerMisread, ServerRefused, ServerUnreachable, SettingsError
 from service.fhir.kinds import DIFFER_IN_R5
 from service.fhir.loose import Resource
 from service.fhir.models import validated
@@ -106,6 +107,13 @@ class FhirClient:
         self._turns = asyncio.Semaphore(connections)
         self._stated: tuple[CapabilityView, Release] | None = None
         self._target: Target | None = None
+        self._bytes_left: float = math.inf
+
+    def reading_at_most(self, number: int) -> "FhirClient":
+        """This client, for one record of so many bytes; beyond them its reads raise `RecordTooLarge`."""
+        bounded = copy(self)
+        bounded._bytes_left = number  # noqa: SLF001 - of the same class
+        return bounded
 
     async def get(self, path: str) -> bytes:
         """One resource as R4 JSON.
@@ -117,7 +125,13 @@ class FhirClient:
     async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes:
         """The body of one answer, as it came. `path` is relative to the base, or an address on its origin."""
         url = self._address_of(path)
-        return (await self._retried("GET", url, params=params, attempts=self._attempts)).body
+        body = (await self._retried("GET", url, params=params, attempts=self._attempts)).body
+        self._bytes_left -= len(body)
+        if self._bytes_left < 0:
+            raise RecordTooLarge(
+                f"GET {urlsplit(url).path}: the record is larger than is read of one patient"
+            )
+        return body
 
     def _address_of(self, path: str) -> str:
         return path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
