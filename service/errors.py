@@ -5,6 +5,7 @@
     │   ├── NotJson           not JSON, or not a JSON object
     │   ├── NotFhir           JSON, but not the resource expected here
     │   └── NotAssessable     readable, but not one patient's complete record
+    │       └── RecordTooLarge  more than is read of one patient
     ├── ServerError           the FHIR server failed us                            exit 4
     │   ├── ServerUnreachable no answer, or none in time
     │   ├── ServerRefused     an answer with an error status
@@ -12,6 +13,9 @@
     │   ├── ServerMisread     an answer that is not what FHIR promises
     │   └── ServerUnsupported it speaks a release of FHIR that this service does not
     ├── QueueError            the queue's database failed; nothing was accepted     exit 4
+    ├── WorkerError           no worker process did the work; try it again          exit 1
+    │   ├── WorkersBusy       too much waits for the worker processes
+    │   └── WorkerLost        a worker process ended before its work was done
     └── SetupError            the service itself is not set up right               exit 2
         ├── SettingsError     a setting is unknown or has a bad value
         └── MappingsError     a list under `mappings/` is faulty
@@ -64,6 +68,10 @@ class NotFhir(InputError):
 
 class NotAssessable(InputError):
     """The record is readable, but it is not one living patient's own and complete record."""
+
+
+class RecordTooLarge(NotAssessable):
+    """The record has more bytes, references or merged patients than are read of one patient."""
 
 
 class ServerError(TrdError):
@@ -120,6 +128,18 @@ class QueueError(TrdError):
     """The queue's database could not be reached. Nothing was accepted; the event can be sent again."""
 
     exit_code = 4
+
+
+class WorkerError(TrdError):
+    """No worker process did the work. It can be tried again."""
+
+
+class WorkersBusy(WorkerError):
+    """Too much waits for the worker processes already."""
+
+
+class WorkerLost(WorkerError):
+    """A worker process ended before its work was done."""
 
 
 class SetupError(TrdError):

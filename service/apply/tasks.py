@@ -43,6 +43,7 @@ _TITLES = {
     TaskReason.TREATMENT_SAFETY: "Review a new finding in a patient under treatment with esketamine",
     TaskReason.BENEFIT_REVIEW: "Evaluate the benefit of treatment with esketamine",
     TaskReason.LAPSE: "Treatment with esketamine has lapsed: decide how to go on",
+    TaskReason.RECORD_TOO_LARGE: "A record is too large to be assessed for esketamine",
 }
 _URGENT = frozenset({TaskReason.SAFETY, TaskReason.TREATMENT_SAFETY})
 _OBJECT = msgspec.json.Decoder(dict[str, Any])

@@ -25,6 +25,7 @@ class TaskReason(StrEnum):
     TREATMENT_SAFETY = "treatment-safety"
     BENEFIT_REVIEW = "benefit-review"
     LAPSE = "lapse"
+    RECORD_TOO_LARGE = "record-too-large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,15 @@ def ask_to_end(decision: Decision, drafts: Iterable[VersionedReference]) -> Want
     asked = f"The FHIR server refuses the revocation of {names}. A clinician must end it."
     text = f"{asked} {state_decision(decision)}"
     return WantedTask(TaskReason.SAFETY, text, f"{names} not revoked", drafts[0])
+
+
+def too_large_to_read() -> WantedTask:
+    """Nothing was decided, because the record has more than is read of one patient."""
+    text = (
+        "The record of this patient is too large for this service, so it was not assessed. A clinician must "
+        "assess it, and an open esketamine plan is not followed meanwhile."
+    )
+    return WantedTask(TaskReason.RECORD_TOO_LARGE, text, "not read")
 
 
 def _safety(decision: Decision, open_plans: list[PlanOfRecord]) -> Iterator[WantedTask]:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ from service.fhir.sources import without_mark
 from service.telemetry.logs import Event, log_error, log_info, log_warning
 
 REQUEST_ID = "X-Request-Id"
+RETRY_AFTER = "5"
+"""After how many seconds a client is to try again that was told 503."""
 READ_SECONDS = 30.0
 """How long the whole body of a request may take."""
 
@@ -60,10 +63,10 @@ def refuse_other_formats(request: web.Request) -> None:
         raise web.HTTPNotAcceptable
 
 
-def fhir_response(resource: dict[str, Any], status: int = 200) -> web.Response:
+def fhir_response(resource: dict[str, Any] | bytes, status: int = 200) -> web.Response:
     """An answer in FHIR JSON that no cache keeps."""
     return web.Response(
-        body=msgspec.json.encode(resource),
+        body=resource if isinstance(resource, bytes) else msgspec.json.encode(resource),
         status=status,
         content_type=FHIR_JSON,
         charset="utf-8",
@@ -114,6 +117,8 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 def _rendered(failure: Failure, answer: web.HTTPException | None = None) -> web.Response:
     response = fhir_response(to_failure_outcome(failure), failure.status)
+    if failure.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers[hdrs.RETRY_AFTER] = RETRY_AFTER
     for name in _KEPT_HEADERS:
         if answer is not None and name in answer.headers:
             response.headers[name] = answer.headers[name]

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -23,7 +24,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
 from service.core.plans import WriteTier
-from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.errors import RecordTooLarge, ServerMisread, ServerRefused, ServerUnreachable, SettingsError
 from service.fhir.kinds import DIFFER_IN_R5
 from service.fhir.loose import Resource
 from service.fhir.models import validated
@@ -36,6 +37,7 @@ from service.fhir.target import Target, read_target, unlisted_kinds
 from service.fhir.views import BundleView, CapabilityView, Head, KindView, ResourceCapability
 from service.ids import is_id
 from service.settings import Settings
+from service.workers import LARGE
 
 Decoded = TypeVar("Decoded")
 
@@ -120,6 +122,13 @@ class FhirClient:
         self._stated: tuple[CapabilityView, Release] | None = None
         self._stale_at = math.inf
         self._target: Target | None = None
+        self._bytes_left: float = math.inf
+
+    def reading_at_most(self, number: int) -> "FhirClient":
+        """This client, for one record of so many bytes; beyond them its reads raise `RecordTooLarge`."""
+        bounded = copy(self)
+        bounded._bytes_left = number  # noqa: SLF001 - of the same class
+        return bounded
 
     async def get(self, path: str) -> bytes:
         """One resource as R4 JSON.
@@ -135,7 +144,13 @@ class FhirClient:
     async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes:
         """The body of one answer, as it came. `path` is relative to the base, or an address on its origin."""
         url = self._address_of(path)
-        return (await self._retried("GET", url, params=params, attempts=self._attempts)).body
+        body = (await self._retried("GET", url, params=params, attempts=self._attempts)).body
+        self._bytes_left -= len(body)
+        if self._bytes_left < 0:
+            raise RecordTooLarge(
+                f"GET {urlsplit(url).path}: the record is larger than is read of one patient"
+            )
+        return body
 
     def _address_of(self, path: str) -> str:
         return path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
@@ -239,10 +254,12 @@ class FhirClient:
     async def _accepted(self, resource: Resource) -> Resource:
         """An R4 resource in the release of the server, its structure accepted by the models of that."""
         if await self.release() is Release.R4:
-            return validated(resource)
-        from service.fhir.r5.models import validated_r5  # noqa: PLC0415 - for a server of R5 only
-
-        return validated_r5(resource)
+            accept = validated
+        else:
+            from service.fhir.r5.models import validated_r5 as accept  # noqa: PLC0415 - for a server of R5 only
+        if len(msgspec.json.encode(resource)) < LARGE:
+            return accept(resource)
+        return await asyncio.to_thread(accept, resource)
 
     async def _retried(  # noqa: PLR0913 - the parts of a request
         self,

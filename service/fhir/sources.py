@@ -62,6 +62,11 @@ class Gathered:
     former_ids: tuple[str, ...] = ()
     """Ids of patients that were merged into this one: records under them are this one's."""
 
+    @property
+    def size(self) -> int:
+        """How many bytes the resources have."""
+        return sum(memoryview(source.content).nbytes for source in self.sources)
+
     def content_of(self, reference: VersionedReference) -> dict[str, Any]:
         """The content of a resource that was gathered and read."""
         source = next(source for source in self.sources if source.reference == reference)

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final
 
-from service.errors import ServerError, ServerMisread, ServerRefused, TrdError
+from service.errors import ServerError, ServerMisread, ServerRefused, TrdError, WorkerLost, WorkersBusy
 
 _REASON_LENGTH: Final = 300
 
@@ -123,9 +123,9 @@ def _fault_of(error: TrdError) -> Fault:
     match error:
         case ServerError(away=True):
             return Fault.AWAY
-        case ServerError(passing=True):
+        case ServerError(passing=True) | WorkersBusy():
             return Fault.PASSING
-        case ServerMisread():
+        case ServerMisread() | WorkerLost():
             return Fault.UNFORESEEN
         case _:
             return Fault.LASTING

@@ -12,9 +12,11 @@ from contextlib import suppress
 from enum import StrEnum
 from io import TextIOBase
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
+
+from service.telemetry.limits import PerMinute
 
 
 class Event(StrEnum):
@@ -59,8 +61,13 @@ class Field(StrEnum):
     LOGGER = "logger"
     VERSION = "version"
     KNOWLEDGE = "knowledge"
+    LEFT_OUT = "left_out"
 
 
+MOST_LINES = 60
+"""How many lines a minute tell of one kind of refusal or fault."""
+_REFUSED = 400
+_KIND = ("event", "door", "status", "error", "logger", "place")
 _FRAME = frozenset({"event", "level", "timestamp"})
 _ALLOWED = _FRAME | frozenset(Field)
 
@@ -73,10 +80,11 @@ def configure_logs(stream: TextIO | None = None) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _only_allowed,
+            _Bounded(),
             structlog.processors.JSONRenderer(sort_keys=True),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing(stream or sys.stderr)),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Unfailing(stream or sys.stderr))),
         cache_logger_on_first_use=False,
     )
     logging.root.handlers[:] = [_FromLibraries()]
@@ -104,6 +112,25 @@ def place_of(error: BaseException) -> str:
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     return f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else "unknown"
+
+
+class _Bounded:
+    """Leaves out what says the same again and again; the next such line says of how many.
+
+    What went as it should is told every time.
+    """
+
+    def __init__(self) -> None:
+        self._limit = PerMinute(MOST_LINES)
+
+    def __call__(self, _: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if line["level"] == "info" and line.get("status", 0) < _REFUSED:
+            return line
+        kind = tuple(line.get(name) for name in _KIND)
+        if not self._limit.allows(kind):
+            raise structlog.DropEvent
+        left_out = self._limit.take_beyond(kind)
+        return {**line, "left_out": left_out} if left_out else line
 
 
 def _only_allowed(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

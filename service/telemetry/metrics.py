@@ -56,6 +56,12 @@ class Metrics:
             "Whether the queue waits for the FHIR server, which is away or overloaded.",
             registry=self.registry,
         )
+        self._lag = Histogram(
+            "trd_event_loop_lag_seconds",
+            "How late the event loop is, looked at twice a second.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         for kind in HookEvent:
             self._hook_events.labels(kind.value)
 
@@ -78,6 +84,10 @@ class Metrics:
     def count_hook_event(self, kind: HookEvent, times: int = 1) -> None:
         """Count one thing that a notification told."""
         self._hook_events.labels(kind.value).inc(times)
+
+    def observe_lag(self, seconds: float) -> None:
+        """Note how late the event loop is."""
+        self._lag.observe(seconds)
 
     def set_queue(self, counts: Mapping[str, int] | None) -> None:
         """Set the number of jobs in each state; `None` where it is not known, so that no old one stays."""

@@ -31,7 +31,7 @@ from tests.support import run_command, run_program
 
 OFFERED = tuple(kind for kind in WATCHED_KINDS if kind != "QuestionnaireResponse")
 """The kinds that sekmet-fhir knows."""
-SECRET = "a-hook-secret"  # noqa: S105 - known to the tests only
+SECRET = "a-hook-secret-of-tests"  # noqa: S105 - known to the tests only
 HEADER = {"X-Hook-Secret": SECRET}
 pytestmark = pytest.mark.matrix
 """A service of its own takes seconds; `test_demo.py` shows one in `make test`."""
@@ -219,7 +219,7 @@ async def test_told_to_stop_during_reviews_it_ends_cleanly_and_goes_on_at_the_ne
     ("given", "missing"),
     [
         ({}, "TRD_API_TOKEN, TRD_HOOK_SECRET"),
-        ({"TRD_API_TOKEN": "a-token"}, "TRD_HOOK_SECRET"),
+        ({"TRD_API_TOKEN": "an-api-token-of-tests"}, "TRD_HOOK_SECRET"),
         ({"TRD_HOOK_SECRET": SECRET}, "TRD_API_TOKEN"),
         ({"TRD_HOOK_SECRET": SECRET, "TRD_API_TOKEN": ""}, "TRD_API_TOKEN"),
     ],
