@@ -1103,3 +1103,28 @@ class PlansContract:
         assert await tasks_of(server, patient) == []
         assert f"{told['decision']}/{told['action']}" == action_of(await propose(server, patient))
         assert [one["reason"] for one in told["tasks"]] == await asked_of_people(server, patient)
+
+
+ONE_OF_EACH_ACTION = [
+    "the onset is corrected",
+    "another entry of the depression",
+    "from suicidality to treatment resistance",
+    "criteria that ask for three trials",
+]
+"""No new version, an update of what the plan refers to, an update of its protocol, and a revocation."""
+
+
+class PlansContractInBrief(PlansContract):
+    """The contract with one example where a row has several, for `make test` and slow servers."""
+
+    @pytest.mark.parametrize("edit", ["a note", "a goal"])
+    async def test_our_draft_that_a_person_edited(self, server: str, edit: str) -> None:
+        await super().test_our_draft_that_a_person_edited(server, edit)
+
+    @pytest.mark.parametrize("status", ["entered-in-error"])
+    async def test_our_plan_that_a_person_ended(self, server: str, status: str) -> None:
+        await super().test_our_plan_that_a_person_ended(server, status)
+
+    @pytest.mark.parametrize("shift", ONE_OF_EACH_ACTION)
+    async def test_an_untouched_draft_follows_and_an_edited_one_stays(self, server: str, shift: str) -> None:
+        await super().test_an_untouched_draft_follows_and_an_edited_one_stays(server, shift)

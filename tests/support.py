@@ -93,14 +93,15 @@ FEW = [
 """Cases of each decision, and of each pathway."""
 
 
-def _each(names: list[str]) -> pytest.MarkDecorator:
+def each_of(names: list[str]) -> pytest.MarkDecorator:
+    """Every one of these cases; in `make test` a few of them."""
     marked = [name if name in FEW else pytest.param(name, marks=pytest.mark.matrix) for name in names]
     return pytest.mark.parametrize("name", marked)
 
 
-each_case = _each(case_names())
+each_case = each_of(case_names())
 """Every case; in `make test` a few of them."""
-each_case_of_servers = _each(cases_of_servers())
+each_case_of_servers = each_of(cases_of_servers())
 
 
 def case_reviewer(name: str) -> Reviewer:

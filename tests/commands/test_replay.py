@@ -25,6 +25,7 @@ from tests.support import (
     case_bundle,
     case_reviewer,
     client_of,
+    each_of,
     fhir_response,
     patient_id_of,
     resources_of,
@@ -65,7 +66,7 @@ async def test_a_first_plan_is_decided_the_same_again(server: FhirDouble) -> Non
     assert "same decision" in printed(found)
 
 
-@pytest.mark.parametrize("name", PROPOSED)
+@each_of(PROPOSED)
 async def test_every_proposal_is_decided_the_same_again(name: str) -> None:
     server = FhirDouble(resources_of(case_bundle(name)))
     by = case_reviewer(name)

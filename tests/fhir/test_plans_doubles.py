@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.contract_plans import PlansContract, cell, check, copied, drafted_twice
+from tests.contract_plans import PlansContract, PlansContractInBrief, cell, check, copied, drafted_twice
 from tests.servers import double_in_memory
 
 
@@ -27,6 +27,16 @@ class TestSingleRequests(_OnADouble):
     traits: ClassVar = {"transactions": False}
 
 
+class TestSingleRequestsWithIdsOfTheServerInBrief(PlansContractInBrief):
+    """The same server as the next, without every example."""
+
+    @pytest.fixture
+    def server(self) -> Iterator[str]:
+        with double_in_memory(transactions=False, update_create=False) as base:
+            yield base
+
+
+@pytest.mark.matrix
 class TestSingleRequestsWithIdsOfTheServer(_OnADouble):
     """One by one, under ids that the server gives."""
 

@@ -172,7 +172,9 @@ def test_it_is_one_transaction() -> None:
 # --- code lists -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*CODED, *IN_COLUMNS])
+@pytest.mark.parametrize(
+    "name", [*IN_COLUMNS, *(pytest.param(name, marks=pytest.mark.matrix) for name in CODED)]
+)
 def test_every_code_of_a_list_is_in_a_value_set_with_its_source(name: str) -> None:
     sets = PUBLISHED.of_kind("ValueSet")
     found = 0

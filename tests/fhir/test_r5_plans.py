@@ -39,6 +39,8 @@ from tests.support import (
     case_names,
     case_review,
     case_reviewer,
+    each_case,
+    each_of,
     resources_of,
     reviewer,
 )
@@ -85,13 +87,13 @@ def on_record(name: str, plan: Resource) -> PlanOfRecord:
 # --- there and back -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PROPOSED)
+@each_of(PROPOSED)
 def test_what_was_written_is_read_back_as_it_was(name: str) -> None:
     plan = plan_of(name)
     assert plan_in_r4(plan_in_r5(plan)) == plan
 
 
-@pytest.mark.parametrize("name", PROPOSED)
+@each_of(PROPOSED)
 def test_a_plan_that_a_server_put_in_its_own_words_is_not_edited(name: str) -> None:
     plan = plan_of(name)
     returned = as_returned(plan_in_r5(plan))
@@ -103,7 +105,7 @@ def test_a_plan_that_a_server_put_in_its_own_words_is_not_edited(name: str) -> N
     assert in_r5.sessions
 
 
-@pytest.mark.parametrize("name", PROPOSED)
+@each_of(PROPOSED)
 def test_a_revoked_plan_is_read_back_as_it_was(name: str) -> None:
     plan = render_revoked(plan_in_r4(plan_in_r5(plan_of(name))), "It no longer fits.")
     assert plan_in_r4(plan_in_r5(plan)) == plan
@@ -185,7 +187,7 @@ def occasion(review: Review) -> Occasion:
     return Occasion("2026-11-23T10:00:00Z", Cause.REST_HOOK, review.record, reviewer().calendar)
 
 
-@pytest.mark.parametrize("name", case_names())
+@each_case
 def test_what_is_written_fits_the_models_of_r5(name: str) -> None:
     review = case_review(name)
     target = review.decision.assessment.patient

@@ -33,8 +33,8 @@ from tests.support import (
     case_answer,
     case_bundle,
     case_reviewer,
-    cases_of_servers,
     client_of,
+    each_case_of_servers,
     patient_id_of,
     resources_of,
     reviewer,
@@ -226,7 +226,7 @@ async def propose(server: FhirDouble, *, days: int = 0) -> Proposal:
     return await reviewer().on(AS_OF + timedelta(days=days)).propose(client_of(server), PATIENT)
 
 
-@pytest.mark.parametrize("name", cases_of_servers())
+@each_case_of_servers
 async def test_a_case_in_r5_is_answered_as_in_r4(name: str) -> None:
     client = client_of(a_server_of_r5(name))
     review = await case_reviewer(name).review_patient(client, patient_id_of(case_bundle(name)))

@@ -53,6 +53,7 @@ from tests.support import (
     case_bytes,
     case_names,
     case_reviewer,
+    each_case,
     resources_of,
     reviewer,
 )
@@ -884,7 +885,7 @@ def test_an_unknown_name_of_a_cause_is_told_as_not_stated() -> None:
     assert Cause.named("a door of a later version") is Cause.OTHER
 
 
-@pytest.mark.parametrize("name", case_names())
+@each_case
 def test_every_record_that_was_read_is_named_as_a_source(name: str) -> None:
     """Also those that say nothing, are set aside or cannot be read: what is not found rests on them."""
     named = {entity["what"]["display"] for entity in provenance_of(name)["entity"]}

@@ -215,7 +215,7 @@ async def test_the_way_of_writing_is_told_by_both_doors(way: str, tier: str, lin
 LEFT_OUT = [{"GuidanceResponse"}, {"Device"}, {"Provenance"}, {"Task"}, set(WRITTEN_KINDS) - {"CarePlan"}]
 
 
-@pytest.mark.parametrize("manner", [Silent, ReadOnly])
+@pytest.mark.parametrize("manner", [Silent, pytest.param(ReadOnly, marks=pytest.mark.matrix)])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("left_out", LEFT_OUT, ids=lambda one: "-".join(sorted(one)))
 async def test_what_is_not_taken_is_left_out(left_out: set[str], way: str, manner: Manner) -> None:
