@@ -123,7 +123,8 @@ async def check_course(clinic: Clinic, client: FhirClient) -> None:
         if done.written:
             clinic.diary.append(f"{day}   {done.answer.decision.value}/{done.answer.care_plan.action.value}")
             await clinic.look()
-        assert list(faults(clinic)) == [], "\n".join(clinic.diary)
+        found = list(faults(clinic))
+        assert found == [], "\n".join([*clinic.diary, *found])
 
 
 class CoursesContract:

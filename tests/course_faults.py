@@ -41,7 +41,7 @@ def _faults_of(plan: Resource, clinic: Clinic) -> Iterator[str]:
     kept = clinic.still_planned(without=ended)
     if set(kept) & set(proposed):
         yield "a day is planned twice"
-    yield from _faults_of_days(clinic, sorted({*clinic.given, *kept, *proposed}), twice_from(plan, clinic))
+    yield from _faults_of_days(clinic, {*clinic.given, *kept}, set(proposed), twice_from(plan, clinic))
 
 
 def twice_from(plan: Resource, clinic: Clinic) -> set[date]:
@@ -50,15 +50,23 @@ def twice_from(plan: Resource, clinic: Clinic) -> set[date]:
     return {session.day for one in more_often for session in sessions_of(one)}
 
 
-def _faults_of_days(clinic: Clinic, days: list[date], more_often: set[date]) -> Iterator[str]:
-    """Sessions too close, or too many in a week from the first on: the label's, and the house's distances."""
+def _faults_of_days(
+    clinic: Clinic, others: set[date], proposed: set[date], more_often: set[date]
+) -> Iterator[str]:
+    """Proposed sessions too close to others, or too many in a week from the first on.
+
+    The limits are the label's, and the house's distances. Where people made it too many, nobody proposed it.
+    """
+    days = sorted(others | proposed)
     for number, (one, other) in enumerate(pairwise(days), 2):
         least = 5 if number > INDUCTION and other not in more_often else 2
-        if (other - one).days < least:
+        if (other - one).days < least and {one, other} & proposed:
             yield f"{one} and {other} are {(other - one).days} days apart, session {number}"
     begun = min(session.day for plan in clinic.plans.values() for session in sessions_of(plan))
     weeks = [(day - begun).days // 7 for day in days]
     for number, week in enumerate(weeks):
+        if days[number] not in proposed:
+            continue
         most = 1 if number >= INDUCTION and days[number] not in more_often else 2
         if weeks[: number + 1].count(week) > most and not (most == 1 and weeks[INDUCTION - 1] == week):
             yield f"more than {most} sessions in week {week + 1}"
