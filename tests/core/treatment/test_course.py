@@ -251,6 +251,23 @@ def test_a_ticked_session_takes_the_day_of_the_record_that_matches_it() -> None:
     assert shown(found)[:2] == [(1, "given", "2026-09-01"), (2, "missed", None)]
 
 
+@pytest.mark.parametrize(("days_later", "last"), [(6, "given"), (7, "unplanned")])
+def test_a_record_a_week_from_a_ticked_session_is_another(days_later: int, last: str) -> None:
+    """Without a limit, the session of the next week would be taken for the last one that was ticked."""
+    end = SESSION_DAYS[11]
+    ticked = (a_plan(states=dict.fromkeys(range(1, 13), "completed")),)
+    when = end + timedelta(days=days_later)
+    found = course(given(when), plans=ticked, as_of=when)
+    assert len(found.taken) == (12 if last == "given" else 13)
+    assert shown(found)[-1] == (12 if last == "given" else None, last, when.isoformat())
+
+
+def test_a_missed_session_may_be_made_up_however_late() -> None:
+    late = SESSION_DAYS[11] + timedelta(days=7)
+    others = [given(when) for when in SESSION_DAYS if when != SECOND]
+    assert shown(course(*others, given(late), as_of=late))[-1] == (2, "given", late.isoformat())
+
+
 def test_a_session_ticked_before_its_day_is_still_planned() -> None:
     plans = (a_plan(states={2: "completed"}),)
     assert shown(course(plans=plans, as_of=SECOND - timedelta(days=1)))[1] == (2, "planned", None)

@@ -125,6 +125,21 @@ def test_the_phase_goes_by_sessions_and_not_by_dates() -> None:
     assert followed(*first(8), as_of=late).phase == "maintenance"
 
 
+def test_the_acute_pathway_has_no_phase_of_maintenance() -> None:
+    of = followed(*first(8), as_of=after(EIGHTH), plans=(ACUTE_PLAN,))
+    assert (of.next.code, of.phase) == (NextCode.ACUTE_REVIEW, "induction")
+
+
+@pytest.mark.parametrize(("protocol", "knowledge"), [("us-mdsi", US), ("eu-emergency", EU)])
+def test_the_acute_pathway_asks_for_no_benefit_before_treatment_goes_on(
+    protocol: str, knowledge: Knowledge
+) -> None:
+    plans = (a_plan(SESSION_DAYS[:8], protocol=(protocol, "1.4.0")),)
+    decision = decision_of(*first(8), as_of=after(EIGHTH), plans=plans, knowledge=knowledge)
+    text = asked(decision, plans)["benefit-review"].text
+    assert text.startswith("Evaluate the benefit after four weeks. Use beyond four weeks was not")
+
+
 def test_the_decision_names_the_treatment_and_nothing_is_proposed() -> None:
     decision = decision_of(given(FIRST), as_of=after(FIRST))
     assert isinstance(decision, Decline)
@@ -266,6 +281,20 @@ def test_row_10_without_a_response_after_a_review_the_benefit_is_reviewed_again(
     of = followed(*entries, as_of=after(LAST), plans=REVIEWED)
     assert of.next.code is NextCode.BENEFIT_REVIEW
     assert ("benefit-review", None) in due(of)
+
+
+def test_the_text_of_row_10_speaks_of_maintenance_and_that_of_row_4_of_the_induction() -> None:
+    entries = [*first(12), *scores(18, last=LAST)]
+    for plans, words, basis in (
+        (REVIEWED, "The scores show no response in maintenance.", RuleBasis.HOUSE),
+        ((a_plan(),), "Evaluate the benefit of the induction", RuleBasis.LABEL),
+    ):
+        decision = decision_of(*entries, as_of=after(LAST), plans=plans)
+        treatment = treatment_of(decision)
+        assert treatment is not None
+        assert treatment.next.text.startswith(words)
+        assert treatment.next.basis is basis
+        assert asked(decision, plans)["benefit-review"].text.startswith(words)
 
 
 @pytest.mark.parametrize(
