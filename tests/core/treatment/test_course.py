@@ -372,7 +372,7 @@ def test_what_the_older_plan_calls_completed_stays() -> None:
 
 
 def test_the_protocol_is_the_one_that_the_last_plan_states() -> None:
-    assert course(plans=(a_plan(protocol=("us-mdsi", "1.3.0")),)).protocol.id == "us-mdsi"
+    assert course(plans=(a_plan(protocol=("us-mdsi", "1.4.0")),)).protocol.id == "us-mdsi"
 
 
 @pytest.mark.parametrize("stated", [None, ("of-another-clinic", "1")])
@@ -423,7 +423,7 @@ def test_a_dose_that_is_no_label_dose_is_named(mg: float | Dose, named: bool) ->
 
 
 def test_at_sixty_five_the_european_label_has_a_lower_dose() -> None:
-    plans = (a_plan(protocol=("eu-trd-65plus", "1.3.0")),)
+    plans = (a_plan(protocol=("eu-trd-65plus", "1.4.0")),)
     assert not flag_unusual_sessions(find_course(record(given(FIRST, 28), plans=plans), EU, AS_OF))
 
 

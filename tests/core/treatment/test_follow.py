@@ -36,7 +36,7 @@ from tests.core.builders import (
 )
 
 FIRST, EIGHTH, NINTH, LAST = SESSION_DAYS[0], SESSION_DAYS[7], SESSION_DAYS[8], SESSION_DAYS[11]
-ACUTE_PLAN = a_plan(SESSION_DAYS[:8], protocol=("us-mdsi", "1.3.0"))
+ACUTE_PLAN = a_plan(SESSION_DAYS[:8], protocol=("us-mdsi", "1.4.0"))
 INPATIENTS = replace(WEEKDAYS, setting=CareSetting.INPATIENT)
 
 
@@ -360,7 +360,7 @@ def test_until_session_1_is_given_every_finding_is_new(days: int) -> None:
 def test_what_was_only_a_caution_before_may_become_a_new_finding() -> None:
     old = safety_condition("stroke", id="old", onset=day("2024-01-01"), recorded=day("2024-01-01"))
     new = safety_condition("stroke", id="new", onset=day("2026-09-01"), recorded=day("2026-09-01"))
-    plans = (a_plan(protocol=("eu-trd", "1.3.0")),)
+    plans = (a_plan(protocol=("eu-trd", "1.4.0")),)
     of = followed(given(FIRST), old, new, as_of=after(FIRST, 3), plans=plans, knowledge=EU)
     assert [finding.id for finding in of.new_findings] == ["stroke"]
     assert not followed(given(FIRST), old, as_of=after(FIRST, 3), plans=plans, knowledge=EU).new_findings
@@ -408,7 +408,7 @@ def test_the_form_is_for_outpatients_in_the_us() -> None:
     when = after(FIRST)
     for how in (
         {"calendar": INPATIENTS},
-        {"knowledge": EU, "plans": (a_plan(protocol=("eu-trd", "1.3.0")),)},
+        {"knowledge": EU, "plans": (a_plan(protocol=("eu-trd", "1.4.0")),)},
     ):
         assert "rems-form" not in dict(due(followed(given(FIRST), as_of=when, **how)))
     assert "rems-form" in dict(due(followed(given(FIRST), as_of=when)))
@@ -516,7 +516,7 @@ def test_the_european_label_says_how_long_maintenance_goes_on_at_least(
     protocol: str, sessions: int, told: bool
 ) -> None:
     how: dict[str, Any] = {"knowledge": US if protocol.startswith("us") else EU, "as_of": after(EIGHTH)}
-    plans = (a_plan(protocol=(protocol, "1.3.0")),)
+    plans = (a_plan(protocol=(protocol, "1.4.0")),)
     of = decision_of(*first(sessions), *scores(4, last=EIGHTH), plans=plans, **how)
     treatment = treatment_of(of)
     assert treatment is not None
