@@ -55,7 +55,7 @@ def _followed(review: Review, treatment: Treatment) -> ShownPlan:
         earlier=tuple(_agenda(review, evidence) for evidence in earlier),
         treatment=answer.treatment,
         concerns=(*alerts, *_what_stands_against(review)),
-        progress=(*describe_treatment(answer), *_say_unusual(review), *_say_proposed(review, proposed)),
+        progress=(*_say_unusual(review), *describe_treatment(answer), *_say_proposed(review, proposed)),
         series=list_score_series(assessment, treatment),
         proposed=proposed,
     )
