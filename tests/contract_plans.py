@@ -536,7 +536,7 @@ SHIFTS: dict[str, Shift] = {
     ),
     "another version of the protocol": Shift(
         "propose/update",
-        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.3.0"', 'version = "9.0.0"'),
+        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.4.0"', 'version = "9.0.0"'),
     ),
     "another version of the knowledge": Shift(
         "propose/update", then=lambda: reviewer_of("codes/severity.csv", "HITSP", "the HITSP")

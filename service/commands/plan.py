@@ -8,6 +8,7 @@ from pathlib import Path
 from service.core.decision import Decline, Propose, ReasonOfDecision, treatment_of
 from service.core.plans import PlanAction
 from service.core.records import OPEN_PLAN, PlanStatus, VersionedReference
+from service.core.treatment.course import flag_unusual_sessions
 from service.core.treatment.follow import Treatment
 from service.core.words import state_decision
 from service.read.agenda import Agenda, read_agenda
@@ -54,7 +55,7 @@ def _followed(review: Review, treatment: Treatment) -> ShownPlan:
         earlier=tuple(_agenda(review, evidence) for evidence in earlier),
         treatment=answer.treatment,
         concerns=(*alerts, *_what_stands_against(review)),
-        progress=(*describe_treatment(answer), *_say_proposed(review, proposed)),
+        progress=(*_say_unusual(review), *describe_treatment(answer), *_say_proposed(review, proposed)),
         series=list_score_series(assessment, treatment),
         proposed=proposed,
     )
@@ -71,6 +72,18 @@ def _proposed(review: Review, last: str) -> Agenda | None:
     if draft is None or draft.status is not PlanStatus.DRAFT or draft.based_on != last:
         return None
     return _agenda(review, draft.evidence)
+
+
+def _say_unusual(review: Review) -> Iterator[tuple[str, str]]:
+    """What came up under treatment: new findings, and sessions and doses that the label does not have."""
+    treatment = treatment_of(review.decision)
+    if treatment is None:
+        return
+    if treatment.new_findings:
+        yield "New finding", "; ".join(finding.title for finding in treatment.new_findings)
+    unusual = flag_unusual_sessions(treatment.course)
+    if unusual:
+        yield "Note", "; ".join(reason.text for reason in unusual)
 
 
 def _say_proposed(review: Review, proposed: Agenda | None) -> Iterator[tuple[str, str]]:

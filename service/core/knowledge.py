@@ -324,13 +324,15 @@ class ResponseRules(NamedTuple):
 class MissedRules(NamedTuple):
     """After how many days without a session a planned one is missed, and treatment has lapsed.
 
-    A session up to `early_days` before the first planned day is of the treatment. A completed plan is looked
+    A session up to `early_days` before the first planned day is of the treatment. A record up to
+    `ticked_days` from a session that the plan calls completed is that session. A completed plan is looked
     at every day until `followed_days` after its end.
     """
 
     after_days: int
     lapse_days: int
     early_days: int
+    ticked_days: int
     followed_days: int
 
 
@@ -402,6 +404,8 @@ class Protocol:
     """How often sessions are in maintenance, by the response."""
     duration: TreatmentRule | None
     """How long maintenance goes on at least; `None` where the label does not say."""
+    no_response: TreatmentRule | None
+    """What comes next without a response in maintenance; `None` in a protocol that has none."""
     missed: MissedRules
     next_rules: tuple[NextRule, ...]
 

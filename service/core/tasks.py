@@ -128,7 +128,7 @@ def _under_treatment(treatment: Treatment) -> Iterator[WantedTask]:
         grounds = join_items(sorted(finding.id for finding in treatment.new_findings))
         yield WantedTask(TaskReason.TREATMENT_SAFETY, text, grounds, plan)
     if any(due.what is DueWhat.BENEFIT_REVIEW for due in treatment.due):
-        rule = course.protocol.next_rule(NextCode.BENEFIT_REVIEW)
+        rule = treatment.next if course.reviewed else course.protocol.next_rule(NextCode.BENEFIT_REVIEW)
         text = f"{rule.text} {state_response(treatment.response)}"
         grounds = course.maintenance_question if course.reviewed else course.induction_question
         yield WantedTask(TaskReason.BENEFIT_REVIEW, text, grounds, plan)

@@ -185,11 +185,12 @@ class ResponseFile(Strict):
 
 
 class MaintenanceFile(Strict):
-    """How many weeks of maintenance are planned at a time, and how often sessions are in them."""
+    """How many weeks of maintenance are planned at a time, and the rules by which it goes on."""
 
     block_weeks: Sourced[Annotated[int, Field(ge=2, multiple_of=2)]]
     by_response: RuleFile
     duration: RuleFile | None = None
+    no_response: RuleFile | None = None
 
 
 class MissedFile(Strict):
@@ -198,6 +199,7 @@ class MissedFile(Strict):
     after_days: Sourced[Annotated[int, Field(ge=0)]]
     lapse_days: Sourced[Annotated[int, Field(ge=1)]]
     early_days: Sourced[Annotated[int, Field(ge=0)]]
+    ticked_days: Sourced[Annotated[int, Field(ge=0)]]
     followed_days: Sourced[Annotated[int, Field(ge=1)]]
 
 
@@ -308,6 +310,10 @@ def to_bands(bands: list[BandFile]) -> tuple[Band, ...]:
     return tuple(Band(band.up_to, band.score) for band in bands)
 
 
+def _rule(file: RuleFile | None) -> TreatmentRule | None:
+    return None if file is None else TreatmentRule(**file.model_dump())
+
+
 def to_protocol(file: ProtocolFile) -> Protocol:
     """A protocol as the core uses it."""
     return Protocol(
@@ -344,7 +350,8 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         response=ResponseRules(**_values_of(file.response)),
         block_weeks=file.maintenance.block_weeks.value,
         by_response=TreatmentRule(**file.maintenance.by_response.model_dump()),
-        duration=TreatmentRule(**duration.model_dump()) if (duration := file.maintenance.duration) else None,
+        duration=_rule(file.maintenance.duration),
+        no_response=_rule(file.maintenance.no_response),
         missed=MissedRules(**_values_of(file.missed)),
         next_rules=tuple(NextRule(one.code, one.text, one.basis, one.source) for one in file.next),
         title=file.title,

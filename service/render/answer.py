@@ -23,7 +23,7 @@ from service.core.decision import (
 )
 from service.core.findings import Answer as CoreAnswer
 from service.core.findings import Finding, Reason, ReasonCode
-from service.core.knowledge import Effect, Knowledge, NextCode, RuleBasis
+from service.core.knowledge import Effect, Knowledge, NextCode, RuleBasis, TreatmentRule
 from service.core.outcome import Basis, OutcomeFinding
 from service.core.plans import PlanAction, WriteTier
 from service.core.records import ExclusionReason, Grade, Measure, ProcedureKind, VersionedReference
@@ -378,7 +378,8 @@ class RuleOut(_AnswerPart):
 class TreatmentOut(_AnswerPart):
     """The treatment that the patient is under. Its week counts from session 1; 0 before it.
 
-    `duration` is how long maintenance goes on at least; null before it, or where the label does not say.
+    `frequency` is how often sessions are in maintenance, where that comes next; else null. `duration` is how
+    long maintenance goes on at least; null before it, or where the label does not say.
     """
 
     plans: list[str]
@@ -388,6 +389,7 @@ class TreatmentOut(_AnswerPart):
     response: ResponseOut
     due: list[DueOut]
     next: NextOut
+    frequency: RuleOut | None
     duration: RuleOut | None
 
 
@@ -460,8 +462,13 @@ def _treatment(treatment: Treatment) -> TreatmentOut:
         ),
         due=[DueOut(what=due.what, by=due.by) for due in treatment.due],
         next=NextOut(**treatment.next._asdict()),
-        duration=RuleOut(**treatment.duration._asdict()) if treatment.duration else None,
+        frequency=_rule(treatment.frequency),
+        duration=_rule(treatment.duration),
     )
+
+
+def _rule(rule: TreatmentRule | None) -> RuleOut | None:
+    return None if rule is None else RuleOut(**rule._asdict())
 
 
 def _instrument(one: InstrumentResponse | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from html import escape
 from service.core.assessment import ACUTE, Assessment
 from service.core.dates import PartialDate, say_date
 from service.core.decision import Propose, ReasonOfDecision
-from service.core.knowledge import Effect, NextCode, NextRule, Protocol, RuleBasis, TreatmentRule
+from service.core.knowledge import Effect, NextRule, Protocol, RuleBasis, TreatmentRule
 from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
 from service.core.trials import Counts
 from service.core.words import (
@@ -63,10 +63,7 @@ def _course_so_far(decision: Propose) -> Iterator[str]:
         return
     said = f"{state_treatment(treatment)} {state_response(treatment.response)}"
     rules: list[NextRule | TreatmentRule] = [treatment.next]
-    if treatment.next.code is NextCode.MAINTAIN:
-        rules.append(treatment.course.protocol.by_response)
-    if treatment.duration is not None:
-        rules.append(treatment.duration)
+    rules += filter(None, (treatment.frequency, treatment.duration))
     yield f"<h3>The course so far</h3><p>{escape(said)}</p>"
     yield _listed("", [f"{_BASES[rule.basis]}: {rule.text} ({rule.source})" for rule in rules])
 

@@ -45,10 +45,11 @@ def describe_treatment(answer: AssessmentAnswer) -> Iterator[tuple[str, str]]:
     yield "Response", "; ".join(_responses(treatment))
     if answer.reason in _GOES_ON or treatment.next.code is NextCode.TREATMENT_SAFETY:
         yield "Next", f"{treatment.next.text} ({_say_source(treatment.next)})"
-        if treatment.duration:
-            yield "Duration", f"{treatment.duration.text} ({_say_source(treatment.duration)})"
+        for heading, rule in (("Frequency", treatment.frequency), ("Duration", treatment.duration)):
+            if rule is not None:
+                yield heading, f"{rule.text} ({_say_source(rule)})"
     if treatment.due:
-        yield "Due", "; ".join(_say_due(due.what.value, due.by) for due in treatment.due)
+        yield "Due", "; ".join(_say_due(due.what.value, due.by, answer.as_of) for due in treatment.due)
 
 
 def say_session(session: TreatmentSessionOut) -> str:
@@ -108,6 +109,8 @@ def _say_source(rule: NextOut | RuleOut) -> str:
     return rule.source if rule.source.lower().startswith(basis) else f"{basis}: {rule.source}"
 
 
-def _say_due(what: str, by: date | None) -> str:
+def _say_due(what: str, by: date | None, as_of: date) -> str:
     said = _DUE.get(what, what.replace("-", " "))
-    return f"{said} by {say_weekday(by)}" if by else said
+    if by is None:
+        return said
+    return f"{said} by {say_weekday(by)}" if by >= as_of else f"{said}, overdue since {say_weekday(by)}"

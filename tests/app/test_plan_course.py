@@ -4,7 +4,7 @@ import io
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
@@ -100,6 +100,52 @@ def printed(shown: ShownPlan) -> str:
     out = io.StringIO()
     print_plan(Terminal(file=out, width=200), shown)
     return out.getvalue()
+
+
+def progress_of(*resources: dict[str, Any], **others: Any) -> dict[str, str]:
+    return dict(followed(*resources, **others).progress)
+
+
+def test_what_is_overdue_is_said_so() -> None:
+    given = [administration(day) for day in GIVEN]
+    first = {**administration("2026-11-30"), "id": "first"}
+    assert "REMS monitoring form by Mon 7 Dec 2026" in progress_of(first, as_of=date(2026, 12, 7))["Due"]
+    twelve = [administration(detail["scheduledTiming"]["event"][0]) for detail in sessions_of(active_plan())]
+    last = twelve[-1]["effectiveDateTime"]
+    on_the_day = progress_of(*twelve, as_of=date.fromisoformat(last))["Due"]
+    assert "maintenance review by " in on_the_day
+    the_day_after = progress_of(*twelve, as_of=date.fromisoformat(last) + timedelta(days=1))["Due"]
+    assert "maintenance review, overdue since " in the_day_after
+    assert "overdue" not in progress_of(*given, as_of=date(2026, 12, 9))["Due"]
+
+
+def test_the_page_names_a_dose_that_is_not_of_the_label() -> None:
+    assert "Note" not in progress_of(administration(GIVEN[0], 56))
+    said = progress_of(administration(GIVEN[0], 28))["Note"]
+    assert said == "28 mg on 30 Nov 2026 is no dose of the label"
+
+
+def test_the_page_names_a_new_finding() -> None:
+    pregnant = {
+        "resourceType": "Condition",
+        "id": "pregnancy",
+        "meta": {"versionId": "1"},
+        "code": {"coding": [{"system": "http://snomed.info/sct", "code": "77386006"}]},
+        "subject": {"reference": "Patient/propose-two"},
+        "recordedDate": "2026-12-04",
+    }
+    given = administration(GIVEN[0])
+    assert "New finding" not in progress_of(given)
+    assert progress_of(given, pregnant)["New finding"] == "Pregnancy"
+
+
+def test_the_page_says_what_the_frequency_of_maintenance_rests_on() -> None:
+    twelve = [administration(detail["scheduledTiming"]["event"][0]) for detail in sessions_of(active_plan())]
+    before, now = score(PHQ_9, "2026-11-29", 20), score(PHQ_9, "2027-01-20", 3)
+    as_of = date.fromisoformat(twelve[-1]["effectiveDateTime"]) + timedelta(days=1)
+    said = progress_of(*twelve, before, now, as_of=as_of)["Frequency"]
+    assert "(trial rule: SUSTAIN-1" in said
+    assert "Frequency" not in progress_of(administration(GIVEN[0]))
 
 
 def events_of(shown: ShownPlan) -> dict[str, Any]:

@@ -104,7 +104,7 @@ async def test_the_versions_then_and_now_are_told(server: FhirDouble) -> None:
         f"fda {by.knowledge.criteria.version}",
     )
     assert found.versions_before.knowledge == found.versions_after.knowledge
-    assert found.versions_before.protocol == "us-trd 1.3.0"
+    assert found.versions_before.protocol == "us-trd 1.4.0"
     assert found.versions_before.software
 
 
@@ -231,7 +231,7 @@ DIFFERENCES: dict[str, tuple[Callable[[Resource], object], Callable[[PlanChanges
     "another protocol": (
         lambda plan: plan.update(instantiatesCanonical=["http://x/PlanDefinition/y|2"]),
         lambda c: [(f.field, f.before, f.after) for f in c.fields],
-        [("protocol", "us-trd 1.3.0", None)],
+        [("protocol", "us-trd 1.4.0", None)],
     ),
     "a note": (
         lambda plan: plan.update(note=[{"text": "Ask her first"}]),

@@ -116,8 +116,12 @@ def _every_two_weeks(treatment: Treatment) -> bool:
 
 
 def _is_every_two_weeks(course: TreatmentCourse) -> bool:
-    """Whether the last two sessions lie further apart than a week and a half."""
-    days = [session.planned or session.day for session in course.sessions if session.state in _OPEN]
+    """Whether the last two sessions lie further apart than a week and a half, as they were planned.
+
+    A missed session counts: a week without it makes no schedule of every two weeks.
+    """
+    in_rhythm = _OPEN | {SessionState.MISSED}
+    days = [session.planned or session.day for session in course.sessions if session.state in in_rhythm]
     apart = [(later - earlier).days for earlier, later in pairwise(sorted(days))]
     return bool(apart) and 2 * apart[-1] > 3 * _WEEK
 

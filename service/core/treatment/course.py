@@ -312,20 +312,27 @@ def _matched(
 ) -> tuple[TreatmentSession, ...]:
     """Each session that was given with the nearest planned day not yet taken; the others by their day.
 
-    A session that the plan calls completed was given on its day, unless a record shows another.
+    A session that the plan calls completed was given on its day, unless a record near it shows another.
     """
     planned = list(_planned(chain))
     on_hold = {plan.evidence for plan in chain if plan.status is PlanStatus.ON_HOLD}
     free = [one for one in planned if one.status not in NOT_TO_BE_GIVEN]
     found: list[TreatmentSession] = []
     for one in given:
-        nearest = min(free, key=lambda p: (_days_between(p.day, one.when), p.day), default=None)
+        at_hand = [p for p in free if _may_be(p, one, protocol)]
+        nearest = min(at_hand, key=lambda p: (_days_between(p.day, one.when), p.day), default=None)
         if nearest is not None:
             free.remove(nearest)
         found.append(_session(nearest, one))
     found += [_not_matched(left, on_hold, protocol, as_of) for left in free]
     found += [_not_to_be_given(one) for one in planned if one.status in NOT_TO_BE_GIVEN]
     return tuple(sorted(found, key=lambda session: (session.day, session.number or 0)))
+
+
+def _may_be(planned: PlannedSession, given: _GivenSession, protocol: Protocol) -> bool:
+    """Whether a record may be of a planned session: far from one that the plan calls completed it is not."""
+    apart = _days_between(planned.day, given.when)
+    return planned.status != "completed" or apart <= protocol.missed.ticked_days
 
 
 def _days_between(day: date, when: PartialDate) -> int:

@@ -61,8 +61,17 @@ class Treatment:
 
     @property
     def phase(self) -> str:
-        """Induction until as many sessions were given as it has, whatever the week; then maintenance."""
-        return INDUCTION if _in_induction(self.course) else MAINTENANCE
+        """Induction until as many sessions were given as it has, whatever the week; then maintenance.
+
+        A protocol that has no maintenance stays in its induction.
+        """
+        has_maintenance = len(self.course.protocol.phases) > 1
+        return MAINTENANCE if has_maintenance and not _in_induction(self.course) else INDUCTION
+
+    @property
+    def frequency(self) -> TreatmentRule | None:
+        """How often sessions are in maintenance, where maintenance is what comes next."""
+        return self.course.protocol.by_response if self.next.code is NextCode.MAINTAIN else None
 
     @property
     def duration(self) -> TreatmentRule | None:
@@ -85,7 +94,15 @@ def follow_treatment(record: Record, assessment: Assessment, calendar: Calendar)
     situation = _Situation(course, response.finding, new_findings, latest_start, as_of)
     code = next(code for applies, code in situation.rows() if applies)
     due = tuple(_due(course, response, code, calendar, as_of))
-    return Treatment(course, response, last_known, new_findings, course.protocol.next_rule(code), due, as_of)
+    return Treatment(course, response, last_known, new_findings, _next_rule(course, code), due, as_of)
+
+
+def _next_rule(course: TreatmentCourse, code: NextCode) -> NextRule:
+    """What comes next in words: a review of the benefit after one on record is of the maintenance."""
+    again = course.protocol.no_response if course.reviewed else None
+    if code is NextCode.BENEFIT_REVIEW and again is not None:
+        return NextRule(code, *again)
+    return course.protocol.next_rule(code)
 
 
 def _new_findings(

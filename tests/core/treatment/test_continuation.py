@@ -135,6 +135,23 @@ def test_a_worsening_in_maintenance_steps_back(before: tuple[int, ...], apart: f
     assert decision.continuation.replaces == block
 
 
+@pytest.mark.parametrize(
+    ("missed", "count"),
+    [
+        pytest.param({10}, 8, id="weekly sessions, one missed between others: twice a week"),
+        pytest.param({11}, 8, id="weekly sessions, the last one missed: twice a week"),
+        pytest.param(set[int](), 8, id="weekly sessions, none missed: twice a week"),
+    ],
+)
+def test_a_missed_session_does_not_change_the_schedule_to_step_back_from(
+    missed: set[int], count: int
+) -> None:
+    came = sessions(day for place, day in enumerate(SESSION_DAYS) if place not in missed)
+    today = later(3)
+    scores = (BASELINE, phq(4, EIGHTH), phq(14, today))
+    assert len(numbered(continued(*came, *scores, as_of=today))) == count
+
+
 def stepped_back(begins: int, *, replaces: str | None = "block") -> tuple[PlanOfRecord, ...]:
     """A block, and the plan for which a clinician ended it."""
     block = a_plan((later(14), later(28)), PlanStatus.REVOKED, first=13, id="block", based_on="plan")

@@ -251,6 +251,23 @@ def test_a_ticked_session_takes_the_day_of_the_record_that_matches_it() -> None:
     assert shown(found)[:2] == [(1, "given", "2026-09-01"), (2, "missed", None)]
 
 
+@pytest.mark.parametrize(("days_later", "last"), [(6, "given"), (7, "unplanned")])
+def test_a_record_a_week_from_a_ticked_session_is_another(days_later: int, last: str) -> None:
+    """Without a limit, the session of the next week would be taken for the last one that was ticked."""
+    end = SESSION_DAYS[11]
+    ticked = (a_plan(states=dict.fromkeys(range(1, 13), "completed")),)
+    when = end + timedelta(days=days_later)
+    found = course(given(when), plans=ticked, as_of=when)
+    assert len(found.taken) == (12 if last == "given" else 13)
+    assert shown(found)[-1] == (12 if last == "given" else None, last, when.isoformat())
+
+
+def test_a_missed_session_may_be_made_up_however_late() -> None:
+    late = SESSION_DAYS[11] + timedelta(days=7)
+    others = [given(when) for when in SESSION_DAYS if when != SECOND]
+    assert shown(course(*others, given(late), as_of=late))[-1] == (2, "given", late.isoformat())
+
+
 def test_a_session_ticked_before_its_day_is_still_planned() -> None:
     plans = (a_plan(states={2: "completed"}),)
     assert shown(course(plans=plans, as_of=SECOND - timedelta(days=1)))[1] == (2, "planned", None)
@@ -355,7 +372,7 @@ def test_what_the_older_plan_calls_completed_stays() -> None:
 
 
 def test_the_protocol_is_the_one_that_the_last_plan_states() -> None:
-    assert course(plans=(a_plan(protocol=("us-mdsi", "1.3.0")),)).protocol.id == "us-mdsi"
+    assert course(plans=(a_plan(protocol=("us-mdsi", "1.4.0")),)).protocol.id == "us-mdsi"
 
 
 @pytest.mark.parametrize("stated", [None, ("of-another-clinic", "1")])
@@ -406,7 +423,7 @@ def test_a_dose_that_is_no_label_dose_is_named(mg: float | Dose, named: bool) ->
 
 
 def test_at_sixty_five_the_european_label_has_a_lower_dose() -> None:
-    plans = (a_plan(protocol=("eu-trd-65plus", "1.3.0")),)
+    plans = (a_plan(protocol=("eu-trd-65plus", "1.4.0")),)
     assert not flag_unusual_sessions(find_course(record(given(FIRST, 28), plans=plans), EU, AS_OF))
 
 

@@ -36,7 +36,7 @@ from tests.core.builders import (
 )
 
 FIRST, EIGHTH, NINTH, LAST = SESSION_DAYS[0], SESSION_DAYS[7], SESSION_DAYS[8], SESSION_DAYS[11]
-ACUTE_PLAN = a_plan(SESSION_DAYS[:8], protocol=("us-mdsi", "1.3.0"))
+ACUTE_PLAN = a_plan(SESSION_DAYS[:8], protocol=("us-mdsi", "1.4.0"))
 INPATIENTS = replace(WEEKDAYS, setting=CareSetting.INPATIENT)
 
 
@@ -123,6 +123,21 @@ def test_the_phase_goes_by_sessions_and_not_by_dates() -> None:
     late = after(LAST)
     assert followed(*first(7), as_of=late).phase == "induction"
     assert followed(*first(8), as_of=late).phase == "maintenance"
+
+
+def test_the_acute_pathway_has_no_phase_of_maintenance() -> None:
+    of = followed(*first(8), as_of=after(EIGHTH), plans=(ACUTE_PLAN,))
+    assert (of.next.code, of.phase) == (NextCode.ACUTE_REVIEW, "induction")
+
+
+@pytest.mark.parametrize(("protocol", "knowledge"), [("us-mdsi", US), ("eu-emergency", EU)])
+def test_the_acute_pathway_asks_for_no_benefit_before_treatment_goes_on(
+    protocol: str, knowledge: Knowledge
+) -> None:
+    plans = (a_plan(SESSION_DAYS[:8], protocol=(protocol, "1.4.0")),)
+    decision = decision_of(*first(8), as_of=after(EIGHTH), plans=plans, knowledge=knowledge)
+    text = asked(decision, plans)["benefit-review"].text
+    assert text.startswith("Evaluate the benefit after four weeks. Use beyond four weeks was not")
 
 
 def test_the_decision_names_the_treatment_and_nothing_is_proposed() -> None:
@@ -268,6 +283,20 @@ def test_row_10_without_a_response_after_a_review_the_benefit_is_reviewed_again(
     assert ("benefit-review", None) in due(of)
 
 
+def test_the_text_of_row_10_speaks_of_maintenance_and_that_of_row_4_of_the_induction() -> None:
+    entries = [*first(12), *scores(18, last=LAST)]
+    for plans, words, basis in (
+        (REVIEWED, "The scores show no response in maintenance.", RuleBasis.HOUSE),
+        ((a_plan(),), "Evaluate the benefit of the induction", RuleBasis.LABEL),
+    ):
+        decision = decision_of(*entries, as_of=after(LAST), plans=plans)
+        treatment = treatment_of(decision)
+        assert treatment is not None
+        assert treatment.next.text.startswith(words)
+        assert treatment.next.basis is basis
+        assert asked(decision, plans)["benefit-review"].text.startswith(words)
+
+
 @pytest.mark.parametrize(
     ("under", "finding"), [([3], "remission"), ([9], "response"), ([13], "partial"), ([], "unknown")]
 )
@@ -331,7 +360,7 @@ def test_until_session_1_is_given_every_finding_is_new(days: int) -> None:
 def test_what_was_only_a_caution_before_may_become_a_new_finding() -> None:
     old = safety_condition("stroke", id="old", onset=day("2024-01-01"), recorded=day("2024-01-01"))
     new = safety_condition("stroke", id="new", onset=day("2026-09-01"), recorded=day("2026-09-01"))
-    plans = (a_plan(protocol=("eu-trd", "1.3.0")),)
+    plans = (a_plan(protocol=("eu-trd", "1.4.0")),)
     of = followed(given(FIRST), old, new, as_of=after(FIRST, 3), plans=plans, knowledge=EU)
     assert [finding.id for finding in of.new_findings] == ["stroke"]
     assert not followed(given(FIRST), old, as_of=after(FIRST, 3), plans=plans, knowledge=EU).new_findings
@@ -379,7 +408,7 @@ def test_the_form_is_for_outpatients_in_the_us() -> None:
     when = after(FIRST)
     for how in (
         {"calendar": INPATIENTS},
-        {"knowledge": EU, "plans": (a_plan(protocol=("eu-trd", "1.3.0")),)},
+        {"knowledge": EU, "plans": (a_plan(protocol=("eu-trd", "1.4.0")),)},
     ):
         assert "rems-form" not in dict(due(followed(given(FIRST), as_of=when, **how)))
     assert "rems-form" in dict(due(followed(given(FIRST), as_of=when)))
@@ -487,7 +516,7 @@ def test_the_european_label_says_how_long_maintenance_goes_on_at_least(
     protocol: str, sessions: int, told: bool
 ) -> None:
     how: dict[str, Any] = {"knowledge": US if protocol.startswith("us") else EU, "as_of": after(EIGHTH)}
-    plans = (a_plan(protocol=(protocol, "1.3.0")),)
+    plans = (a_plan(protocol=(protocol, "1.4.0")),)
     of = decision_of(*first(sessions), *scores(4, last=EIGHTH), plans=plans, **how)
     treatment = treatment_of(of)
     assert treatment is not None
