@@ -316,10 +316,11 @@ def _matched(
     """
     planned = list(_planned(chain))
     on_hold = {plan.evidence for plan in chain if plan.status is PlanStatus.ON_HOLD}
+    drafted = {plan.evidence: plan.created for plan in chain if plan.based_on}
     free = [one for one in planned if one.status not in NOT_TO_BE_GIVEN]
     found: list[TreatmentSession] = []
     for one in given:
-        at_hand = [p for p in free if _may_be(p, one, protocol)]
+        at_hand = [p for p in free if _may_be(p, one, drafted.get(p.plan), protocol)]
         nearest = min(at_hand, key=lambda p: (_days_between(p.day, one.when), p.day), default=None)
         if nearest is not None:
             free.remove(nearest)
@@ -329,10 +330,18 @@ def _matched(
     return tuple(sorted(found, key=lambda session: (session.day, session.number or 0)))
 
 
-def _may_be(planned: PlannedSession, given: _GivenSession, protocol: Protocol) -> bool:
-    """Whether a record may be of a planned session: far from one that the plan calls completed it is not."""
-    apart = _days_between(planned.day, given.when)
-    return planned.status != "completed" or apart <= protocol.missed.ticked_days
+def _may_be(planned: PlannedSession, given: _GivenSession, drafted: date | None, protocol: Protocol) -> bool:
+    """Whether a record may be of a planned session.
+
+    It is not far from one that the plan calls completed, not long before the planned day, and later than the
+    day on which a plan that goes on from it was drafted.
+    """
+    missed = protocol.missed
+    if planned.status == "completed":
+        return _days_between(planned.day, given.when) <= missed.ticked_days
+    if drafted is not None and given.when.latest <= drafted:
+        return False
+    return (planned.day - given.when.latest).days <= missed.early_days
 
 
 def _days_between(day: date, when: PartialDate) -> int:

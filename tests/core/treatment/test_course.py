@@ -457,3 +457,26 @@ def test_a_session_shortly_before_the_first_planned_day_is_session_1_moved(
     assert earlier_esketamine(early, plans=(plan,)) != of_course
     if of_course:
         assert shown(course(early, plans=(plan,)))[0][:2] == (1, "given")
+
+
+@pytest.mark.parametrize(("days_before", "number"), [(7, 12), (8, None)])
+def test_a_session_long_before_a_planned_day_is_another(days_before: int, number: int | None) -> None:
+    """Session 12 is planned three weeks after session 11."""
+    days = (*SESSION_DAYS[:11], SESSION_DAYS[10] + timedelta(days=21))
+    moved = given(days[-1] - timedelta(days=days_before))
+    ticked = dict.fromkeys(range(1, 12), "completed")
+    found = course(moved, plans=(a_plan(days, states=ticked),), as_of=days[-1] - timedelta(days=1))
+    (taken,) = [session for session in found.taken if session.given == moved.period.start]
+    assert taken.number == number
+    assert found.ahead == (() if number else days[-1:])
+
+
+@pytest.mark.parametrize(("days_after", "number"), [(0, None), (1, 13)])
+def test_a_session_on_which_a_plan_goes_on_is_none_of_that_plan(days_after: int, number: int | None) -> None:
+    drafted = SESSION_DAYS[-1] + timedelta(days=7)
+    session = given(drafted + timedelta(days=days_after))
+    first = a_plan(states=dict.fromkeys(range(1, 13), "completed"))
+    block = a_plan([drafted + timedelta(days=5)], first=13, id="block", based_on="plan", created=drafted)
+    found = course(session, plans=(first, block), as_of=drafted + timedelta(days=2))
+    (taken,) = [one for one in found.taken if one.given == session.period.start]
+    assert taken.number == number
