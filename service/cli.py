@@ -200,16 +200,18 @@ def propose_command(
 def sweep_command(
     *,
     as_of: AsOf = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="DAY", help="Instead, those whose records changed since this day."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list the patients who would be reviewed.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per patient.")] = False,
 ) -> None:
     """Review every patient with a plan, as the daily review does, and write the outcomes."""
-    from service.gather.ours import find_patients_to_follow
-
     reviewer = _reviewer(as_of, None)
-    found = partial(find_patients_to_follow, knowledge=reviewer.knowledge, as_of=reviewer.as_of)
+    found = partial(_to_sweep, reviewer=reviewer, since=_parse_day(since, "--since"))
     patient_ids = _with_client(reviewer.settings, found)
     number = len(patient_ids)
     if dry_run:
@@ -223,6 +225,16 @@ def sweep_command(
         _say(summary)
     if failed:
         raise ServerError(f"{failed} of {number} reviews failed")
+
+
+async def _to_sweep(client: FhirClient, *, reviewer: Reviewer, since: date | None) -> list[str]:
+    """The patients whose records changed since a day; without one, those with a plan."""
+    from service.gather.changes import find_patients_changed_since
+    from service.gather.ours import find_patients_to_follow
+
+    if since is None:
+        return await find_patients_to_follow(client, reviewer.knowledge, reviewer.as_of)
+    return sorted(await find_patients_changed_since(client, since.isoformat(), reviewer.knowledge))
 
 
 def _list_patients(patient_ids: list[str], *, as_json: bool) -> None:

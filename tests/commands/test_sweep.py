@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import pytest
 
 from service.errors import SettingsError
@@ -59,6 +60,29 @@ def test_a_dry_run_lists_and_reviews_nobody(server: FhirDouble, run: Run) -> Non
     assert run("sweep", "--dry-run").out == "Patient/ann\n1 patients to review\n"
     assert run("sweep", "--dry-run", "--json").out == '{"patient": "Patient/ann"}\n'
     assert len(server.posted) == 1
+
+
+def test_those_whose_records_changed_since_a_day_are_reviewed_with_a_plan_or_without(
+    server: FhirDouble, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes up for notifications that were lost."""
+    asked = set()
+    answer = FhirDouble.__call__
+
+    def noted(double: FhirDouble, request: httpx.Request) -> httpx.Response:
+        asked.add(request.url.params.get("_lastUpdated"))
+        return answer(double, request)
+
+    monkeypatch.setattr(FhirDouble, "__call__", noted)
+    server.put(a_patient("carl"))
+    server.put(a_condition("carls", "carl"))
+
+    listed = run("sweep", "--since", "2026-11-22", "--dry-run").out.splitlines()
+    assert listed == ["Patient/ann", "Patient/carl", "2 patients to review"]
+    assert "ge2026-11-22" in asked
+    assert "Patient/carl: needs-information" in run("sweep", *AS_OF, "--since", "2026-11-22").out
+    assert run("sweep", "--dry-run").out == "Patient/ann\n1 patients to review\n"
+    assert run("sweep", "--since", "tomorrow").code == SettingsError.exit_code
 
 
 def test_a_failure_does_not_stop_the_rest(server: FhirDouble, run: Run) -> None:

@@ -143,7 +143,9 @@ def _shell_lines(page: Path) -> Iterator[str]:
 COMMANDS = sorted(
     {line for page in PAGES for line in _shell_lines(page) if line.startswith(".venv/bin/trd-careplan")}
 )
-NEEDS_A_SERVER = re.compile(r"Patient/|CarePlan/|--to-server| (serve|subscribe|written|withdraw|jobs|demo)\b")
+NEEDS_A_SERVER = re.compile(
+    r"Patient/|CarePlan/|--to-server| (serve|subscribe|written|withdraw|jobs|sweep|demo)\b"
+)
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -44,10 +44,10 @@ def main() -> None:
 
 
 def _load(base: str, bundle: Path) -> int:
-    """Load one patient; a server may refuse what another takes, which is said."""
+    """Load one patient; what is no collection, or what this server refuses, is said."""
     try:
         load(base, json.loads(bundle.read_bytes()))
-    except LoadRefusedError as error:
+    except (LoadRefusedError, ValueError) as error:
         sys.stdout.write(f"not loaded: {bundle.parent.name} ({str(error)[:120]})\n")
         return 0
     return 1
