@@ -1,4 +1,4 @@
-"""Worker processes: work that would hold the event loop is done beside it (docs/decisions/0027).
+"""Worker processes: work that would hold the event loop is done beside it (docs/decisions/0028).
 
 They start when they are first needed, and end with the process that started them, however that ends.
 """

@@ -52,6 +52,8 @@ _DONE = {"GET": {200}, "POST": {200, 201}, "PUT": {200, 201}}
 _TOO_MANY = frozenset({400, 422})
 """How a server may answer who asks for more resources to a page than it gives."""
 _SMALLER_PAGES: tuple[dict[str, str], ...] = ({"_count": "50"}, {})
+_NOBODY = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+"""What a proxy answers while the server behind it is not there, or where the address is wrong."""
 _NOT_KNOWN = frozenset({400, 403, 404, 405, 501})
 """How a server answers a search for a kind of resource that it does not keep, or not for us."""
 _LONGEST_WAIT = 60.0
@@ -139,7 +141,16 @@ class FhirClient:
 
     async def probe(self) -> None:
         """Ask once, and for little, whether the server is there. Raises as `get` does."""
-        await self._retried("GET", self._address_of("metadata"), attempts=1)
+        await self._metadata(attempts=1)
+
+    async def _metadata(self, attempts: int) -> bytes:
+        try:
+            return (await self._retried("GET", self._address_of("metadata"), attempts=attempts)).body
+        except ServerRefused as refused:
+            if refused.status not in _NOBODY:
+                raise
+            said = f"GET metadata: no FHIR server answers at this address ({refused.status})"
+            raise ServerUnreachable(said) from None
 
     async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes:
         """The body of one answer, as it came. `path` is relative to the base, or an address on its origin."""
@@ -411,7 +422,7 @@ class FhirClient:
 
     async def refresh_capability(self) -> tuple[CapabilityView, Release]:
         """Read the CapabilityStatement now; where it says something new, forget what was learnt before."""
-        body = await self._get("metadata")
+        body = await self._metadata(self._attempts)
         statement = _decoded(_CAPABILITY, body, "GET metadata")
         if statement.resource_type != "CapabilityStatement":
             raise ServerMisread("GET metadata: the answer is not a CapabilityStatement")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Literal
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from service.errors import SettingsError, SetupError
+from service.errors import QueueError, SettingsError, SetupError
 
 APPLICATION: Final = "trd-careplan"
 QUEUE: Final = "reviews"
@@ -119,8 +119,7 @@ class Sqlite(Database):
 
         A file that was deleted takes writes until it is closed, and pages in memory hide a damaged one.
         """
-        if self._identity() != self._file:
-            raise OSError("the file of the queue is not the one that was opened")
+        self._check_file()
         if shutil.disk_usage(self._path.parent).free < _LEAST_ROOM:
             raise OSError("the disk of the queue is full")
         with contextlib.closing(sqlite3.connect(self._path, timeout=1)) as connection:
@@ -129,13 +128,25 @@ class Sqlite(Database):
             raise OSError("the file of the queue is damaged")
         super().beat(engine)
 
+    def _check_file(self) -> None:
+        try:
+            there = self._identity()
+        except OSError:
+            there = None
+        if there != self._file:
+            raise QueueError("the file of the queue is not the one that was opened")
+
     def _identity(self) -> tuple[int, int]:
         status = self._path.stat()
         return status.st_dev, status.st_ino
 
     def one_writer(self, connection: sa.Connection) -> None:
-        """SQLite has one writer at a time anyway, once the transaction says that it will write."""
+        """SQLite has one writer at a time anyway, once the transaction says that it will write.
+
+        Raises `QueueError` where the file was deleted: what is written to it ends with this process.
+        """
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self._check_file()
 
     def take_slot(self) -> int:
         """Lock a file beside the database; raises `SetupError` when another process has."""

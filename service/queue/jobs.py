@@ -160,7 +160,7 @@ class Jobs:
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await asyncio.to_thread(self._database.beat, self._engine)
-        except (TimeoutError, SQLAlchemyError, sqlite3.Error, OSError):
+        except (TimeoutError, SQLAlchemyError, sqlite3.Error, OSError, QueueError):
             return False
         return True
 

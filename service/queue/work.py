@@ -37,6 +37,7 @@ class Work:
             if refused.status == HTTPStatus.GONE:
                 return
             if refused.status == HTTPStatus.NOT_FOUND:
+                await self.client.refresh_capability()  # raises where no FHIR server answers at all
                 raise InputError(str(refused)) from None
             raise
         answer = proposal.answer

@@ -20,7 +20,7 @@ from service import __version__
 from service.app import build_app, listening
 from service.doors import health, operation
 from service.doors.outcome import failure_of
-from service.errors import MappingsError, TrdError
+from service.errors import InputError, MappingsError, ServerUnreachable, TrdError
 from service.queue.work import Work
 from service.telemetry import logs
 from service.telemetry.logs import Event, configure_logs, log_error, log_info, place_of
@@ -498,3 +498,13 @@ async def test_requests_under_way_end_before_it_stops() -> None:
             await entered.wait()
             asyncio.get_running_loop().call_later(0.1, leave.set)
         assert (await answer).status == 200
+
+
+async def test_a_patient_is_not_there_only_where_a_server_is() -> None:
+    there = client_of(PretendServer([]))
+    with pytest.raises(InputError, match="no such Patient"):
+        await Work(reviewer(), there, Metrics()).review("nobody", "rest-hook")
+    behind_a_proxy = client_of(lambda _: httpx.Response(404))
+    behind_a_proxy._stated = await there.capability(), await there.release()
+    with pytest.raises(ServerUnreachable, match="no FHIR server answers"):
+        await Work(reviewer(), behind_a_proxy, Metrics()).review("nobody", "rest-hook")

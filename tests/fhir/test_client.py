@@ -619,3 +619,12 @@ async def test_pages_that_never_end_are_left(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ServerMisread, match="do not end"):
         await all_pages(client_of(book(1_000_000, asked)))
     assert len(asked) == 21
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_where_there_is_no_statement_there_is_no_server(status: int) -> None:
+    """A proxy answers so while the server behind it starts, and so does a server at another address."""
+    client = client_of(lambda _: httpx.Response(status))
+    for ask in (client.probe, client.release):
+        with pytest.raises(ServerUnreachable, match=f"no FHIR server answers at this address .{status}."):
+            await ask()

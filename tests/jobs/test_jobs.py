@@ -292,6 +292,14 @@ async def test_a_queue_that_cannot_keep_an_event_is_not_well(
             assert not await queue.healthy()
 
 
+async def test_an_event_is_not_confirmed_when_the_file_of_the_queue_is_gone(sqlite_database: str) -> None:
+    async with Jobs(sqlite_database) as queue:
+        await queue.accept(["1"], "test")
+        Path(sqlite_database.removeprefix("sqlite:///")).unlink()  # noqa: ASYNC240
+        with pytest.raises(QueueError, match="not the one that was opened"):
+            await queue.accept(["2"], "test")
+
+
 async def test_a_queue_on_postgresql_that_takes_no_writes_is_not_well(postgres_database: str) -> None:
     async with Jobs(postgres_database) as queue:
         assert await queue.healthy()
