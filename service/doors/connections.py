@@ -10,8 +10,8 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 
 from service import __version__
-from service.doors.exchange import REQUEST_ID
 from service.doors.ports import AT_WORK, Handler
+from service.request_id import REQUEST_ID
 
 IDLE_SECONDS = 20.0
 """How long a connection may take to send the whole head of its first or its next request."""
