@@ -6,10 +6,11 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import structlog
+from aiohttp import web
 from yarl import URL
 
 from service import app as service_app
@@ -111,6 +112,35 @@ async def test_a_connection_that_is_answered_does_not_give_way(monkeypatch: pyte
             writer.write(b"  ")
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
             writer.close()
+
+
+LARGE_ANSWER = 32 * 1024 * 1024
+"""More than the system keeps for both ends of a connection."""
+
+
+@pytest.mark.parametrize("seconds", [0.1, 30.0])
+async def test_who_does_not_take_an_answer_is_cut_off(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 0.1 seconds the client comes too late, with 30 it gets all."""
+    monkeypatch.setattr(connections, "SEND_SECONDS", seconds)
+    app = build_app(settings(), reviewer(), client_of(PretendServer([])), PretendQueue())
+
+    async def large(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(LARGE_ANSWER))
+
+    app.router.add_get("/large", large)
+    async with listening(app, settings(port=0)) as address:
+        reader, writer = await opened(URL(address), LIVE.replace(b"/health/live", b"/large"))
+        await reader.readline()
+        await asyncio.sleep(0.3)
+        writer.write(LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        received = 0
+        with suppress(ConnectionError):
+            while piece := await reader.read(2**20):
+                received += len(piece)
+        assert (received > LARGE_ANSWER) is (seconds > 1)
+        writer.close()
 
 
 # --- bodies ---------------------------------------------------------------------------------------
