@@ -56,7 +56,8 @@ def _is_revocation(write: Write) -> bool:
 
 
 async def _revoke_all(client: FhirClient, writes: list[Write]) -> list[tuple[Write, VersionedReference]]:
-    revoked, stuck = [], []
+    revoked: list[tuple[Write, VersionedReference]] = []
+    stuck: dict[str, int] = {}
     for write in writes:
         try:
             revoked.append(await _revoke(client, write))
@@ -65,9 +66,9 @@ async def _revoke_all(client: FhirClient, writes: list[Write]) -> list[tuple[Wri
                 raise ServerRefused(str(refused), HTTPStatus.CONFLICT) from None
             if not _is_for_good(refused):
                 raise
-            stuck.append(write.reference)
+            stuck[write.reference] = refused.status
     if stuck:
-        raise NotRevoked(tuple(stuck))
+        raise NotRevoked(stuck)
     return revoked
 
 

@@ -51,7 +51,7 @@ def large(*, conditions: int = 300) -> Resource:
 
 @asynccontextmanager
 async def working(*, most_pending: int | None = None, number: int = 1) -> AsyncIterator[Reviewer]:
-    """A reviewer with one worker process."""
+    """A reviewer with worker processes, by default one."""
     async with Pool(number, reviewer()) as pool:
         yield replace(reviewer(), workers=Workers(pool, most_pending))
 

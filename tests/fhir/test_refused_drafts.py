@@ -153,7 +153,7 @@ async def test_a_person_is_asked_to_end_it_and_the_review_fails(tier: str) -> No
     for _ in range(2):
         with pytest.raises(NotRevoked) as failed:
             await propose(Refusing(server, HTTPStatus.UNPROCESSABLE_ENTITY))
-        message = f"{name}: the FHIR server refused the revocation; a clinician must end it"
+        message = f"{name} (422): the FHIR server refused the revocation; a clinician must end it"
         assert str(failed.value) == message
 
     assert server.only("CarePlan") == plan
