@@ -9,6 +9,7 @@ from aiohttp import web
 
 from service import __version__
 from service.doors import health, operation, published, rest_hook
+from service.doors.bodies import BODIES, Bodies, let_go
 from service.doors.connections import IDLE_SECONDS, DoorRunner, bounded, note_work
 from service.doors.exchange import observe, render_errors
 from service.doors.ports import (
@@ -51,7 +52,7 @@ def build_app(
     Raises `SettingsError` where the service would be open to others without its secrets.
     """
     check_trust(settings)
-    middlewares = [note_work, observe, render_errors, guard]
+    middlewares = [note_work, let_go, observe, render_errors, guard]
     app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
     app[SETTINGS] = settings
     app[REVIEWER] = reviewer
@@ -61,6 +62,7 @@ def build_app(
     app[METRICS] = metrics or Metrics()
     app[GUESSES] = PerMinute(MOST_GUESSES)
     app[AT_WORK] = set()
+    app[BODIES] = Bodies()
     app[health.PROBE] = health.ServerProbe(client)
     app[DOORS] = {
         app.router.add_route(route.method, route.path, route.handler): route.door

@@ -23,6 +23,7 @@
 Messages name the element, request or line. They never carry content of a record.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import ClassVar, Final
 
@@ -109,11 +110,11 @@ class ServerRefused(ServerError):
 class NotRevoked(ServerError):
     """The FHIR server refused the revocation of drafts of ours, which stay open."""
 
-    def __init__(self, plans: tuple[str, ...]) -> None:
-        """Keep the references of the plans beside the message."""
-        names = ", ".join(plans)
+    def __init__(self, refused: Mapping[str, int]) -> None:
+        """Keep the references of the plans, each of which comes with the status of the refusal."""
+        names = ", ".join(f"{plan} ({status})" for plan, status in refused.items())
         super().__init__(f"{names}: the FHIR server refused the revocation; a clinician must end it")
-        self.plans = plans
+        self.plans = tuple(refused)
 
 
 class ServerMisread(ServerError):

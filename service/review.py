@@ -252,7 +252,7 @@ class Reviewer:
             reviewed = await self._gathered_and_reviewed(client, patient_id)
         except RecordTooLarge:
             now = clock.now_iso()
-            await ask_to_look(client, patient_id, owner=owner, cause=cause, recorded=now)
+            await ask_to_look(client, patient_id, assessment, owner=owner, cause=cause, recorded=now)
             raise
         review = await self._with_unlisted_plans(client, reviewed, assessment)
         occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar, owner)

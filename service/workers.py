@@ -11,22 +11,24 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from queue import LifoQueue
 from typing import Any, Generic, TypeVar
 
 from service.errors import WorkerLost, WorkersBusy
 
 LARGE = 64 * 1024
 """From so many bytes on work is done in a worker: in the loop it would take some 20 ms or more."""
+LONGEST_SECONDS = 180.0
+"""How long a piece of work may take: about three times what the largest record that is read takes."""
 _NICENESS = 5
 """The event loop comes first where both want the processor."""
 
 Context = TypeVar("Context")
 Done = TypeVar("Done")
-
-_context: Any = None
 
 
 def default_number() -> int:
@@ -38,9 +40,11 @@ class Pool(Generic[Context]):
     """The processes, which share work in the order it came. `context` is handed to each piece of work."""
 
     def __init__(self, number: int, context: Context) -> None:
-        self._number = number
-        self._context = context
-        self._executor: ProcessPoolExecutor | None = None
+        self._workers = [_Worker(context) for _ in range(number)]
+        self._free: LifoQueue[_Worker] = LifoQueue()
+        for worker in self._workers:
+            self._free.put(worker)
+        self._threads = ThreadPoolExecutor(number, "worker")
         self.pending = 0
 
     async def __aenter__(self) -> "Pool[Context]":
@@ -48,28 +52,90 @@ class Pool(Generic[Context]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End the processes once what they are doing is done."""
-        if self._executor is not None:
-            await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        """End the processes: nobody waits any more for what they are doing."""
+        await asyncio.to_thread(self._end)
 
     async def run(self, work: Callable[..., Done], *args: object) -> Done:
-        """Have a worker do a piece of work; raises `WorkerLost` where the process ends before it is done."""
-        executor = self._executor = self._executor or self._start()
+        """Have a worker do a piece of work.
+
+        Raises `WorkerLost` where the process ends before it is done, or is ended because it takes too long.
+        """
         self.pending += 1
         try:
-            # A worker is started by the work that it is needed for, which would hold the loop.
-            done = await asyncio.to_thread(executor.submit, _do, work, args)
-            return await asyncio.wrap_future(done)
-        except BrokenProcessPool:
-            if self._executor is executor:
-                self._executor = None
-            raise WorkerLost("a worker process ended before its work was done") from None
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._do, work, args)
         finally:
             self.pending -= 1
 
-    def _start(self) -> ProcessPoolExecutor:
-        spawned = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._number, spawned, _begin, (self._context,))
+    # The rest of the class runs in threads.
+
+    def _do(self, work: Callable[..., Done], args: tuple[object, ...]) -> Done:
+        asked = pickle.dumps((work, args), pickle.HIGHEST_PROTOCOL)
+        worker = self._free.get()
+        try:
+            answer = worker.do(asked)
+        finally:
+            self._free.put(worker)
+        done, error = pickle.loads(answer)  # noqa: S301 - of a process of our own
+        if error is not None:
+            raise error
+        result: Done = done
+        return result
+
+    def _end(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.end()
+        self._threads.shutdown()
+
+
+class _Worker:
+    """A place for a process, which is started when there is work for it, and does one piece at a time."""
+
+    def __init__(self, context: object) -> None:
+        self._context = context
+        self._seconds = LONGEST_SECONDS
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._connection: Connection
+        self._starting = threading.Lock()
+        self._ended = False
+
+    def do(self, asked: bytes) -> bytes:
+        """The answer of the process. Raises `WorkerLost`; then the next work has another process."""
+        try:
+            self._start()
+            self._connection.send_bytes(asked)
+            if self._connection.poll(self._seconds):
+                return self._connection.recv_bytes()
+            why = f"did not end its work within {self._seconds:g} seconds"
+        except (EOFError, OSError):
+            why = "ended before its work was done"
+        self._kill()
+        raise WorkerLost(f"a worker process {why}")
+
+    def end(self) -> None:
+        """End the process in the middle of what it does, and start no other."""
+        with self._starting:
+            self._ended = True
+            self._kill()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._ended:
+                raise WorkerLost("the service stops")
+            if self._process is None:
+                # Over a pipe: a queue needs semaphores, of which a killed service leaves a word in its log.
+                spawned = multiprocessing.get_context("spawn")
+                self._connection, theirs = spawned.Pipe()
+                process = spawned.Process(target=_serve, args=(theirs, self._context), daemon=True)
+                process.start()
+                theirs.close()
+                self._process = process
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.join()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +187,25 @@ class _Unpacker(pickle.Unpickler):
         return self._shared
 
 
-def _begin(context: object) -> None:
-    """Prepare a worker. The service that started it decides when it ends, not the terminal."""
-    global _context  # noqa: PLW0603 - a worker is a process, and this is what it holds
-    _context = context
+def _serve(connection: Connection, context: object) -> None:
+    """Do what is asked, one after the other. The service decides when this process ends, not the terminal."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICENESS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(EOFError, OSError):
+        while True:
+            connection.send_bytes(_answer(connection.recv_bytes(), context))
+
+
+def _answer(asked: bytes, context: object) -> bytes:
+    """What a piece of work gives, or raises; an error that cannot cross between processes is named."""
+    try:
+        work, args = pickle.loads(asked)  # noqa: S301 - of the process that started this one
+        return pickle.dumps((work(context, *args), None), pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the work was asked for
+        with suppress(Exception):
+            return pickle.dumps((None, error), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((None, RuntimeError(type(error).__name__)))
 
 
 def _end_with_parent() -> None:
@@ -136,7 +214,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _do(work: Callable[..., Done], args: tuple[object, ...]) -> Done:
-    return work(_context, *args)

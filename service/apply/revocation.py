@@ -1,4 +1,4 @@
-"""Store an outcome whose revocations may meet content that our models refuse (docs/plan-of-record.md).
+"""Store an outcome whose revocations our models or the FHIR server may refuse (docs/plan-of-record.md).
 
 Such a draft is revoked leniently: its status, a note and our signatures change, and the rest stays as the
 server has it, byte for byte.
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from service.apply.send import CONFLICTS, ProvenanceOf, Write, store
+from service.apply.send import ProvenanceOf, Write, store
 from service.core.records import VersionedReference
 from service.errors import NotRevoked, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
@@ -19,8 +19,6 @@ from service.fhir.names import EDIT_DIGEST, edit_digest, signatures_of, with_sig
 from service.fhir.sources import UNDECODABLE
 
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-_PASSING = CONFLICTS | {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-"""Statuses of the client's side that another try may overcome."""
 _ELEMENTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -29,13 +27,28 @@ async def store_outcome(
 ) -> tuple[VersionedReference, ...]:
     """Store an outcome as `store` does; a revocation that our models refuse comes first, leniently.
 
-    Raises `NotRevoked` where the server refuses that; nothing else is stored then.
+    So do all of them where the server refuses the outcome for good, as a revocation may be why. Raises
+    `NotRevoked` where the server refuses that too; nothing else is stored then.
     """
     writes = list(writes)
-    refused = [one for one in writes if _is_revocation(one) and not await client.accepts(one.resource)]
-    revoked = await _revoke_all(client, refused)
-    rest = [one for one in writes if one not in refused]
-    return await store(client, rest, provenance_of, recorded=recorded, stored=revoked)
+    revocations = [one for one in writes if _is_revocation(one)]
+    refused = [one for one in revocations if not await client.accepts(one.resource)]
+
+    async def store_with_lenient(lenient: list[Write]) -> tuple[VersionedReference, ...]:
+        revoked = await _revoke_all(client, lenient)
+        rest = [one for one in writes if one not in lenient]
+        return await store(client, rest, provenance_of, recorded=recorded, stored=revoked)
+
+    try:
+        return await store_with_lenient(refused)
+    except ServerRefused as error:
+        if refused == revocations or not _is_for_good(error):
+            raise
+    return await store_with_lenient(revocations)
+
+
+def _is_for_good(refused: ServerRefused) -> bool:
+    return refused.status < HTTPStatus.INTERNAL_SERVER_ERROR and not refused.passing
 
 
 def _is_revocation(write: Write) -> bool:
@@ -43,18 +56,19 @@ def _is_revocation(write: Write) -> bool:
 
 
 async def _revoke_all(client: FhirClient, writes: list[Write]) -> list[tuple[Write, VersionedReference]]:
-    revoked, stuck = [], []
+    revoked: list[tuple[Write, VersionedReference]] = []
+    stuck: dict[str, int] = {}
     for write in writes:
         try:
             revoked.append(await _revoke(client, write))
         except ServerRefused as refused:
             if refused.status in _GONE:
                 raise ServerRefused(str(refused), HTTPStatus.CONFLICT) from None
-            if refused.status in _PASSING or refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if not _is_for_good(refused):
                 raise
-            stuck.append(write.reference)
+            stuck[write.reference] = refused.status
     if stuck:
-        raise NotRevoked(tuple(stuck))
+        raise NotRevoked(stuck)
     return revoked
 
 
@@ -62,6 +76,8 @@ async def _revoke(client: FhirClient, write: Write) -> tuple[Write, VersionedRef
     """Revoke a draft leniently, over the version that was read; gives what was stored, as R4 has it."""
     path = write.reference
     plan = await client.find(path) or {}
+    if part(plan.get("meta")).get("versionId") != write.version:
+        raise ServerRefused(f"GET {path}: it was changed since it was read", HTTPStatus.CONFLICT)
     content = await client.as_it_stands(path)
     note = write.resource["note"][-1]
     revoked = {**plan, "status": "revoked", "note": [*parts(plan.get("note")), note]}

@@ -1,4 +1,4 @@
-"""Connections within bounds: so many at a time, and none for long that sends no request.
+"""Connections within bounds: so many at a time, and none for long that sends no request or takes no answer.
 
 No answer names the library that serves it, and what is no HTTP gets a plain refusal.
 """
@@ -6,15 +6,18 @@ No answer names the library that serves it, and what is no HTTP gets a plain ref
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import cast
 
 from aiohttp import hdrs, web
 
 from service import __version__
-from service.doors.exchange import REQUEST_ID
 from service.doors.ports import AT_WORK, Handler
+from service.request_id import REQUEST_ID
 
 IDLE_SECONDS = 20.0
 """How long a connection may take to send the whole head of its first or its next request."""
+SEND_SECONDS = 30.0
+"""How long a client may take to receive an answer."""
 MOST_CONNECTIONS = 400
 """Far below the 1,024 files that a process usually may open: beyond those nobody is answered."""
 
@@ -75,13 +78,24 @@ class _Connection(web.RequestHandler):
 
     __slots__ = ()
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Have an answer count as sent once the system has taken all of it."""
+        super().connection_made(transport)
+        cast(asyncio.Transport, transport).set_write_buffer_limits(high=0)
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send the answer of a door, or a plain refusal of what reached none, under our name."""
         answer = resp if REQUEST_ID in resp.headers else _refusal(HTTPStatus(resp.status))
         answer.headers[hdrs.SERVER] = _SERVER
-        return await super().finish_response(request, answer, start_time)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                return await super().finish_response(request, answer, start_time)
+        except TimeoutError:
+            if self.transport is not None:
+                self.transport.abort()
+            return answer, True
 
 
 def _refusal(status: HTTPStatus) -> web.Response:

@@ -1,16 +1,12 @@
-"""Requests in, answers out: bodies within their limits, FHIR JSON, and every error as an OperationOutcome."""
+"""Requests in, answers out: FHIR JSON, and every error as an OperationOutcome."""
 
-import asyncio
-import re
 import time
-import uuid
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from service.doors.outcome import (
     FHIR_JSON,
@@ -21,36 +17,17 @@ from service.doors.outcome import (
     to_failure_outcome,
 )
 from service.doors.ports import METRICS, TOLD, Door, Handler, door_of
-from service.errors import NotJson, TrdError
-from service.fhir.sources import without_mark
+from service.errors import TrdError
+from service.request_id import REQUEST_ID, followed_as, request_id_of
 from service.telemetry.logs import Event, log_error, log_info, log_warning
 
-REQUEST_ID = "X-Request-Id"
 RETRY_AFTER = "5"
 """After how many seconds a client is to try again that was told 503."""
-READ_SECONDS = 30.0
-"""How long the whole body of a request may take."""
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 _KEPT_HEADERS = (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE, hdrs.RETRY_AFTER)
 _QUIET = frozenset({Door.LIVE, Door.READY, Door.METRICS})
 _FAILED = 500
 _JSON_FORMATS = frozenset({"json", "text/json", "application/json", FHIR_JSON, FHIR_JSON.replace("+", " ")})
-
-
-async def read_body(request: web.Request) -> bytes:
-    """The body of a request.
-
-    Raises `NotJson` for one that cannot be unpacked, and the answers 408 and 413 for one that takes too
-    long or is too large.
-    """
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            return without_mark(await request.read())
-    except TimeoutError:
-        raise web.HTTPRequestTimeout from None
-    except (web.RequestPayloadError, HttpProcessingError):
-        raise NotJson("the body cannot be unpacked") from None
 
 
 def refuse_other_formats(request: web.Request) -> None:
@@ -77,12 +54,11 @@ def fhir_response(resource: dict[str, Any] | bytes, status: int = 200) -> web.Re
 @web.middleware
 async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every request an id, and leave one line in the log and one count in the metrics."""
-    given = request.headers.get(REQUEST_ID, "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    request_id = request_id_of(request.headers.get(REQUEST_ID))
     request[TOLD] = {}
     started = time.monotonic()
     door = door_of(request)
-    with structlog.contextvars.bound_contextvars(request_id=request_id, door=door.value):
+    with followed_as(request_id), structlog.contextvars.bound_contextvars(door=door.value):
         response = await handler(request)
         log = log_warning if response.status >= _FAILED else log_info
         if door not in _QUIET or response.status >= _FAILED:
@@ -122,4 +98,6 @@ def _rendered(failure: Failure, answer: web.HTTPException | None = None) -> web.
     for name in _KEPT_HEADERS:
         if answer is not None and name in answer.headers:
             response.headers[name] = answer.headers[name]
+    if answer is not None and answer.keep_alive is False:
+        response.force_close()
     return response

@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 
 from service.core.records import VersionedReference
-from service.doors.exchange import read_body, refuse_other_formats
+from service.doors.bodies import read_body
+from service.doors.exchange import refuse_other_formats
 from service.errors import NotFhir
 from service.fhir.sources import UNDECODABLE, take_resource
 from service.fhir.views import View

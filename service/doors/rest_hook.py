@@ -18,7 +18,8 @@ from aiohttp import hdrs, web
 
 from service import clock
 from service.cause import Cause
-from service.doors.exchange import fhir_response, read_body
+from service.doors.bodies import read_body
+from service.doors.exchange import fhir_response
 from service.doors.outcome import to_bundle_response, to_information_outcome
 from service.doors.ports import METRICS, QUEUE, REVIEWER, Door, Route
 from service.errors import NotFhir, NotJson

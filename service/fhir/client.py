@@ -36,6 +36,7 @@ from service.fhir.sources import UNDECODABLE, without_mark
 from service.fhir.target import Target, read_target, unlisted_kinds
 from service.fhir.views import BundleView, CapabilityView, Head, KindView, ResourceCapability
 from service.ids import is_id
+from service.request_id import REQUEST_ID, current_request_id
 from service.settings import Settings
 from service.workers import LARGE
 
@@ -478,7 +479,7 @@ def _kind_of(content: bytes | msgspec.Raw) -> str | None:
 
 def _headers(content: bytes | None, others: dict[str, str] | None) -> dict[str, str]:
     written = {} if content is None else {"Content-Type": "application/fhir+json"}
-    return _HEADERS | written | (others or {})
+    return _HEADERS | {REQUEST_ID: current_request_id()} | written | (others or {})
 
 
 def _stored(answer: ServerAnswer, kind: str) -> Stored:

@@ -41,6 +41,7 @@ from service.queue.database import (
 )
 from service.queue.gate import Gate
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
+from service.request_id import followed_as
 from service.telemetry.logs import Event, log_info, log_warning
 
 DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
@@ -565,7 +566,8 @@ def _work(*stored: Any) -> str | None:
     queue = JobQueue._at_work  # noqa: SLF001 - DBOS knows functions only, and is one a process itself
     if queue is None:
         raise _Interrupted
-    return queue.run(Task(*stored))
+    with followed_as(DBOS.workflow_id or ""):
+        return queue.run(Task(*stored))
 
 
 _STATES: Final = {

@@ -29,7 +29,7 @@ from service.core.treatment.follow import Due, Treatment
 from service.core.treatment.response import InstrumentResponse, Response
 from service.core.trials import Trial
 from service.core.words import describe_trial, summarise
-from service.fhir.loose import Resource
+from service.fhir.loose import Resource, part, parts
 from service.fhir.names import (
     ASSESSMENT_IDENTIFIER,
     ASSESSMENT_MODULE,
@@ -38,6 +38,7 @@ from service.fhir.names import (
     GROUNDS,
     content_digest,
     derived_id,
+    extension_value,
 )
 from service.publish.canonical import uris_of
 
@@ -47,6 +48,10 @@ PLAN_OF = "plan-of"
 """Name of the output that states who wrote the resulting plan."""
 MISSING_PLAN = "missing-plan"
 """Name of the output that holds a plan that is no longer listed: it may have been deleted."""
+_OUTDATED = (
+    "This assessment may be out of date: the record has since become too large for this service. A clinician "
+    "must assess the patient."
+)
 _NEEDED_FROM = {
     "two-adequate-trials-without-relief": "MedicationStatement",
     "adult": "Patient",
@@ -132,6 +137,23 @@ def sign_guidance(guidance: Resource) -> Resource:
     """The assessment with a digest of its content, by which a change of content is recognised."""
     digest = {"url": CONTENT_DIGEST, "valueString": content_digest(guidance)}
     return {**guidance, "extension": [digest]}
+
+
+def is_outdated(guidance: Resource) -> bool:
+    """Whether an assessment on record was marked as out of date."""
+    return extension_value(guidance, CONTENT_DIGEST) is None
+
+
+def render_outdated(guidance: Resource) -> Resource:
+    """The assessment on record, marked as out of date because the record cannot be read any more.
+
+    Without a digest of its content, it is written anew by the next assessment, even one that says the same.
+    """
+    others = [one for one in parts(guidance.get("extension")) if part(one).get("url") != CONTENT_DIGEST]
+    kept = {key: value for key, value in guidance.items() if key != "extension"}
+    if others:
+        kept["extension"] = others
+    return {**kept, "note": [*parts(guidance.get("note")), {"text": _OUTDATED}]}
 
 
 def guidance_id(patient_id: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from service.request_id import current_request_id
 from service.telemetry.limits import PerMinute
 
 
@@ -77,6 +78,7 @@ def configure_logs(stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _with_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _only_allowed,
@@ -131,6 +133,10 @@ class _Bounded:
             raise structlog.DropEvent
         left_out = self._limit.take_beyond(kind)
         return {**line, "left_out": left_out} if left_out else line
+
+
+def _with_request_id(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {**line, "request_id": current_request_id()}
 
 
 def _only_allowed(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

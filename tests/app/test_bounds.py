@@ -1,19 +1,21 @@
 """What the service bears of others: silent connections, guesses, lines of log, and a loop that is held."""
 
 import asyncio
+import gzip
 import io
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import structlog
+from aiohttp import web
 from yarl import URL
 
 from service import app as service_app
 from service.app import build_app, listening
-from service.doors import connections
+from service.doors import bodies, connections
 from service.doors.trust import MOST_GUESSES
 from service.errors import SettingsError
 from service.settings import load_settings
@@ -110,6 +112,96 @@ async def test_a_connection_that_is_answered_does_not_give_way(monkeypatch: pyte
             writer.write(b"  ")
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
             writer.close()
+
+
+LARGE_ANSWER = 32 * 1024 * 1024
+"""More than the system keeps for both ends of a connection."""
+
+
+@pytest.mark.parametrize("seconds", [0.1, 30.0])
+async def test_who_does_not_take_an_answer_is_cut_off(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 0.1 seconds the client comes too late, with 30 it gets all."""
+    monkeypatch.setattr(connections, "SEND_SECONDS", seconds)
+    app = build_app(settings(), reviewer(), client_of(PretendServer([])), PretendQueue())
+
+    async def large(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(LARGE_ANSWER))
+
+    app.router.add_get("/large", large)
+    async with listening(app, settings(port=0)) as address:
+        reader, writer = await opened(URL(address), LIVE.replace(b"/health/live", b"/large"))
+        await reader.readline()
+        await asyncio.sleep(0.3)
+        writer.write(LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        received = 0
+        with suppress(ConnectionError):
+            while piece := await reader.read(2**20):
+                received += len(piece)
+        assert (received > LARGE_ANSWER) is (seconds > 1)
+        writer.close()
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+
+
+def put(size: int, *, chunked: bool = False) -> bytes:
+    """The head of a notification with so many bytes, and with `chunked` the head of its first piece."""
+    how = f"Transfer-Encoding: chunked\r\n\r\n{size:x}" if chunked else f"Content-Length: {size}\r\n"
+    return f"PUT /hooks/fhir HTTP/1.1\r\nHost: localhost\r\n{how}\r\n".encode()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_beyond_the_bytes_that_are_held_at_once_bodies_are_refused(
+    chunked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "MOST_BYTES", 100_000)
+    end = b"\r\n0\r\n\r\n" if chunked else b""
+    async with at_an_address() as address:
+        begun = [await opened(address, put(50_000, chunked=chunked) + b" " * 49_000) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        reader, writer = await opened(address, put(3_000) + b" " * 3_000)
+        async with asyncio.timeout(5):
+            refused = await reader.read()
+        head, _, body = refused.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503")
+        assert b"Retry-After: 5" in head
+        assert json.loads(body)["issue"][0]["code"] == "transient"
+        writer.close()
+        assert await is_answered(address)
+
+        for one, sender in begun:
+            sender.write(b" " * 1_000 + end)
+            assert (await one.readline()).startswith(b"HTTP/1.1 200")
+            sender.close()
+        reader, writer = await opened(address, put(100_000) + b" " * 100_000)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+async def test_a_body_counts_as_what_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MOST_BYTES", 100_000)
+    packed = {"Content-Encoding": "gzip"}
+    async with serving() as site:
+        answer = await site.put("/hooks/fhir", data=gzip.compress(b" " * 100_001), headers=packed)
+        assert (await issue_of(answer, 503))["code"] == "transient"
+        for _ in range(2):
+            answer = await site.put("/hooks/fhir", data=gzip.compress(b" " * 100_000), headers=packed)
+            assert answer.status == 200
+
+
+async def test_a_client_that_goes_away_leaves_nothing_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MOST_BYTES", 100_000)
+    async with at_an_address() as address:
+        _, writer = await opened(address, put(90_000) + b" " * 80_000)
+        await asyncio.sleep(0.1)
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.sleep(0.05)
+        reader, writer = await opened(address, put(90_000) + b" " * 90_000)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.close()
 
 
 # --- the loop -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import app as app_module
-from service.doors import exchange, rest_hook
+from service.doors import bodies, rest_hook
 from service.doors.rest_hook import read_notification
 from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.names import BASE as OURS
@@ -288,7 +288,7 @@ async def test_a_body_that_cannot_be_unpacked() -> None:
 
 
 async def test_a_body_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(bodies, "READ_SECONDS", 0.05)
 
     async def slowly() -> Any:
         yield b"{"

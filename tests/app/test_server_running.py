@@ -22,6 +22,7 @@ from service.doors import health, operation
 from service.doors.outcome import failure_of
 from service.errors import InputError, MappingsError, ServerUnreachable, TrdError
 from service.queue.work import Work
+from service.request_id import current_request_id
 from service.telemetry import logs
 from service.telemetry.logs import Event, configure_logs, log_error, log_info, place_of
 from service.telemetry.metrics import Metrics
@@ -271,6 +272,24 @@ async def test_a_request_leaves_one_line(lines: Lines) -> None:
     }
     (started,), (stopped,) = lines.of(Event.STARTED), lines.of(Event.STOPPED)
     assert started["version"] == stopped["version"] == __version__
+
+
+async def test_every_request_to_the_server_has_the_id_of_the_request_that_asked(lines: Lines) -> None:
+    server = on_server(CASE)
+    async with serving(server) as site:
+        for name in ("first", "second"):
+            await site.get(ASSESS, headers={"X-Request-Id": name})
+
+    told = [request.headers["X-Request-Id"] for request in server.asked]
+    assert set(told) == {"first", "second"} == {line["request_id"] for line in lines.of(Event.REQUEST)}
+    assert told == sorted(told)
+
+
+async def test_a_command_has_one_id() -> None:
+    server = on_server(CASE)
+    await reviewer().review_patient(client_of(server), "propose-two")
+    (told,) = {request.headers["X-Request-Id"] for request in server.asked}
+    assert told == current_request_id()
 
 
 async def test_a_refusal_is_logged_by_its_kind(lines: Lines) -> None:

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,9 +50,9 @@ def large(*, conditions: int = 300) -> Resource:
 
 
 @asynccontextmanager
-async def working(*, most_pending: int | None = None) -> AsyncIterator[Reviewer]:
-    """A reviewer with one worker process."""
-    async with Pool(1, reviewer()) as pool:
+async def working(*, most_pending: int | None = None, number: int = 1) -> AsyncIterator[Reviewer]:
+    """A reviewer with worker processes, by default one."""
+    async with Pool(number, reviewer()) as pool:
         yield replace(reviewer(), workers=Workers(pool, most_pending))
 
 
@@ -59,6 +62,11 @@ def process_of(_: Reviewer) -> int:
 
 def end_the_process(_: Reviewer) -> None:
     os._exit(9)
+
+
+def process_after(_: Reviewer, seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
 
 
 def wait_for(_: Reviewer, seconds: float) -> None:
@@ -110,7 +118,7 @@ async def test_small_work_starts_no_process() -> None:
     async with working() as by, serving(on_server(case_bundle(CASE)), by=by) as site:
         await fhir_of(await site.post(ASSESS, data=case_bytes(CASE)))
         assert by.workers is not None
-        assert by.workers.pool._executor is None
+        assert not multiprocessing.active_children()
 
 
 # --- what goes wrong ------------------------------------------------------------------------------
@@ -133,6 +141,61 @@ async def test_a_worker_that_dies_is_replaced() -> None:
         with pytest.raises(WorkerLost):
             await by.workers.run(end_the_process)
         await fhir_of(await site.post(ASSESS, json=large()))
+
+
+@pytest.mark.matrix
+async def test_work_that_does_not_end_is_ended_and_others_go_on() -> None:
+    """Only that worker is replaced; the other one goes on with what it does."""
+    async with working(number=2) as by:
+        assert by.workers is not None
+        first, second = await asyncio.gather(*(by.workers.run(process_after, 0.1) for _ in range(2)))
+        pool = by.workers.pool
+        pool._free.queue[-1]._seconds = 0.1
+        stuck = asyncio.create_task(by.workers.run(wait_for, 60))
+        busy = asyncio.create_task(by.workers.run(process_after, 0.5))
+        with pytest.raises(WorkerLost, match=r"did not end its work within 0\.1 seconds"):
+            await stuck
+        assert await busy in {first, second}
+        assert len({first, second} & {child.pid for child in multiprocessing.active_children()}) == 1
+        assert pool.pending == 0
+
+
+KILLED = """
+import asyncio, os, signal, time
+from service.workers import Pool
+
+async def main():
+    async with Pool(1, 60) as pool:
+        await pool.run(repr)
+        working = asyncio.create_task(pool.run(time.sleep))
+        await asyncio.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.matrix
+def test_of_a_killed_service_the_workers_end_and_add_nothing_to_its_log() -> None:
+    """The pipe of standard error is closed when the last process has ended that holds it."""
+    told = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, check=False, timeout=50)
+    assert (told.returncode, told.stdout, told.stderr) == (-signal.SIGKILL, b"", b"")
+
+
+@pytest.mark.matrix
+async def test_the_pool_ends_at_once_whatever_its_workers_do() -> None:
+    started = time.monotonic()
+    async with working() as by:
+        assert by.workers is not None
+        await by.workers.run(process_of)
+        left = [asyncio.create_task(by.workers.run(wait_for, 60)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+    assert [type(one) for one in await asyncio.gather(*left, return_exceptions=True)] == [
+        WorkerLost,
+        asyncio.CancelledError,
+    ]
+    assert time.monotonic() - started < 30
+    assert not multiprocessing.active_children()
 
 
 async def test_beyond_the_cap_the_doors_refuse_and_jobs_wait() -> None:

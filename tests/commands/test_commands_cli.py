@@ -160,10 +160,10 @@ def test_withdraw_leaves_what_is_not_asked_for(server: FhirDouble, run: Run) -> 
 
 
 def test_withdraw_says_what_was_done_before_a_failure(server: FhirDouble, run: Run) -> None:
-    server.refusals = [403]
+    server.refusals = [403] * 2
     ran = run("withdraw", "--yes")
     assert ran.code == 4
-    assert "the server answered 403" in ran.err
+    assert f"{plan_reference(server)} (403): the FHIR server refused the revocation" in ran.err
 
 
 def test_shadow_mode_withdraws_nothing(server: FhirDouble, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

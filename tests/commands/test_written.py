@@ -20,7 +20,7 @@ from service.commands.withdraw import (
     withdraw,
 )
 from service.commands.written import Listed, Written, WrittenFilter, find_written, print_written
-from service.errors import ServerMisread, ServerRefused, ServerUnsupported, SettingsError
+from service.errors import NotRevoked, ServerMisread, ServerRefused, ServerUnsupported, SettingsError
 from service.fhir.models import validated
 from service.fhir.names import WITHDRAWN, extension_value
 from service.render.terminal import Terminal
@@ -345,9 +345,13 @@ async def test_a_person_who_is_faster_wins(server: FhirDouble, status: int) -> N
 
 
 async def test_any_other_refusal_is_raised(server: FhirDouble) -> None:
-    server.refusals = [403]
+    server.refusals = [503] * 3
     with pytest.raises(ServerRefused):
         await withdrawn(server)
+    server.refusals = [403] * 2
+    with pytest.raises(NotRevoked):
+        await withdrawn(server)
+    assert server.only("CarePlan")["status"] == "draft"
 
 
 # --- what comes after -----------------------------------------------------------------------------

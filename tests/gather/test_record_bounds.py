@@ -120,6 +120,50 @@ async def test_a_person_is_asked_once_and_the_job_fails(monkeypatch: pytest.Monk
     assert server.only("Task")["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("transactions", [True, False])
+async def test_the_next_review_closes_the_task_even_where_the_assessment_stays(
+    transactions: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = FhirDouble(ANN, transactions=transactions)
+    work = Work(reviewer(), client_of(server), Metrics())
+    await work.review("ann", Cause.REST_HOOK)
+    before = server.only("GuidanceResponse")
+    with monkeypatch.context() as bounds:
+        bounds.setattr(everything, "LARGEST_RECORD", 100)
+        for _ in range(2):
+            with pytest.raises(RecordTooLarge):
+                await work.review("ann", Cause.REST_HOOK)
+        marked = server.only("GuidanceResponse")
+        assert marked["meta"]["versionId"] == "2"
+        assert marked["note"][:-1] == before["note"]
+        assert "out of date" in marked["note"][-1]["text"]
+
+    for _ in range(2):
+        await work.review("ann", Cause.REST_HOOK)
+        assert server.only("Task")["status"] == "cancelled"
+        after = server.only("GuidanceResponse")
+        assert after["meta"]["versionId"] == "3"
+        assert without_meta(after) == without_meta(before)
+
+
+def without_meta(resource: Resource) -> Resource:
+    return {name: part for name, part in resource.items() if name != "meta"}
+
+
+async def test_an_assessment_that_cannot_be_marked_hinders_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds what our models refuse."""
+    server = FhirDouble(ANN)
+    work = Work(reviewer(), client_of(server), Metrics())
+    await work.review("ann", Cause.REST_HOOK)
+    name = f"GuidanceResponse/{server.only('GuidanceResponse')['id']}"
+    server.change(name, language=["en"])
+    monkeypatch.setattr(everything, "LARGEST_RECORD", 100)
+    with pytest.raises(RecordTooLarge):
+        await work.review("ann", Cause.REST_HOOK)
+    assert server.only("Task")["status"] == "requested"
+    assert server.only("GuidanceResponse")["meta"]["versionId"] == "2"
+
+
 async def test_in_shadow_mode_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(everything, "LARGEST_RECORD", 100)
     server = FhirDouble(ANN)

@@ -1,6 +1,8 @@
 """One process and its queue, on SQLite and on PostgreSQL."""
 
 import asyncio
+import io
+import json
 import os
 import resource
 import shutil
@@ -15,6 +17,7 @@ from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
@@ -22,7 +25,9 @@ from service.errors import InputError, NotAssessable, QueueError, ServerMisread,
 from service.queue.database import Postgres
 from service.queue.jobs import Job, JobQueue, Jobs, State
 from service.queue.tries import Pace, Task
+from service.telemetry.logs import Event, configure_logs, log_info
 from tests.jobs.postgres import dump_text
+from tests.support import PretendServer, a_patient, client_of
 
 CANARY = "Canarybird"
 FAST = Pace(first_wait=0.1, attempts=2, patience=timedelta(), polling=0.05)
@@ -82,6 +87,27 @@ async def test_events_of_a_waiting_patient_are_one_review(database: str) -> None
         reviews.gate.set()
         await until_idle(queue)
     assert reviews.done == ["busy", "waits"]
+
+
+async def test_every_request_of_a_job_has_its_id_and_so_have_its_lines(sqlite_database: str) -> None:
+    server, log = PretendServer([a_patient()]), io.StringIO()
+    client = client_of(server)
+
+    async def review(patient_id: str, _: str) -> None:
+        await client.get(f"Patient/{patient_id}")
+        log_info(Event.REVIEWED)
+
+    configure_logs(log)
+    async with JobQueue(sqlite_database, review, pace=FAST) as queue:
+        await queue.accept(["ann", "nobody"], "test")
+        await until_idle(queue)
+        ids = {job.reference: job.id for job in await queue.jobs(State.DONE, State.FAILED)}
+    structlog.reset_defaults()
+
+    lines = {line["event"]: line["request_id"] for line in map(json.loads, log.getvalue().splitlines())}
+    assert lines == {"patient-reviewed": ids["ann"], "job-failed": ids["nobody"]}
+    sent = {one.url.path.rpartition("/")[2]: one.headers["X-Request-Id"] for one in server.asked}
+    assert sent.items() >= ids.items()
 
 
 async def test_twenty_events_during_a_review_are_one_further_review(database: str) -> None:
