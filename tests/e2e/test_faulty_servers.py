@@ -70,11 +70,17 @@ def test_a_server_that_is_slow() -> None:
         assert fault_at(base, TRD_FHIR_TIMEOUT="0.3") == "no answer within 0.3 seconds"
 
 
-@pytest.mark.parametrize("status", [401, 404, 410])
-def test_a_server_that_refuses(status: int) -> None:
+NOBODY = "no FHIR server answers at this address"
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [(401, "the server answered 401"), (404, f"{NOBODY} (404)"), (410, f"{NOBODY} (410)")],
+)
+def test_a_server_that_refuses(status: int, told: str) -> None:
     body = f'{{"resourceType":"OperationOutcome","issue":[{{"diagnostics":"{NAME}"}}]}}'.encode()
     with answering(status, "application/fhir+json", body) as base:
-        assert fault_at(base) == f"the server answered {status}"
+        assert fault_at(base) == told
 
 
 def test_a_server_that_shows_a_web_page() -> None:
