@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from service import __version__
-from service.doors import health, operation, published, rest_hook
+from service.doors import health, keys, operation, published, rest_hook
 from service.doors.exchange import observe, render_errors
 from service.doors.ports import CLIENT, DOORS, METRICS, PUBLISHED, QUEUE, REVIEWER, SETTINGS, Queue
 from service.doors.trust import check_trust, guard
@@ -45,7 +45,7 @@ def build_app(
     app[health.PROBE] = health.ServerProbe(client)
     app[DOORS] = {
         app.router.add_route(route.method, route.path, route.handler): route.door
-        for route in (*operation.ROUTES, *published.ROUTES, *rest_hook.ROUTES, *health.ROUTES)
+        for route in (*operation.ROUTES, *published.ROUTES, *rest_hook.ROUTES, *health.ROUTES, *keys.ROUTES)
     }
     app.cleanup_ctx.append(_life)
     return app

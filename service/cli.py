@@ -25,6 +25,7 @@ from service.commands.assess import read_input, review_each
 from service.commands.report import print_report, print_stages
 from service.core.knowledge import Knowledge
 from service.errors import InputError, MappingsError, ServerError, ServerMisread, TrdError
+from service.fhir.auth import Algorithm
 from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.ids import ID, is_id
@@ -433,6 +434,27 @@ def subscribe_command() -> None:
         raise ServerMisread(
             "the FHIR server did not activate every Subscription; check that it can reach TRD_PUBLIC_URL"
         )
+
+
+@app.command("keys")
+def keys_command(
+    file: Annotated[Path, typer.Argument(help="The file of key pairs that `TRD_FHIR_KEY` names.")],
+    *,
+    algorithm: Annotated[
+        Algorithm, typer.Option("--alg", help="What a new key signs with.")
+    ] = Algorithm.ES384,
+    add_next: Annotated[bool, typer.Option("--next", help="Add the key that is to sign next.")] = False,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Sign with the next key from now on.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Change nothing.")] = False,
+) -> None:
+    """Make the key pair of this client (SMART Backend Services), and print the public half to register."""
+    from service.commands.keys import KeyStep, change_keys
+
+    chosen = [s for s, on in ((KeyStep.NEXT, add_next), (KeyStep.ROTATE, rotate), (KeyStep.SHOW, show)) if on]
+    if len(chosen) > 1:
+        raise typer.BadParameter("one of --next, --rotate and --show")
+    public = change_keys(file, chosen[0] if chosen else KeyStep.NEW, algorithm)
+    typer.echo(json.dumps(public, indent=2))
 
 
 class JobState(StrEnum):

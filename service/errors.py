@@ -8,6 +8,7 @@
     ├── ServerError           the FHIR server failed us                            exit 4
     │   ├── ServerUnreachable no answer, or none in time
     │   ├── ServerRefused     an answer with an error status
+    │   ├── NotAuthorized     no token: the token server or the token file does not give one
     │   ├── ServerMisread     an answer that is not what FHIR promises
     │   └── ServerUnsupported it speaks a release of FHIR that this service does not
     ├── QueueError            the queue's database failed; nothing was accepted     exit 4
@@ -62,6 +63,10 @@ class ServerRefused(ServerError):
         """Keep the HTTP status beside the message."""
         super().__init__(message)
         self.status = status
+
+
+class NotAuthorized(ServerError):
+    """There is nothing to show the FHIR server: the token server refused, or the token file is unusable."""
 
 
 class ServerMisread(ServerError):

@@ -6,8 +6,9 @@ Any other fault is a `ServerError` that names the request and never repeats what
 
 import asyncio
 import math
+import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from service import __version__
 from service.core.plans import WriteTier
 from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.fhir.auth import GrantedToken, authentication
 from service.fhir.kinds import DIFFER_IN_R5
 from service.fhir.loose import Resource
 from service.fhir.models import validated
@@ -109,6 +111,7 @@ class FhirClient:
         seconds: float,
         attempts: int,
         connections: int,
+        headers: Mapping[str, str] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base = base.rstrip("/")
@@ -116,6 +119,7 @@ class FhirClient:
         self._seconds = seconds
         self._attempts = attempts
         self._turns = asyncio.Semaphore(connections)
+        self._headers = dict(headers or {})
         self._now = now
         self._stated: tuple[CapabilityView, Release] | None = None
         self._stale_at = math.inf
@@ -239,7 +243,7 @@ class FhirClient:
     ) -> ServerAnswer:
         request = f"{method} {urlsplit(url).path}"
         sent = self._http.build_request(
-            method, url, params=params, content=content, headers=_headers(content, headers)
+            method, url, params=params, content=content, headers=self._headers | _headers(content, headers)
         )
         retries = stamina.retry_context(
             on=_how_long, attempts=attempts, timeout=None, wait_max=_LONGEST_WAIT / 12
@@ -394,18 +398,45 @@ class FhirClient:
 
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
-    """A client for the configured server. Raises `SettingsError` when none is configured."""
+    """A client for the configured server.
+
+    Raises `SettingsError` when none is configured, or what it is to be shown is not there.
+    """
     if settings.fhir_base_url is None:
         raise SettingsError("TRD_FHIR_BASE_URL: not set; it is needed to read from a FHIR server")
-    limits = httpx.Limits(max_connections=settings.fhir_connections)
-    async with HttpxAiohttpClient(limits=limits, timeout=settings.fhir_timeout) as http:
+    auth = authentication(settings)
+    async with HttpxAiohttpClient(
+        limits=httpx.Limits(max_connections=settings.fhir_connections),
+        timeout=settings.fhir_timeout,
+        auth=auth,
+        verify=_tls(settings),
+    ) as http:
+        if isinstance(auth, GrantedToken):
+            auth.http = http
         yield FhirClient(
             str(settings.fhir_base_url),
             http,
             seconds=settings.fhir_timeout,
             attempts=settings.fhir_attempts,
             connections=settings.fhir_connections,
+            headers=settings.headers,
         )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | bool:
+    """Whom to trust, and the certificate to show; raises `SettingsError` for files that cannot be used."""
+    if settings.fhir_ca is None and settings.fhir_cert is None:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=settings.fhir_ca)
+    except (OSError, ssl.SSLError):
+        raise SettingsError("TRD_FHIR_CA: not a file with certificates in PEM") from None
+    if settings.fhir_cert is not None:
+        try:
+            context.load_cert_chain(settings.fhir_cert)
+        except (OSError, ssl.SSLError):
+            raise SettingsError("TRD_FHIR_CERT: not a file with a certificate and its key in PEM") from None
+    return context
 
 
 def _decoded(decoder: msgspec.json.Decoder[Decoded], body: bytes, where: str) -> Decoded:
