@@ -5,10 +5,10 @@ STAMP := .venv/.installed
 MUTANTS := .mutants/.installed
 
 PYTEST := $(BIN)/pytest -n logical
-# The whole matrix, and all examples; `make test` runs with the defaults of pyproject.toml.
-WHOLE := -m '' --hypothesis-profile=full
+# What a test program compiled once is not compiled again by each of its processes.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help test test-core test-all integration soak check format docs demo sandbox bench mutants lock clean
+.PHONY: help test test-core matrix test-all integration soak check format docs demo sandbox bench mutants lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,11 +30,15 @@ test: $(STAMP) ## the tests for every day: all but the matrix, in less than thre
 test-core: $(STAMP) ## the tests of the rules and of the clinical lists alone, in seconds
 	$(PYTEST) tests/core tests/mappings
 
-test-all: $(STAMP) ## every test that needs no external server, the whole matrix; measures coverage
-	$(PYTEST) $(WHOLE) --cov --cov-report=
+matrix: $(STAMP) ## what `make test` leaves out: the matrix, and all examples of the tests that try some
+	$(PYTEST) -m 'matrix or hypothesis or soak' --hypothesis-profile=full
+
+test-all: ## every test that needs no external server; the part of `make test` measures coverage
+	PYTEST_ADDOPTS="--cov --cov-report=" $(MAKE) test
+	$(MAKE) matrix
 
 integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and Maven)
-	$(BIN)/pytest $(WHOLE) -n 2 tests/integration
+	$(BIN)/pytest -m '' --hypothesis-profile=full -n 2 tests/integration
 
 soak: $(STAMP) ## what happens rarely: 100,000 patients (PATIENTS=..., SEED=...), kills and races (needs JDK 17 and Maven)
 	$(BIN)/python -m tests.soak $(if $(PATIENTS),--patients $(PATIENTS)) $(if $(SEED),--seed $(SEED))

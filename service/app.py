@@ -1,19 +1,35 @@
 """The web service: the only place where its parts are put together."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 from aiohttp import web
 
 from service import __version__
 from service.doors import health, keys, operation, published, rest_hook
+from service.doors.connections import IDLE_SECONDS, DoorRunner, bounded, note_work
 from service.doors.exchange import observe, render_errors
-from service.doors.ports import CLIENT, DOORS, METRICS, PUBLISHED, QUEUE, REVIEWER, SETTINGS, Queue
-from service.doors.trust import check_trust, guard
+from service.doors.ports import (
+    AT_WORK,
+    CLIENT,
+    DOORS,
+    GUESSES,
+    METRICS,
+    PUBLISHED,
+    QUEUE,
+    REVIEWER,
+    SETTINGS,
+    Queue,
+)
+from service.doors.trust import MOST_GUESSES, check_trust, guard
 from service.fhir.client import FhirClient
 from service.publish.published import publish
 from service.review import Reviewer
 from service.settings import Settings
+from service.telemetry.lag import watch_lag
+from service.telemetry.limits import PerMinute
 from service.telemetry.logs import Event, log_info
 from service.telemetry.metrics import Metrics
 
@@ -35,13 +51,16 @@ def build_app(
     Raises `SettingsError` where the service would be open to others without its secrets.
     """
     check_trust(settings)
-    app = web.Application(middlewares=[observe, render_errors, guard], client_max_size=LARGEST_BODY)
+    middlewares = [note_work, observe, render_errors, guard]
+    app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
     app[SETTINGS] = settings
     app[REVIEWER] = reviewer
     app[CLIENT] = client
     app[PUBLISHED] = publish(reviewer.knowledge)
     app[QUEUE] = queue
     app[METRICS] = metrics or Metrics()
+    app[GUESSES] = PerMinute(MOST_GUESSES)
+    app[AT_WORK] = set()
     app[health.PROBE] = health.ServerProbe(client)
     app[DOORS] = {
         app.router.add_route(route.method, route.path, route.handler): route.door
@@ -55,20 +74,31 @@ def build_app(
 async def listening(app: web.Application, settings: Settings) -> AsyncIterator[str]:
     """Serve at the configured host and port; gives the address. Stops gracefully.
 
-    aiohttp's access log stays off, since it would name patients.
+    aiohttp's access log stays off, since it would name patients. Its time for a connection to be idle is also
+    the time for the head of a request, which is idle until it is there.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = DoorRunner(
+        app, access_log=None, keepalive_timeout=IDLE_SECONDS, shutdown_timeout=_SHUTDOWN_SECONDS
+    )
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        take = bounded(cast(web.Server, runner.server), app)
+        listener = await asyncio.get_running_loop().create_server(take, settings.host, settings.port)
+        try:
+            host, port = listener.sockets[0].getsockname()[:2]
+            yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        finally:
+            listener.close()
     finally:
         await runner.cleanup()
 
 
 async def _life(app: web.Application) -> AsyncIterator[None]:
-    """Say in the log when the service starts and stops."""
+    """Say in the log when the service starts and stops, and watch the event loop meanwhile."""
     log_info(Event.STARTED, version=__version__, knowledge=app[REVIEWER].knowledge.version)
+    watch = asyncio.create_task(watch_lag(app[METRICS].observe_lag))
     yield
+    watch.cancel()
+    with suppress(asyncio.CancelledError):
+        await watch
     log_info(Event.STOPPED, version=__version__)

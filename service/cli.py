@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
+from pydantic import BaseModel
 from rich.progress import Progress
 from stamina.instrumentation import set_on_retry_hooks
 
@@ -31,6 +31,7 @@ from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjso
 from service.ids import ID, is_id
 from service.knowledge import load_knowledge, mappings_directory
 from service.render.answer import AssessmentAnswer, answer_schema
+from service.render.terminal import Terminal, plain, printable_json
 from service.review import Review, Reviewer
 from service.settings import Settings, load_settings
 
@@ -116,14 +117,14 @@ def _with_progress(records: list[NamedRecord]) -> Iterator[NamedRecord]:
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield from records
         return
-    with Progress(console=Console(stderr=True)) as progress:
+    with Progress(console=Terminal(stderr=True)) as progress:
         yield from progress.track(records, description="assessing")
 
 
 @app.command()
 def explain(source: Source, *, as_of: AsOf = None, criteria: CriteriaId = None) -> None:
     """Print every stage of an assessment: gathered, read, trials, findings, decision."""
-    print_stages(Console(), _reviewed(source, as_of=as_of, criteria=criteria))
+    print_stages(Terminal(), _reviewed(source, as_of=as_of, criteria=criteria))
 
 
 def _reviewed(source: str, *, as_of: str | None, criteria: str | None) -> Review:
@@ -139,11 +140,19 @@ def _review_on_server(reviewer: Reviewer, source: str) -> Review:
     return _with_client(reviewer.settings, partial(reviewer.review_patient, patient_id=patient_id))
 
 
+def _say(text: str) -> None:
+    typer.echo(plain(text))
+
+
+def _print_json(said: BaseModel) -> None:
+    sys.stdout.write(printable_json(said.model_dump_json()) + "\n")
+
+
 def _print(answer: AssessmentAnswer, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(answer.model_dump_json() + "\n")
+        _print_json(answer)
     else:
-        print_report(Console(), answer)
+        print_report(Terminal(), answer)
 
 
 @app.command("plan")
@@ -162,9 +171,9 @@ def show_plan(
     review = _reviewed(source, as_of=as_of, criteria=criteria)
     shown = choose_plan(review)
     if shown is None:
-        typer.echo(f"No esketamine plan: {review.answer.care_plan.why}.")
+        _say(f"No esketamine plan: {review.answer.care_plan.why}.")
     elif ics is None and html is None:
-        print_plan(Console(), shown)
+        print_plan(Terminal(), shown)
     else:
         write_plan(shown, ics=ics, html=html, now=clock.now())
 
@@ -185,7 +194,7 @@ def propose_command(
     _print(proposal.answer, as_json=as_json)
     if not as_json:
         written = ", ".join(map(str, proposal.written)) or "nothing"
-        Console().print(f"Care plan: {proposal.answer.care_plan.why}. Written: {written}")
+        Terminal().print(f"Care plan: {proposal.answer.care_plan.why}. Written: {written}")
 
 
 @app.command("sweep")
@@ -201,7 +210,8 @@ def sweep_command(
     from service.gather.ours import find_patients_to_follow
 
     reviewer = _reviewer(as_of, None)
-    patient_ids = _with_client(reviewer.settings, find_patients_to_follow)
+    found = partial(find_patients_to_follow, knowledge=reviewer.knowledge, as_of=reviewer.as_of)
+    patient_ids = _with_client(reviewer.settings, found)
     number = len(patient_ids)
     if dry_run:
         _list_patients(patient_ids, as_json=as_json)
@@ -211,7 +221,7 @@ def sweep_command(
         failed = _with_client(reviewer.settings, swept)
         summary = f"{number - failed} of {number} patients reviewed"
     if not as_json:
-        typer.echo(summary)
+        _say(summary)
     if failed:
         raise ServerError(f"{failed} of {number} reviews failed")
 
@@ -219,7 +229,7 @@ def sweep_command(
 def _list_patients(patient_ids: list[str], *, as_json: bool) -> None:
     for patient_id in patient_ids:
         patient = f"Patient/{patient_id}"
-        typer.echo(json.dumps({"patient": patient}) if as_json else patient)
+        _say(json.dumps({"patient": patient}) if as_json else patient)
 
 
 async def _sweep(client: FhirClient, *, reviewer: Reviewer, patient_ids: list[str], as_json: bool) -> int:
@@ -228,7 +238,10 @@ async def _sweep(client: FhirClient, *, reviewer: Reviewer, patient_ids: list[st
 
     failed = 0
     async for one in sweep(reviewer, client, patient_ids):
-        typer.echo(one.model_dump_json() if as_json else str(one))
+        if as_json:
+            _print_json(one)
+        else:
+            _say(str(one))
         failed += one.error is not None
     return failed
 
@@ -247,9 +260,9 @@ def show_changes(
     reviewer, patient_id = _reviewer(as_of, criteria), _patient_id(patient)
     found = _with_client(reviewer.settings, partial(preview, reviewer, patient_id=patient_id))
     if as_json:
-        sys.stdout.write(found.model_dump_json() + "\n")
+        _print_json(found)
     else:
-        print_preview(Console(), found)
+        print_preview(Terminal(), found)
 
 
 @app.command("replay")
@@ -266,9 +279,9 @@ def decide_again(
     settings = load_settings()
     found = _with_client(settings, partial(replay, settings, reference=plan))
     if as_json:
-        sys.stdout.write(found.model_dump_json() + "\n")
+        _print_json(found)
     else:
-        print_replay(Console(), found)
+        print_replay(Terminal(), found)
     if not found.same:
         raise typer.Exit(_DIFFERENT)
 
@@ -312,10 +325,10 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     asked = partial(list_written, wanted=wanted, timezone=settings.timezone)
     found = _with_client(settings, asked)
     if not as_json:
-        print_written(Console(), [listed.written for listed in found])
+        print_written(Terminal(), [listed.written for listed in found])
         return
     for listed in found:
-        sys.stdout.write(listed.written.model_dump_json() + "\n")
+        _print_json(listed.written)
 
 
 def _wanted(
@@ -357,16 +370,14 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     settings = load_settings()
     wanted = _wanted(patient, decision, version, since, until)
     drafts, left = _with_client(settings, partial(find_drafts, settings=settings, wanted=wanted))
-    print_withdrawals(Console(), [*plan_withdrawals(drafts, reason), *left])
+    print_withdrawals(Terminal(), [*plan_withdrawals(drafts, reason), *left])
     if not drafts:
-        typer.echo("nothing to withdraw")
+        _say("nothing to withdraw")
         return
     if not yes:
         _confirm(f"Withdraw {len(drafts)} drafts?")
     done = _with_client(settings, partial(_withdraw, settings=settings, drafts=drafts, reason=reason))
-    typer.echo(
-        f"{sum(one.outcome is WithdrawalOutcome.WITHDRAWN for one in done)} of {len(drafts)} withdrawn"
-    )
+    _say(f"{sum(one.outcome is WithdrawalOutcome.WITHDRAWN for one in done)} of {len(drafts)} withdrawn")
 
 
 async def _withdraw(
@@ -377,7 +388,7 @@ async def _withdraw(
 
     done = []
     async for one in withdraw(client, settings, drafts, reason):
-        typer.echo(f"{one.plan}: {one.outcome.value} ({one.why})")
+        _say(f"{one.plan}: {one.outcome.value} ({one.why})")
         done.append(one)
     return done
 
@@ -429,7 +440,7 @@ def subscribe_command() -> None:
     asked = partial(subscribe_to_changes, settings=settings, knowledge=_knowledge(settings))
     subscribed = _with_client(settings, asked)
     for found in subscribed:
-        typer.echo(f"{found.reference}: {found.done}, {found.status}")
+        _say(f"{found.reference}: {found.done}, {found.status}")
     if any(found.status != "active" for found in subscribed):
         raise ServerMisread(
             "the FHIR server did not activate every Subscription; check that it can reach TRD_PUBLIC_URL"
@@ -472,18 +483,30 @@ def jobs_command(
     *,
     state: Annotated[JobState, typer.Option(help="Only jobs in this state.")] = JobState.OPEN,
     retry: Annotated[str | None, typer.Option(metavar="ID", help="Queue this failed job again.")] = None,
+    retry_all: Annotated[bool, typer.Option("--retry-all", help="Queue all failed jobs again.")] = False,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only jobs that failed for a reason with this text.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per job.")] = False,
 ) -> None:
-    """List the jobs of the queue, or queue a failed job again."""
-    from service.commands.jobs import list_jobs, print_jobs, retry_job
+    """List the jobs of the queue, or queue failed jobs again."""
+    from service.commands.jobs import job_as_json, list_jobs, print_jobs, retry_job, retry_jobs
     from service.queue.jobs import State
 
     database_url = load_settings().database_url
     if retry is not None:
         asyncio.run(retry_job(database_url, retry))
-        typer.echo(f"{retry}: the job is queued again")
+        _say(f"{retry}: the job is queued again")
+        return
+    if retry_all:
+        typer.echo(f"jobs queued again: {asyncio.run(retry_jobs(database_url, reason))}")
         return
     wanted = None if state is JobState.OPEN else State(state.value)
-    print_jobs(Console(), asyncio.run(list_jobs(database_url, wanted)))
+    listed = asyncio.run(list_jobs(database_url, wanted, reason))
+    if as_json:
+        sys.stdout.writelines(f"{job_as_json(job)}\n" for job in listed)
+    else:
+        print_jobs(Terminal(), listed)
 
 
 @app.command()
@@ -500,10 +523,10 @@ def demo(
 
     settings = load_settings(fhir_base_url=fhir)
     if load_only:
-        typer.echo(f"{asyncio.run(load_patients(settings))} patients loaded")
+        _say(f"{asyncio.run(load_patients(settings))} patients loaded")
         return
     address = str(settings.fhir_base_url) if settings.fhir_base_url else None
-    asyncio.run(run_demo(Console(), settings, fhir=address, keep=keep))
+    asyncio.run(run_demo(Terminal(), settings, fhir=address, keep=keep))
 
 
 @app.command("publish")
@@ -528,18 +551,18 @@ def publish_command(
     if to_server:
         asked = partial(publish_to_server, settings=settings, knowledge=knowledge)
         compared = _with_client(settings, asked)
-        typer.echo("\n".join(report_published(compared, settings)))
+        _say("\n".join(report_published(compared, settings)))
         check_placed(compared)
     elif out is not None:
-        typer.echo(f"{write_files(knowledge, out)} definitions written")
+        _say(f"{write_files(knowledge, out)} definitions written")
     else:
-        typer.echo(render_bundle(knowledge), nl=False)
+        sys.stdout.write(printable_json(render_bundle(knowledge)))
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the output of `assess --json`."""
-    typer.echo(json.dumps(answer_schema(_knowledge(load_settings())), indent=2))
+    _say(json.dumps(answer_schema(_knowledge(load_settings())), indent=2))
 
 
 def _knowledge(settings: Settings) -> Knowledge:
@@ -554,7 +577,7 @@ def check_mappings(directory: Directory = None) -> None:
     """Check every list and report each fault with its file and line."""
     from service.commands.mappings import check_lists
 
-    typer.echo(check_lists(_directory(directory), load_settings().criteria))
+    _say(check_lists(_directory(directory), load_settings().criteria))
 
 
 @mappings_app.command("lock")
@@ -562,7 +585,7 @@ def lock_mappings(directory: Directory = None) -> None:
     """Record the digests of all lists, after a reviewed change."""
     from service.commands.mappings import lock_lists
 
-    typer.echo(lock_lists(_directory(directory), clock.today("UTC")))
+    _say(lock_lists(_directory(directory), clock.today("UTC")))
 
 
 def _directory(given: Path | None) -> Path:
@@ -570,7 +593,7 @@ def _directory(given: Path | None) -> Path:
 
 
 def _complain(message: str) -> None:
-    for line in message.splitlines():
+    for line in plain(message).splitlines():
         sys.stderr.write(f"trd-careplan: {line}\n")
 
 

@@ -5,13 +5,18 @@
     │   ├── NotJson           not JSON, or not a JSON object
     │   ├── NotFhir           JSON, but not the resource expected here
     │   └── NotAssessable     readable, but not one patient's complete record
+    │       └── RecordTooLarge  more than is read of one patient
     ├── ServerError           the FHIR server failed us                            exit 4
     │   ├── ServerUnreachable no answer, or none in time
     │   ├── ServerRefused     an answer with an error status
+    │   ├── NotRevoked        an error status for the revocation of a draft, which stays open
     │   ├── NotAuthorized     no token: the token server or the token file does not give one
     │   ├── ServerMisread     an answer that is not what FHIR promises
     │   └── ServerUnsupported it speaks a release of FHIR that this service does not
     ├── QueueError            the queue's database failed; nothing was accepted     exit 4
+    ├── WorkerError           no worker process did the work; try it again          exit 1
+    │   ├── WorkersBusy       too much waits for the worker processes
+    │   └── WorkerLost        a worker process ended before its work was done
     └── SetupError            the service itself is not set up right               exit 2
         ├── SettingsError     a setting is unknown or has a bad value
         └── MappingsError     a list under `mappings/` is faulty
@@ -19,7 +24,27 @@
 Messages name the element, request or line. They never carry content of a record.
 """
 
-from typing import ClassVar
+from http import HTTPStatus
+from typing import ClassVar, Final
+
+_AWAY: Final = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+_PASSING: Final = _AWAY | {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.LOCKED,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.INSUFFICIENT_STORAGE,
+}
 
 
 class TrdError(Exception):
@@ -46,27 +71,60 @@ class NotAssessable(InputError):
     """The record is readable, but it is not one living patient's own and complete record."""
 
 
+class RecordTooLarge(NotAssessable):
+    """The record has more bytes, references or merged patients than are read of one patient."""
+
+
 class ServerError(TrdError):
-    """The FHIR server could not be read. The review can be tried again."""
+    """The FHIR server could not be read.
+
+    `passing` is whether the same request may be answered later, `away` whether the server is away or too
+    busy for any request. `retry_after` is how many seconds it asks to be left alone, if it says so.
+    """
 
     exit_code = 4
+    passing = False
+    away = False
+    retry_after: float | None = None
 
 
 class ServerUnreachable(ServerError):
     """The FHIR server gave no answer, or none in time."""
 
+    passing = True
+    away = True
+
 
 class ServerRefused(ServerError):
     """The FHIR server answered with an error status."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, retry_after: float | None = None) -> None:
         """Keep the HTTP status beside the message."""
         super().__init__(message)
         self.status = status
+        self.passing = status in _PASSING
+        self.away = status in _AWAY
+        self.retry_after = retry_after
+
+
+class NotRevoked(ServerError):
+    """The FHIR server refused the revocation of drafts of ours, which stay open."""
+
+    def __init__(self, plans: tuple[str, ...]) -> None:
+        """Keep the references of the plans beside the message."""
+        names = ", ".join(plans)
+        super().__init__(f"{names}: the FHIR server refused the revocation; a clinician must end it")
+        self.plans = plans
 
 
 class NotAuthorized(ServerError):
-    """There is nothing to show the FHIR server: the token server refused, or the token file is unusable."""
+    """There is nothing to show the FHIR server: the token server refused, or the token file is unusable.
+
+    No request fares better until somebody mends the credentials, so the work waits for that.
+    """
+
+    passing = True
+    away = True
 
 
 class ServerMisread(ServerError):
@@ -81,6 +139,18 @@ class QueueError(TrdError):
     """The queue's database could not be reached. Nothing was accepted; the event can be sent again."""
 
     exit_code = 4
+
+
+class WorkerError(TrdError):
+    """No worker process did the work. It can be tried again."""
+
+
+class WorkersBusy(WorkerError):
+    """Too much waits for the worker processes already."""
+
+
+class WorkerLost(WorkerError):
+    """A worker process ended before its work was done."""
 
 
 class SetupError(TrdError):

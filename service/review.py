@@ -1,9 +1,11 @@
 """Gather, decide, apply: the one way from a patient to a decision and back, whichever door asks."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
+from typing import TypeVar
 from weakref import WeakValueDictionary
 from zoneinfo import ZoneInfo
 
@@ -14,17 +16,26 @@ from service.apply.intent import Conclusion, Intent, intend
 from service.apply.send import CONFLICTS
 from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
 from service.apply.stored import with_signed_plans
+from service.apply.tasks import with_our_tasks
+from service.apply.too_large import ask_to_look
 from service.apply.withdrawal import write_withdrawal
 from service.apply.write_back import write_back
 from service.cause import Cause
 from service.clinic import clinic_calendar
-from service.core.decision import Decision, decide
+from service.core.decision import Decision, decide, treatment_of
 from service.core.knowledge import Knowledge
 from service.core.plans import PlanAction, WriteTier
 from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
 from service.core.settling import with_settling_facts
-from service.errors import ServerError, ServerMisread, ServerRefused, ServerUnsupported, SettingsError
+from service.errors import (
+    RecordTooLarge,
+    ServerError,
+    ServerMisread,
+    ServerRefused,
+    ServerUnsupported,
+    SettingsError,
+)
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
 from service.fhir.sources import Gathered, read_subject
@@ -34,6 +45,9 @@ from service.read.record import read_record
 from service.render.answer import AssessmentAnswer, CarePlanOut, to_answer
 from service.render.provenance import Occasion
 from service.settings import Settings
+from service.workers import LARGE, Workers, pack, unpack
+
+Done = TypeVar("Done")
 
 _TRIES = 5
 
@@ -121,12 +135,16 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """What every review needs beside the patient. `as_of` is the day the answer speaks of."""
+    """What every review needs beside the patient. `as_of` is the day the answer speaks of.
+
+    With `workers`, large records are read and decided in other processes.
+    """
 
     settings: Settings
     knowledge: Knowledge
     calendar: Calendar
     as_of: date
+    workers: Workers["Reviewer"] | None = None
 
     @classmethod
     def prepare(cls, settings: Settings, as_of: date) -> "Reviewer":
@@ -148,15 +166,36 @@ class Reviewer:
         decision = with_settling_facts(decided, record, self.calendar)
         return Review(gathered, record, decision, intend(decision, record.plans, gathered))
 
+    async def run(self, size: int, work: Callable[..., Done], *args: object) -> Done:
+        """Call `work(reviewer, *args)`: in a worker process where so many bytes take long.
+
+        The reviewer of a worker is of any day. Raises what the work raises, and `WorkerError`.
+        """
+        if self.workers is None or size < LARGE:
+            return work(self, *args)
+        return await self.workers.run(work, *args)
+
+    async def review_beside(self, gathered: Gathered) -> Review:
+        """Review as `review` does; a large record in a worker process."""
+        if self.workers is None or (size := gathered.size) < LARGE:
+            return self.review(gathered)
+        packed = await self.run(size, _review_packed, gathered, self.as_of)
+        return Review(gathered, *await asyncio.to_thread(unpack, packed, self.knowledge))
+
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
-        review = self.review(await self._gather(client, patient_id))
+        review = await self._gathered_and_reviewed(client, patient_id)
         if review.intent.new_plan_id is None:
             return review
         return await self._with_unlisted_plans(client, review, await find_assessment(client, patient_id))
 
-    async def _gather(self, client: FhirClient, patient_id: str) -> Gathered:
-        return await with_signed_plans(client, await gather(client, patient_id, self.knowledge))
+    async def _gathered_and_reviewed(self, client: FhirClient, patient_id: str) -> Review:
+        """The review of what is gathered; under treatment, together with our Tasks."""
+        gathered = await with_signed_plans(client, await gather(client, patient_id, self.knowledge))
+        review = await self.review_beside(gathered)
+        if treatment_of(review.decision) is None:
+            return review
+        return await self.review_beside(await with_our_tasks(client, gathered))
 
     async def _with_unlisted_plans(
         self, client: FhirClient, review: Review, assessment: Resource | None
@@ -166,11 +205,11 @@ class Reviewer:
             new_plan_id = review.intent.new_plan_id
             if new_plan_id is None:
                 return review
-            plan_ids = (new_plan_id, *plans_named_in(assessment))
+            plan_ids = {new_plan_id: None, **plans_named_in(assessment)}
             found = await find_unlisted_plan(client, plan_ids, review.gathered)
             if found is None:
                 return review
-            review = self.review(await with_signed_plans(client, found))
+            review = await self.review_beside(await with_signed_plans(client, found))
         raise ServerMisread("GET CarePlan: plans that no search lists were found by id again and again")
 
     async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
@@ -208,13 +247,24 @@ class Reviewer:
     async def _review_and_write(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
         """One try. The assessment on record is read first: who writes another after that is noticed."""
         assessment = await find_assessment(client, patient_id)
-        gathered = await self._gather(client, patient_id)
-        review = await self._with_unlisted_plans(client, self.review(gathered), assessment)
         owner = self.settings.task_owner
+        try:
+            reviewed = await self._gathered_and_reviewed(client, patient_id)
+        except RecordTooLarge:
+            now = clock.now_iso()
+            await ask_to_look(client, patient_id, owner=owner, cause=cause, recorded=now)
+            raise
+        review = await self._with_unlisted_plans(client, reviewed, assessment)
         occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar, owner)
         conclusion = Conclusion(review.decision, review.intent, assessment, review.record.plans)
         written = await write_back(client, conclusion, occasion)
         return Proposal(review, await _after_writing(client, review, written), written)
+
+
+def _review_packed(reviewer: Reviewer, gathered: Gathered, as_of: date) -> bytes:
+    """A review without what it was made of, as it crosses from a worker process."""
+    review = reviewer.on(as_of).review(gathered)
+    return pack((review.record, review.decision, review.intent), reviewer.knowledge)
 
 
 async def withdraw_draft(

@@ -4,18 +4,24 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from service import clock
 from service.app import build_app, listening
 from service.doors.trust import check_trust
 from service.fhir.client import open_client
 from service.queue.daily import DAILY, reviewing_daily
+from service.queue.gate import Gate
 from service.queue.jobs import JobQueue
 from service.queue.work import Work
 from service.review import Reviewer, check_task_owner
 from service.settings import Settings
 from service.telemetry.logs import Event, configure_logs, log_info
 from service.telemetry.metrics import Metrics
+from service.workers import Pool, Workers, default_number
+
+_MOST_PENDING = 16
+"""How many large records may wait for a worker before the doors refuse another. Jobs wait their turn."""
 
 
 @asynccontextmanager
@@ -29,13 +35,16 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
     metrics = Metrics()
     async with open_client(settings) as client:
         await check_task_owner(client, settings)
-        work = Work(reviewer, client, metrics)
-        tasks = {"sweep": work.sweep, "deleted": work.find_deleted, DAILY: work.review_daily}
-        async with JobQueue(settings.database_url, work.review, tasks=tasks) as queue:
-            work.queue = queue
-            app = build_app(settings, reviewer, client, queue, metrics=metrics)
-            async with reviewing_daily(queue, settings), listening(app, settings) as address:
-                yield address
+        async with Pool(settings.workers or default_number(), reviewer) as pool:
+            work = Work(replace(reviewer, workers=Workers(pool)), client, metrics)
+            at_doors = replace(reviewer, workers=Workers(pool, _MOST_PENDING))
+            tasks = {"sweep": work.sweep, "deleted": work.find_deleted, DAILY: work.review_daily}
+            gate = Gate(client.probe)
+            async with JobQueue(settings.database_url, work.review, tasks=tasks, gate=gate) as queue:
+                work.queue = queue
+                app = build_app(settings, at_doors, client, queue, metrics=metrics)
+                async with reviewing_daily(queue, settings), listening(app, settings) as address:
+                    yield address
 
 
 async def serve_forever(settings: Settings) -> None:

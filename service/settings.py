@@ -22,6 +22,7 @@ _OWNER = re.compile(rf"(Practitioner|PractitionerRole|Organization|CareTeam)/{ID
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OFF = "off"
+_SHORTEST_SECRET = 16
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -119,6 +120,11 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(
         None, description="Bearer token that callers of operations must present"
     )
+    workers: Annotated[int | None, Field(ge=1, le=32)] = Field(
+        None,
+        description="Processes that read large records; by default one less than there are processors, at "
+        "most 2",
+    )
     public_url: AnyHttpUrl | None = Field(
         None, description="Address under which other systems reach the service"
     )
@@ -159,6 +165,14 @@ class Settings(BaseSettings):
         if not found or not all(map(is_id, found)):
             raise ValueError("neither ids of patients, separated by commas, nor a file with one a line")
         return found
+
+    @field_validator("hook_secret", "api_token")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty secret is none."""
+        if value is not None and 0 < len(value.get_secret_value()) < _SHORTEST_SECRET:
+            raise ValueError(f"shorter than {_SHORTEST_SECRET} characters")
+        return value
 
     @field_validator("country", "subdivision")
     @classmethod

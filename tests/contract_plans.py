@@ -311,6 +311,22 @@ async def treated(server: str, patient: str) -> Plans:
     return plans
 
 
+async def treated_and_not_reviewed(server: str, patient: str) -> Plans:
+    """The same, with neither a review of the benefit nor a score."""
+    plans = await drafted(server, patient)
+    plan = await read(server, plans["plan"])
+    activity = [
+        {"detail": {**one["detail"], "status": "completed"}} if _is_session(one) else one
+        for one in plan["activity"]
+    ]
+    await change(server, plans["plan"], status="active", activity=activity)
+    return plans
+
+
+def _is_session(activity: Resource) -> bool:
+    return "event" in activity["detail"].get("scheduledTiming", {}) and "kind" in activity["detail"]
+
+
 def _phq_9(patient: str, value: int, when: date) -> Resource:
     return {
         "resourceType": "Observation",
@@ -331,6 +347,35 @@ async def continued(server: str, patient: str) -> Plans:
     reference = done.answer.care_plan.reference
     assert reference is not None
     return {**plans, "block": reference}
+
+
+def _a_session(patient: str, day: str) -> Resource:
+    return {
+        "resourceType": "MedicationAdministration",
+        "id": f"{patient}-session-{day}",
+        "status": "completed",
+        "medicationCodeableConcept": {
+            "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "2119365"}]
+        },
+        "subject": {"reference": f"Patient/{patient}"},
+        "effectiveDateTime": day,
+    }
+
+
+def _a_further_session(patient: str, plan: Resource) -> list[Resource]:
+    """Every session of the plan on its day, and one more."""
+    planned = [one["detail"]["scheduledTiming"]["event"][0] for one in plan["activity"] if _is_session(one)]
+    further = (AS_OF + timedelta(days=WEEKS_LATER + 1)).isoformat()
+    return [_a_session(patient, day) for day in (*planned, further)]
+
+
+def _a_worsening(patient: str, _: Resource) -> list[Resource]:
+    worse = _phq_9(patient, 15, AS_OF + timedelta(days=WEEKS_LATER + 1))
+    return [worse | {"id": f"{patient}-phq-9-later"}]
+
+
+NEWS = {"a session": _a_further_session, "another response": _a_worsening}
+"""What a treatment may go on from anew."""
 
 
 async def revoked_by_us(server: str, patient: str) -> Plans:
@@ -491,7 +536,7 @@ SHIFTS: dict[str, Shift] = {
     ),
     "another version of the protocol": Shift(
         "propose/update",
-        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.2.0"', 'version = "9.0.0"'),
+        then=lambda: reviewer_of("protocols/us-trd.toml", 'version = "1.3.0"', 'version = "9.0.0"'),
     ),
     "another version of the knowledge": Shift(
         "propose/update", then=lambda: reviewer_of("codes/severity.csv", "HITSP", "the HITSP")
@@ -682,6 +727,57 @@ class PlansContract:
         await delete(server, plans["block"], patient)
         assert action_of(await propose(server, patient, days=WEEKS_LATER + 1)) == "propose/leave"
         assert await plans_of(server, patient, plans) == {"plan": "active/2", "block": "deleted"}
+
+    @pytest.mark.parametrize("news", NEWS)
+    async def test_a_continuation_that_a_person_revoked_comes_back_only_with_something_new(
+        self, server: str, news: str
+    ) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        plans = await continued(server, patient)
+        await change(server, plans["block"], status="revoked", note=[{"text": "Not yet."}])
+        assert action_of(await propose(server, patient, days=WEEKS_LATER + 1)) == "propose/leave"
+        load(server, NEWS[news](patient, await read(server, plans["plan"])))
+        assert action_of(await propose(server, patient, days=WEEKS_LATER + 2)) == "propose/create"
+        assert (await propose(server, patient, days=WEEKS_LATER + 2)).written == ()
+        seen = await plans_of(server, patient, plans)
+        assert {name: seen[name].split()[0] for name in seen} == {
+            "plan": "active/2",
+            "block": "revoked/2",
+            "new": "draft/1",
+        }
+
+    @pytest.mark.parametrize("news", NEWS)
+    async def test_a_continuation_that_a_person_deleted_comes_back_only_with_something_new(
+        self, server: str, news: str
+    ) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        plans = await continued(server, patient)
+        await delete(server, plans["block"], patient)
+        for _ in range(2):
+            assert action_of(await propose(server, patient, days=WEEKS_LATER + 1)) == "propose/leave"
+        load(server, NEWS[news](patient, await read(server, plans["plan"])))
+        assert action_of(await propose(server, patient, days=WEEKS_LATER + 2)) == "propose/create"
+        assert (await propose(server, patient, days=WEEKS_LATER + 2)).written == ()
+
+    async def test_a_task_that_a_person_completed_is_the_review_of_the_benefit(self, server: str) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        await treated_and_not_reviewed(server, patient)
+        assert action_of(await propose(server, patient, days=WEEKS_LATER)) == "decline/leave"
+        task = await only_task(server, patient)
+        assert reason_of(task) == "benefit-review"
+        await _complete(server, task, patient)
+        done = await propose(server, patient, days=WEEKS_LATER + 1)
+        assert (action_of(done), done.answer.reason.value) == ("propose/create", "continuation")
+        assert (await propose(server, patient, days=WEEKS_LATER + 1)).written == ()
+        assert await asked_of_people(server, patient) == []
+
+    async def test_a_task_that_a_person_cancelled_is_no_review(self, server: str) -> None:
+        patient = load_case(server, TWO_FAILURES)
+        await treated_and_not_reviewed(server, patient)
+        await propose(server, patient, days=WEEKS_LATER)
+        task = await only_task(server, patient)
+        await change(server, f"Task/{task['id']}", status="cancelled")
+        assert action_of(await propose(server, patient, days=WEEKS_LATER + 1)) == "decline/leave"
 
     async def test_an_activated_continuation_is_the_treatment(self, server: str) -> None:
         patient = load_case(server, TWO_FAILURES)

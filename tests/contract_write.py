@@ -24,6 +24,7 @@ from tests.in_r5 import as_read, as_sent, load
 from tests.support import (
     CASES,
     FEW,
+    IN_MEMORY,
     Resource,
     a_condition,
     case_bundle,
@@ -104,7 +105,8 @@ async def ask(
     """The answer to a request; `conditions` are headers, as `if_match`."""
     headers = {"Cache-Control": "no-cache", "Content-Type": "application/fhir+json"}
     headers |= {name.replace("_", "-"): value for name, value in conditions.items()}
-    async with httpx.AsyncClient(trust_env=False, timeout=_SECONDS, verify=LOOPBACK) as http:
+    way = IN_MEMORY.get(server)
+    async with httpx.AsyncClient(trust_env=False, timeout=_SECONDS, verify=LOOPBACK, transport=way) as http:
         return await http.request(method, f"{server}/{path}".rstrip("/"), json=body, headers=headers)
 
 

@@ -1,7 +1,6 @@
 """How much is tried: of examples of Hypothesis, of generated patients, of rounds.
 
-The profile of Hypothesis says it: `quick` in `make test`, `full` in `make test-all` and CI, `soak` in
-`make soak`.
+The profile of Hypothesis says it: `quick` in `make test`, `full` in `make matrix`, `soak` in `make soak`.
 """
 
 from typing import Any
@@ -19,10 +18,10 @@ settings.register_profile("soak", deadline=None, max_examples=_SOAK)
 
 
 def tries(number: int, **others: Any) -> settings:
-    """So many examples in `make test-all`, a fifth of them in `make test`."""
+    """So many examples in `make matrix`, a fifth of them in `make test`."""
     return settings(max_examples=max(_FEWEST, number * settings().max_examples // _FULL), **others)
 
 
 def soaked(number: int) -> int:
-    """So many patients or rounds in `make soak`, a tenth of them in CI."""
+    """So many patients or rounds in `make soak`, a tenth of them in `make matrix`."""
     return number * settings().max_examples // _SOAK

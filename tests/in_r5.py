@@ -14,7 +14,7 @@ from service.fhir.r5.plans import plan_in_r5
 from service.fhir.r5.records import resource_in_r4
 from service.fhir.release import Release, release_of
 from tests.servers import load as put_all
-from tests.support import Resource
+from tests.support import IN_MEMORY, Resource
 
 _ADHERENCE = "http://hl7.org/fhir/CodeSystem/medication-statement-adherence"
 _ADHERENCE_CODES = {
@@ -42,7 +42,8 @@ def bundle_in_r5(bundle: Resource) -> Resource:
 @cache
 def release_at(server: str) -> Release:
     """The release that a server says it speaks."""
-    statement = httpx.get(f"{server}/metadata", trust_env=False, timeout=60).raise_for_status().json()
+    with httpx.Client(trust_env=False, timeout=60, transport=IN_MEMORY.get(server)) as http:
+        statement = http.get(f"{server}/metadata").raise_for_status().json()
     return release_of(statement["fhirVersion"])
 
 

@@ -1,5 +1,6 @@
 """What the tests share: the named cases, a reviewer to judge them, and a pretend FHIR server to read from."""
 
+import asyncio
 import io
 import json
 import os
@@ -366,6 +367,17 @@ def client_of(  # noqa: PLR0913 - the parts of a client
     http = httpx.AsyncClient(transport=httpx.MockTransport(handler))
     return FhirClient(base, http, seconds=seconds, attempts=attempts, connections=connections, now=now)
 
+
+class InMemory(httpx.MockTransport):
+    """A handler that is met as a server is: while one request is under way, others go ahead."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)
+        return await super().handle_async_request(request)
+
+
+IN_MEMORY: dict[str, InMemory] = {}
+"""The pretended servers that have no socket, by their address."""
 
 # --- real servers ---------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ The same decision on the same record gives the same ids, so that repeating is ha
 already there is not written again. `write_back` puts it into effect.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -12,16 +12,17 @@ from service.apply.send import Write
 from service.apply.standing import plans_named_in
 from service.apply.tasks import asked_in, find_tasks, read_task
 from service.core.assessment import shows_depression
-from service.core.decision import Decision, Propose, chain_of, grounds_of, wanted_plan
+from service.core.decision import Decision, Propose, chain_of, goes_on_from, grounds_of, wanted_plan
 from service.core.plans import PlanAction, Reconciliation, WantedPlan, open_after, reconcile
 from service.core.records import PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule
-from service.core.tasks import TaskStep, WantedTask, reconcile_tasks, wanted_tasks
+from service.core.tasks import TaskReason, TaskStep, WantedTask, ask_to_end, reconcile_tasks, wanted_tasks
 from service.core.words import summarise
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource, part, parts
 from service.fhir.names import (
     CONTENT_DIGEST,
+    GROUNDS,
     content_digest,
     extension_value,
     grounds_digest,
@@ -31,6 +32,8 @@ from service.fhir.sources import Gathered
 from service.render.care_plan import render_plan, render_revoked
 from service.render.guidance import Whose, render_guidance
 
+_ANSWERED_BY_REVOKING = frozenset({TaskReason.SAFETY, TaskReason.DRAFT_REVOKED})
+"""Reasons of Tasks that say otherwise than the one about a draft that cannot be revoked."""
 _KEPT_OF_META = frozenset({"profile", "security", "tag"})
 
 
@@ -78,7 +81,8 @@ class Intent:
 def intend(decision: Decision, plans: tuple[PlanOfRecord, ...], gathered: Gathered) -> Intent:
     """Set a decision against the plans on record."""
     chain = chain_of(decision)
-    found = reconcile(wanted_plan(decision), plans, grounds_digest(grounds_of(decision)), chain)
+    grounds, block = grounds_digest(grounds_of(decision)), goes_on_from(decision)
+    found = reconcile(wanted_plan(decision), plans, grounds, chain, block)
     tasks = wanted_tasks(decision, found, plans) if shows_depression(decision.assessment) else ()
     stays = found.plan.evidence.id if found.plan else ""
     why = summarise(decision) if found.action is PlanAction.REVOKE else f"CarePlan/{stays} is kept instead."
@@ -124,7 +128,8 @@ def _intend_plan(
     plan = render_plan(decision, decision.schedule, before.identity or identity, found.replaces)
     known = gathered.content_of(before.evidence)
     plan |= {"id": before.evidence.id, "created": known.get("created", plan["created"])}
-    if extension_value(plan, CONTENT_DIGEST) == before.content:
+    same_block = extension_value(plan, GROUNDS) == before.grounds
+    if same_block and extension_value(plan, CONTENT_DIGEST) == before.content:
         return Intent(PlanAction.NONE, "the draft on record is up to date", before=before)
     return Intent(found.action, found.why, _with_what_others_added(plan, known), before)
 
@@ -155,16 +160,33 @@ class Conclusion:
     plans: tuple[PlanOfRecord, ...]
 
     @property
-    def missing_plans(self) -> list[str]:
-        """Plans that the assessment on record names and that are not there: they may have been deleted."""
+    def missing_plans(self) -> dict[str, str | None]:
+        """Plans that the assessment on record names and that are not there: they may have been deleted.
+
+        Each with what it went on from, where that is known.
+        """
         there = {plan.evidence.id for plan in self.plans if plan.status is not PlanStatus.DELETED}
-        return sorted(set(plans_named_in(self.assessment)) - there)
+        named = plans_named_in(self.assessment)
+        return {plan_id: named[plan_id] for plan_id in sorted(named.keys() - there)}
 
     @property
     def assessment_version(self) -> str | None:
         """The version of the assessment on record."""
         version: str | None = (self.assessment or {}).get("meta", {}).get("versionId")
         return version
+
+
+def leave_open(conclusion: Conclusion, plans: Collection[str]) -> Conclusion:
+    """The conclusion where the FHIR server refuses the revocation of our drafts: a person is to end them."""
+    intent, decision = conclusion.intent, conclusion.decision
+    left = [plan.evidence for plan in conclusion.plans if f"CarePlan/{plan.evidence.id}" in plans]
+    others = (task for task in intent.tasks if task.reason not in _ANSWERED_BY_REVOKING)
+    revoked = tuple(write for write in intent.revoked if write.reference not in plans)
+    if intent.action is PlanAction.REVOKE and intent.before is not None and intent.before.evidence in left:
+        why = "the FHIR server refuses the revocation of the draft; a clinician must end it"
+        intent = Intent(PlanAction.LEAVE, why, before=intent.before)
+    tasks = (ask_to_end(decision, left), *others)
+    return replace(conclusion, intent=replace(intent, revoked=revoked, tasks=tasks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +228,14 @@ def _guidance(conclusion: Conclusion, tasks: tuple[WantedTask, ...]) -> Write | 
         stays = intent.beside
         about = stays.plan if stays else None
         result, left = (about.evidence.id, stays.why) if stays and about else (None, None)
+    rewritten = intent.plan is not None and intent.action is not PlanAction.REVOKE
     guidance = render_guidance(
         conclusion.decision,
         result,
         left,
         tasks=tasks,
         missing_plans=conclusion.missing_plans,
+        goes_on_from=goes_on_from(conclusion.decision) if rewritten else about.grounds if about else None,
         whose=Whose.OURS if about is None or about.ours else Whose.ANOTHERS,
     )
     if known is None:

@@ -89,20 +89,30 @@ class Write:
 
 
 async def store(
-    client: FhirClient, writes: Iterable[Write], provenance_of: ProvenanceOf, *, recorded: str
+    client: FhirClient,
+    writes: Iterable[Write],
+    provenance_of: ProvenanceOf,
+    *,
+    recorded: str,
+    stored: Iterable[tuple[Write, VersionedReference]] = (),
 ) -> tuple[VersionedReference, ...]:
     """Store resources and the Provenance of what was stored, in the way the server takes them.
+
+    `stored` is what was stored before, for the same Provenance.
 
     They come in an order in which none refers to a later one; kinds that the server does not take are left
     out. Returns the versions written, in that order. Raises `ServerRefused` with 409 or 412 when somebody
     was faster: read again and decide again.
     """
     target = await client.target()
-    sender = _Sender(client, target, provenance_of)
+    stored = tuple(stored)
+    before = [now for _, now in stored]
+    sender = _Sender(client, target, lambda written: provenance_of([*before, *written]))
     device = await sender.settle_device()
     everything = [*device, *(write for write in writes if write.kind in target.takes)]
     written = await _store_in_a_way(sender, everything)
-    return (*written, *await sender.note_stored(zip(everything, written, strict=False), recorded))
+    noted = await sender.note_stored([*stored, *zip(everything, written, strict=False)], recorded)
+    return (*before, *written, *noted)
 
 
 async def _store_in_a_way(sender: "_Sender", writes: list[Write]) -> tuple[VersionedReference, ...]:

@@ -3,13 +3,19 @@
 By the id that we gave it; by its identifier where the server gives ids of its own. As R4 JSON.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource, part, parts, text
-from service.fhir.names import ASSESSMENT_IDENTIFIER, DEVICE_ID, DEVICE_IDENTIFIER
+from service.fhir.names import (
+    ASSESSMENT_IDENTIFIER,
+    DEVICE_ID,
+    DEVICE_IDENTIFIER,
+    GROUNDS,
+    extension_value,
+)
 from service.fhir.references import read_reference
 from service.fhir.sources import Gathered, read_owner, take_resource
 from service.ids import is_id
@@ -34,31 +40,40 @@ def outputs_of(assessment: Resource | None, name: str) -> list[Resource]:
 
 
 async def find_unlisted_plan(
-    client: FhirClient, plan_ids: Iterable[str], gathered: Gathered
+    client: FhirClient, plan_ids: Mapping[str, str | None], gathered: Gathered
 ) -> Gathered | None:
     """Look for plans by id before a plan is created: searches may lag, and show nothing that was deleted.
 
-    Returns the record with the first plan that it does not hold yet, or `None` when there is none.
+    Each id comes with what the plan goes on from, where that is known. Returns the record with the first plan
+    that it does not hold yet, or `None` when there is none.
     """
     known = {source.head.id for source in gathered.sources if source.head.resource_type == "CarePlan"}
-    for plan_id in dict.fromkeys(plan_ids):
-        if plan_id not in known | {*gathered.deleted_plans}:
-            found = await _with_plan(client, plan_id, gathered)
+    for plan_id, goes_on_from in plan_ids.items():
+        if plan_id not in known | gathered.deleted_plans.keys():
+            found = await _with_plan(client, plan_id, goes_on_from, gathered)
             if found is not None:
                 return found
     return None
 
 
-def plans_named_in(assessment: Resource | None) -> list[str]:
-    """Ids of our plans that an assessment on record names: its result, and plans that went missing."""
-    whose = [output.get("valueCode") for output in outputs_of(assessment, PLAN_OF)]
-    result = read_reference(text(part((assessment or {}).get("result")).get("reference")))
-    missing = [text(output.get("valueString")) for output in outputs_of(assessment, MISSING_PLAN)]
-    named = [result.id_of("CarePlan")] if Whose.ANOTHERS.value not in whose else []
-    return [plan_id for plan_id in (*named, *missing) if plan_id and is_id(plan_id)]
+def plans_named_in(assessment: Resource | None) -> dict[str, str | None]:
+    """Ids of our plans that an assessment on record names: its result, and plans that went missing.
+
+    Each with what the plan goes on from, where the assessment says so.
+    """
+    result = read_reference(text(part((assessment or {}).get("result")).get("reference"))).id_of("CarePlan")
+    whose = outputs_of(assessment, PLAN_OF)
+    anothers = any(output.get("valueCode") == Whose.ANOTHERS.value for output in whose)
+    named = [] if anothers else [(result, output) for output in whose or [{}]]
+    named += [(text(output.get("valueString")), output) for output in outputs_of(assessment, MISSING_PLAN)]
+    return {
+        plan_id: extension_value(output, GROUNDS) for plan_id, output in named if plan_id and is_id(plan_id)
+    }
 
 
-async def _with_plan(client: FhirClient, plan_id: str, gathered: Gathered) -> Gathered | None:
+async def _with_plan(
+    client: FhirClient, plan_id: str, goes_on_from: str | None, gathered: Gathered
+) -> Gathered | None:
     path = f"CarePlan/{plan_id}"
     try:
         source = take_resource(await client.get(path))
@@ -71,7 +86,7 @@ async def _with_plan(client: FhirClient, plan_id: str, gathered: Gathered) -> Ga
         if refused.status == HTTPStatus.NOT_FOUND:
             return None
         if refused.status == HTTPStatus.GONE:
-            return gathered.with_deleted_plan(plan_id)
+            return gathered.with_deleted_plan(plan_id, goes_on_from)
         raise
 
 

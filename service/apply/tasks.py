@@ -4,6 +4,7 @@ A Task is a request to look at something, never an order: `intent=proposal`, `st
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -28,7 +29,8 @@ from service.fhir.names import (
     identifiers_of,
     is_edited,
 )
-from service.fhir.sources import UNDECODABLE, read_subject, reports_error
+from service.fhir.sources import UNDECODABLE, Gathered, read_subject, reports_error, take_resource
+from service.read.tasks import is_our_task, reason_of_task
 from service.render.guidance import TASK
 
 _PAGE_SIZE = "100"
@@ -41,6 +43,7 @@ _TITLES = {
     TaskReason.TREATMENT_SAFETY: "Review a new finding in a patient under treatment with esketamine",
     TaskReason.BENEFIT_REVIEW: "Evaluate the benefit of treatment with esketamine",
     TaskReason.LAPSE: "Treatment with esketamine has lapsed: decide how to go on",
+    TaskReason.RECORD_TOO_LARGE: "A record is too large to be assessed for esketamine",
 }
 _URGENT = frozenset({TaskReason.SAFETY, TaskReason.TREATMENT_SAFETY})
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -60,6 +63,13 @@ async def find_tasks(client: FhirClient, patient_id: str | None = None) -> list[
     return found
 
 
+async def with_our_tasks(client: FhirClient, gathered: Gathered) -> Gathered:
+    """A record with our Tasks about its patient: a person may have answered what was asked."""
+    tasks = await find_tasks(client, gathered.patient_id)
+    sources = (take_resource(msgspec.json.encode(task), f"{client.base}/Task/{task['id']}") for task in tasks)
+    return replace(gathered, sources=(*gathered.sources, *sources))
+
+
 def _ours(content: msgspec.Raw) -> Resource | None:
     """A Task of ours; an error of the server among them means that there may be more."""
     try:
@@ -69,7 +79,7 @@ def _ours(content: msgspec.Raw) -> Resource | None:
     if task.get("resourceType") == "OperationOutcome" and reports_error(content):
         raise ServerMisread("GET Task: the answer contains an error of the server, so Tasks may be missing")
     is_ours = task.get("resourceType") == "Task" and isinstance(task.get("id"), str)
-    return task if is_ours and identifiers_of(task, TASK_IDENTIFIER) else None
+    return task if is_ours and is_our_task(task) else None
 
 
 def _is_about(task: Resource, patient_id: str | None) -> bool:
@@ -79,11 +89,9 @@ def _is_about(task: Resource, patient_id: str | None) -> bool:
 
 def read_task(task: Resource) -> TaskOfRecord:
     """One of our Tasks as the core sees it."""
-    codings = map(part, parts(part(task.get("code")).get("coding")))
-    reasons = (text(coding.get("code")) for coding in codings if coding.get("system") == TASK_REASONS)
     return TaskOfRecord(
         evidence=VersionedReference("Task", task["id"], part(task.get("meta")).get("versionId")),
-        reason=next(reasons, ""),
+        reason=reason_of_task(task),
         grounds=extension_value(task, GROUNDS) or "",
         is_open=task.get("status") in _OPEN,
         edited=is_edited(task),

@@ -5,14 +5,16 @@
 
 from collections.abc import Iterable, Iterator
 
-from service.apply.intent import Changes, Conclusion, find_changes
+from service.apply.intent import Changes, Conclusion, find_changes, leave_open
 from service.apply.origins import origins_of
-from service.apply.send import Write, store
+from service.apply.revocation import store_outcome
+from service.apply.send import Write
 from service.apply.tasks import render_step
 from service.core.decision import Propose
 from service.core.plans import PlanAction, WriteTier, revoked_by_us
 from service.core.records import VersionedReference
 from service.core.tasks import TaskStep
+from service.errors import NotRevoked
 from service.fhir.client import FhirClient
 from service.render.provenance import Occasion, render_provenance
 
@@ -22,8 +24,19 @@ async def write_back(
 ) -> tuple[VersionedReference, ...]:
     """Write what changed; returns the versions written, none when nothing changed.
 
-    Raises `ServerRefused` with 409 or 412 when somebody was faster: read again and decide again.
+    Raises `ServerRefused` with 409 or 412 when somebody was faster: read again and decide again. Raises
+    `NotRevoked` where the server refuses the revocation of a draft, once a Task asks a person to end it.
     """
+    try:
+        return await _write(client, conclusion, occasion)
+    except NotRevoked as refused:
+        await write_back(client, leave_open(conclusion, refused.plans), occasion)
+        raise
+
+
+async def _write(
+    client: FhirClient, conclusion: Conclusion, occasion: Occasion
+) -> tuple[VersionedReference, ...]:
     changes = await find_changes(client, conclusion)
     tasks = [_task(step, changes, conclusion, occasion) for step in changes.steps]
     guidance = [changes.guidance] if changes.guidance else []
@@ -31,7 +44,7 @@ async def write_back(
     unexplained = await _unexplained(client, conclusion, occasion, writes)
     if not writes and not unexplained:
         return ()
-    return await store(
+    return await store_outcome(
         client,
         writes,
         lambda written: render_provenance(conclusion.decision, [*unexplained, *written], occasion),

@@ -7,14 +7,13 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from service.fhir.loose import Resource
 from service.fhir.names import protocol_of
 from service.read.agenda import Activity, Agenda, read_agenda
+from service.render.terminal import Terminal
 
 _FIELDS = ("status", "intent", "title", "description", "period", "addresses", "replaces")
 """Elements of a plan that are shown as they are; sessions, steps and notes are shown one by one."""
@@ -200,7 +199,7 @@ def protocol_in_words(plan: Resource) -> str | None:
 
 
 def print_changes(
-    console: Console, changes: PlanChanges, headings: tuple[str, str] = ("before", "after")
+    console: Terminal, changes: PlanChanges, headings: tuple[str, str] = ("before", "after")
 ) -> None:
     """Print two versions of a plan, set against each other."""
     if changes.fields:
@@ -217,16 +216,16 @@ def print_changes(
         console.print(table)
     _print_steps(console, changes.steps, headings)
     for note in changes.notes:
-        console.print(f"[{_COLOUR[note.change.value]}]note {note.change.value}: {escape(note.text)}[/]")
+        console.print(f"note {note.change.value}: {note.text}", style=_COLOUR[note.change.value])
 
 
-def _print_steps(console: Console, steps: Iterable[StepChange], headings: tuple[str, str]) -> None:
+def _print_steps(console: Terminal, steps: Iterable[StepChange], headings: tuple[str, str]) -> None:
     changed = [step for step in steps if step.change is not Change.KEPT]
     if not changed:
         return
     table = table_of("step", *headings)
     for step in changed:
-        table.add_row(escape(step.title), *_in_words(step.before, step.after))
+        table.add_row(step.title, *_in_words(step.before, step.after))
     console.print(table)
 
 

@@ -2,10 +2,9 @@
 
 from datetime import date
 
-from rich.console import Console
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from service import __version__
 from service.apply.intent import Conclusion, find_changes
@@ -24,6 +23,7 @@ from service.core.plans import PlanAction, WriteTier
 from service.core.tasks import TaskAction, TaskStep
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
+from service.render.terminal import Terminal
 from service.review import Held, Review, Reviewer, find_hold
 
 
@@ -130,16 +130,18 @@ def _versions_now(review: Review, before: Resource | None) -> PlanVersions:
 # --- for a terminal -------------------------------------------------------------------------------
 
 
-def print_preview(console: Console, found: Preview) -> None:
+def print_preview(console: Terminal, found: Preview) -> None:
     """Print what a review would change for a reader."""
-    head = f"[bold]{found.action.value.upper()}[/]   {found.patient}   as of {found.as_of}   "
-    head += f"decision {found.decision.value} ({found.reason.value})"
-    lines = [head, "", escape(found.why)]
+    decided = f"decision {found.decision.value} ({found.reason.value})"
+    said = Text.assemble(
+        (found.action.value.upper(), "bold"),
+        f"   {found.patient}   as of {found.as_of}   {decided}\n\n{found.why}",
+    )
     if found.held is not None:
-        lines.append(f"[yellow]Nothing would be written: {found.held.value}[/]")
+        said.append(f"\nNothing would be written: {found.held.value}", "yellow")
     if found.before is not None:
-        lines.append(f"[dim]on record: {found.before}[/]")
-    console.print(Panel("\n".join(lines)))
+        said.append(f"\non record: {found.before}", "dim")
+    console.print(Panel(said))
     console.print(_versions_table(found))
     if found.changes is None:
         console.print(
@@ -148,9 +150,10 @@ def print_preview(console: Console, found: Preview) -> None:
     else:
         print_changes(console, found.changes)
     for reference in found.revoked:
-        console.print(f"[red]revoked as well: {escape(reference)}[/]")
+        console.print(f"revoked as well: {reference}", style="red")
     for task in found.tasks:
-        console.print(f"[yellow]Task {task.action.value} ({task.reason})[/] {escape(task.text or '')}")
+        step = (f"Task {task.action.value} ({task.reason})", "yellow")
+        console.print(Text.assemble(step, f" {task.text or ''}"))
 
 
 def _versions_table(found: Preview) -> Table:

@@ -1,19 +1,24 @@
-"""The command `jobs`: list the jobs of the queue, and put a failed one back."""
+"""The command `jobs`: list the jobs of the queue, and put failed ones back."""
 
+import json
 from collections.abc import Iterable
+from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 
 from service.queue.jobs import Job, Jobs, State
+from service.render.terminal import Terminal
 
 
-async def list_jobs(database_url: str | None, state: State | None) -> list[Job]:
-    """The jobs in a state, the newest first; for `None` those that are not done."""
+async def list_jobs(database_url: str | None, state: State | None, reason: str | None = None) -> list[Job]:
+    """The jobs in a state, the newest first; for `None` those that are not done.
+
+    With a reason, only those that failed for one that has this text.
+    """
+    states = tuple(set(State) - {State.DONE}) if state is None else (state,)
     async with Jobs(database_url) as queue:
-        if state is not None:
-            return await queue.jobs(state)
-        return [job for job in await queue.jobs() if job.state is not State.DONE]
+        listed = await queue.jobs(*states)
+    return [job for job in listed if reason is None or job.failed_with(reason)]
 
 
 async def retry_job(database_url: str | None, job_id: str) -> None:
@@ -22,10 +27,22 @@ async def retry_job(database_url: str | None, job_id: str) -> None:
         await queue.retry(job_id)
 
 
+async def retry_jobs(database_url: str | None, reason: str | None = None) -> int:
+    """Put all failed jobs back, or those that failed for a reason that has this text; returns how many."""
+    async with Jobs(database_url) as queue:
+        return await queue.retry_all(reason or "")
+
+
+def job_as_json(job: Job) -> str:
+    """A job as one JSON object; its times are written as ISO 8601 has them."""
+    times = {"created": job.created.isoformat(), "finished": job.finished and job.finished.isoformat()}
+    return json.dumps(asdict(job) | times)
+
+
 # --- for a terminal -------------------------------------------------------------------------------
 
 
-def print_jobs(console: Console, jobs: Iterable[Job]) -> None:
+def print_jobs(console: Terminal, jobs: Iterable[Job]) -> None:
     """Print jobs as a table."""
     table = Table(box=None)
     for heading in ("id", "job", "state", "tries", "since", "reason"):

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from pydantic import Field
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from service import __version__
 from service.apply.origins import Origin, origin_of, origins_of
@@ -25,6 +24,7 @@ from service.fhir.references import read_reference
 from service.fhir.sources import Gathered, Source, read_subject, take_resource
 from service.gather.everything import find_former_patients
 from service.render.provenance import describe_calendar
+from service.render.terminal import Terminal
 from service.review import Review, Reviewer
 from service.settings import Settings
 
@@ -203,14 +203,11 @@ def _circumstances(then: Decided, now: Decided) -> Iterator[str]:
 # --- for a terminal -------------------------------------------------------------------------------
 
 
-def print_replay(console: Console, found: Replay) -> None:
+def print_replay(console: Terminal, found: Replay) -> None:
     """Print what deciding again gave, for a reader."""
-    head = (
-        "[green]same decision[/]"
-        if found.same
-        else "[yellow]a different decision, or the decision cannot be repeated[/]"
-    )
-    console.print(f"{escape(found.plan)}: {head}")
+    other = "a different decision, or the decision cannot be repeated"
+    head = ("same decision", "green") if found.same else (other, "yellow")
+    console.print(Text.assemble(f"{found.plan}: ", head))
     if found.then is not None:
         then = found.then
         console.print(
@@ -219,8 +216,8 @@ def print_replay(console: Console, found: Replay) -> None:
             style="dim",
         )
     for why in found.why:
-        console.print(f"- {escape(why)}")
+        console.print(f"- {why}")
     for name in found.gone:
-        console.print(f"  {escape(name)}")
+        console.print(f"  {name}")
     if found.changes is not None:
         print_changes(console, found.changes, ("then", "now"))

@@ -1,13 +1,12 @@
 """The assessment for a terminal: alerts first, then the decision, the trials on a time line, every reason."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
@@ -25,14 +24,16 @@ from service.render.answer import (
     DateRange,
     Days,
     DecisionPointOut,
+    SafetyOut,
     ScheduleOut,
     TrialOut,
 )
 from service.render.progress import describe_treatment
+from service.render.terminal import Terminal
 from service.review import Review
 
-_MARK = {"met": "[green]✓ met[/]", "not-met": "[red]✗ not met[/]", "indeterminate": "[yellow]? open[/]"}
-_COUNTS = {"yes": "[green]counts[/]", "no": "[dim]does not count[/]", "possibly": "[yellow]may count[/]"}
+_MARK = {"met": ("✓ met", "green"), "not-met": ("✗ not met", "red"), "indeterminate": ("? open", "yellow")}
+_COUNTS = {"yes": ("counts", "green"), "no": ("does not count", "dim"), "possibly": ("may count", "yellow")}
 _BAR = {"yes": "green", "no": "bright_black", "possibly": "yellow"}
 _EFFECT = {"excludes": "red", "review": "yellow", "caution": "cyan"}
 _TITLE = {
@@ -46,7 +47,7 @@ _WIDE = 126
 """Columns of a terminal in which the time line has room beside the verdicts."""
 
 
-def print_report(console: Console, answer: AssessmentAnswer) -> None:
+def print_report(console: Terminal, answer: AssessmentAnswer) -> None:
     """Print an assessment for a reader."""
     for part in _parts(answer, with_time_line=console.width >= _WIDE):
         console.print(part)
@@ -55,29 +56,24 @@ def print_report(console: Console, answer: AssessmentAnswer) -> None:
 
 def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[RenderableType]:
     if answer.alerts:
-        yield Panel(
-            "\n".join(f"[bold]{escape(a.text)}[/]  [dim]{_refs(a.evidence)}[/]" for a in answer.alerts),
-            title="ALERT",
-            border_style="bold red",
-        )
+        alerts = [Text.assemble((a.text, "bold"), "  ", _refs(a.evidence)) for a in answer.alerts]
+        yield Panel(Text("\n").join(alerts), title="ALERT", border_style="bold red")
     yield _headline(answer)
     yield from _treatment(answer)
     yield _criteria(answer)
     if answer.trials:
         yield _trials(answer, with_time_line=with_time_line)
     if answer.missing:
-        rows = [
-            f"{escape(missing.what)}  [dim]decides {missing.would_decide}[/]" for missing in answer.missing
-        ]
-        yield _section("What is missing", rows)
+        missing = [_with_note(one.what, f"decides {one.would_decide}") for one in answer.missing]
+        yield _section("What is missing", missing)
     if answer.settles:
-        rows = [escape(state_settling(one.facts, one.leads_to)) for one in answer.settles]
-        yield _section("What would settle it", rows)
+        settling = [state_settling(one.facts, one.leads_to) for one in answer.settles]
+        yield _section("What would settle it", settling)
     if answer.safety:
         yield _section("Safety", [_safety_line(finding) for finding in answer.safety])
     if answer.tasks:
-        rows = [f"{escape(task.text)}  [dim]{task.reason}[/]" for task in answer.tasks]
-        yield _section("Tasks for a person", rows)
+        tasks = [_with_note(task.text, task.reason) for task in answer.tasks]
+        yield _section("Tasks for a person", tasks)
     if answer.schedule is not None:
         yield _schedule(answer.schedule)
     if answer.scores or answer.procedures:
@@ -91,22 +87,30 @@ def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[Render
 
 def _headline(answer: AssessmentAnswer) -> Panel:
     colour, title = _TITLE[answer.decision.value]
-    head = (
-        f"[bold {colour}]{title}[/] ({answer.reason.value})   {answer.patient}   as of {answer.as_of}   "
-        f"[dim]criteria {answer.criteria.id} {answer.criteria.version}, "
-        f"knowledge {answer.knowledge_version}[/]"
+    criteria = f"criteria {answer.criteria.id} {answer.criteria.version}"
+    return Panel(
+        Text.assemble(
+            (title, f"bold {colour}"),
+            f" ({answer.reason.value})   {answer.patient}   as of {answer.as_of}   ",
+            (f"{criteria}, knowledge {answer.knowledge_version}", "dim"),
+            f"\n\n{answer.summary}",
+        ),
+        border_style=colour,
     )
-    return Panel(f"{head}\n\n{escape(answer.summary)}", border_style=colour)
 
 
 def _treatment(answer: AssessmentAnswer) -> Iterator[Group]:
-    rows = [f"{heading}: {escape(said)}" for heading, said in describe_treatment(answer)]
+    rows = [f"{heading}: {said}" for heading, said in describe_treatment(answer)]
     if rows:
         yield _section("Treatment", rows)
 
 
-def _section(title: str, rows: list[str]) -> Group:
-    return Group(f"[bold]{title}[/]", *(Padding(row, (0, 0, 0, 2)) for row in rows))
+def _section(title: str, rows: Sequence[str | Text]) -> Group:
+    return Group(Text(title, "bold"), *(Padding(row, (0, 0, 0, 2)) for row in rows))
+
+
+def _with_note(said: str, note: str) -> Text:
+    return Text.assemble(said, "  ", (note, "dim"))
 
 
 def _criteria(answer: AssessmentAnswer) -> Group:
@@ -117,19 +121,19 @@ def _criteria(answer: AssessmentAnswer) -> Group:
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for criterion in pathway.criteria:
-            table.add_row(_MARK[criterion.finding.value], criterion.id, _why(criterion))
-        parts.extend([f"[bold]Pathway {pathway.id}[/] {_MARK[pathway.finding.value]}", table])
+            table.add_row(Text(*_MARK[criterion.finding.value]), criterion.id, _why(criterion))
+        head = Text.assemble((f"Pathway {pathway.id}", "bold"), " ", _MARK[pathway.finding.value])
+        parts.extend([head, table])
     return Group(*parts)
 
 
-def _why(criterion: CriterionOut) -> str:
-    return "\n".join(
-        f"{escape(reason.text)}  [dim]{_refs(reason.evidence)}[/]" for reason in criterion.reasons
-    )
+def _why(criterion: CriterionOut) -> Text:
+    reasons = (Text.assemble(reason.text, "  ", _refs(reason.evidence)) for reason in criterion.reasons)
+    return Text("\n").join(reasons)
 
 
-def _refs(evidence: list[str]) -> str:
-    return escape(", ".join(evidence))
+def _refs(evidence: list[str]) -> Text:
+    return Text(", ".join(evidence), "dim")
 
 
 def _trials(answer: AssessmentAnswer, *, with_time_line: bool) -> Group:
@@ -143,19 +147,20 @@ def _trials(answer: AssessmentAnswer, *, with_time_line: bool) -> Group:
     for trial in answer.trials:
         basis = f" ({trial.outcome.basis.value})" if trial.outcome.basis else ""
         table.add_row(
-            escape(trial.ingredient.name),
+            trial.ingredient.name,
             *((_bar(trial, first, answer.as_of),) if with_time_line else ()),
             _dose(trial),
             _days(trial.adequate_days),
             f"{trial.outcome.finding.value}{basis}",
-            _COUNTS[trial.counts.value],
+            Text(*_COUNTS[trial.counts.value]),
         )
     failed = answer.failed_trials
-    head = (
-        f"[bold]Trials[/]  {failed.definite} failed of {failed.required} required"
-        f"  [dim]({failed.inferred} of them inferred, {failed.possible} more possible)[/]"
+    head = Text.assemble(
+        ("Trials", "bold"),
+        f"  {failed.definite} failed of {failed.required} required  ",
+        (f"({failed.inferred} of them inferred, {failed.possible} more possible)", "dim"),
     )
-    reasons = [f"[dim]{escape(line)}[/]" for line in _trial_reasons(answer)]
+    reasons = [Text(line, "dim") for line in _trial_reasons(answer)]
     return Group(head, Padding(table, (0, 0, 0, 1)), *(Padding(r, (0, 0, 0, 2)) for r in reasons))
 
 
@@ -205,12 +210,13 @@ def _days(days: Days) -> str:
     return str(days.min) if days.min == days.max else f"{days.min} to {days.max}"
 
 
-def _safety_line(finding: Any) -> str:
-    colour = _EFFECT[finding.effect.value]
-    sure = "" if finding.finding.value == "met" else " [dim](not certain)[/]"
-    return (
-        f"[{colour}]{finding.effect.value}[/] {escape(finding.title)}{sure}  "
-        f"[dim]label section {escape(finding.label_section)}; {_refs(finding.evidence)}[/]"
+def _safety_line(finding: SafetyOut) -> Text:
+    sure = "" if finding.finding.value == "met" else " (not certain)"
+    return Text.assemble(
+        (finding.effect.value, _EFFECT[finding.effect.value]),
+        f" {finding.title}",
+        (f"{sure}  label section {finding.label_section}; ", "dim"),
+        _refs(finding.evidence),
     )
 
 
@@ -220,42 +226,40 @@ def _schedule(schedule: ScheduleOut) -> Group:
         table.add_column(heading, no_wrap=True)
     for one in order_by_date(schedule.decision_points, schedule.sessions):
         if isinstance(one, DecisionPointOut):
-            table.add_row("", _long_date(one.date), f"[bold]{one.code}[/]", "")
+            table.add_row("", _long_date(one.date), Text(one.code, "bold"), "")
         else:
             doses = " or ".join(f"{dose} mg" for dose in one.dose_options_mg)
             table.add_row(str(one.number), _long_date(one.date), one.phase, doses)
     protocol = schedule.protocol
-    head = f"[bold]Proposed schedule[/]  [dim]protocol {protocol.id} {protocol.version}[/]"
-    return Group(head, Padding(table, (0, 0, 0, 1)), Padding(escape(schedule.then), (0, 0, 0, 2)))
+    head = Text.assemble(
+        ("Proposed schedule", "bold"), "  ", (f"protocol {protocol.id} {protocol.version}", "dim")
+    )
+    return Group(head, Padding(table, (0, 0, 0, 1)), Padding(schedule.then, (0, 0, 0, 2)))
 
 
 def _long_date(day: date) -> str:
     return f"{day:%a} {day.isoformat()}"
 
 
-def _staging(answer: AssessmentAnswer) -> str:
+def _staging(answer: AssessmentAnswer) -> Text:
     names = {"msm": "Maudsley", "mgh_s": "MGH-S", "thase_rush": "Thase-Rush"}
     parts = []
     for field, name in names.items():
         score = getattr(answer.staging, field)
         value = f"{score.min:g}" if score.min == score.max else f"{score.min:g} to {score.max:g}"
-        unknown = f" [dim](unknown: {escape(', '.join(score.unknown))})[/]" if score.unknown else ""
-        parts.append(f"{name} {value}{unknown}")
-    return "   ".join(parts)
+        unknown = f" (unknown: {', '.join(score.unknown)})" if score.unknown else ""
+        parts.append(Text.assemble(f"{name} {value}", (unknown, "dim")))
+    return Text("   ").join(parts)
 
 
-def _measured(answer: AssessmentAnswer) -> Iterator[str]:
+def _measured(answer: AssessmentAnswer) -> Iterator[Text]:
     for score in answer.scores:
-        yield (
-            f"{score.scale.value.upper()} {score.value:g}, {_range(score.date)}: {score.reading}  "
-            f"[dim]{_refs(score.evidence)}[/]"
-        )
+        said = f"{score.scale.value.upper()} {score.value:g}, {_range(score.date)}: {score.reading}  "
+        yield Text.assemble(said, _refs(score.evidence))
     for procedure in answer.procedures:
-        sure = "" if procedure.done else " [dim](not certain that it took place)[/]"
-        yield (
-            f"{procedure.kind.value.upper()}, {_range(procedure.start)}{sure}  "
-            f"[dim]{_refs(procedure.evidence)}[/]"
-        )
+        sure = "" if procedure.done else " (not certain that it took place)"
+        said = f"{procedure.kind.value.upper()}, {_range(procedure.start)}"
+        yield Text.assemble(said, (f"{sure}  ", "dim"), _refs(procedure.evidence))
 
 
 def _range(when: DateRange) -> str:
@@ -264,16 +268,16 @@ def _range(when: DateRange) -> str:
     return f"{when.earliest}" if when.earliest == when.latest else f"{when.earliest} to {when.latest}"
 
 
-def _notes(answer: AssessmentAnswer) -> Iterator[str]:
+def _notes(answer: AssessmentAnswer) -> Iterator[str | Text]:
     for warning in answer.warnings:
-        yield f"[yellow]{escape(warning.text)}[/]"
+        yield Text(warning.text, "yellow")
     for record in answer.excluded_records:
         at = f" at {record.element}" if record.element else ""
-        yield f"{escape(record.evidence)}: {record.reason.value}{escape(at)}"
+        yield f"{record.evidence}: {record.reason.value}{at}"
     for doubtful in answer.doubtful_dates:
-        yield f"{escape(doubtful.evidence)}: {doubtful.element} set aside ({doubtful.reason})"
+        yield f"{doubtful.evidence}: {doubtful.element} set aside ({doubtful.reason})"
     if answer.not_screened:
-        yield f"not screened: {escape(list_not_screened(answer.not_screened))}"
+        yield f"not screened: {list_not_screened(answer.not_screened)}"
 
 
 # --- explain --------------------------------------------------------------------------------------
@@ -293,11 +297,11 @@ _READ = (
 )
 
 
-def print_stages(console: Console, review: Review) -> None:
+def print_stages(console: Terminal, review: Review) -> None:
     """Print what each stage of the pipeline handed to the next."""
     console.rule("1 gathered", align="left")
     for source in review.gathered.sources:
-        console.print(f"{escape(str(source.reference))}  [dim]{len(bytes(source.content))} bytes[/]")
+        console.print(_with_note(str(source.reference), f"{len(bytes(source.content))} bytes"))
     console.rule("2 read", align="left")
     record = review.record
     console.print(_tree("person", record.person))
@@ -308,30 +312,30 @@ def print_stages(console: Console, review: Review) -> None:
     console.rule("3 trials", align="left")
     console.print(_tree("episode", assessment.episode))
     for trial in assessment.trials:
-        console.print(_tree(f"{trial.name} [{_COUNTS[trial.counts.value]}]", trial))
+        console.print(_tree(trial.name, trial, _COUNTS[trial.counts.value]))
     console.rule("4 findings", align="left")
     for pathway in assessment.pathways:
-        console.print(_tree(f"{pathway.id}: {_MARK[pathway.finding.value]}", pathway))
+        console.print(_tree(pathway.id, pathway, _MARK[pathway.finding.value]))
     for finding in assessment.safety:
         console.print(_tree("safety", finding))
     console.rule("5 decision", align="left")
     print_report(console, review.answer)
 
 
-def _tree(label: str, value: Any) -> Tree:
+def _tree(label: str, value: Any, mark: tuple[str, str] = ("", "")) -> Tree:
     """A value of the core as a tree, with empty parts left out."""
-    tree = Tree(f"[bold]{label}[/]")
+    tree = Tree(Text.assemble((label, "bold"), " ", mark))
     for name, part in _parts_of(value):
         if part is None or part in ((), frozenset()) or isinstance(part, Knowledge):
             continue
         if isinstance(part, tuple) and not hasattr(part, "_fields"):
             branch = tree.add(name)
             for item in part:
-                branch.add(_tree(type(item).__name__, item) if _has_parts(item) else escape(_plain(item)))
+                branch.add(_tree(type(item).__name__, item) if _has_parts(item) else _plain(item))
         elif _has_parts(part) and not hasattr(part, "version"):
             tree.add(_tree(name, part))
         else:
-            tree.add(f"{name}: {escape(_plain(part))}")
+            tree.add(f"{name}: {_plain(part)}")
     return tree
 
 

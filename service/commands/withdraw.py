@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from service.apply.origins import Origin
@@ -17,6 +15,7 @@ from service.errors import ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
 from service.read.care_plans import plan_of_record
+from service.render.terminal import Terminal
 from service.review import check_withdrawable, withdraw_draft
 from service.settings import Settings
 
@@ -105,12 +104,12 @@ def _grounds(origin: Origin | None, version: str) -> str:
     return known or UNKNOWN_GROUNDS
 
 
-def print_withdrawals(console: Console, rows: Iterable[Withdrawal]) -> None:
+def print_withdrawals(console: Terminal, rows: Iterable[Withdrawal]) -> None:
     """Print what becomes of each plan, and why."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("plan", "patient", "", "why"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         colour = "yellow" if row.outcome is WithdrawalOutcome.WITHDRAWN else "dim"
-        table.add_row(escape(row.plan), escape(row.patient), row.outcome.value, escape(row.why), style=colour)
+        table.add_row(row.plan, row.patient, row.outcome.value, row.why, style=colour)
     console.print(table)

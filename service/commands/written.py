@@ -7,8 +7,6 @@ from datetime import date, datetime
 from typing import get_args
 from zoneinfo import ZoneInfo
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from service.apply.origins import Origin, all_origins
@@ -24,6 +22,7 @@ from service.fhir.loose import Resource, part, text
 from service.fhir.names import is_edited
 from service.fhir.references import read_reference
 from service.gather.ours import find_our_assessments, find_our_plans
+from service.render.terminal import Terminal
 
 _PAGE_SIZE = "100"
 _DECISION_OF = {
@@ -190,7 +189,7 @@ def _day(instant: str | None, timezone: str) -> date | None:
         return None
 
 
-def print_written(console: Console, found: Iterable[Written]) -> None:
+def print_written(console: Terminal, found: Iterable[Written]) -> None:
     """Print what was written as a table, the last day first."""
     rows = sorted(found, key=lambda one: (one.day or date.min, one.resource), reverse=True)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -211,7 +210,7 @@ def print_written(console: Console, found: Iterable[Written]) -> None:
         status = f"{one.status}{', edited' if one.edited else ''}"
         versions = (one.criteria or "-", one.knowledge or "-", one.software or "-", one.cause or "-")
         cells = (str(one.day or "-"), one.resource, one.patient, status, decision, *versions)
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     console.print(table)
     numbers = Counter(one.kind for one in rows)
     counts = ", ".join(f"{numbers[kind]} {kind}s" for kind in get_args(ListedAs))

@@ -269,15 +269,29 @@ def grounds_of(decision: Decision) -> tuple[str, ...]:
         return ()
     found, protocol = decision.assessment, decision.protocol
     criteria = found.knowledge.criteria
-    continued = decision.continuation
     return (
         decision.reason.value,
-        *((f"CarePlan/{continued.based_on.evidence.id} session {continued.first}",) if continued else ()),
+        *filter(None, (goes_on_from(decision),)),
         f"{protocol.id} {protocol.version}",
         f"{criteria.id} {criteria.version}",
         *sorted(f"trial {trial.name} {trial.counts.value}" for trial in found.trials),
         *sorted(f"safety {one.id} {one.effect.value} {one.finding.value}" for one in found.safety),
         *sorted(f"alert {alert.code}" for alert in found.alerts),
+    )
+
+
+def goes_on_from(decision: Decision) -> str | None:
+    """What a continuation goes on from: a plan and a session, the sessions so far, the last known response.
+
+    Without a change of these it is the same block of sessions. `None` for other decisions.
+    """
+    if not isinstance(decision, Propose) or decision.treatment is None or decision.continuation is None:
+        return None
+    course, block = decision.treatment.course, decision.continuation
+    return (
+        f"CarePlan/{block.based_on.evidence.id} session {block.first}; "
+        f"{len(course.taken) + len(course.ahead)} sessions given or planned; "
+        f"response {decision.treatment.last_known.value}"
     )
 
 

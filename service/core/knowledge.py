@@ -322,10 +322,16 @@ class ResponseRules(NamedTuple):
 
 
 class MissedRules(NamedTuple):
-    """After how many days without a session a planned one is missed, and treatment has lapsed."""
+    """After how many days without a session a planned one is missed, and treatment has lapsed.
+
+    A session up to `early_days` before the first planned day is of the treatment. A completed plan is looked
+    at every day until `followed_days` after its end.
+    """
 
     after_days: int
     lapse_days: int
+    early_days: int
+    followed_days: int
 
 
 class NextCode(StrEnum):
@@ -394,6 +400,8 @@ class Protocol:
     """How many weeks of maintenance are planned at a time."""
     by_response: TreatmentRule
     """How often sessions are in maintenance, by the response."""
+    duration: TreatmentRule | None
+    """How long maintenance goes on at least; `None` where the label does not say."""
     missed: MissedRules
     next_rules: tuple[NextRule, ...]
 

@@ -61,18 +61,20 @@ def reconcile(
     plans: Iterable[PlanOfRecord],
     grounds: str | None = None,
     chain: Iterable[PlanOfRecord] = (),
+    block: str | None = None,
 ) -> Reconciliation:
     """Set what the decision asks for against the plans on record.
 
     `grounds` is what the proposal rests on: one that was withdrawn by hand is not made again on the same.
     `chain` are the plans of a treatment under way: they stay as they are, and a draft based on the last of
-    them may stand beside them.
+    them may stand beside them. `block` is what that draft goes on from: one that a person ended or deleted is
+    not made again on the same.
     Never two open plans; never a change to what a person touched, activated, deleted or revoked, and none to
     a draft whose version is not known.
     """
     chain = tuple(chain)
     if chain and (wanted is WantedPlan.PLAN or any(_continues(plan, chain) for plan in plans)):
-        found = _reconcile_continuation(wanted, tuple(plans), chain, grounds)
+        found = _reconcile_continuation(wanted, tuple(plans), chain, grounds, block)
     else:
         found = _reconcile(wanted, plans, grounds)
     rewritten = found.plan if found.action in {PlanAction.UPDATE, PlanAction.REVOKE} else None
@@ -93,7 +95,9 @@ def why_kept(plan: PlanOfRecord) -> str | None:
     return None
 
 
-def _reconcile(wanted: WantedPlan, plans: Iterable[PlanOfRecord], grounds: str | None) -> Reconciliation:
+def _reconcile(
+    wanted: WantedPlan, plans: Iterable[PlanOfRecord], grounds: str | None, block: str | None = None
+) -> Reconciliation:
     known = sorted(plans, key=lambda plan: (plan.evidence.type, plan.evidence.id))
     open_plans = [plan for plan in known if plan.status in OPEN_PLAN]
     drafts = [plan for plan in open_plans if plan.is_untouched_draft]
@@ -107,7 +111,7 @@ def _reconcile(wanted: WantedPlan, plans: Iterable[PlanOfRecord], grounds: str |
         return Reconciliation(PlanAction.LEAVE, why, drafts[0])
     if drafts:
         return _with_drafts(wanted, drafts)
-    return _without_open_plan(wanted, [plan for plan in known if plan.ours], grounds)
+    return _without_open_plan(wanted, [plan for plan in known if plan.ours], grounds, block)
 
 
 def _continues(plan: PlanOfRecord, chain: tuple[PlanOfRecord, ...]) -> bool:
@@ -121,11 +125,12 @@ def _reconcile_continuation(
     plans: tuple[PlanOfRecord, ...],
     chain: tuple[PlanOfRecord, ...],
     grounds: str | None,
+    block: str | None,
 ) -> Reconciliation:
     """Under treatment: what becomes of the draft that continues it; other drafts are superfluous."""
     others = tuple(plan for plan in plans if plan not in chain)
     following = [plan for plan in others if _continues(plan, chain)]
-    found = _reconcile(wanted, following, grounds)
+    found = _reconcile(wanted, following, grounds, block)
     stray = tuple(p for p in others if p.is_untouched_draft and p not in following)
     if found.action is PlanAction.NONE:
         found = replace(found, plan=chain[-1])
@@ -170,11 +175,16 @@ def _with_drafts(wanted: WantedPlan, drafts: list[PlanOfRecord]) -> Reconciliati
             assert_never(wanted)
 
 
-def _without_open_plan(wanted: WantedPlan, ours: list[PlanOfRecord], grounds: str | None) -> Reconciliation:
-    """No open plan: propose one, unless a person ended ours, or it was withdrawn and nothing is new."""
+def _without_open_plan(
+    wanted: WantedPlan, ours: list[PlanOfRecord], grounds: str | None, block: str | None
+) -> Reconciliation:
+    """No open plan: propose one, unless a person ended ours, or it was withdrawn and nothing is new.
+
+    A block of a treatment that a person ended stays so until there is something new to go on from.
+    """
     if wanted is not WantedPlan.PLAN:
         return Reconciliation(PlanAction.NONE, "no plan is proposed")
-    ended = [plan for plan in ours if not revoked_by_us(plan)]
+    ended = [p for p in ours if not revoked_by_us(p) and (block is None or p.grounds in {None, block})]
     if ended:
         return Reconciliation(PlanAction.LEAVE, _why_left(ended[0]), ended[0])
     withdrawn = [plan for plan in ours if plan.withdrawn in {grounds, UNKNOWN_GROUNDS} - {None}]

@@ -474,13 +474,26 @@ class PlannedSession(NamedTuple):
     plan: VersionedReference
 
 
+class BenefitReview(NamedTuple):
+    """A review of the benefit that a person completed when this service asked for it.
+
+    `plan` is the id of the plan that it is about, `question` are the grounds on which it was asked for.
+    """
+
+    plan: str | None
+    question: str
+    when: date | None
+    evidence: VersionedReference
+
+
 @dataclass(frozen=True, slots=True)
 class PlanOfRecord:
     """An esketamine plan on record.
 
     `ours` when this service wrote it, under the identity `identity`; `edited` when somebody changed it
     since. `content` is the digest of what was written. `protocol` is its id and version. `withdrawn` is set
-    on a plan that was withdrawn by hand: the grounds of its proposal, as a digest.
+    on a plan that was withdrawn by hand: the grounds of its proposal, as a digest. `grounds` is what a plan
+    that continues a treatment went on from, as far as that is known.
     """
 
     evidence: VersionedReference
@@ -501,6 +514,10 @@ class PlanOfRecord:
     """The id of the plan that it continues."""
     benefit_reviewed: bool = False
     """Whether it says that the benefit of the treatment was reviewed."""
+    maintenance_reviewed: bool = False
+    """Whether it says that its maintenance was reviewed."""
+    created: date | None = None
+    grounds: str | None = None
 
     @property
     def begins(self) -> date | None:
@@ -546,6 +563,7 @@ class Record:
     plans: tuple[PlanOfRecord, ...] = ()
     plans_in_words: tuple[VersionedReference, ...] = ()
     """Care plans of others in which only words name esketamine, but those revoked or entered in error."""
+    benefit_reviews: tuple[BenefitReview, ...] = ()
     excluded: tuple[Excluded, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     open_elements: tuple[Unreadable, ...] = ()

@@ -25,6 +25,7 @@ class TaskReason(StrEnum):
     TREATMENT_SAFETY = "treatment-safety"
     BENEFIT_REVIEW = "benefit-review"
     LAPSE = "lapse"
+    RECORD_TOO_LARGE = "record-too-large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,24 @@ def wanted_tasks(
     )
 
 
+def ask_to_end(decision: Decision, drafts: Iterable[VersionedReference]) -> WantedTask:
+    """A person is to end drafts of ours that the FHIR server does not let this service revoke."""
+    drafts = sorted(drafts)
+    names = join_items(f"CarePlan/{draft.id}" for draft in drafts)
+    asked = f"The FHIR server refuses the revocation of {names}. A clinician must end it."
+    text = f"{asked} {state_decision(decision)}"
+    return WantedTask(TaskReason.SAFETY, text, f"{names} not revoked", drafts[0])
+
+
+def too_large_to_read() -> WantedTask:
+    """Nothing was decided, because the record has more than is read of one patient."""
+    text = (
+        "The record of this patient is too large for this service, so it was not assessed. A clinician must "
+        "assess it, and an open esketamine plan is not followed meanwhile."
+    )
+    return WantedTask(TaskReason.RECORD_TOO_LARGE, text, "not read")
+
+
 def _safety(decision: Decision, open_plans: list[PlanOfRecord]) -> Iterator[WantedTask]:
     """A review was decided, or a plan that stays open meets what would keep a new one from being proposed."""
     found = decision.assessment
@@ -111,7 +130,7 @@ def _under_treatment(treatment: Treatment) -> Iterator[WantedTask]:
     if any(due.what is DueWhat.BENEFIT_REVIEW for due in treatment.due):
         rule = course.protocol.next_rule(NextCode.BENEFIT_REVIEW)
         text = f"{rule.text} {state_response(treatment.response)}"
-        grounds = f"CarePlan/{plan.id} after {course.protocol.induction_sessions} sessions"
+        grounds = course.maintenance_question if course.reviewed else course.induction_question
         yield WantedTask(TaskReason.BENEFIT_REVIEW, text, grounds, plan)
     if treatment.next.code is NextCode.LAPSE:
         grounds = f"CarePlan/{plan.id} since {course.last_taken or course.begun}"

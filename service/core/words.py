@@ -19,7 +19,7 @@ from service.core.decision import (
 )
 from service.core.findings import Finding, Reason, ReasonCode
 from service.core.knowledge import Effect
-from service.core.records import Grade
+from service.core.records import Grade, Measure
 from service.core.schedule import Schedule, Unschedulable
 from service.core.treatment.course import SessionState
 from service.core.treatment.follow import Treatment
@@ -66,7 +66,7 @@ def state_decision(decision: Decision) -> str:
             return f"The record meets the criteria for {title}. {_schedule_sentence(decision)}"
         case Decline(treatment=Treatment() as treatment):
             goes_on = decision.reason is ReasonOfDecision.IN_TREATMENT
-            then = treatment.next.text if goes_on else _state_reasons(_why_declined(decision))
+            then = _state_next(treatment) if goes_on else _state_reasons(_why_declined(decision))
             return f"{_state_course(treatment)} {then}"
         case Decline():
             return f"No esketamine plan is proposed. {_state_reasons(_why_declined(decision))}"
@@ -285,25 +285,36 @@ def state_response(response: Response) -> str:
     one = response.decisive
     if one is None:
         return "No symptom score is on record."
-    before = f"{one.baseline} before treatment" if one.baseline else "no score before treatment"
-    now = f"{one.latest.value:g} now" if one.latest else "no recent score"
-    name = "" if one.baseline else f"{one.instrument.value.upper()}: "
-    return f"{name}{before}, {now}: {_RESPONSES[response.finding]}."
+    before = one.baseline.value if one.baseline else None
+    latest = one.latest.value if one.latest else None
+    return f"{say_response(one.instrument, before, latest, one.finding)}."
+
+
+def say_response(
+    instrument: Measure, baseline: float | None, latest: float | None, finding: ResponseFinding
+) -> str:
+    """What one instrument says, such as "PHQ-9: 21 before treatment, 9 now (-12), response"."""
+    before = "no score before treatment" if baseline is None else f"{baseline:g} before treatment"
+    now = "no recent score" if latest is None else f"{latest:g} now"
+    change = "" if baseline is None or latest is None else f" ({latest - baseline:+g})"
+    return f"{instrument.value.upper()}: {before}, {now}{change}, {_RESPONSES.get(finding, finding.value)}"
 
 
 _RESPONSES = {
-    ResponseFinding.REMISSION: "remission",
-    ResponseFinding.RESPONSE: "a response",
-    ResponseFinding.PARTIAL: "a partial response",
+    ResponseFinding.PARTIAL: "partial response",
     ResponseFinding.NONE: "no response",
-    ResponseFinding.WORSE: "worse",
-    ResponseFinding.UNKNOWN: "the response is not known",
+    ResponseFinding.UNKNOWN: "response not known",
 }
 
 
 def state_treatment(treatment: Treatment) -> str:
     """A treatment in two sentences: what was given, and what comes next."""
-    return f"{_state_course(treatment)} {treatment.next.text}"
+    return f"{_state_course(treatment)} {_state_next(treatment)}"
+
+
+def _state_next(treatment: Treatment) -> str:
+    duration = treatment.duration
+    return f"{treatment.next.text} {duration.text}" if duration else treatment.next.text
 
 
 def _state_course(treatment: Treatment) -> str:

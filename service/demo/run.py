@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import sys
 import tempfile
 import time
 import tomllib
@@ -10,28 +12,34 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib import resources
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from service import clock
+from service.core.decision import DecisionName
+from service.core.plans import PlanAction
 from service.demo.sandbox import load, running_sekmet
+from service.demo.treatment import PassedWeek, TreatedPatient, TreatmentStory, find_faults, tell_answer
 from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
 from service.gather.subscriptions import subscribe
 from service.read.agenda import read_agenda
-from service.render.guidance import guidance_id
-from service.review import Reviewer
+from service.render.guidance import guidance_id, render_guidance
+from service.render.terminal import Terminal
+from service.review import Review, Reviewer
 from service.server import serving
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?=$|T)")
 _LIMIT_SECONDS = 90.0
-_POLL_SECONDS = 0.3
+_POLL_SECONDS = 0.1
 
 
 class DemoFailed(TrdError):
@@ -65,6 +73,12 @@ def demo_patients(today: date) -> list[DemoPatient]:
     return [_patient(folder / "cases" / name, today) for name in names]
 
 
+def treatment_story() -> TreatmentStory:
+    """The story of the patient under treatment in `fixtures/demo.toml`."""
+    told = tomllib.loads((fixtures_directory() / "demo.toml").read_text(encoding="utf-8"))
+    return TreatmentStory(**told["treatment"])
+
+
 def fixtures_directory() -> Path:
     """Where the synthetic patients are: inside the installed package, or beside it in a checkout."""
     installed = Path(str(resources.files("service"))) / "fixtures"
@@ -91,7 +105,7 @@ def _moved(value: Any, by: timedelta) -> Any:
     return value
 
 
-async def run_demo(console: Console, settings: Settings, *, fhir: str | None, keep: bool) -> None:
+async def run_demo(console: Terminal, settings: Settings, *, fhir: str | None, keep: bool) -> None:
     """Run the demo and show what came of each patient. Raises `DemoFailed` on a wrong outcome.
 
     `fhir` is the address of a FHIR server to use instead of an embedded one. With `keep`, everything stays up
@@ -105,21 +119,60 @@ async def run_demo(console: Console, settings: Settings, *, fhir: str | None, ke
         chosen = settings.model_copy(
             update={"fhir_base_url": base, "port": 0, "database_url": f"sqlite:///{folder}/queue.sqlite"}
         )
-        async with serving(chosen) as address, open_client(chosen) as client:
-            console.print(f"service       {address}")
-            await _watch(console, chosen, address, client)
-            if keep:
-                _invite(console, base, address)
-                await asyncio.Event().wait()
+        reviewer = Reviewer.prepare(chosen, clock.today(chosen.timezone))
+        async with open_client(chosen) as client:
+            treated = await _treat_until_today(client, reviewer)
+            weeks = f"{treated.story.weeks} weeks, each reviewed as of its last day"
+            console.print(f"treatment     Patient/{treated.patient_id}: {weeks}")
+            async with serving(chosen) as address:
+                console.print(f"service       {address}")
+                await _subscribe(console, chosen, address, client, reviewer)
+                await _watch(console, reviewer.as_of, client)
+                await _watch_treatment(console, reviewer, treated)
+                record = f"Patient/{treated.patient_id}" if keep or fhir else None
+                _invite(console, base, address if keep else None, record)
+                if keep:
+                    await asyncio.Event().wait()
 
 
-async def _watch(console: Console, settings: Settings, address: str, client: FhirClient) -> None:
-    """Subscribe, load the patients, wait for what the server's own notifications bring about; check it."""
+async def _treat_until_today(client: FhirClient, reviewer: Reviewer) -> TreatedPatient:
+    """A patient treated until a week ago, reviewed each week as of its last day; nobody is notified yet."""
+    story, today = treatment_story(), reviewer.as_of
+    patient = TreatedPatient(client, await _free_id(client, story.patient), story, today)
+    await asyncio.to_thread(load, client.base, record_of(patient))
+    for _ in range(story.weeks):
+        done = await patient.live()
+        proposal = await reviewer.on(patient.day).propose(client, patient.patient_id)
+        await patient.pass_week(done, proposal.answer)
+    return patient
+
+
+def record_of(patient: TreatedPatient) -> list[dict[str, Any]]:
+    """What is on record of the patient under treatment before the first review of the story."""
+    case = _patient(fixtures_directory() / "cases" / patient.story.case, patient.day)
+    bundle = json.loads(json.dumps(case.bundle).replace(case.patient_id, patient.patient_id))
+    return [entry["resource"] for entry in bundle["entry"]]
+
+
+async def _free_id(client: FhirClient, patient_id: str) -> str:
+    """An id that no patient of the server has: each run of the demo treats a patient of its own."""
+    ids = (patient_id if number == 1 else f"{patient_id}-{number}" for number in count(1))
+    while await client.find(f"Patient/{(free := next(ids))}") is not None:
+        pass
+    return free
+
+
+async def _subscribe(
+    console: Terminal, settings: Settings, address: str, client: FhirClient, reviewer: Reviewer
+) -> None:
     secret = settings.hook_secret.get_secret_value() if settings.hook_secret else None
-    knowledge = Reviewer.prepare(settings, clock.today(settings.timezone)).knowledge
-    for subscription in await subscribe(client, f"{address}/hooks/fhir", secret, knowledge):
+    for subscription in await subscribe(client, f"{address}/hooks/fhir", secret, reviewer.knowledge):
         console.print(f"subscription  {subscription.reference} {subscription.done}, {subscription.status}")
-    patients = demo_patients(clock.today(settings.timezone))
+
+
+async def _watch(console: Terminal, today: date, client: FhirClient) -> None:
+    """Load the patients, wait for what the server's own notifications bring about, and check it."""
+    patients = demo_patients(today)
     started = time.monotonic()
     for patient in patients:
         await asyncio.to_thread(load, client.base, patient.bundle)
@@ -132,7 +185,64 @@ async def _watch(console: Console, settings: Settings, address: str, client: Fhi
     seconds = time.monotonic() - started
     if wrong:
         raise DemoFailed("\n".join(wrong))
-    console.print(f"[green]All {len(patients)} patients as expected, {seconds:.1f} s after loading began.[/]")
+    said = f"All {len(patients)} patients as expected, {seconds:.1f} s after loading began."
+    console.print(said, style="green")
+
+
+async def _watch_treatment(console: Terminal, reviewer: Reviewer, patient: TreatedPatient) -> None:
+    """Have the last week end today, wait until the running service has reviewed it, and check and show it."""
+    done = await patient.live()
+    deadline = time.monotonic() + _LIMIT_SECONDS
+    while True:
+        review = await reviewer.review_patient(patient.client, patient.patient_id)
+        if await _is_on_record(patient.client, review) or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(_POLL_SECONDS)
+    await patient.pass_week(done, review.answer)
+    show_weeks(console, patient)
+    wrong = find_faults(patient)
+    if not await _is_on_record(patient.client, review):
+        wrong.append(f"{patient.patient_id}: the service did not review what was recorded today")
+    if wrong:
+        raise DemoFailed("\n".join(wrong))
+    console.print("The treatment went as expected.", style="green")
+
+
+async def _is_on_record(client: FhirClient, review: Review) -> bool:
+    """Whether the assessment on record says what a review says now, of the treatment and of its draft."""
+    guidance = await client.find(f"GuidanceResponse/{guidance_id(review.record.person.evidence.id)}")
+    if guidance is None or review.intent.action in {PlanAction.CREATE, PlanAction.UPDATE}:
+        return False
+    return _treatment_in(guidance) == _treatment_in(render_guidance(review.decision, None))
+
+
+def _treatment_in(guidance: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in guidance["contained"][0]["parameter"] if one["name"] == "treatment"]
+
+
+def show_weeks(console: Terminal, patient: TreatedPatient) -> None:
+    """A row for each week: its number and last day, what people did, and what the service said."""
+    head = "A treatment, week by week", "bold"
+    console.print(Text.assemble("\n", head, f"  Patient/{patient.patient_id}\n"))
+    table = Table(box=SIMPLE_HEAD, expand=True, padding=(0, 1), pad_edge=False, show_edge=False)
+    table.add_column("week", justify="right")
+    table.add_column("reviewed", no_wrap=True)
+    table.add_column("what people did", ratio=2)
+    table.add_column("what the service said", ratio=3)
+    for week in patient.weeks:
+        table.add_row(*_row(week, patient.today))
+    console.print(table)
+    console.print()
+
+
+def _row(week: PassedWeek, today: date) -> tuple[str, Text, str, Text]:
+    answer = week.answer
+    day = Text("today", "bold") if week.day == today else Text(week.day.isoformat())
+    colour = "green" if answer.decision is DecisionName.PROPOSE else "cyan"
+    decided = Text.assemble((answer.decision.value, f"bold {colour}"), f" ({answer.reason.value})")
+    said = Text("\n").join([decided, *map(Text, tell_answer(week))])
+    number = str(answer.treatment.week) if answer.treatment else ""
+    return number, day, "\n".join(week.done), said
 
 
 async def load_patients(settings: Settings) -> int:
@@ -180,9 +290,10 @@ def _faults(patient: DemoPatient, outcome: DemoOutcome) -> list[str]:
     return faults
 
 
-def _show(console: Console, patient: DemoPatient, outcome: DemoOutcome) -> None:
+def _show(console: Terminal, patient: DemoPatient, outcome: DemoOutcome) -> None:
     colour = {"propose": "green", "decline": "red"}.get(patient.decision, "yellow")
-    console.print(f"[bold {colour}]{patient.decision}[/] ({outcome.reason})  Patient/{patient.patient_id}")
+    head = (patient.decision, f"bold {colour}")
+    console.print(Text.assemble(head, f" ({outcome.reason})  Patient/{patient.patient_id}"))
     console.print(Padding(outcome.summary, (0, 0, 0, 2)), style="dim")
     if outcome.plan is not None:
         table = Table.grid(padding=(0, 2))
@@ -195,7 +306,31 @@ def _show(console: Console, patient: DemoPatient, outcome: DemoOutcome) -> None:
     console.print()
 
 
-def _invite(console: Console, base: str, address: str) -> None:
-    console.print(f"\nStill up; stop with Ctrl-C. Try:\n  curl {base}/CarePlan?subject=Patient/propose-two")
-    console.print(f"  curl '{address}/fhir/Patient/propose-two/$assess-treatment-resistance'")
-    console.print(f"  curl {address}/health/ready\n  curl {address}/metrics")
+def _invite(console: Terminal, base: str, address: str | None, treated: str | None) -> None:
+    """Commands to look closer, each on a line of its own that can be copied.
+
+    `address` is that of the service where it stays up; `treated` is the patient under treatment where her
+    record stays.
+    """
+    command = sys.argv[0] if Path(sys.argv[0]).name == "trd-careplan" else "trd-careplan"
+    at = f"TRD_FHIR_BASE_URL={base} {command}"
+    lines = [f"{command} demo --keep", f"{command} plan {_similar_case()}"]
+    if treated is not None:
+        lines = [f"{at} plan {treated}", f"{at} plan {treated} --html plan.html", f"{at} explain {treated}"]
+    if address is not None:
+        lines += [
+            f"curl {base}/CarePlan?subject={treated}",
+            f"curl '{address}/fhir/Patient/propose-two/$assess-treatment-resistance'",
+            f"curl {address}/health/ready",
+            f"curl {address}/metrics",
+        ]
+    console.print(f"\n{'Still up; stop with Ctrl-C. ' if address else ''}To look closer:")
+    for line in lines:
+        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _similar_case() -> str:
+    """A case in the course of a treatment as a source with its day, for where no server stays up."""
+    case = fixtures_directory() / "cases" / treatment_story().similar
+    as_of = tomllib.loads((case / "expected.toml").read_text(encoding="utf-8"))["as_of"]
+    return f"{os.path.relpath(case / 'bundle.json')} --as-of {as_of}"

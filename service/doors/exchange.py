@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -11,7 +12,6 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from service import __version__
 from service.doors.outcome import (
     FHIR_JSON,
     UNEXPECTED,
@@ -26,6 +26,8 @@ from service.fhir.sources import without_mark
 from service.telemetry.logs import Event, log_error, log_info, log_warning
 
 REQUEST_ID = "X-Request-Id"
+RETRY_AFTER = "5"
+"""After how many seconds a client is to try again that was told 503."""
 READ_SECONDS = 30.0
 """How long the whole body of a request may take."""
 
@@ -61,10 +63,10 @@ def refuse_other_formats(request: web.Request) -> None:
         raise web.HTTPNotAcceptable
 
 
-def fhir_response(resource: dict[str, Any], status: int = 200) -> web.Response:
+def fhir_response(resource: dict[str, Any] | bytes, status: int = 200) -> web.Response:
     """An answer in FHIR JSON that no cache keeps."""
     return web.Response(
-        body=msgspec.json.encode(resource),
+        body=resource if isinstance(resource, bytes) else msgspec.json.encode(resource),
         status=status,
         content_type=FHIR_JSON,
         charset="utf-8",
@@ -93,7 +95,6 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
             )
     request.app[METRICS].count_request(door.value, response.status)
     response.headers[REQUEST_ID] = request_id
-    response.headers[hdrs.SERVER] = f"trd-careplan/{__version__}"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
@@ -116,6 +117,8 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 def _rendered(failure: Failure, answer: web.HTTPException | None = None) -> web.Response:
     response = fhir_response(to_failure_outcome(failure), failure.status)
+    if failure.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers[hdrs.RETRY_AFTER] = RETRY_AFTER
     for name in _KEPT_HEADERS:
         if answer is not None and name in answer.headers:
             response.headers[name] = answer.headers[name]

@@ -62,6 +62,7 @@ async def ready(request: web.Request) -> web.Response:
         "status": _OK if all(parts.values()) else _FAILED,
         "parts": {name: _OK if well else _FAILED for name, well in parts.items()},
         "tier": tier,
+        "queue_paused": request.app[QUEUE].paused,
         "knowledge_version": request.app[REVIEWER].knowledge.version,
     }
     return web.json_response(answer, status=200 if all(parts.values()) else 503)
@@ -70,6 +71,7 @@ async def ready(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     """Everything counted, for Prometheus."""
     counted = request.app[METRICS]
+    counted.set_paused(paused=request.app[QUEUE].paused is not None)
     try:
         async with asyncio.timeout(_PART_SECONDS):
             counted.set_queue(await request.app[QUEUE].counts())

@@ -4,59 +4,58 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from typing import NamedTuple
 
+import msgspec
 from aiohttp import web
 
 from service import clock
 from service.cause import Cause
+from service.core.decision import DecisionName, ReasonOfDecision
 from service.doors.exchange import fhir_response, refuse_other_formats
-from service.doors.parameters import Question, read_question, to_parameters
+from service.doors.parameters import Asked, read_question, take_asked, to_parameters
 from service.doors.ports import CLIENT, METRICS, REVIEWER, SETTINGS, TOLD, Door, Route
 from service.errors import NotAssessable, NotFhir, NotJson
 from service.gather.files import read_bundle
 from service.ids import ID
 from service.publish.definitions import ASSESS, PROPOSE, capability_statement, fhir_base
-from service.render.answer import AssessmentAnswer
 from service.review import Reviewer
 
 
 async def assess(request: web.Request) -> web.Response:
     """Assess a patient of the FHIR server. Reads only."""
-    question = await _read_question_of_patient(request)
+    reviewer = await _reviewer_of_patient(request)
     started = time.monotonic()
     with _record_of_server():
-        review = await _reviewer(request, question.as_of).review_patient(
-            request.app[CLIENT], request.match_info["id"]
-        )
+        review = await reviewer.review_patient(request.app[CLIENT], request.match_info["id"])
     answer = review.answer
-    _tell(request, answer, time.monotonic() - started)
+    _tell(request, answer.decision, answer.reason, time.monotonic() - started)
     return fhir_response(to_parameters(answer))
 
 
 async def assess_bundle(request: web.Request) -> web.Response:
     """Assess a record that is handed in. Nothing is asked of the FHIR server."""
-    question = await read_question(request)
-    if question.bundle is None:
-        raise NotFhir("expected a Bundle, or Parameters with one named bundle")
+    asked = await take_asked(request)
     started = time.monotonic()
-    review = _reviewer(request, question.as_of).review(read_bundle(question.bundle))
-    answer = review.answer
-    _tell(request, answer, time.monotonic() - started)
-    return fhir_response(to_parameters(answer))
+    reviewer = _reviewer(request)
+    answered = await reviewer.run(len(asked.body), _answer_bundle, asked, reviewer.as_of)
+    _tell(request, answered.decision, answered.reason, time.monotonic() - started)
+    return fhir_response(answered.content)
 
 
 async def propose(request: web.Request) -> web.Response:
     """Assess a patient of the FHIR server and write the outcome back."""
-    question = await _read_question_of_patient(request)
+    reviewer = await _reviewer_of_patient(request)
     started = time.monotonic()
     with _record_of_server():
-        proposal = await _reviewer(request, question.as_of).propose(
+        proposal = await reviewer.propose(
             request.app[CLIENT], request.match_info["id"], cause=Cause.OPERATION
         )
-    _tell(request, proposal.answer, time.monotonic() - started)
+    answer = proposal.answer
+    _tell(request, answer.decision, answer.reason, time.monotonic() - started)
     request[TOLD] |= proposal.log_fields
-    request.app[METRICS].count_outcome(proposal.held, proposal.answer.care_plan.tier)
-    return fhir_response(to_parameters(proposal.answer, proposal.written))
+    request.app[METRICS].count_outcome(proposal.held, answer.care_plan.tier)
+    return fhir_response(to_parameters(answer, proposal.written))
 
 
 async def metadata(request: web.Request) -> web.Response:
@@ -76,16 +75,41 @@ ROUTES = (
 )
 
 
-async def _read_question_of_patient(request: web.Request) -> Question:
-    question = await read_question(request)
+class _Answered(NamedTuple):
+    """An answer as it is sent, and what is counted of it."""
+
+    content: bytes
+    decision: DecisionName
+    reason: ReasonOfDecision
+
+
+def _answer_bundle(reviewer: Reviewer, asked: Asked, today: date) -> _Answered:
+    """Assess the record that was handed in, as of the day that was asked for, or today."""
+    question = read_question(asked)
+    if question.bundle is None:
+        raise NotFhir("expected a Bundle, or Parameters with one named bundle")
+    answer = reviewer.on(question.as_of or today).review(read_bundle(question.bundle)).answer
+    return _Answered(msgspec.json.encode(to_parameters(answer)), answer.decision, answer.reason)
+
+
+async def _reviewer_of_patient(request: web.Request) -> Reviewer:
+    """The reviewer of the day that is asked for."""
+    asked = await take_asked(request)
+    reviewer = _reviewer(request)
+    as_of = await reviewer.run(len(asked.body), _day_asked_for, asked)
+    return reviewer.on(as_of or reviewer.as_of)
+
+
+def _day_asked_for(_: Reviewer, asked: Asked) -> date | None:
+    question = read_question(asked)
     if question.bundle is not None:
         raise NotFhir("a record is not taken here; it is read from the FHIR server")
-    return question
+    return question.as_of
 
 
-def _reviewer(request: web.Request, as_of: date | None) -> Reviewer:
-    settings = request.app[SETTINGS]
-    return request.app[REVIEWER].on(as_of or clock.today(settings.timezone))
+def _reviewer(request: web.Request) -> Reviewer:
+    """The reviewer of today."""
+    return request.app[REVIEWER].on(clock.today(request.app[SETTINGS].timezone))
 
 
 @contextmanager
@@ -97,7 +121,6 @@ def _record_of_server() -> Iterator[None]:
         raise NotAssessable(str(error)) from None
 
 
-def _tell(request: web.Request, answer: AssessmentAnswer, seconds: float) -> None:
-    decision, reason = answer.decision.value, answer.reason.value
-    request.app[METRICS].count_decision(decision, reason, seconds)
-    request[TOLD] |= {"decision": decision, "reason": reason}
+def _tell(request: web.Request, decision: DecisionName, reason: ReasonOfDecision, seconds: float) -> None:
+    request.app[METRICS].count_decision(decision.value, reason.value, seconds)
+    request[TOLD] |= {"decision": decision.value, "reason": reason.value}

@@ -16,6 +16,7 @@ from service.errors import (
     ServerUnreachable,
     ServerUnsupported,
     TrdError,
+    WorkerError,
 )
 
 FHIR_JSON = "application/fhir+json"
@@ -40,6 +41,7 @@ class IssueType(StrEnum):
     NOT_FOUND = "not-found"
     DELETED = "deleted"
     TOO_LONG = "too-long"
+    THROTTLED = "throttled"
     TRANSIENT = "transient"
     TIMEOUT = "timeout"
     EXCEPTION = "exception"
@@ -62,6 +64,7 @@ _BY_STATUS: dict[int, IssueType] = {
     HTTPStatus.NOT_ACCEPTABLE: IssueType.NOT_SUPPORTED,
     HTTPStatus.REQUEST_TIMEOUT: IssueType.TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: IssueType.TOO_LONG,
+    HTTPStatus.TOO_MANY_REQUESTS: IssueType.THROTTLED,
     HTTPStatus.SERVICE_UNAVAILABLE: IssueType.TRANSIENT,
 }
 _GONE: dict[int, IssueType] = {
@@ -75,6 +78,7 @@ _BY_KIND: tuple[tuple[type[TrdError], int, IssueType], ...] = (
     (ServerUnreachable, HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT),
     (ServerUnsupported, HTTPStatus.BAD_GATEWAY, IssueType.NOT_SUPPORTED),
     (ServerError, HTTPStatus.BAD_GATEWAY, IssueType.TRANSIENT),
+    (WorkerError, HTTPStatus.SERVICE_UNAVAILABLE, IssueType.TRANSIENT),
 )
 """The first row whose kind fits; anything else is unexpected while a request is answered."""
 UNEXPECTED = Failure(HTTPStatus.INTERNAL_SERVER_ERROR, IssueType.EXCEPTION, "internal error")

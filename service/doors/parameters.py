@@ -40,18 +40,30 @@ class Question(NamedTuple):
     bundle: bytes | msgspec.Raw | None
 
 
-async def read_question(request: web.Request) -> Question:
-    """Read what an operation is asked, from the query and the body.
+class Asked(NamedTuple):
+    """What came with a request: the days in its address, and its body."""
 
-    Raises `NotJson` or `NotFhir`. A parameter that is not known is refused: to overlook a misspelt `asOf`
-    would answer for another day than the one asked for.
+    days: tuple[str, ...]
+    body: bytes
+
+
+async def take_asked(request: web.Request) -> Asked:
+    """Take what an operation is asked. Nothing of the body is read yet.
+
+    Raises `NotFhir`. A parameter that is not known is refused: to overlook a misspelt `asOf` would answer for
+    another day than the one asked for.
     """
     refuse_other_formats(request)
     if set(request.query) - _QUERY:
         raise NotFhir("an unknown parameter in the address; known is asOf")
-    asked = _read_body(await read_body(request))
-    days = [*request.query.getall("asOf", []), *(p.value_date for p in asked if p.name == "asOf")]
-    bundles = [p.resource for p in asked if p.name == "bundle"]
+    return Asked(tuple(request.query.getall("asOf", [])), await read_body(request))
+
+
+def read_question(asked: Asked) -> Question:
+    """Read what an operation is asked, from the query and the body. Raises `NotJson` or `NotFhir`."""
+    parameters = _read_body(asked.body)
+    days = [*asked.days, *(p.value_date for p in parameters if p.name == "asOf")]
+    bundles = [p.resource for p in parameters if p.name == "bundle"]
     if len(days) > 1 or len(bundles) > 1:
         raise NotFhir("a parameter is given more than once")
     if any(not bytes(bundle) for bundle in bundles):

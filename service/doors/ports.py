@@ -1,5 +1,6 @@
 """What the doors are given, and what they are called."""
 
+from asyncio import BaseProtocol
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
@@ -10,6 +11,7 @@ from service.fhir.client import FhirClient
 from service.publish.published import Published
 from service.review import Reviewer
 from service.settings import Settings
+from service.telemetry.limits import PerMinute
 from service.telemetry.metrics import Metrics
 
 Task = Literal["sweep", "deleted"]
@@ -30,6 +32,10 @@ class Queue(Protocol):
 
     async def healthy(self) -> bool:
         """Whether it can store and do its jobs."""
+
+    @property
+    def paused(self) -> str | None:
+        """Why it waits for the FHIR server, without naming a patient; `None` where it does not."""
 
 
 class Door(StrEnum):
@@ -66,6 +72,9 @@ CLIENT = web.AppKey("client", FhirClient)
 PUBLISHED = web.AppKey("published", Published)
 QUEUE: web.AppKey[Queue] = web.AppKey("queue")
 METRICS = web.AppKey("metrics", Metrics)
+GUESSES = web.AppKey("guesses", PerMinute)
+AT_WORK: web.AppKey[set[BaseProtocol]] = web.AppKey("at_work")
+"""The connections whose requests are being answered."""
 DOORS = web.AppKey("doors", dict[web.AbstractRoute, Door])
 
 TOLD: web.RequestKey[dict[str, Any]] = web.RequestKey("told")

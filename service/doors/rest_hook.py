@@ -20,7 +20,7 @@ from service import clock
 from service.cause import Cause
 from service.doors.exchange import fhir_response, read_body
 from service.doors.outcome import to_bundle_response, to_information_outcome
-from service.doors.ports import METRICS, QUEUE, Door, Route
+from service.doors.ports import METRICS, QUEUE, REVIEWER, Door, Route
 from service.errors import NotFhir, NotJson
 from service.fhir.kinds import NOTICED_KINDS, WRITTEN_KINDS
 from service.fhir.names import BASE
@@ -28,6 +28,7 @@ from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, Source, find_owner, take_resource
 from service.fhir.views import CodingView, IdentifierView, OwnerView, View
 from service.ids import ID
+from service.review import Reviewer
 from service.telemetry.logs import Event, log_error
 from service.telemetry.metrics import HookEvent
 
@@ -35,7 +36,6 @@ _SWEEP_MARGIN = timedelta(minutes=10)
 """How long ago a change may have been that a notification without a body speaks of: HAPI tries for a minute,
 and clocks differ."""
 _STORE_SECONDS = 10.0
-_RETRY_AFTER = "5"
 
 
 class _Request(View):
@@ -209,8 +209,13 @@ def _address(text: str | None) -> tuple[str, str] | None:
 
 async def receive(request: web.Request) -> web.Response:
     """Take a notification of something new or changed."""
-    notice = read_notification(await read_body(request), _address_of(request))
+    body = await read_body(request)
+    notice = await request.app[REVIEWER].run(len(body), _read, body, _address_of(request))
     return await _store(request, notice)
+
+
+def _read(_: Reviewer, body: bytes, path: tuple[str, str] | None) -> Notice:
+    return read_notification(body, path)
 
 
 async def receive_deletion(request: web.Request) -> web.Response:
@@ -234,7 +239,7 @@ async def _store(request: web.Request, notice: Notice) -> web.Response:
     except Exception as error:  # noqa: BLE001 - whatever the database raises, the event is not stored
         log_error(Event.QUEUE_FAILED, error)
         metrics.count_hook_event(HookEvent.NOT_STORED)
-        raise web.HTTPServiceUnavailable(headers={hdrs.RETRY_AFTER: _RETRY_AFTER}) from None
+        raise web.HTTPServiceUnavailable from None
     for kind, times in notice.kinds.items():
         metrics.count_hook_event(kind, times)
     return fhir_response(notice.to_answer())

@@ -8,11 +8,14 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 from pydantic import SecretStr
 
-from service.doors.ports import SETTINGS, Door, Handler, door_of
+from service.doors.ports import GUESSES, SETTINGS, Door, Handler, door_of
 from service.errors import SettingsError
 from service.gather.subscriptions import SECRET_HEADER
 from service.settings import Settings
 
+MOST_GUESSES = 10
+"""How many wrong secrets a minute from one peer are answered with 401; more are answered with 429."""
+_MINUTE = "60"
 _BEARER = "bearer "
 _OPERATIONS = frozenset({Door.ASSESS, Door.ASSESS_BUNDLE, Door.PROPOSE})
 
@@ -39,8 +42,13 @@ def is_loopback(host: str) -> bool:
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a request through its door, or answer 401 or 403."""
-    Trust.of(request.app[SETTINGS]).check(door_of(request), request)
+    """Let a request through its door, or answer 401, 403 or, to a peer who guesses, 429."""
+    try:
+        Trust.of(request.app[SETTINGS]).check(door_of(request), request)
+    except web.HTTPUnauthorized:
+        if request.app[GUESSES].allows(request.remote):
+            raise
+        raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: _MINUTE}) from None
     return await handler(request)
 
 

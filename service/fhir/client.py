@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -24,7 +25,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
 from service.core.plans import WriteTier
-from service.errors import ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.errors import RecordTooLarge, ServerMisread, ServerRefused, ServerUnreachable, SettingsError
 from service.fhir.auth import GrantedToken, authentication
 from service.fhir.kinds import DIFFER_IN_R5
 from service.fhir.loose import Resource
@@ -38,6 +39,7 @@ from service.fhir.target import Target, read_target, unlisted_kinds
 from service.fhir.views import BundleView, CapabilityView, Head, KindView, ResourceCapability
 from service.ids import is_id
 from service.settings import Settings
+from service.workers import LARGE
 
 Decoded = TypeVar("Decoded")
 
@@ -124,6 +126,13 @@ class FhirClient:
         self._stated: tuple[CapabilityView, Release] | None = None
         self._stale_at = math.inf
         self._target: Target | None = None
+        self._bytes_left: float = math.inf
+
+    def reading_at_most(self, number: int) -> "FhirClient":
+        """This client, for one record of so many bytes; beyond them its reads raise `RecordTooLarge`."""
+        bounded = copy(self)
+        bounded._bytes_left = number  # noqa: SLF001 - of the same class
+        return bounded
 
     async def get(self, path: str) -> bytes:
         """One resource as R4 JSON.
@@ -132,10 +141,20 @@ class FhirClient:
         """
         return bytes(await self._in_r4(await self._get(path)))
 
+    async def probe(self) -> None:
+        """Ask once, and for little, whether the server is there. Raises as `get` does."""
+        await self._retried("GET", self._address_of("metadata"), attempts=1)
+
     async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes:
         """The body of one answer, as it came. `path` is relative to the base, or an address on its origin."""
         url = self._address_of(path)
-        return (await self._retried("GET", url, params=params, attempts=self._attempts)).body
+        body = (await self._retried("GET", url, params=params, attempts=self._attempts)).body
+        self._bytes_left -= len(body)
+        if self._bytes_left < 0:
+            raise RecordTooLarge(
+                f"GET {urlsplit(url).path}: the record is larger than is read of one patient"
+            )
+        return body
 
     def _address_of(self, path: str) -> str:
         return path if path.startswith(("http://", "https://")) else f"{self.base}/{path}"
@@ -207,15 +226,28 @@ class FhirClient:
         kind, identity = resource["resourceType"], resource["id"]
         return _stored(await self._put(f"{kind}/{identity}", content, only_over), kind)
 
+    async def accepts(self, resource: Resource) -> bool:
+        """Whether our models accept an R4 resource, as this server would be sent it."""
+        try:
+            await self._accepted(resource)
+        except (ValueError, LookupError, TypeError):
+            # The models raise the last two for contained resources of no kind that they know.
+            return False
+        return True
+
+    async def as_it_stands(self, path: str) -> bytes:
+        """A resource as the server has it, in its own release: for `put_back` only. Raises as `get` does."""
+        return await self._get(path)
+
     async def last_versions(self, path: str, number: int) -> list[bytes]:
         """The last versions of a resource, the latest first, as the server has them: for `put_back` only."""
         where = f"{path}/_history"
         page = _bundle(await self._get(where, {"_count": str(number)}), f"GET {where}")
         return [bytes(entry.resource) for entry in page.entry if bytes(entry.resource)][:number]
 
-    async def put_back(self, path: str, content: bytes, *, only_over: str) -> None:
-        """Have the server store an earlier version again, just as it was. Raises as `put` does."""
-        await self._put(path, content, only_over)
+    async def put_back(self, path: str, content: bytes, *, only_over: str | None) -> Stored:
+        """Have the server store content that it had, which no model of ours checks. Raises as `put` does."""
+        return _stored(await self._put(path, content, only_over), path.partition("/")[0])
 
     async def _put(self, path: str, content: bytes, only_over: str | None) -> ServerAnswer:
         condition = {} if only_over is None else {"If-Match": f'W/"{only_over}"'}
@@ -226,10 +258,12 @@ class FhirClient:
     async def _accepted(self, resource: Resource) -> Resource:
         """An R4 resource in the release of the server, its structure accepted by the models of that."""
         if await self.release() is Release.R4:
-            return validated(resource)
-        from service.fhir.r5.models import validated_r5  # noqa: PLC0415 - for a server of R5 only
-
-        return validated_r5(resource)
+            accept = validated
+        else:
+            from service.fhir.r5.models import validated_r5 as accept  # noqa: PLC0415 - for a server of R5 only
+        if len(msgspec.json.encode(resource)) < LARGE:
+            return accept(resource)
+        return await asyncio.to_thread(accept, resource)
 
     async def _retried(  # noqa: PLR0913 - the parts of a request
         self,
@@ -253,7 +287,9 @@ class FhirClient:
                 with attempt:
                     return await self._send(sent, request)
         except _Overloaded as error:
-            raise ServerRefused(f"{request}: the server answered {error.status}", error.status) from None
+            raise ServerRefused(
+                f"{request}: the server answered {error.status}", error.status, error.wait
+            ) from None
         except TimeoutError:
             raise ServerUnreachable(f"{request}: no answer within {self._seconds:g} seconds") from None
         except httpx.TransportError as error:

@@ -165,7 +165,7 @@ def _normal(value: Any) -> Any:
         return {k: v for k, v in parts.items() if v not in _EMPTY}
     if isinstance(value, list):
         items = [item for item in map(_normal, value) if item not in _EMPTY]
-        return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
+        return sorted(items, key=lambda item: json.dumps(item, sort_keys=True)) if len(items) > 1 else items
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value

@@ -1,7 +1,7 @@
 """What was gathered about one patient, before anything is read: resources as they came, entry by entry."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -57,10 +57,15 @@ class Gathered:
     not_read: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     """Those of the kinds not read that the server holds and does not show."""
-    deleted_plans: tuple[str, ...] = ()
-    """Ids of care plans of ours that the server says were deleted."""
+    deleted_plans: Mapping[str, str | None] = field(default_factory=dict)
+    """Care plans of ours that the server says were deleted, each with what it went on from, if known."""
     former_ids: tuple[str, ...] = ()
     """Ids of patients that were merged into this one: records under them are this one's."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes the resources have."""
+        return sum(memoryview(source.content).nbytes for source in self.sources)
 
     def content_of(self, reference: VersionedReference) -> dict[str, Any]:
         """The content of a resource that was gathered and read."""
@@ -72,9 +77,9 @@ class Gathered:
         """The same record with one resource more."""
         return replace(self, sources=(*self.sources, source))
 
-    def with_deleted_plan(self, plan_id: str) -> "Gathered":
+    def with_deleted_plan(self, plan_id: str, goes_on_from: str | None) -> "Gathered":
         """The same record, knowing that a care plan of ours was deleted."""
-        return replace(self, deleted_plans=(*self.deleted_plans, plan_id))
+        return replace(self, deleted_plans={**self.deleted_plans, plan_id: goes_on_from})
 
 
 def without_mark(content: bytes) -> bytes:

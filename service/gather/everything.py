@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.core.knowledge import Knowledge
-from service.errors import ServerRefused
+from service.errors import RecordTooLarge, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import (
     EVERYTHING_KINDS,
@@ -35,6 +35,12 @@ from service.gather.searches import (
     side_by_side,
     take_answer,
 )
+
+LARGEST_RECORD = 64 * 1024 * 1024
+"""The most bytes that are read of one patient; a record of 28,000 resources has some 10 MB."""
+MOST_MERGED = 50
+"""The most patients merged into one whose records are read."""
+_TOO_MANY_MERGED = f"Patient.link: more than {MOST_MERGED} patients were merged into this one"
 
 
 class _MergeLinks(View):
@@ -62,13 +68,17 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
     Only the Observations with a code that `knowledge` lists are searched for, since a patient may have tens
     of thousands. A kind of resource that the server does not offer, refuses to show (403) or says to withhold
     some of is recorded as not read. Records of patients that were merged into this one are included, also
-    those that stand under one who is gone.
+    those that stand under one who is gone. Raises `RecordTooLarge` for a record of more bytes, references or
+    merged patients than are read.
     """
     offered = await client.offered()
+    client = client.reading_at_most(LARGEST_RECORD)
     everything = _offers_everything(offered.get("Patient"))
     sources, refused = await _record_of(client, patient_id, knowledge)
     former: list[str] = []
     while following := next(iter(_merged_into(sources, {patient_id, *former}, client.base)), None):
+        if len(former) == MOST_MERGED:
+            raise RecordTooLarge(_TOO_MANY_MERGED)
         more, also_refused = await _record_of_former(client, following, knowledge)
         former.append(following)
         sources, refused = [*sources, *more], [*refused, *also_refused]
@@ -139,6 +149,8 @@ def find_former_patients(sources: Iterable[Source], patient_id: str, base: str) 
     """The ids of the patients merged into this one, and into those, as far as the record names them."""
     sources, former = list(sources), dict.fromkeys([patient_id])
     while following := _merged_into(sources, {*former}, base):
+        if len(former) > MOST_MERGED:
+            raise RecordTooLarge(_TOO_MANY_MERGED)
         former |= dict.fromkeys(following)
     return tuple(former)[1:]
 

@@ -1,9 +1,12 @@
 """Find what this service wrote on a FHIR server, and the patients who are to be followed because of it."""
 
 from collections.abc import AsyncIterator
+from datetime import date
 
 import msgspec
 
+from service.core.dates import PartialDate, days_before
+from service.core.knowledge import Knowledge
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource, part, parts, text
@@ -14,7 +17,7 @@ from service.fhir.views import IdentifierView, View
 from service.gather.searches import PAGE_SIZE, side_by_side
 
 _OVER = frozenset({"revoked", "entered-in-error"})
-"""Plans that nobody is treated by; a completed one goes on until a later plan or a person ends it."""
+"""Plans that nobody is treated by; by a completed one, treatment may go on."""
 
 
 class _Owned(View):
@@ -65,20 +68,32 @@ async def _find_ours(client: FhirClient, kind: str, params: dict[str, str]) -> A
                 )
 
 
-async def find_patients_to_follow(client: FhirClient) -> list[str]:
+async def find_patients_to_follow(client: FhirClient, knowledge: Knowledge, as_of: date) -> list[str]:
     """Ids of the patients with a plan of ours that is not over, or an assessment that ended in such a plan.
 
+    A completed plan is over once it ended so long ago that its treatment has lapsed for months.
     The assessments tell of the plans of others as well. Who was merged into another patient is followed under
     that one's id; who is no longer on the server is left out.
     """
     plans = [plan async for plan in find_our_plans(client)]
-    over = {plan.get("id") for plan in plans if plan.get("status") in _OVER}
+    days = max(protocol.missed.followed_days for protocol in knowledge.protocols)
+    over = {plan.get("id") for plan in plans if _is_over(plan, days_before(as_of, days))}
     followed = [plan for plan in plans if plan.get("id") not in over]
     followed += [one async for one in find_our_assessments(client) if _result_of(one) not in {None, *over}]
     subjects = {read_subject(resource) for resource in followed}
     named = {subject.id for subject in subjects if subject.kind == "Patient" and subject.is_on(client.base)}
     standing = await side_by_side(*(_standing_id(client, patient_id) for patient_id in sorted(named)))
     return sorted({patient_id for patient_id in standing if patient_id is not None})
+
+
+def _is_over(plan: Resource, earliest: date) -> bool:
+    """Whether nobody is treated by a plan any more, or it was completed and ended before a day."""
+    if plan.get("status") != "completed":
+        return plan.get("status") in _OVER
+    try:
+        return PartialDate.parse(text(part(plan.get("period")).get("end"))).latest < earliest
+    except ValueError:
+        return False
 
 
 def _result_of(assessment: Resource) -> str | None:

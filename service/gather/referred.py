@@ -11,7 +11,7 @@ from http import HTTPStatus
 import msgspec
 
 from service.core.records import PlanStatus
-from service.errors import ServerRefused
+from service.errors import RecordTooLarge, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import NAME_A_MEDICINE, READ_KINDS
 from service.fhir.names import PLAN_IDENTIFIER
@@ -20,6 +20,8 @@ from service.fhir.sources import UNDECODABLE, Source
 from service.fhir.views import IdentifierView, ReferenceView, View
 from service.gather.searches import side_by_side, take_answer
 
+MOST_REFERENCES = 2000
+"""The most resources that are read one by one for one patient."""
 _NOT_SHOWN = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -70,12 +72,18 @@ async def read_referred(client: FhirClient, sources: list[Source]) -> list[Sourc
     """The resources on this server that records refer to, and that are not among the sources.
 
     What the server no longer has, the reference does not lead to. What a plan leads to and the server does
-    not show is left out as well; its reader names it. Raises `ServerError` for any other failure.
+    not show is left out as well; its reader names it. Raises `RecordTooLarge` for too many references, and
+    `ServerError` for any other failure.
     """
     present = {(source.head.resource_type, source.head.id) for source in sources}
     of_medicines = {named for source in sources for named in _led_to_by_medicine(source, client)}
     medicines = {named for named in of_medicines if named[0] == "Medication"}
     others = {named for source in sources for named in _led_to_by_plan(source, client)} | of_medicines
+    if len((medicines | others) - present) > MOST_REFERENCES:
+        message = (
+            f"the record refers to more than {MOST_REFERENCES} resources that have to be read one by one"
+        )
+        raise RecordTooLarge(message)
     found = await side_by_side(
         *(_read(client, *named) for named in sorted(medicines - present)),
         *(_read_if_shown(client, *named) for named in sorted(others - medicines - present)),

@@ -293,7 +293,7 @@ class _Loader:
         header = next(reader, [])
         listed = self.rows.setdefault(name, {})
         for fields in filter(None, reader):
-            values = dict(zip(header, fields, strict=False))
+            values = dict(zip(header, map(str.strip, fields), strict=False))
             row = Row(name, reader.line_num, values)
             if len(fields) != len(header):
                 self.faults.of(row, "has not as many fields as the header")

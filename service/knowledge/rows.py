@@ -32,16 +32,16 @@ class MissingColumn(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a CSV list; `line` counts from 1 with the header."""
+    """One line of a CSV list; `line` counts from 1 with the header. No value has white space around it."""
 
     file: str
     line: int
     values: Mapping[str, str]
 
     def __getitem__(self, column: str) -> str:
-        """The value of a column, without surrounding white space."""
+        """The value of a column."""
         try:
-            return self.values[column].strip()
+            return self.values[column]
         except KeyError:
             raise MissingColumn(self.file, column) from None
 

@@ -189,13 +189,16 @@ class MaintenanceFile(Strict):
 
     block_weeks: Sourced[Annotated[int, Field(ge=2, multiple_of=2)]]
     by_response: RuleFile
+    duration: RuleFile | None = None
 
 
 class MissedFile(Strict):
-    """After how many days without a session one is missed, and treatment has lapsed."""
+    """Days: until a session is missed and a treatment has lapsed, and the others of `MissedRules`."""
 
     after_days: Sourced[Annotated[int, Field(ge=0)]]
     lapse_days: Sourced[Annotated[int, Field(ge=1)]]
+    early_days: Sourced[Annotated[int, Field(ge=0)]]
+    followed_days: Sourced[Annotated[int, Field(ge=1)]]
 
 
 class NextFile(RuleFile):
@@ -341,6 +344,7 @@ def to_protocol(file: ProtocolFile) -> Protocol:
         response=ResponseRules(**_values_of(file.response)),
         block_weeks=file.maintenance.block_weeks.value,
         by_response=TreatmentRule(**file.maintenance.by_response.model_dump()),
+        duration=TreatmentRule(**duration.model_dump()) if (duration := file.maintenance.duration) else None,
         missed=MissedRules(**_values_of(file.missed)),
         next_rules=tuple(NextRule(one.code, one.text, one.basis, one.source) for one in file.next),
         title=file.title,

@@ -22,6 +22,7 @@ WORKFLOW: Final = "work"
 
 _LEAST_ROOM: Final = 16 * 1024 * 1024
 """Bytes that an SQLite queue must be able to grow by."""
+_FAILED: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 _log = logging.getLogger(__name__)
 
@@ -188,7 +189,13 @@ class Postgres(Database):
                 return self._slot
         self._session = self._connect()
         had = [] if self._slot is None else [self._slot]
-        self._slot = next(number for number in itertools.chain(had, itertools.count(1)) if self._lock(number))
+        try:
+            self._slot = next(
+                number for number in itertools.chain(had, itertools.count(1)) if self._lock(number)
+            )
+        except SQLAlchemyError:
+            self._drop_session()
+            raise
         return self._slot
 
     def leave_slot(self) -> None:
@@ -274,6 +281,14 @@ def waiting_keys(schema: str | None, keys: Sequence[str]) -> sa.CompoundSelect[A
     return sa.union_all(enqueued, ours.where(_is(jobs, "DELAYED")))
 
 
+def failed_ids(schema: str | None, key: str) -> sa.Select[Any]:
+    """Select the ids of the failed jobs of one key."""
+    jobs = _jobs_table(schema)
+    return sa.select(jobs.c.workflow_uuid).where(
+        jobs.c.name == WORKFLOW, jobs.c.queue_partition_key == key, _is(jobs, *_FAILED)
+    )
+
+
 def open_jobs(schema: str | None) -> sa.CompoundSelect[Any]:
     """Count the jobs that are not done, by the status DBOS gives them."""
     jobs = _jobs_table(schema)
@@ -281,13 +296,13 @@ def open_jobs(schema: str | None) -> sa.CompoundSelect[Any]:
     return sa.union_all(
         count.where(jobs.c.queue_name == QUEUE, _is(jobs, "ENQUEUED", "PENDING")),
         count.where(_is(jobs, "DELAYED")),
-        count.where(_is(jobs, "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")),
+        count.where(_is(jobs, *_FAILED)),
     )
 
 
 def _jobs_table(schema: str | None) -> sa.TableClause:
     """Name the documented columns of DBOS's table of jobs that no method of its own asks for."""
-    names = ("name", "status", "queue_name", "queue_partition_key")
+    names = ("workflow_uuid", "name", "status", "queue_name", "queue_partition_key")
     return sa.table("workflow_status", *(sa.column(name, sa.Text) for name in names), schema=schema)
 
 

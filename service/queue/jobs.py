@@ -17,21 +17,31 @@ import math
 import re
 import sqlite3
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Final, ParamSpec, Self, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.cause import Cause
-from service.errors import InputError, QueueError, ServerError, SetupError, TrdError
+from service.errors import InputError, QueueError, SetupError
 from service.ids import is_id
-from service.queue.database import APPLICATION, QUEUE, WORKFLOW, open_database, open_jobs, waiting_keys
+from service.queue.claims import Claims
+from service.queue.database import (
+    APPLICATION,
+    QUEUE,
+    WORKFLOW,
+    failed_ids,
+    open_database,
+    open_jobs,
+    waiting_keys,
+)
+from service.queue.gate import Gate
+from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
+from service.telemetry.logs import Event, log_info, log_warning
 
 DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
@@ -46,8 +56,8 @@ _JSON: Final = WorkflowSerializationFormat.PORTABLE  # readable rows, and nothin
 _CRASHES: Final = 20  # a job during which the process ended this often is kept as failed
 _AHEAD: Final = 8  # jobs claimed for each worker, so that none idles until the next poll
 _BATCH: Final = 500
-_REASON_LENGTH: Final = 300
 _ANSWER_SECONDS: Final = 2.0
+_NO_HANDLER: Final = "nothing here handles this kind"
 _NAME: Final = re.compile(r"[A-Za-z0-9\-.:+_~/]{1,400}")
 """What is queued: a kind of job, a reference or an instant, and a cause."""
 
@@ -77,48 +87,9 @@ class Job:
     finished: datetime | None
     reason: str | None
 
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a process works on the queue. All waits are in seconds.
-
-    A job is tried `attempts` times while the FHIR server fails, first after `first_wait`, then `factor`
-    times as long, never more than `longest_wait`. At the end of work running jobs have `grace` to finish.
-    The jobs of a process that is gone are taken over after one to two `lease`. Idle, the queue is asked
-    for work every `polling`. Done jobs are forgotten after `keep_done`.
-    """
-
-    workers: int = 8
-    attempts: int = 5
-    first_wait: float = 2.0
-    factor: float = 2.0
-    longest_wait: float = 60.0
-    grace: float = 20.0
-    lease: float = 10.0
-    polling: float = 0.2
-    keep_done: timedelta = timedelta(days=1)
-
-    def wait(self, attempt: int) -> float:
-        """Wait so long after this try, the first being 1."""
-        return float(min(self.longest_wait, self.first_wait * self.factor ** (attempt - 1)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    kind: str
-    reference: str
-    cause: str
-    attempt: int = 1
-
-    @property
-    def key(self) -> str:
-        return f"{self.kind}:{self.reference}"
-
-
-@dataclass(frozen=True, slots=True)
-class _FailedTry:
-    reason: str
-    passing: bool
+    def failed_with(self, text: str) -> bool:
+        """Whether it failed for a reason that has this text, in whatever case."""
+        return self.reason is not None and text.casefold() in self.reason.casefold()
 
 
 class _JobFailed(Exception):
@@ -134,7 +105,7 @@ class Jobs:
 
     def __init__(self, database_url: str | None = None) -> None:
         self._database = open_database(database_url or DEFAULT_URL)
-        self._incoming: dict[str, _Task] = {}
+        self._incoming: dict[str, Task] = {}
         self._storing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
@@ -160,17 +131,25 @@ class Jobs:
         """Keep a task that is not yet a patient, for the handler registered under `name`."""
         await self._accept([_task(name, reference, cause)])
 
-    async def jobs(self, state: State | Literal["all"] = "all", limit: int = 1000) -> list[Job]:
-        """List jobs, the newest first. Done ones are kept for a while only."""
-        return await self._ask(self._list, state, limit)
+    async def jobs(self, *states: State, limit: int = 1000) -> list[Job]:
+        """List jobs in these states, by default in any, the newest first: so many, and all that failed.
+
+        Done ones are kept for a while only.
+        """
+        return await self._ask(self._list, frozenset(states or State), limit)
 
     async def retry(self, job_id: str) -> None:
         """Put a failed job back, with all its tries; raises `InputError` when no such job has failed."""
         found = await self._ask(self._find, job_id)
         if found is None or found.state is not State.FAILED:
             raise InputError("no failed job has this id")
-        await self._accept([_task(found.kind, found.reference, Cause.RETRY)])
-        await self._ask(self._client.delete_workflow, job_id)
+        await self._put_in_again([found])
+
+    async def retry_all(self, reason: str = "") -> int:
+        """Put all failed jobs back whose reason has this text; returns how many there were."""
+        failed = [job for job in await self.jobs(State.FAILED) if job.failed_with(reason)]
+        await self._put_in_again(failed)
+        return len(failed)
 
     async def counts(self) -> dict[str, int]:
         """Count the jobs that wait, run and have failed, for the metrics."""
@@ -185,7 +164,11 @@ class Jobs:
             return False
         return True
 
-    async def _accept(self, tasks: Sequence[_Task]) -> None:
+    async def _put_in_again(self, failed: Sequence[Job]) -> None:
+        await self._accept([_task(job.kind, job.reference, Cause.RETRY) for job in failed])
+        await self._ask(self._delete, [job.id for job in failed])
+
+    async def _accept(self, tasks: Sequence[Task]) -> None:
         """Store with everything that arrives while another batch is being written: one commit for many."""
         if not tasks:
             return
@@ -224,7 +207,7 @@ class Jobs:
         self._client.destroy()
         self._engine.dispose()
 
-    def _store(self, tasks: Sequence[_Task], delay: float | None = None) -> None:
+    def _store(self, tasks: Sequence[Task], delay: float | None = None) -> None:
         """Add each task unless one of its reference waits already. Committed on return."""
         for start in range(0, len(tasks), _BATCH):
             batch = tasks[start : start + _BATCH]
@@ -234,14 +217,26 @@ class Jobs:
                 waiting: set[str] = set(connection.scalars(query))
                 for task in batch:
                     if task.key not in waiting:
-                        arguments = (task.kind, task.reference, task.cause, task.attempt)
-                        self._client.enqueue_in_transaction(connection, _options(task, delay), *arguments)
+                        self._client.enqueue_in_transaction(
+                            connection, _options(task, delay), *task.arguments
+                        )
 
-    def _list(self, state: State | Literal["all"], limit: int) -> list[Job]:
-        statuses = [status for status, its in _STATES.items() if state == "all" or its is state]
+    def _list(self, states: frozenset[State], limit: int) -> list[Job]:
+        failed = self._listed(states & {State.FAILED}, None)
+        others = self._listed(states - {State.FAILED}, limit)
+        return sorted(failed + others, key=lambda job: job.created, reverse=True)
+
+    def _listed(self, states: frozenset[State], limit: int | None) -> list[Job]:
+        statuses = [status for status, state in _STATES.items() if state in states]
+        if not statuses:
+            return []
         found = self._client.list_workflows(name=WORKFLOW, status=statuses, limit=limit, sort_desc=True)
         # A try that failed and left a new one behind ends as a success whose output says so.
         return [_job(status) for status in found if status.output is None]
+
+    def _delete(self, job_ids: Sequence[str]) -> None:
+        for start in range(0, len(job_ids), _BATCH):
+            self._client.delete_workflows(list(job_ids[start : start + _BATCH]))
 
     def _find(self, job_id: str) -> Job | None:
         found = self._client.list_workflows(name=WORKFLOW, workflow_ids=[job_id])
@@ -260,8 +255,9 @@ class JobQueue(Jobs):
 
     `review` reviews one patient by id. It and the `tasks` by name are told the cause as well; they run in
     the caller's event loop and must bear being run twice: a job interrupted by the end of a process is done
-    again. `ServerError`, and what nobody foresaw, is tried again after a while; any other `TrdError` fails
-    at once.
+    again. While the FHIR server is away no job passes the `gate`. What may pass is tried again
+    (`service.queue.tries`); what is faulty fails at once. A job that is done ends those of its reference
+    that failed before.
     """
 
     _at_work: ClassVar["JobQueue | None"] = None
@@ -273,16 +269,20 @@ class JobQueue(Jobs):
         *,
         tasks: Mapping[str, Handler] | None = None,
         pace: Pace | None = None,
+        gate: Gate | None = None,
     ) -> None:
         super().__init__(database_url)
         self._handlers = {**(tasks or {}), PATIENT: review}
         self._pace = pace or Pace()
+        self._gate = gate or Gate(pace=self._pace)
         self._slots = asyncio.Semaphore(self._pace.workers)
-        self._claimed: set[str] = set()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._claims = Claims()
+        self._attempts: set[asyncio.Task[Any]] = set()
+        self._begun: set[asyncio.Task[Any]] = set()
         self._stopping = False
         self._closing = asyncio.Event()
         self._suspects: set[int] = set()
+        self._stuck: set[str] = set()
         self._done = 0
 
     async def __aenter__(self) -> Self:
@@ -304,6 +304,8 @@ class JobQueue(Jobs):
         self._closing.set()
         await self._keeper
         await self._end_work(self._pace.grace)
+        await self._gate.close()
+        await self._keep_promises()
         await super().__aexit__()
 
     async def counts(self) -> dict[str, int]:
@@ -314,9 +316,23 @@ class JobQueue(Jobs):
         """Say whether this process works and the database can be written to in time."""
         return JobQueue._at_work is self and not self._stopping and await super().healthy()
 
-    async def _accept(self, tasks: Sequence[_Task]) -> None:
+    @property
+    def paused(self) -> str | None:
+        """Why the queue waits for the FHIR server, in words that name nobody; `None` where it does not."""
+        return self._gate.paused
+
+    async def _accept(self, tasks: Sequence[Task]) -> None:
         """Leave out what this process has claimed but not begun: that review will see the event too."""
-        await super()._accept([task for task in tasks if task.key not in self._claimed])
+        await super()._accept([task for task in tasks if not self._claims.covers(task)])
+
+    async def _keep_promises(self) -> None:
+        """Store the events that were left out for jobs that never began."""
+        orphans = self._claims.take_orphans()
+        try:
+            await super()._accept(orphans)
+        except QueueError as error:
+            self._claims.give_back(orphans)
+            _log.warning("%d events could not be stored: %s", len(orphans), error)
 
     async def _begin_work(self) -> None:
         self._stopping = False
@@ -333,41 +349,50 @@ class JobQueue(Jobs):
 
     async def _end_work(self, grace: float) -> None:
         self._stopping = True
+        for waiting in self._attempts - self._begun:
+            waiting.cancel()
         patience = math.ceil(grace) + 5
         ended = asyncio.create_task(asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=patience))
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace)
-        for task in self._running:
-            task.cancel()
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=grace)
+        for attempt in self._attempts:
+            attempt.cancel()
         await ended
         JobQueue._at_work = None
         await asyncio.to_thread(self._leave)
 
-    async def _attempt(self, task: _Task) -> _FailedTry | None:
-        """Do a job once, in the event loop, when one of the workers is free."""
+    async def _attempt(self, task: Task) -> FailedTry | None:
+        """Do a job once, in the event loop, when one of the workers is free and the server is there."""
         handler = self._handlers.get(task.kind)
         if handler is None:
-            return _FailedTry("nothing here handles this kind", passing=False)
+            return FailedTry(Fault.LASTING, _NO_HANDLER, _NO_HANDLER)
         try:
             async with self._slots:
+                await self._gate.passed()
                 self._begin(task)
                 await handler(task.reference, task.cause)
         except Exception as error:  # noqa: BLE001 - whatever it is, DBOS must not store it
-            return _failure(error)
+            failed = failed_try(error)
+            self._gate.failed(failed)
+            return failed
+        self._gate.worked()
         self._done += 1
         return None
 
-    def _begin(self, task: _Task) -> None:
-        """From here on an event asks for another review."""
-        self._claimed.discard(task.key)
+    def _begin(self, task: Task) -> None:
+        """From here on an event asks for another review, and the end of work waits."""
+        self._claims.begin(task.key)
+        if attempt := asyncio.current_task():
+            self._begun.add(attempt)
+
+    async def _attend(self, task: Task) -> FailedTry | None:
+        """Attempt a job as one that the end of work knows of."""
         if self._stopping:
             raise asyncio.CancelledError
-
-    async def _attend(self, task: _Task) -> _FailedTry | None:
-        """Attempt a job as one that the end of work waits for."""
         attempt = asyncio.create_task(self._attempt(task))
-        self._running.add(attempt)
-        attempt.add_done_callback(self._running.discard)
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempts.discard)
+        attempt.add_done_callback(self._begun.discard)
         return await attempt
 
     async def _closes_within(self, seconds: float) -> bool:
@@ -379,7 +404,9 @@ class JobQueue(Jobs):
         while not await self._closes_within(self._pace.lease):
             try:
                 await self._keep_slot()
+                await self._keep_promises()
                 await asyncio.to_thread(self._take_over)
+                await asyncio.to_thread(self._put_back_stuck)
                 await asyncio.to_thread(self._forget_done)
             except Exception as error:  # noqa: BLE001 - the database may come back, and the keeper must see it
                 _log.warning("the queue's database failed: %s", type(error).__name__)
@@ -394,30 +421,49 @@ class JobQueue(Jobs):
 
     # The rest of the class runs in threads.
 
-    def run(self, task: _Task) -> str | None:
+    def run(self, task: Task) -> str | None:
         """Do a job in a thread of DBOS; returns nothing when it is done, `retried` when a new try waits."""
-        self._claimed.add(task.key)
+        job_id = DBOS.workflow_id or ""
+        self._claims.take(job_id, task.key)
         try:
-            failure = asyncio.run_coroutine_threadsafe(self._attend(task), self._loop).result()
+            failed = asyncio.run_coroutine_threadsafe(self._attend(task), self._loop).result()
+            if failed is None:
+                self._surely(self._end_failed, task.key)
+                return None
+            return self._try_again(job_id, task, failed)
         except concurrent.futures.CancelledError:
             raise _Interrupted from None
-        if failure is None:
-            return None
-        if failure.passing and task.attempt < self._pace.attempts:
-            wait = self._pace.wait(task.attempt)
-            _log.info("try %d failed: %s; again in %g s", task.attempt, failure.reason, wait)
-            self._store_surely(replace(task, attempt=task.attempt + 1), wait)
-            return "retried"
-        _log.warning("job %s failed: %s", DBOS.workflow_id, failure.reason)
-        raise _JobFailed(failure.reason)
+        finally:
+            self._claims.leave(job_id, task.key)
 
-    def _store_surely(self, task: _Task, delay: float) -> None:
-        while not self._stopping:
+    def _try_again(self, job_id: str, task: Task, failed: FailedTry) -> str:
+        """Have a job that failed wait for its next try; raises `_JobFailed` when it has none."""
+        told = {"job": job_id, "kind": task.kind, "attempt": task.attempt, "reason": failed.told}
+        further = next_try(task, failed, self._pace, time.time())
+        if further is None:
+            log_warning(Event.JOB_FAILED, **told)
+            raise _JobFailed(failed.reason)
+        again, wait = further
+        self._surely(self._store, [again], wait)
+        log_info(Event.JOB_TRIED, again_in=wait, **told)
+        return "retried"
+
+    def _end_failed(self, key: str) -> None:
+        """Forget the failed jobs of a reference that was done since."""
+        with self._engine.connect() as connection:
+            ended = list(connection.scalars(failed_ids(self._database.schema, key)))
+        if ended:
+            self._delete(ended)
+
+    def _surely(self, change: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Write to the database, as often as it takes until this process stops."""
+        while True:
             try:
-                return self._store([task], delay)
+                return change(*args, **kwargs)
             except SQLAlchemyError:
+                if self._stopping:
+                    raise _Interrupted from None
                 time.sleep(1)
-        raise _Interrupted
 
     def _launch(self) -> None:
         claims = self._pace.workers * _AHEAD
@@ -474,15 +520,31 @@ class JobQueue(Jobs):
         self._suspects = suspects
 
     def _put_back(self, slot: int) -> None:
-        left = self._client.list_workflows(
+        self._resume(self._taken_by(slot))
+
+    def _put_back_stuck(self) -> None:
+        """Put back the jobs that this process has by the database and, at two looks in a row, does not have.
+
+        The session may break between the claim of a job and its start, and whoever had this slot before may
+        have claimed jobs until it noticed.
+        """
+        stuck = {job_id for job_id in self._taken_by(self._slot) if not self._claims.holds(job_id)}
+        self._resume(stuck & self._stuck)
+        self._stuck = stuck - self._stuck
+
+    def _taken_by(self, slot: int) -> set[str]:
+        taken = self._client.list_workflows(
             name=WORKFLOW,
             status="PENDING",
             executor_id=_executor(slot),
             load_input=False,
             load_output=False,
         )
-        if left:
-            self._client.resume_workflows([status.workflow_id for status in left], queue_name=QUEUE)
+        return {status.workflow_id for status in taken}
+
+    def _resume(self, job_ids: set[str]) -> None:
+        if job_ids:
+            self._client.resume_workflows(sorted(job_ids), queue_name=QUEUE)
 
     def _forget_done(self) -> None:
         before = (datetime.now(UTC) - self._pace.keep_done).isoformat()
@@ -494,16 +556,16 @@ class JobQueue(Jobs):
             load_input=False,
             load_output=False,
         )
-        for start in range(0, len(done), _BATCH):
-            self._client.delete_workflows([one.workflow_id for one in done[start : start + _BATCH]])
+        self._delete([one.workflow_id for one in done])
 
 
 @DBOS.workflow(name=WORKFLOW, serialization_type=_JSON, max_recovery_attempts=_CRASHES)
-def _work(kind: str, reference: str, cause: str, attempt: int) -> str | None:
+def _work(*stored: Any) -> str | None:
+    """Do a job, given `Task.arguments`, of which older versions stored the first four."""
     queue = JobQueue._at_work  # noqa: SLF001 - DBOS knows functions only, and is one a process itself
     if queue is None:
         raise _Interrupted
-    return queue.run(_Task(kind, reference, cause, attempt))
+    return queue.run(Task(*stored))
 
 
 _STATES: Final = {
@@ -517,14 +579,14 @@ _STATES: Final = {
 }
 
 
-def _task(kind: str, reference: str, cause: str) -> _Task:
+def _task(kind: str, reference: str, cause: str) -> Task:
     proper = is_id(reference) if kind == PATIENT else _NAME.fullmatch(reference)
     if not (proper and _NAME.fullmatch(kind) and _NAME.fullmatch(cause)):
         raise InputError("only references and plain names can be queued")
-    return _Task(kind, reference, cause)
+    return Task(kind, reference, cause)
 
 
-def _options(task: _Task, delay: float | None) -> EnqueueOptions:
+def _options(task: Task, delay: float | None) -> EnqueueOptions:
     options = EnqueueOptions(
         workflow_name=WORKFLOW,
         queue_name=QUEUE,
@@ -537,19 +599,8 @@ def _options(task: _Task, delay: float | None) -> EnqueueOptions:
     return options
 
 
-def _failure(error: Exception) -> _FailedTry:
-    """Say why in words that hold no content: our own messages never do, those of others may."""
-    name = type(error).__name__
-    if isinstance(error, TrdError):
-        reason = f"{name}: {error}"[:_REASON_LENGTH]
-        return _FailedTry(reason, passing=isinstance(error, ServerError))
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return _FailedTry(f"{name}{where}", passing=True)
-
-
 def _job(status: WorkflowStatus) -> Job:
-    kind, reference, cause, attempt = status.input["args"] if status.input else ("", "", "", 0)
+    kind, reference, cause, attempt, *_ = status.input["args"] if status.input else ("", "", "", 0)
     state = _STATES[status.status]
     return Job(
         id=status.workflow_id,

@@ -64,7 +64,9 @@ class Work:
 
     async def review_daily(self, _day: str, _: str) -> None:
         """Have every patient reviewed whom time alone may concern. Once a day is enough."""
-        await self._accept(set(await find_patients_to_follow(self.client)), Cause.DAILY)
+        today = clock.today(self.reviewer.settings.timezone)
+        followed = await find_patients_to_follow(self.client, self.reviewer.knowledge, today)
+        await self._accept(set(followed), Cause.DAILY)
 
     async def _accept(self, patient_ids: set[str], cause: Cause) -> None:
         if self.queue is not None and patient_ids:

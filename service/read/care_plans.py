@@ -28,6 +28,7 @@ from service.core.words import name_decision
 from service.fhir.loose import Resource, part, parts, text
 from service.fhir.names import (
     CONTENT_DIGEST,
+    GROUNDS,
     PLAN_IDENTIFIER,
     WITHDRAWN,
     extension_value,
@@ -48,7 +49,7 @@ _NEVER_FOLLOWED = frozenset({PlanStatus.REVOKED, PlanStatus.ENTERED_IN_ERROR})
 _OF_WHAT_IS_GIVEN = frozenset({Bearing.RECORD, Bearing.STATUS, Bearing.MEDICINE})
 _NO_WORDS = frozenset({"id", "reference", "resourceType", "system", "url", "versionId"})
 """Elements whose text names another thing than what the plan is about."""
-BENEFIT_REVIEW = "benefit-review"
+BENEFIT_REVIEW, MAINTENANCE_REVIEW = "benefit-review", "maintenance-review"
 _TAG = re.compile(r"<[^<>]*+>")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BRACKETS = str.maketrans("<>", "  ")
@@ -290,6 +291,7 @@ def plan_of_record(evidence: VersionedReference, content: Resource) -> PlanOfRec
     identity = next(iter(identifiers_of(content, PLAN_IDENTIFIER)), None)
     ours = identity is not None
     agenda = read_agenda(content)
+    done = {activity.title for activity in agenda.activities if activity.status == "completed"}
     return PlanOfRecord(
         evidence=evidence,
         status=_status(text(content.get("status"))),
@@ -308,17 +310,17 @@ def plan_of_record(evidence: VersionedReference, content: Resource) -> PlanOfRec
         ),
         starts=read_day(part(content.get("period")).get("start")),
         based_on=_named_plan(content, "basedOn"),
-        benefit_reviewed=any(
-            activity.title == name_decision(BENEFIT_REVIEW) and activity.status == "completed"
-            for activity in agenda.activities
-        ),
+        benefit_reviewed=name_decision(BENEFIT_REVIEW) in done,
+        maintenance_reviewed=name_decision(MAINTENANCE_REVIEW) in done,
+        created=read_day(content.get("created")),
+        grounds=extension_value(content, GROUNDS) if ours else None,
     )
 
 
-def deleted_plan(plan_id: str) -> PlanOfRecord:
-    """A plan of ours that was deleted; only its id is known."""
+def deleted_plan(plan_id: str, goes_on_from: str | None) -> PlanOfRecord:
+    """A plan of ours that was deleted; only its id is known, and what it went on from if it is on record."""
     evidence = VersionedReference("CarePlan", plan_id)
-    return PlanOfRecord(evidence, PlanStatus.DELETED, ours=True, edited=True)
+    return PlanOfRecord(evidence, PlanStatus.DELETED, ours=True, edited=True, grounds=goes_on_from)
 
 
 def _named_plan(content: Resource, element: str) -> str | None:

@@ -20,6 +20,7 @@ from service.core.phrases import fold
 from service.core.records import (
     MEDICINE_RECORDS,
     Allergy,
+    BenefitReview,
     ClinicalStatus,
     Contents,
     Diagnosis,
@@ -38,8 +39,9 @@ from service.core.records import (
 from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
 from service.fhir.kinds import BEAR_BY_CODE, READ_KINDS
+from service.fhir.loose import part, text
 from service.fhir.references import Reference, plain_system, read_reference
-from service.fhir.sources import Gathered, Source, separate_versions
+from service.fhir.sources import UNDECODABLE, Gathered, Source, separate_versions
 from service.fhir.views import (
     AllergyView,
     CarePlanView,
@@ -80,6 +82,7 @@ from service.read.results import (
     read_traces,
 )
 from service.read.signs import FindingReader, decode_flag, read_flag, read_repair
+from service.read.tasks import is_our_task, read_benefit_review
 
 _PATIENT = msgspec.json.Decoder(PatientView)
 _ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
@@ -142,6 +145,7 @@ class _Reader:
         self.observations: list[Observation] = []
         self.procedures: list[Procedure] = []
         self.plans = PlanReader(self.elements, self.medicines)
+        self.benefit_reviews: list[BenefitReview] = []
         self.ours: list[VersionedReference] = []
         self.former: list[VersionedReference] = []
         self.excluded: list[Excluded] = []
@@ -163,6 +167,7 @@ class _Reader:
             "Flag": self._take_flag,
             "List": self._take_list,
             "Composition": self._take_composition,
+            "Task": self._take_task,
         }
         self._codes_by_questionnaire = codes_by_questionnaire(gathered.sources, elements)
         self.unread_records: list[str] = []
@@ -185,8 +190,12 @@ class _Reader:
             unplaced=tuple(self.unplaced),
             observations=tuple(self.observations),
             procedures=tuple(self.procedures),
-            plans=(*self.plans.plans, *(deleted_plan(identity) for identity in self.gathered.deleted_plans)),
+            plans=(
+                *self.plans.plans,
+                *(deleted_plan(*known) for known in self.gathered.deleted_plans.items()),
+            ),
             plans_in_words=tuple(self.plans.in_words),
+            benefit_reviews=tuple(self.benefit_reviews),
             excluded=(*self.excluded, *self.medicines.excluded),
             unreadable=(*self.unreadable, *self.medicines.unreadable, *self.plans.unreadable),
             open_elements=(*self.open_elements, *self.medicines.open_elements),
@@ -215,8 +224,8 @@ class _Reader:
             *(one.evidence for one in record.excluded),
             *(one.evidence for one in record.unreadable),
         }
-        named = (reference for reference in found if reference.type in READ_KINDS)
-        return tuple(sorted(named, key=str))
+        named = {reference for reference in found if reference.type in READ_KINDS}
+        return tuple(sorted({*named, *(review.evidence for review in record.benefit_reviews)}, key=str))
 
     def take(self, source: Source) -> None:
         """Read one resource, if it is of a kind that is read."""
@@ -559,6 +568,17 @@ class _Reader:
         if not self._belongs(source, view.subject, "subject"):
             return
         self.plans.take(source)
+
+    def _take_task(self, source: Source) -> None:
+        """A Task of ours; those of others tell nothing here."""
+        try:
+            task = msgspec.json.decode(source.content)
+        except UNDECODABLE:
+            return
+        review = read_benefit_review(task, source.reference) if is_our_task(task) else None
+        subject = ReferenceView(reference=text(part(task.get("for")).get("reference")))
+        if review is not None and self._belongs(source, subject, "for"):
+            self.benefit_reviews.append(review)
 
     def _verification(
         self, source: Source, status: ConceptView | None, facts: OpenFacts

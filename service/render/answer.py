@@ -367,8 +367,19 @@ class NextOut(_AnswerPart):
     source: str
 
 
+class RuleOut(_AnswerPart):
+    """A rule of the treatment, and what it rests on."""
+
+    text: str
+    basis: RuleBasis
+    source: str
+
+
 class TreatmentOut(_AnswerPart):
-    """The treatment that the patient is under. Its week counts from session 1; 0 before it."""
+    """The treatment that the patient is under. Its week counts from session 1; 0 before it.
+
+    `duration` is how long maintenance goes on at least; null before it, or where the label does not say.
+    """
 
     plans: list[str]
     week: int
@@ -377,6 +388,7 @@ class TreatmentOut(_AnswerPart):
     response: ResponseOut
     due: list[DueOut]
     next: NextOut
+    duration: RuleOut | None
 
 
 class AssessmentAnswer(_AnswerPart):
@@ -448,6 +460,7 @@ def _treatment(treatment: Treatment) -> TreatmentOut:
         ),
         due=[DueOut(what=due.what, by=due.by) for due in treatment.due],
         next=NextOut(**treatment.next._asdict()),
+        duration=RuleOut(**treatment.duration._asdict()) if treatment.duration else None,
     )
 
 

@@ -6,14 +6,14 @@ from datetime import date, datetime, timedelta
 
 from icalendar import Calendar, Event
 from rich.columns import Columns
-from rich.console import Console
-from rich.markup import escape as plain
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from service.core.treatment.course import SessionState
 from service.render.course import ShownDate, ShownPlan
 from service.render.progress import say_weekday
+from service.render.terminal import Terminal
 
 _PRODUCT = "-//trd-careplan//plan of record//EN"
 _PLAN_STATUS = {
@@ -30,23 +30,23 @@ _EVENT_STATUS = {
 }
 """What a date says for itself; any other has the status of its plan."""
 _MARKS = {
-    SessionState.GIVEN: "[green]✓[/]",
-    SessionState.UNPLANNED: "[green]✓[/]",
-    SessionState.MISSED: "[red]✗[/]",
-    SessionState.CANCELLED: "[red]✗[/]",
-    SessionState.HELD: "[red]✗[/]",
-    SessionState.PLANNED: "[green]#[/]",
+    SessionState.GIVEN: ("✓", "green"),
+    SessionState.UNPLANNED: ("✓", "green"),
+    SessionState.MISSED: ("✗", "red"),
+    SessionState.CANCELLED: ("✗", "red"),
+    SessionState.HELD: ("✗", "red"),
+    SessionState.PLANNED: ("#", "green"),
 }
 
 
-def print_plan(console: Console, shown: ShownPlan) -> None:
+def print_plan(console: Terminal, shown: ShownPlan) -> None:
     """Print where a plan stands, the treatment so far, the months, and what is on each of its dates."""
-    head = f"[dim]{plain(shown.where)}, {plain(shown.plan.status)}[/]"
-    console.print(f"[bold]{plain(shown.plan.title)}[/]  {head}\n")
+    where = f"{shown.where}, {shown.plan.status}"
+    console.print(Text.assemble((shown.plan.title, "bold"), "  ", (where, "dim"), "\n"))
     for concern in shown.concerns:
-        console.print(f"[bold red]{plain(concern)}[/]")
+        console.print(Text(concern, "bold red"))
     for heading, said in shown.progress:
-        console.print(f"[bold]{heading}[/]  {plain(said)}")
+        console.print(Text.assemble((heading, "bold"), f"  {said}"))
     dates = shown.dates
     on_days = {one.day: one for one in dates if one.day is not None}
     months = [_month(first, on_days) for first in _months(on_days)]
@@ -56,13 +56,13 @@ def print_plan(console: Console, shown: ShownPlan) -> None:
         table.add_column(heading, overflow="fold")
     for one in dates:
         number = str(one.number) if one.number is not None else ""
-        became = "" if _is_planned(one) else f"{_mark(one)} {one.said}"
-        what = plain(one.title) if one.session else f"[bold]{plain(one.title)}[/]"
+        became = "" if _is_planned(one) else Text.assemble(_mark(one), f" {one.said}")
+        what = Text(one.title, "" if one.session else "bold")
         table.add_row(number, f"{one.day:%a} {one.day}" if one.day else "", became, what)
     console.print(table)
     for activity in shown.plan.undated:
-        console.print(f"\n[bold]{plain(activity.title)}[/]")
-        console.print(Padding(plain(activity.description), (0, 0, 0, 2)))
+        console.print(Text(f"\n{activity.title}", "bold"))
+        console.print(Padding(activity.description, (0, 0, 0, 2)))
 
 
 def _months(days: Iterable[date]) -> list[date]:
@@ -72,7 +72,7 @@ def _months(days: Iterable[date]) -> list[date]:
 def _month(first: date, on_days: dict[date, ShownDate]) -> Table:
     """One month, with the number of a session under its day and a dot under any other date of the plan."""
     table = Table(
-        *(f"[dim]{day}[/]" for day in ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")),
+        *(Column(Text(day, "dim")) for day in ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")),
         title=f"{first:%B %Y}",
         box=None,
         padding=(0, 1, 0, 0),
@@ -82,21 +82,21 @@ def _month(first: date, on_days: dict[date, ShownDate]) -> Table:
     return table
 
 
-def _cell(day: date, shown: ShownDate | None) -> str:
+def _cell(day: date, shown: ShownDate | None) -> Text:
     if shown is None:
-        return f"[dim]{day.day}[/]\n"
+        return Text(f"{day.day}\n", "dim")
     if not shown.session:
-        return f"[bold yellow]{day.day}[/]\n[yellow]•[/]"
+        return Text.assemble((f"{day.day}\n", "bold yellow"), ("•", "yellow"))
     number = "" if shown.number is None else str(shown.number)
-    return f"[bold green]{day.day}[/]\n{_mark(shown)}{number}"
+    return Text.assemble((f"{day.day}\n", "bold green"), _mark(shown), number)
 
 
 def _is_planned(shown: ShownDate) -> bool:
     return shown.state is SessionState.PLANNED and not shown.proposed
 
 
-def _mark(shown: ShownDate) -> str:
-    return "[yellow]?[/]" if shown.proposed else _MARKS[shown.state]
+def _mark(shown: ShownDate) -> tuple[str, str]:
+    return ("?", "yellow") if shown.proposed else _MARKS[shown.state]
 
 
 def to_ics(shown: ShownPlan, now: datetime) -> bytes:

@@ -6,7 +6,7 @@ can tick off, move or miss each; it is in the narrative as well, which may be al
 
 from collections.abc import Iterator
 
-from service.core.decision import Propose
+from service.core.decision import Propose, goes_on_from
 from service.core.knowledge import Protocol
 from service.core.schedule import DatedDecision, Schedule, Session, order_by_date
 from service.core.words import name_decision, summarise
@@ -15,6 +15,7 @@ from service.fhir.names import (
     CONTENT_DIGEST,
     DEVICE_ID,
     EDIT_DIGEST,
+    GROUNDS,
     PLAN_DEFINITION,
     PLAN_IDENTIFIER,
     WITHDRAWN,
@@ -75,6 +76,7 @@ def render_plan(decision: Propose, schedule: Schedule, identity: str, replaces: 
     }
     continued = decision.continuation
     if continued is not None:
+        plan["extension"] = [{"url": GROUNDS, "valueString": goes_on_from(decision)}]
         plan["basedOn"] = [{"reference": f"CarePlan/{continued.based_on.evidence.id}"}]
         replaces = continued.replaces.evidence.id if continued.replaces else replaces
     if replaces is not None:
@@ -88,7 +90,7 @@ def render_revoked(plan: Resource, why: str) -> Resource:
     The sessions stay as they were, and the narrative shows them as what was proposed.
     """
     text = f"Revoked by the service that proposed it. {why}"
-    note = [*plan.get("note", []), {"text": text}]
+    note = [*parts(plan.get("note")), {"text": text}]
     revoked = {**plan, "status": "revoked", "description": text, "note": note}
     revoked["text"] = render_revoked_narrative(plan, text)
     return _signed(revoked)
@@ -97,7 +99,7 @@ def render_revoked(plan: Resource, why: str) -> Resource:
 def render_withdrawn(plan: Resource, reason: str, grounds: str) -> Resource:
     """A draft of ours, revoked by hand. `grounds` keep the same proposal from being made again."""
     mark = {"url": WITHDRAWN, "valueString": grounds}
-    marked = {**plan, "extension": [*plan.get("extension", []), mark]}
+    marked = {**plan, "extension": [*parts(plan.get("extension")), mark]}
     return render_revoked(marked, f"Withdrawn by hand: {reason}")
 
 

@@ -3,17 +3,30 @@
 https://hl7.org/fhir/R4/guidanceresponse.html
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
 
-from service.core.decision import Decision, Fact, FactKind, NeedsInformation, Propose, Settling, settles_of
+from service.core.decision import (
+    Decision,
+    Fact,
+    FactKind,
+    NeedsInformation,
+    Propose,
+    Settling,
+    settles_of,
+    treatment_of,
+)
 from service.core.knowledge import Knowledge
 from service.core.records import Measure
 from service.core.safety import SafetyFinding
 from service.core.schedule import Unschedulable
 from service.core.tasks import WantedTask
+from service.core.treatment.course import SessionState
+from service.core.treatment.follow import Due, Treatment
+from service.core.treatment.response import InstrumentResponse, Response
 from service.core.trials import Trial
 from service.core.words import describe_trial, summarise
 from service.fhir.loose import Resource
@@ -22,6 +35,7 @@ from service.fhir.names import (
     ASSESSMENT_MODULE,
     CONTENT_DIGEST,
     DEVICE_ID,
+    GROUNDS,
     content_digest,
     derived_id,
 )
@@ -59,14 +73,16 @@ def render_guidance(  # noqa: PLR0913 - each is said in the record of an assessm
     left: str | None = None,
     *,
     tasks: Iterable[WantedTask] = (),
-    missing_plans: Iterable[str] = (),
+    missing_plans: Mapping[str, str | None] = MappingProxyType({}),
+    goes_on_from: str | None = None,
     whose: Whose = Whose.OURS,
 ) -> Resource:
     """The record of the assessment: one GuidanceResponse per patient, with each criterion in its output.
 
     `left` is why the plan on record stays as it is, where it does; `tasks` is what a person is asked;
-    `missing_plans` are ids of plans of ours that an earlier assessment ended in and that are no longer
-    listed; `whose` states who wrote the resulting plan.
+    `missing_plans` are plans of ours, by id, that an earlier assessment ended in and that are no longer
+    listed, each with what it went on from; `goes_on_from` is that of the resulting plan; `whose` states who
+    wrote that.
     """
     found = decision.assessment
     guidance: Resource = {
@@ -86,7 +102,8 @@ def render_guidance(  # noqa: PLR0913 - each is said in the record of an assessm
         guidance["dataRequirement"] = _data_required(decision)
     if plan_id is not None:
         guidance["result"] = {"reference": f"CarePlan/{plan_id}"}
-        guidance["contained"][0]["parameter"].append({"name": PLAN_OF, "valueCode": whose.value})
+        plan_of = {"name": PLAN_OF, "valueCode": whose.value}
+        guidance["contained"][0]["parameter"].append(_with_grounds(plan_of, goes_on_from))
     return sign_guidance(guidance)
 
 
@@ -130,7 +147,16 @@ def _assessment_in_words(decision: Decision, left: str | None) -> str:
     return summarise(decision, left)
 
 
-def _output(decision: Decision, tasks: Iterable[WantedTask], missing_plans: Iterable[str]) -> Resource:
+def _with_grounds(parameter: Resource, goes_on_from: str | None) -> Resource:
+    """An output about a plan, with what the plan goes on from."""
+    if goes_on_from is None:
+        return parameter
+    return {"extension": [{"url": GROUNDS, "valueString": goes_on_from}], **parameter}
+
+
+def _output(
+    decision: Decision, tasks: Iterable[WantedTask], missing_plans: Mapping[str, str | None]
+) -> Resource:
     found = decision.assessment
     parameters: list[Resource] = [
         {"name": "decision-reason", "valueCode": decision.reason.value},
@@ -154,10 +180,76 @@ def _output(decision: Decision, tasks: Iterable[WantedTask], missing_plans: Iter
         {"name": "missing", "valueString": f"{missing.what} (decides {missing.would_decide})"}
         for missing in found.missing
     ]
+    treatment = treatment_of(decision)
+    if treatment is not None:
+        parameters.append(_treatment(treatment))
     parameters += [_settling(settling) for settling in settles_of(decision)]
     parameters += [_task(task) for task in tasks]
-    parameters += [{"name": MISSING_PLAN, "valueString": plan_id} for plan_id in missing_plans]
+    parameters += [
+        _with_grounds({"name": MISSING_PLAN, "valueString": plan_id}, goes_on_from)
+        for plan_id, goes_on_from in missing_plans.items()
+    ]
     return {"resourceType": "Parameters", "id": "output", "parameter": parameters}
+
+
+def _treatment(treatment: Treatment) -> Resource:
+    """The treatment without its week, which would change with time alone; it follows from `begun`."""
+    course, following = treatment.course, treatment.next
+    states = [session.state for session in course.sessions]
+    begun = course.begun if course.taken else None
+    sessions = {
+        "given": len(course.taken),
+        "missed": states.count(SessionState.MISSED),
+        "planned": states.count(SessionState.PLANNED),
+    }
+    return {
+        "name": "treatment",
+        "part": [
+            *([{"name": "begun", "valueDate": begun.isoformat()}] if begun else []),
+            {"name": "phase", "valueCode": treatment.phase},
+            {
+                "name": "sessions",
+                "part": [{"name": state, "valueInteger": count} for state, count in sessions.items()],
+            },
+            _response(treatment.response),
+            *map(_due, treatment.due),
+            {
+                "name": "next",
+                "part": [
+                    {"name": "code", "valueCode": following.code.value},
+                    {"name": "text", "valueString": following.text},
+                    {"name": "basis", "valueCode": following.basis.value},
+                    {"name": "source", "valueString": following.source},
+                ],
+            },
+        ],
+    }
+
+
+def _response(response: Response) -> Resource:
+    """The response by the instrument that decides, with what each of them says."""
+    each = [{"name": "instruments", "part": _instrument(one)} for one in response.instruments]
+    decisive = response.decisive
+    said = _instrument(decisive) if decisive else [{"name": "finding", "valueCode": response.finding.value}]
+    return {"name": "response", "part": [*said, *each]}
+
+
+def _instrument(one: InstrumentResponse) -> list[Resource]:
+    scores = {
+        "baseline": one.baseline and one.baseline.value,
+        "latest": one.latest and one.latest.value,
+        "change": one.change,
+    }
+    return [
+        {"name": "instrument", "valueCode": one.instrument.value},
+        *({"name": name, "valueDecimal": value} for name, value in scores.items() if value is not None),
+        {"name": "finding", "valueCode": one.finding.value},
+    ]
+
+
+def _due(due: Due) -> Resource:
+    by = [{"name": "by", "valueDate": due.by.isoformat()}] if due.by else []
+    return {"name": "due", "part": [{"name": "what", "valueCode": due.what.value}, *by]}
 
 
 def _settling(settling: Settling) -> Resource:

@@ -65,6 +65,8 @@ def _course_so_far(decision: Propose) -> Iterator[str]:
     rules: list[NextRule | TreatmentRule] = [treatment.next]
     if treatment.next.code is NextCode.MAINTAIN:
         rules.append(treatment.course.protocol.by_response)
+    if treatment.duration is not None:
+        rules.append(treatment.duration)
     yield f"<h3>The course so far</h3><p>{escape(said)}</p>"
     yield _listed("", [f"{_BASES[rule.basis]}: {rule.text} ({rule.source})" for rule in rules])
 

@@ -1,4 +1,7 @@
-"""A plan as a page that prints on one sheet: as it was proposed or, once it is active, with what happened."""
+"""A plan as a page that prints on one sheet: as it was proposed or, once it is active, with what happened.
+
+A treatment of half a year prints on two, with the headings of its tables on both.
+"""
 
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -15,18 +18,21 @@ from service.render.progress import say_activity, say_weekday
 
 _STYLE = """
 @page { size: A4; margin: 14mm }
+@page { @bottom-right { content: counter(page) " / " counter(pages); font-size: 8pt } }
 body { font: 9pt/1.25 sans-serif; color: #111; max-width: 182mm; margin: 0 auto; padding: 4mm }
 h2 { font-size: 14pt; margin: 0 0 2mm } h3 { font-size: 10.5pt; margin: 2.5mm 0 .5mm }
+h2, h3 { break-after: avoid }
 p { margin: 1mm 0; overflow-wrap: anywhere } ul { margin: .5mm 0; padding-left: 5mm }
 table { border-collapse: collapse; width: 100%; margin: 1mm 0 }
 th, td { border-bottom: .2mm solid #999; padding: .4mm 2mm; text-align: left; vertical-align: top }
 td:nth-child(2) { white-space: nowrap }
-thead th { border-bottom: .4mm solid #111 } tr { break-inside: avoid }
+thead { display: table-header-group } thead th { border-bottom: .4mm solid #111 } tr { break-inside: avoid }
 .head { color: #555; font-size: 8.5pt }
 .patient { border: .4mm solid #111; padding: 1mm 2mm }
 .dates { font-size: 8pt }
-.scores { display: flex; gap: 4mm; align-items: flex-start; break-inside: avoid }
-.scores > div { flex: 3 } .scores > table { flex: 2; font-size: 8pt } svg { width: 100%; display: block }
+.scores { display: flex; gap: 4mm; align-items: flex-start }
+.scores > div { flex: 3; break-inside: avoid } .scores > table { flex: 2; font-size: 8pt }
+svg { width: 100%; display: block }
 @media print { body { padding: 0 } }
 """
 _FOLLOWED = frozenset({"active", "on-hold", "completed"})

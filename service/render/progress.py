@@ -7,12 +7,12 @@ from service.core.dates import PartialDate, say_date
 from service.core.decision import ReasonOfDecision
 from service.core.knowledge import NextCode
 from service.core.treatment.course import TAKEN, SessionState
-from service.core.words import WEEKDAYS
+from service.core.words import WEEKDAYS, say_response
 from service.read.agenda import Activity
 from service.render.answer import (
     AssessmentAnswer,
-    InstrumentOut,
     NextOut,
+    RuleOut,
     TreatmentOut,
     TreatmentSessionOut,
 )
@@ -26,7 +26,6 @@ _STATES_IN_WORDS = {
     SessionState.HELD: "on hold",
 }
 _STEPS_IN_WORDS = {**_STATES_IN_WORDS, SessionState.GIVEN: "done", SessionState.PLANNED: ""}
-_FINDINGS = {"none": "no response", "partial": "partial response", "unknown": "response not known"}
 _GOES_ON = frozenset({ReasonOfDecision.IN_TREATMENT, ReasonOfDecision.CONTINUATION})
 _DUE = {"rems-form": "REMS monitoring form", "score": "symptom score"}
 
@@ -46,6 +45,8 @@ def describe_treatment(answer: AssessmentAnswer) -> Iterator[tuple[str, str]]:
     yield "Response", "; ".join(_responses(treatment))
     if answer.reason in _GOES_ON or treatment.next.code is NextCode.TREATMENT_SAFETY:
         yield "Next", f"{treatment.next.text} ({_say_source(treatment.next)})"
+        if treatment.duration:
+            yield "Duration", f"{treatment.duration.text} ({_say_source(treatment.duration)})"
     if treatment.due:
         yield "Due", "; ".join(_say_due(due.what.value, due.by) for due in treatment.due)
 
@@ -90,23 +91,18 @@ def _name_session(session: TreatmentSessionOut) -> str:
 def _responses(treatment: TreatmentOut) -> list[str]:
     """What each instrument says, and which decides where they disagree."""
     instruments = treatment.response.instruments
-    said = [_say_response(one) for one in instruments] or ["no symptom score is on record"]
+    said = [
+        say_response(one.instrument, one.baseline, one.latest, one.finding)
+        for one in instruments
+        if one.instrument is not None
+    ] or ["no symptom score is on record"]
     decisive = treatment.response.instrument
     if decisive is not None and len({one.finding for one in instruments}) > 1:
         said.append(f"{decisive.value.upper()} decides")
     return said
 
 
-def _say_response(one: InstrumentOut) -> str:
-    """What one instrument says, such as "PHQ-9: 21 before treatment, 9 now (-12), response"."""
-    name = one.instrument.value.upper() if one.instrument else "score"
-    before = "no score before treatment" if one.baseline is None else f"{one.baseline:g} before treatment"
-    now = "no recent score" if one.latest is None else f"{one.latest:g} now"
-    change = "" if one.change is None else f" ({one.change:+g})"
-    return f"{name}: {before}, {now}{change}, {_FINDINGS.get(one.finding.value, one.finding.value)}"
-
-
-def _say_source(rule: NextOut) -> str:
+def _say_source(rule: NextOut | RuleOut) -> str:
     """Whether it is a rule of the label, of a trial or of this service, and where it stands."""
     basis = f"{rule.basis.value} rule"
     return rule.source if rule.source.lower().startswith(basis) else f"{basis}: {rule.source}"

@@ -122,6 +122,26 @@ def render_withdrawal(
     }
 
 
+def render_unread(targets: Iterable[VersionedReference], cause: Cause, recorded: str) -> Resource:
+    """The Provenance of what was written although the record could not be read."""
+    written = [str(target) for target in targets]
+    return {
+        "resourceType": "Provenance",
+        "id": derived_id("Provenance", *written),
+        "extension": [
+            {
+                "url": MADE_WITH,
+                "extension": [{"url": "software", "valueString": __version__}],
+            }
+        ],
+        "target": [_versioned(reference) for reference in written],
+        "recorded": recorded,
+        "reason": [_cause(cause)],
+        "activity": {"text": "Not assessed: the record is too large"},
+        "agent": [_AGENT],
+    }
+
+
 def render_stored(target: VersionedReference, signatures: Mapping[str, str], recorded: str) -> Resource:
     """The Provenance of a version that the server stored otherwise than it was sent.
 

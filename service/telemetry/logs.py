@@ -8,11 +8,15 @@ since their messages may quote a request.
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from enum import StrEnum
+from io import TextIOBase
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
+
+from service.telemetry.limits import PerMinute
 
 
 class Event(StrEnum):
@@ -26,6 +30,10 @@ class Event(StrEnum):
     UNEXPECTED = "unexpected-error"
     FHIR_SERVER_FAILED = "fhir-server-failed"
     QUEUE_FAILED = "queue-failed"
+    QUEUE_PAUSED = "queue-paused"
+    QUEUE_RESUMED = "queue-resumed"
+    JOB_TRIED = "job-tried"
+    JOB_FAILED = "job-failed"
     LIBRARY = "library-message"
 
 
@@ -43,14 +51,23 @@ class Field(StrEnum):
     WRITTEN = "written"
     HELD = "held"
     TIER = "tier"
+    JOB = "job"
+    KIND = "kind"
+    ATTEMPT = "attempt"
+    AGAIN_IN = "again_in"
     ADDRESS = "address"
     ERROR = "error"
     PLACE = "place"
     LOGGER = "logger"
     VERSION = "version"
     KNOWLEDGE = "knowledge"
+    LEFT_OUT = "left_out"
 
 
+MOST_LINES = 60
+"""How many lines a minute tell of one kind of refusal or fault."""
+_REFUSED = 400
+_KIND = ("event", "door", "status", "error", "logger", "place")
 _FRAME = frozenset({"event", "level", "timestamp"})
 _ALLOWED = _FRAME | frozenset(Field)
 
@@ -63,10 +80,11 @@ def configure_logs(stream: TextIO | None = None) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _only_allowed,
+            _Bounded(),
             structlog.processors.JSONRenderer(sort_keys=True),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Unfailing(stream or sys.stderr))),
         cache_logger_on_first_use=False,
     )
     logging.root.handlers[:] = [_FromLibraries()]
@@ -96,8 +114,46 @@ def place_of(error: BaseException) -> str:
     return f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else "unknown"
 
 
+class _Bounded:
+    """Leaves out what says the same again and again; the next such line says of how many.
+
+    What went as it should is told every time.
+    """
+
+    def __init__(self) -> None:
+        self._limit = PerMinute(MOST_LINES)
+
+    def __call__(self, _: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if line["level"] == "info" and line.get("status", 0) < _REFUSED:
+            return line
+        kind = tuple(line.get(name) for name in _KIND)
+        if not self._limit.allows(kind):
+            raise structlog.DropEvent
+        left_out = self._limit.take_beyond(kind)
+        return {**line, "left_out": left_out} if left_out else line
+
+
 def _only_allowed(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {name: value for name, value in line.items() if name in _ALLOWED}
+
+
+class _Unfailing(TextIOBase):
+    """A stream that work goes on without: no job fails because the disk of the log is full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        """Hand on what was written."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 class _FromLibraries(logging.Handler):

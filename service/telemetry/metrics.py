@@ -51,6 +51,17 @@ class Metrics:
             registry=self.registry,
         )
         self._queue = Gauge("trd_queue_jobs", "Jobs in the queue.", ("state",), registry=self.registry)
+        self._paused = Gauge(
+            "trd_queue_paused",
+            "Whether the queue waits for the FHIR server, which is away or overloaded.",
+            registry=self.registry,
+        )
+        self._lag = Histogram(
+            "trd_event_loop_lag_seconds",
+            "How late the event loop is, looked at twice a second.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         for kind in HookEvent:
             self._hook_events.labels(kind.value)
 
@@ -74,11 +85,19 @@ class Metrics:
         """Count one thing that a notification told."""
         self._hook_events.labels(kind.value).inc(times)
 
+    def observe_lag(self, seconds: float) -> None:
+        """Note how late the event loop is."""
+        self._lag.observe(seconds)
+
     def set_queue(self, counts: Mapping[str, int] | None) -> None:
         """Set the number of jobs in each state; `None` where it is not known, so that no old one stays."""
         self._queue.clear()
         for state, count in (counts or {}).items():
             self._queue.labels(state).set(count)
+
+    def set_paused(self, *, paused: bool) -> None:
+        """Set whether the queue waits for the FHIR server."""
+        self._paused.set(paused)
 
     def exposition(self) -> bytes:
         """Everything counted, in the text format."""

@@ -21,8 +21,8 @@ from tests.support import Handler, PretendServer, Resource, client_of, resources
 
 CANARY = "Canarybird"
 """Stands for anything that a record says of a patient."""
-TOKEN = "an-api-token"  # noqa: S105 - known to the tests only
-SECRET = "a-hook-secret"  # noqa: S105 - the same
+TOKEN = "an-api-token-of-tests"  # noqa: S105 - known to the tests only
+SECRET = "a-hook-secret-of-tests"  # noqa: S105 - the same
 WRITTEN = (VersionedReference("CarePlan", "plan-1", "1"), VersionedReference("GuidanceResponse", "g-1", "1"))
 
 Site = TestClient[Request, Application]
@@ -36,6 +36,7 @@ class PretendQueue:
     tasks: list[tuple[Task, str]] = field(default_factory=list)
     fault: Exception | None = None
     well: bool = True
+    paused: str | None = None
 
     async def accept(self, patient_ids: Iterable[str], cause: str) -> None:
         self._fail()

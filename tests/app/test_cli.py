@@ -133,7 +133,7 @@ def test_report_and_stages_print_for_every_case(run: Run, name: str) -> None:
 
 
 def test_ndjson_of_bundles_gives_an_answer_a_line(run: Run) -> None:
-    lines = [json.dumps(json.loads(path.read_bytes())) for path in sorted(CASES.glob("*/bundle.json"))]
+    lines = [json.dumps(json.loads(path.read_bytes())) for path in sorted(CASES.glob("*/bundle.json"))[:10]]
 
     ran = run("assess", "-", *AS_OF, "--json", stdin="\n".join(lines).encode())
 

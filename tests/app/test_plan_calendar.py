@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from icalendar import Calendar
-from rich.console import Console
 
 from service.read.agenda import Agenda, read_agenda
 from service.render.calendar import print_plan, to_ics
 from service.render.course import ShownPlan
 from service.render.page import to_page
+from service.render.terminal import Terminal
 from tests.docs.plan_pages import FOLDER
 from tests.support import CASES, case_bundle, run_command
 
@@ -43,7 +43,7 @@ def shown(agenda: Agenda, where: str = "on record") -> ShownPlan:
 
 def printed(agenda: Agenda, width: int = 100) -> str:
     out = io.StringIO()
-    print_plan(Console(file=out, width=width), ShownPlan(agenda, "on record"))
+    print_plan(Terminal(file=out, width=width), ShownPlan(agenda, "on record"))
     return out.getvalue()
 
 

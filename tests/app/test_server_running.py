@@ -5,7 +5,9 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -99,6 +101,7 @@ async def test_ready_when_every_part_is() -> None:
             "status": "ok",
             "parts": {"fhir_server": "ok", "queue": "ok", "knowledge": "ok"},
             "tier": "return-only",
+            "queue_paused": None,
             "knowledge_version": reviewer().knowledge.version,
         }
 
@@ -154,6 +157,15 @@ async def test_a_part_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPat
             "queue": "failed",
             "knowledge": "ok",
         }
+
+
+async def test_a_queue_that_waits_for_the_server_says_why() -> None:
+    async with serving(unreachable, queue=PretendQueue(paused="ServerUnreachable")) as site:
+        answer = await site.get("/health/ready")
+        assert (answer.status, (await answer.json())["queue_paused"]) == (503, "ServerUnreachable")
+        assert await metric_lines(site, "trd_queue_paused") == ["trd_queue_paused 1.0"]
+    async with serving() as site:
+        assert await metric_lines(site, "trd_queue_paused") == ["trd_queue_paused 0.0"]
 
 
 async def test_probes_do_not_burden_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,6 +293,18 @@ async def test_a_method_that_no_door_knows_is_not_repeated(lines: Lines) -> None
         await issue_of(await site.request("PROPFIND", "/fhir/metadata"), 405)
 
     assert lines.of(Event.REQUEST)[0]["method"] == "other"
+
+
+def test_work_goes_on_when_no_log_can_be_written(tmp_path: Path) -> None:
+    gone = (tmp_path / "log").open("w")
+    gone.close()
+    full = open("/dev/full", "w")  # noqa: SIM115, PTH123
+    for stream in (gone, full):
+        configure_logs(stream)
+        for _ in range(1000):
+            log_info(Event.STARTED, version="x" * 100)
+    with suppress(OSError):
+        full.close()
 
 
 def test_only_what_is_listed_is_logged(lines: Lines) -> None:

@@ -78,7 +78,7 @@ def test_what_is_no_time_of_the_day_stops_the_start(written: str, monkeypatch: p
 
 
 def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRD_API_TOKEN", "do-not-show")
+    monkeypatch.setenv("TRD_API_TOKEN", "do-not-show-this")
 
     assert "do-not-show" not in repr(load_settings())
 

@@ -7,6 +7,7 @@ and not by the service, so that a row or a group without a result fails.
 
 import json
 from collections.abc import Callable, Iterable
+from datetime import UTC
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -14,9 +15,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from service.core.decision import Decision, decide, name_of
 from service.gather.files import read_bundle
 from service.knowledge import mappings_directory
-from service.render.answer import AssessmentAnswer
+from service.read.record import read_record
 from tests.safety_tables import GROUPS, REGIONS, Effect, coding, effect_of, resolved_effect_of, table
 from tests.support import (
     RXNORM,
@@ -70,24 +72,25 @@ PATIENT = [
 ]
 
 
-def answered(
-    region: str, more: Iterable[Resource], patient: Iterable[Resource] = PATIENT
-) -> AssessmentAnswer:
-    bundle = json.dumps(a_bundle([*patient, *more])).encode()
-    return reviewer(region=region).review(read_bundle(bundle)).answer
+def decided(region: str, more: Iterable[Resource], patient: Iterable[Resource] = PATIENT) -> Decision:
+    """The decision alone: neither a plan nor what would settle it is of interest here."""
+    by = reviewer(region=region)
+    gathered = read_bundle(json.dumps(a_bundle([*patient, *more])).encode())
+    record = read_record(gathered, by.knowledge, UTC)
+    return decide(record, by.knowledge, by.calendar, by.as_of)
 
 
 class Told(NamedTuple):
-    """What an answer says, as far as it is looked at here."""
+    """What a decision says, as far as it is looked at here."""
 
     decision: tuple[str, str]
     safety: tuple[tuple[str, str, str], ...]
 
 
-def told(answer: AssessmentAnswer) -> Told:
+def told(decision: Decision) -> Told:
     return Told(
-        (answer.decision.value, answer.reason.value),
-        tuple((found.id, found.effect.value, found.finding.value) for found in answer.safety),
+        (name_of(decision).value, decision.reason.value),
+        tuple((found.id, found.effect.value, found.finding.value) for found in decision.assessment.safety),
     )
 
 
@@ -98,7 +101,7 @@ def expected(group: str, effect: Effect, finding: str) -> Told:
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_without_a_row_a_plan_is_proposed_and_nothing_found(region: str) -> None:
-    assert told(answered(region, [])) == expected("none", Effect.NONE, "met")
+    assert told(decided(region, [])) == expected("none", Effect.NONE, "met")
 
 
 # the rows --------------------------------------------------------------------------------------
@@ -253,25 +256,28 @@ def rows_of(name: str) -> dict[str, list[Row]]:
 EVERY_GROUP = [(name, group) for name in TABLES for group in rows_of(name)]
 
 
+one_region = pytest.mark.parametrize("region", ["us", pytest.param("eu", marks=pytest.mark.matrix)])
+
+
 def due(row: Row, region: str) -> Told:
     """What a row should lead to. Words lead to a review at most, and are never certain."""
     effect = min(effect_of(row.group, region), row.at_most)
     return expected(row.group, effect, "met" if row.coded else "indeterminate")
 
 
-@pytest.mark.parametrize("region", ["us", pytest.param("eu", marks=pytest.mark.matrix)])
+@one_region
 @pytest.mark.parametrize(("name", "group"), EVERY_GROUP)
 def test_every_row_raises_what_its_group_says(name: str, group: str, region: str) -> None:
     found = {
-        row.name: (told(answered(region, [row.resource])), due(row, region)) for row in rows_of(name)[group]
+        row.name: (told(decided(region, [row.resource])), due(row, region)) for row in rows_of(name)[group]
     }
     assert {row: both for row, both in found.items() if both[0] != both[1]} == {}
 
 
-@pytest.mark.parametrize("region", REGIONS)
+@one_region
 def test_a_condition_known_by_its_words_is_not_screened(region: str) -> None:
     words = [row for rows in rows_of("condition_words").values() for row in rows]
-    screened = [row.name for row in words if not answered(region, [row.resource]).not_screened]
+    screened = [row.name for row in words if not decided(region, [row.resource]).assessment.not_screened]
     assert screened == []
 
 
@@ -322,10 +328,10 @@ def test_every_group_heeds_the_status_of_a_condition(
     elements: Resource, effect: Callable[[str, str], Effect], region: str
 ) -> None:
     for group, rows in rows_of("conditions").items():
-        answer = answered(region, [rows[0].resource | elements])
+        found = told(decided(region, [rows[0].resource | elements]))
         wanted = expected(group, effect(group, region), "any")
-        assert told(answer).decision == wanted.decision, group
-        assert [s[:2] for s in told(answer).safety] == [s[:2] for s in wanted.safety], group
+        assert found.decision == wanted.decision, group
+        assert [s[:2] for s in found.safety] == [s[:2] for s in wanted.safety], group
 
 
 # groups that no code raises --------------------------------------------------------------------
@@ -381,10 +387,10 @@ SPECIAL = {
 @pytest.mark.parametrize("group", SPECIAL)
 def test_a_group_without_rows_is_raised_too(group: str, region: str) -> None:
     patient, resource = SPECIAL[group]
-    answer = answered(region, [resource], patient)
+    found = told(decided(region, [resource], patient))
     effect = effect_of(group, region)
-    assert [s[:2] for s in told(answer).safety] == [(group, effect.name.lower())]
-    assert answer.decision.value == DECISIONS[effect][0]
+    assert [s[:2] for s in found.safety] == [(group, effect.name.lower())]
+    assert found.decision[0] == DECISIONS[effect][0]
 
 
 def test_every_group_is_raised_by_something_here() -> None:

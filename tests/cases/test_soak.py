@@ -19,7 +19,7 @@ from tests.soak import SEED, Tally, Verdict, Violation, dice, judge, reviewer_of
 from tests.support import ROOT, RXNORM, Resource
 
 PATIENTS = soaked(2000)
-"""In `make test-all` and CI a tenth of them; `python -m tests.soak` judges as many as one likes."""
+"""In `make matrix` a tenth of them; `python -m tests.soak` judges as many as one likes."""
 
 
 @pytest.mark.soak

@@ -1,6 +1,7 @@
 """The commands over plans as users call them: output, exit codes, and what is asked before it is done."""
 
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,8 +13,14 @@ from service import cli
 from service.fhir.client import FhirClient
 from service.settings import Settings
 from tests.fhir.double import FhirDouble
-from tests.fhir.test_write import a_resistant_record, a_third_failure, plan_reference, propose
-from tests.support import client_of
+from tests.fhir.test_write import (
+    a_plan_of_somebody_else,
+    a_resistant_record,
+    a_third_failure,
+    plan_reference,
+    propose,
+)
+from tests.support import a_condition, client_of
 
 AS_OF = ["--as-of", "2026-11-23"]
 
@@ -164,3 +171,52 @@ def test_shadow_mode_withdraws_nothing(server: FhirDouble, run: Run, monkeypatch
     ran = run("withdraw", "--yes")
     assert (ran.code, len(server.posted)) == (2, 1)
     assert "TRD_WRITE is off" in ran.err
+
+
+# --- what others wrote ----------------------------------------------------------------------------
+
+HOSTILE = (
+    "[red]x[/red] [/] [link=http://e.example]y[/link] [b \x1b[31m\x1b]8;;http://e.example\x07z\x9b2J\u202e"
+)
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+COMMANDS = [
+    ["diff", "Patient/ann", *AS_OF],
+    ["propose", "Patient/ann", *AS_OF],
+    ["sweep", *AS_OF],
+    ["written"],
+    ["withdraw", "--yes", "--reason", HOSTILE],
+]
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_what_others_wrote_is_shown_as_text(
+    server: FhirDouble, run: Run, command: list[str], *, as_json: bool
+) -> None:
+    if as_json and command[0] == "withdraw":
+        return
+    server.put(a_third_failure())
+    server.put(a_condition("gout", code={"text": f"Gout {HOSTILE}"}))
+    server.change(plan_reference(server), language=HOSTILE, implicitRules=HOSTILE)
+    theirs = a_plan_of_somebody_else("draft", title=HOSTILE, description=HOSTILE, note=[{"text": HOSTILE}])
+    server.put(theirs)
+    for history in server.versions.values():
+        for resource in filter(None, history):
+            resource["meta"]["versionId"] = f"{resource['meta']['versionId']}[/]"
+
+    ran = run(*command, *(["--json"] if as_json else []))
+
+    assert "internal error" not in ran.err
+    assert not OBEYED.search(ran.out + ran.err)
+    assert command[0] == "sweep" or "[/]" in ran.out + ran.err
+
+
+@pytest.mark.parametrize("status", ["[/]", "\x1b[31m\u202e[bold]"])
+def test_a_status_of_the_server_is_shown_as_text(server: FhirDouble, run: Run, status: str) -> None:
+    server.change(plan_reference(server), status=status)
+
+    ran = run("written")
+
+    assert ran.code == 0
+    assert "[31m[bold]" in ran.out if "bold" in status else "[/]" in ran.out
+    assert not OBEYED.search(ran.out)

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from rich.console import Console
 
 from service.commands.compare import Change, PlanChanges, compare_plans
 from service.commands.diff import Preview, preview, print_preview
+from service.render.terminal import Terminal
 from service.review import Reviewer
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import (
@@ -41,7 +41,7 @@ def changes_of(found: Preview) -> PlanChanges:
 
 
 def printed(found: Preview) -> str:
-    console = Console(width=200, record=True, quiet=False)
+    console = Terminal(width=200, record=True, quiet=False)
     with console.capture() as captured:
         print_preview(console, found)
     return captured.get()
@@ -104,7 +104,7 @@ async def test_the_versions_then_and_now_are_told(server: FhirDouble) -> None:
         f"fda {by.knowledge.criteria.version}",
     )
     assert found.versions_before.knowledge == found.versions_after.knowledge
-    assert found.versions_before.protocol == "us-trd 1.2.0"
+    assert found.versions_before.protocol == "us-trd 1.3.0"
     assert found.versions_before.software
 
 
@@ -231,7 +231,7 @@ DIFFERENCES: dict[str, tuple[Callable[[Resource], object], Callable[[PlanChanges
     "another protocol": (
         lambda plan: plan.update(instantiatesCanonical=["http://x/PlanDefinition/y|2"]),
         lambda c: [(f.field, f.before, f.after) for f in c.fields],
-        [("protocol", "us-trd 1.2.0", None)],
+        [("protocol", "us-trd 1.3.0", None)],
     ),
     "a note": (
         lambda plan: plan.update(note=[{"text": "Ask her first"}]),

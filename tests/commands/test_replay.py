@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from rich.console import Console
 
 from service.commands.replay import Replay, print_replay, replay
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.names import MADE_WITH
+from service.render.terminal import Terminal
 from tests.contract_write import PROPOSED
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import (
@@ -49,7 +49,7 @@ async def replayed(server: FhirDouble, version: int | None = None, **values: obj
 
 
 def printed(found: Replay) -> str:
-    console = Console(width=200)
+    console = Terminal(width=200)
     with console.capture() as captured:
         print_replay(console, found)
     return captured.get()

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from rich.console import Console
 
 from service import __version__
 from service.cause import Cause
@@ -24,6 +23,7 @@ from service.commands.written import Listed, Written, WrittenFilter, find_writte
 from service.errors import ServerMisread, ServerRefused, ServerUnsupported, SettingsError
 from service.fhir.models import validated
 from service.fhir.names import WITHDRAWN, extension_value
+from service.render.terminal import Terminal
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import (
     GUIDANCE,
@@ -133,7 +133,7 @@ async def test_tasks_are_listed_and_what_people_did_with_them(server: FhirDouble
     everything = await found(server)
     (task,) = [one for one in everything if one.kind == "task"]
     assert (task.status, task.edited) == ("in-progress", True)
-    console = Console(record=True, width=200)
+    console = Terminal(record=True, width=200)
     print_written(console, everything)
     assert "1 plans, 2 assessments, 1 tasks" in console.export_text()
 
@@ -242,8 +242,8 @@ async def test_a_list_with_an_error_in_it_is_not_complete(server: FhirDouble) ->
         await found(faulty)
 
 
-def printed(show: Callable[[Console], None]) -> str:
-    console = Console(width=250)
+def printed(show: Callable[[Terminal], None]) -> str:
+    console = Terminal(width=250)
     with console.capture() as captured:
         show(console)
     return captured.get()

@@ -274,7 +274,7 @@ def a_plan(
     )
     sessions = tuple(session.day for session in planned)
     built = PlanOfRecord(evidence, status, ours=True, edited=True, sessions=sessions, planned=planned)
-    return replace(built, **({"protocol": ("us-trd", "1.2.0")} | changes))
+    return replace(built, **({"protocol": ("us-trd", "1.3.0")} | changes))
 
 
 def given(when: date | str, mg: float | Dose = 84, what: str = "esketamine", **changes: Any) -> Exposure:

@@ -26,7 +26,7 @@ DRAFT, ACTIVE, REVOKED, DELETED = (
     PlanStatus.REVOKED,
     PlanStatus.DELETED,
 )
-PROTOCOL = ("us-trd", "1.2.0")
+PROTOCOL = ("us-trd", "1.3.0")
 AHEAD = (date(2026, 11, 30), date(2026, 12, 3))
 
 

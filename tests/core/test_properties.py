@@ -338,8 +338,14 @@ def test_the_episode_begins_by_the_latest_onset_where_no_remission_came_between(
 @quick
 @given(records(), PARTIAL_DATES)
 def test_a_sign_more_never_makes_the_episode_begin_later(of: Record, when: PartialDate) -> None:
-    """Unless a remission came before it: then it begins another."""
+    """Unless a remission came before it: then it begins another.
+
+    Where only visits have an onset, a sign long after the last one begins another as well.
+    """
     before = assessed(of).episode
+    anchors = assess_depression(of, Symptoms(), AS_OF).anchors
+    onsets = [known_onset(one) for one in anchors if not one.at_visit]
+    assume(any(onset is not None and onset.earliest <= AS_OF for onset in onsets))
     more = with_score(of, 15, when)
     assume(not before.assumed and not find_remissions(more, read_scores(more, US, AS_OF), SEED, AS_OF))
     assume(not find_remissions(of, read_scores(of, US, AS_OF), SEED, AS_OF))

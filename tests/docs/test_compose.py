@@ -360,6 +360,7 @@ def test_the_probe_of_the_service_tells_well_from_unwell(status: int, code: int)
     assert ran.returncode == code
 
 
+@pytest.mark.matrix
 def test_the_probe_of_hapi_tells_well_from_unwell(tmp_path: Path) -> None:
     if shutil.which("javac") is None:
         pytest.skip("javac is not installed")

@@ -1,26 +1,92 @@
 """The demo as a new user runs it: its own server, its own service, and every patient as expected."""
 
+import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from service.demo import run as demo
-from service.demo.run import DemoFailed, demo_patients, run_demo
+from service.demo.run import DemoFailed, demo_patients, record_of, run_demo, show_weeks, treatment_story
+from service.demo.treatment import TreatedPatient, find_faults
+from service.render.terminal import Terminal
+from service.review import Reviewer
 from service.settings import load_settings
+from tests.fhir.double import FhirDouble
+from tests.support import client_of, settings
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_demo_shows_every_patient_and_ends_well() -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "service", "demo"], capture_output=True, text=True, check=False, timeout=150
+        [sys.executable, "-m", "service", "demo"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+        env={**os.environ, "COLUMNS": "120"},
     )
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "All 11 patients as expected" in ran.stdout
+    assert "The treatment went as expected" in ran.stdout
+    for did in (
+        "a clinician activates the draft",
+        "session 10: did not come",
+        "the benefit is reviewed",
+        "PHQ-9: 3",
+    ):
+        assert did in ran.stdout
+    for said in ("decline (in-treatment)", "propose (continuation)", "Missed: session 10", "remission"):
+        assert said in ran.stdout
     for shown in ("propose (trd)", "propose (acute-suicidality)", "decline (contraindicated)", "12. "):
         assert shown in ran.stdout
+
+
+async def test_the_weeks_are_shown_as_the_readme_shows_them(tmp_path: Path) -> None:
+    """It lives every week, which takes seconds; a story that ends otherwise is told on the same patient."""
+    patient = await treated_until(date(2026, 11, 30))
+    with (tmp_path / "out.txt").open("w+") as out:
+        show_weeks(Terminal(file=out, width=100), patient)
+        out.seek(0)
+        shown = [line.rstrip() for line in out]
+
+    sample = re.findall(r"```text\n(week .*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[0]
+    assert [line for line in sample.splitlines() if line not in shown] == []
+    assert find_faults(patient) == []
+    patient.story = replace(patient.story, response="worse", plans=99)
+    assert find_faults(patient) == [
+        "under-treatment: response remission, expected worse",
+        f"under-treatment: {len(patient.plans)} plans activated, expected 99",
+    ]
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("weeks_on", range(0, 52, 4))
+async def test_the_treatment_goes_as_expected_on_any_day(weeks_on: int) -> None:
+    """Holidays and weekdays move its sessions; every date tried is another weekday."""
+    patient = await treated_until(date(2026, 1, 1) + timedelta(weeks=weeks_on, days=weeks_on // 4))
+
+    assert find_faults(patient) == []
+
+
+async def treated_until(today: date) -> TreatedPatient:
+    """The patient under treatment of the demo, on a server in memory."""
+    story = treatment_story()
+    client, reviewer = client_of(FhirDouble([])), Reviewer.prepare(settings(), today)
+    patient = TreatedPatient(client, story.patient, story, today)
+    for one in record_of(patient):
+        await client.put(one)
+    for _ in range(story.weeks + 1):
+        done = await patient.live()
+        proposal = await reviewer.on(patient.day).propose(client, story.patient)
+        await patient.pass_week(done, proposal.answer)
+    return patient
 
 
 async def test_a_wrong_outcome_fails_the_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -31,6 +97,6 @@ async def test_a_wrong_outcome_fails_the_demo(monkeypatch: pytest.MonkeyPatch, t
         return [demo.DemoPatient(first.name, first.patient_id, first.bundle, "decline", "contraindicated")]
 
     monkeypatch.setattr(demo, "demo_patients", one_wrong)
-    monkeypatch.setattr(demo, "_LIMIT_SECONDS", 8.0)
+    monkeypatch.setattr(demo, "_LIMIT_SECONDS", 3.0)
     with (tmp_path / "out.txt").open("w") as out, pytest.raises(DemoFailed, match="expected contraindicated"):
-        await run_demo(Console(file=out), load_settings(), fhir=None, keep=False)
+        await run_demo(Terminal(file=out), load_settings(), fhir=None, keep=False)

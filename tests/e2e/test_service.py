@@ -31,9 +31,9 @@ from tests.support import run_command, run_program
 
 OFFERED = tuple(kind for kind in WATCHED_KINDS if kind != "QuestionnaireResponse")
 """The kinds that sekmet-fhir knows."""
-SECRET = "a-hook-secret"  # noqa: S105 - known to the tests only
+SECRET = "a-hook-secret-of-tests"  # noqa: S105 - known to the tests only
 HEADER = {"X-Hook-Secret": SECRET}
-matrix = pytest.mark.matrix
+pytestmark = pytest.mark.matrix
 """A service of its own takes seconds; `test_demo.py` shows one in `make test`."""
 
 
@@ -67,7 +67,6 @@ async def hook(service: Service, method: str, path: str = "", **content: object)
 # --- from notification to CarePlan ----------------------------------------------------------------
 
 
-@matrix
 async def test_a_subscribed_server_brings_care_plans_about(server: str, tmp_path: Path) -> None:
     patients = demo_patients(clock.today("UTC"))
     async with Service(tmp_path, fhir_base_url=server, hook_secret=SECRET) as service:
@@ -93,7 +92,6 @@ async def test_a_subscribed_server_brings_care_plans_about(server: str, tmp_path
         assert await service.metric('trd_queue_jobs{state="failed"}') == 0
 
 
-@matrix
 async def test_a_deleted_statement_leads_to_a_new_review(server: str, tmp_path: Path) -> None:
     """sekmet-fhir does not tell of deletions, so that the hook is told here as HAPI would."""
     (patient,) = loaded(server, "deleted", 1)
@@ -117,7 +115,6 @@ async def test_a_deleted_statement_leads_to_a_new_review(server: str, tmp_path: 
     assert len(await found_by(server, f"CarePlan?patient={patient}")) == 1
 
 
-@matrix
 async def test_a_notification_without_a_body_has_the_changed_patients_reviewed(
     server: str, tmp_path: Path
 ) -> None:
@@ -129,7 +126,6 @@ async def test_a_notification_without_a_body_has_the_changed_patients_reviewed(
     await assert_each_once(server, patients)
 
 
-@matrix
 async def test_the_daily_review_has_the_patients_with_a_plan_reviewed(server: str, tmp_path: Path) -> None:
     """Queued from beside, as another process of the service would at its time."""
     patient, other = loaded(server, "daily", 2)
@@ -148,7 +144,6 @@ async def test_the_daily_review_has_the_patients_with_a_plan_reviewed(server: st
     assert await reason_of(server, other) is None
 
 
-@matrix
 async def test_shadow_mode_writes_nothing(server: str, tmp_path: Path) -> None:
     patients = loaded(server, "shadow", 3)
     async with Service(tmp_path, fhir_base_url=server, write="off") as service:
@@ -172,7 +167,6 @@ async def reviewed(service: Service, number: int) -> bool:
 # --- the queue ------------------------------------------------------------------------------------
 
 
-@matrix
 async def test_a_failed_job_is_listed_and_can_be_put_back(server: str, tmp_path: Path) -> None:
     async with Service(tmp_path, fhir_base_url=server) as service:
         async with notifying(service.address, ["late-000"], a_second=50):
@@ -197,7 +191,6 @@ async def test_a_failed_job_is_listed_and_can_be_put_back(server: str, tmp_path:
     await assert_each_once(server, ["late-000"])
 
 
-@matrix
 async def test_told_to_stop_during_reviews_it_ends_cleanly_and_goes_on_at_the_next_start(
     server: str, tmp_path: Path
 ) -> None:
@@ -222,12 +215,11 @@ async def test_told_to_stop_during_reviews_it_ends_cleanly_and_goes_on_at_the_ne
 # --- trust ----------------------------------------------------------------------------------------
 
 
-@matrix
 @pytest.mark.parametrize(
     ("given", "missing"),
     [
         ({}, "TRD_API_TOKEN, TRD_HOOK_SECRET"),
-        ({"TRD_API_TOKEN": "a-token"}, "TRD_HOOK_SECRET"),
+        ({"TRD_API_TOKEN": "an-api-token-of-tests"}, "TRD_HOOK_SECRET"),
         ({"TRD_HOOK_SECRET": SECRET}, "TRD_API_TOKEN"),
         ({"TRD_HOOK_SECRET": SECRET, "TRD_API_TOKEN": ""}, "TRD_API_TOKEN"),
     ],
@@ -247,7 +239,6 @@ def test_without_a_fhir_server_it_does_not_start() -> None:
     assert ran.stderr.startswith("trd-careplan: TRD_FHIR_BASE_URL: not set")
 
 
-@matrix
 async def test_the_hook_is_closed_to_those_without_the_secret(server: str, tmp_path: Path) -> None:
     (patient,) = loaded(server, "closed", 1)
     async with (

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from http import HTTPStatus
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -116,8 +117,7 @@ class FhirDouble(Front):
 
     def of_type(self, kind: str) -> list[Resource]:
         """The resources of a type, as they stand."""
-        found = [history[-1] for history in self.versions.values()]
-        return [deepcopy(r) for r in found if r is not None and r["resourceType"] == kind]
+        return [deepcopy(resource) for resource in self._standing_of(kind)]
 
     def only(self, kind: str) -> Resource:
         """The one resource of a type."""
@@ -129,7 +129,7 @@ class FhirDouble(Front):
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if self.is_cut:
             raise httpx.ConnectError("the connection is cut", request=request)
-        path = request.url.path.removeprefix(httpx.URL(self.base).path).strip("/")
+        path = request.url.path.removeprefix(urlsplit(self.base).path).strip("/")
         if request.method == "GET":
             self.paths.append(path)
             return self._shown(path, request)
@@ -152,7 +152,12 @@ class FhirDouble(Front):
         return self._stored(path)
 
     def _found(self, kind: str, params: httpx.QueryParams) -> list[Resource]:
-        return [resource for resource in self.of_type(kind) if is_found(resource, params)]
+        return [deepcopy(resource) for resource in self._standing_of(kind) if is_found(resource, params)]
+
+    def _standing_of(self, kind: str) -> list[Resource]:
+        """The resources of a type as they are kept, not to be changed."""
+        found = [history[-1] for history in self.versions.values()]
+        return [resource for resource in found if resource is not None and resource["resourceType"] == kind]
 
     def _page(self, found: list[Resource], request: httpx.Request) -> httpx.Response:
         """A page of what was found; the next one comes by its offset."""

@@ -128,6 +128,26 @@ async def test_a_server_that_wants_to_rest_for_longer_than_a_minute_is_given_up(
     assert not waits
 
 
+@pytest.mark.parametrize(("headers", "asked"), [({"Retry-After": "3600"}, 3600), ({}, None)])
+@pytest.mark.usefixtures("waits")
+async def test_who_is_given_up_is_told_how_long_the_server_wants_to_rest(
+    headers: dict[str, str], asked: float | None
+) -> None:
+    handler, _ = always(lambda: httpx.Response(503, headers=headers))
+    with pytest.raises(ServerRefused) as caught:
+        await client_of(handler).get("Condition")
+    assert caught.value.retry_after == asked
+
+
+async def test_a_probe_is_one_request(waits: list[float]) -> None:
+    handler, asked = always(lambda: httpx.Response(503))
+    await client_of(lambda _: fhir_response({"resourceType": "CapabilityStatement"})).probe()
+    with pytest.raises(ServerRefused):
+        await client_of(handler).probe()
+    assert [request.url.path.rpartition("/")[2] for request in asked] == ["metadata"]
+    assert not waits
+
+
 @pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "²", "Mon, 01 Jan 99999999999 00:00:00 GMT"])
 async def test_a_retry_after_that_says_nothing_leaves_the_usual_wait(value: str, waits: list[float]) -> None:
     headers = [(b"Retry-After", value.encode())]
@@ -345,12 +365,12 @@ async def test_no_more_requests_than_allowed_are_under_way(connections: int) -> 
 
 async def test_waiting_for_a_turn_is_not_waiting_for_the_server() -> None:
     async def handler(_: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.05)
         return fhir_response(a_patient())
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(handler))
-    client = FhirClient(BASE, http, seconds=2.5, attempts=1, connections=1)
-    await asyncio.gather(*(client.get(f"Patient/{number}") for number in range(10)))
+    client = FhirClient(BASE, http, seconds=0.7, attempts=1, connections=1)
+    await asyncio.gather(*(client.get(f"Patient/{number}") for number in range(15)))
 
 
 async def test_the_capability_statement_is_read_once() -> None:

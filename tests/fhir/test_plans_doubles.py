@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.contract_plans import PlansContract, cell, check, copied, drafted_twice
-from tests.servers import running_double
+from tests.servers import double_in_memory
 
 
 class _OnADouble(PlansContract):
@@ -16,7 +16,7 @@ class _OnADouble(PlansContract):
 
     @pytest.fixture
     def server(self) -> Iterator[str]:
-        with running_double(**self.traits) as base:
+        with double_in_memory(**self.traits) as base:
             yield base
 
 

@@ -30,6 +30,7 @@ from service.render.device import render_device
 from service.render.guidance import render_guidance
 from service.render.provenance import Occasion, render_provenance, render_withdrawal
 from service.review import Review
+from tests.contract_write import expected_of
 from tests.support import (
     RXNORM,
     Resource,
@@ -44,7 +45,7 @@ from tests.support import (
 
 SPEC = Path(__file__).resolve().parents[2] / "fixtures" / "spec" / "R5"
 TWO_FAILURES = "two-documented-failures-propose-treatment"
-PROPOSED = [name for name in case_names() if case_review(name).intent.plan is not None]
+PROPOSED = [name for name in case_names() if expected_of(name)["decision"] == "propose"]
 ESKETAMINE = {"coding": [{"system": RXNORM, "code": "2119365", "display": "esketamine"}]}
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 import pytest
+from fhir.resources import get_fhir_model_class
 
 from service import __version__
 from service.cause import Cause
@@ -32,6 +33,7 @@ from service.fhir.names import (
     edit_digest,
     extension_value,
 )
+from service.fhir.r5.written import render_in_r5
 from service.gather.files import read_bundle
 from service.render.care_plan import render_plan, render_revoked
 from service.render.device import render_device
@@ -263,6 +265,14 @@ EXTENSIBLE = {
 def test_the_models_of_r4_accept_it(resources: tuple[Resource, ...]) -> None:
     for resource in resources:
         assert validated(resource) is resource
+
+
+def test_the_model_of_r5_accepts_an_assessment_of_a_treatment() -> None:
+    named = "a-session-missed-in-week-2-is-named"
+    guidance = render_in_r5(assessments_on_record()[case_names().index(named)])
+    assert guidance["contained"][0]["resourceType"] == "Parameters"
+    for resource in (guidance, *guidance["contained"]):
+        get_fhir_model_class(resource["resourceType"])(**resource)
 
 
 def test_its_codes_are_in_the_value_sets(resources: tuple[Resource, ...]) -> None:
@@ -571,6 +581,51 @@ def test_the_assessment_on_record_has_every_criterion(name: str) -> None:
     assert sorted(one["id"] for one in _parts(output, "safety")) == sorted(expected["safety"])
 
 
+@pytest.mark.parametrize("name", [name for name in case_names() if "treatment" in expected_of(name)])
+def test_the_assessment_on_record_has_the_treatment(name: str) -> None:
+    treatment, expected = _treatment_of(case_bundle(name)), expected_of(name)["treatment"]
+    assert "week" not in treatment, "it would change with time alone"
+    assert treatment["phase"] == [expected["phase"]]
+    (sessions,) = treatment["sessions"]
+    assert (sessions["given"], sessions["missed"]) == ([expected["given"]], [expected["missed"]])
+    assert treatment["response"][0]["finding"] == [expected["response"]]
+    assert treatment["next"][0]["code"] == [expected["next"]]
+    due = [" ".join([*one["what"], *one.get("by", [])]) for one in treatment.get("due", [])]
+    assert due == expected["due"]
+
+
+def test_without_a_treatment_there_is_none_on_record() -> None:
+    (output,) = render_guidance(proposal_of(FIRST), None)["contained"]
+    assert "treatment" not in {one["name"] for one in output["parameter"]}
+
+
+def test_a_treatment_on_record_says_when_it_began_once_a_session_was_given() -> None:
+    name = "a-phq-9-from-21-to-6-at-the-end-of-induction-asks-for-the-benefit-review"
+    bundle = case_bundle(name)
+    assert _treatment_of(bundle)["begun"] == ["2026-10-26"]
+    one = {"instrument": ["phq-9"], "baseline": [21], "latest": [6], "change": [-15], "finding": ["response"]}
+    assert _treatment_of(bundle)["response"] == [one | {"instruments": [one]}]
+
+    kept = [one for one in bundle["entry"] if one["resource"]["resourceType"] == "CarePlan"]
+    others = [one for one in bundle["entry"] if "edication" not in one["resource"]["resourceType"]]
+    assert kept, "the plan is still active"
+    assert "begun" not in _treatment_of({**bundle, "entry": others})
+
+
+def _treatment_of(bundle: Resource) -> dict[str, Any]:
+    (output,) = render_guidance(reviewed(bundle).decision, None)["contained"]
+    return _values(next(one for one in output["parameter"] if one["name"] == "treatment"))
+
+
+def _values(parameter: Resource) -> dict[str, Any]:
+    """The parts of a parameter by name, each with every value of that name."""
+    found: dict[str, list[Any]] = {}
+    for part in parameter["part"]:
+        value = _values(part) if "part" in part else next(v for k, v in part.items() if k != "name")
+        found.setdefault(part["name"], []).append(value)
+    return found
+
+
 @pytest.mark.parametrize(
     ("name", "required", "facts"),
     [
@@ -834,7 +889,8 @@ def test_every_record_that_was_read_is_named_as_a_source(name: str) -> None:
     """Also those that say nothing, are set aside or cannot be read: what is not found rests on them."""
     named = {entity["what"]["display"] for entity in provenance_of(name)["entity"]}
     gathered = read_bundle(case_bytes(name))
-    there = {str(source.reference) for source in gathered.sources if source.head.resource_type in READ_KINDS}
+    read = {*READ_KINDS, "Task"}
+    there = {str(source.reference) for source in gathered.sources if source.head.resource_type in read}
     bears = {s for s in there if not s.startswith(("Observation/", "Procedure/"))}
     assert bears <= named <= there
 

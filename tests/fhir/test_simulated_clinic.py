@@ -14,7 +14,7 @@ from tests.contract_treatment import TreatmentContract, check_course
 from tests.contract_write import PARALLEL, TWO_FAILURES, found_by, load_case
 from tests.fhir.double import FhirDouble
 from tests.generated.clinic import Clinic, continues
-from tests.servers import running_double, serving_double
+from tests.servers import double_in_memory
 from tests.support import AS_OF, client_at, client_of, reviewer
 
 SEEDS = [seed if seed < 5 else pytest.param(seed, marks=pytest.mark.matrix) for seed in range(16)]
@@ -23,13 +23,13 @@ SEEDS = [seed if seed < 5 else pytest.param(seed, marks=pytest.mark.matrix) for 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_course_of_half_a_year(seed: int) -> None:
     double = FhirDouble([])
-    with serving_double(double) as server:
+    with double_in_memory(double) as server:
         await check_course(Clinic(server, seed), client_of(double, base=double.base))
 
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    with running_double() as base:
+    with double_in_memory() as base:
         yield base
 
 

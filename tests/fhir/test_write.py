@@ -351,6 +351,53 @@ async def test_an_assessment_says_that_sessions_of_an_active_plan_were_missed(se
     assert (await propose(server, days=30)).written == ()
 
 
+async def test_an_assessment_of_a_treatment_is_written_when_something_happens_not_with_time(
+    server: FhirDouble,
+) -> None:
+    await propose(server)
+    server.change(plan_reference(server), status="active")
+    server.put(a_session_given("2026-11-30"))
+    first = await propose(server, days=7)
+    assert {reference.type for reference in first.written} == {"GuidanceResponse", "Provenance"}
+    assert _counted(server) == {"given": 1, "missed": 0, "planned": 11}
+
+    assert (await propose(server, days=8)).written == ()
+    server.put(a_session_given("2026-12-03"))
+    assert GUIDANCE in {f"{one.type}/{one.id}" for one in (await propose(server, days=10)).written}
+    assert _counted(server) == {"given": 2, "missed": 0, "planned": 10}
+
+
+async def test_another_week_of_treatment_alone_writes_nothing(server: FhirDouble) -> None:
+    await propose(server)
+    server.change(plan_reference(server), status="active")
+    server.put(a_session_given("2026-11-30"))
+    sunday = await propose(server, days=13)
+    monday = await propose(server, days=14)
+
+    weeks = [one.answer.treatment.week for one in (sunday, monday) if one.answer.treatment]
+    assert weeks == [1, 2]
+    assert monday.written == ()
+
+
+def a_session_given(day: str) -> Resource:
+    return {
+        "resourceType": "MedicationAdministration",
+        "id": f"session-{day}",
+        "status": "completed",
+        "subject": {"reference": "Patient/ann"},
+        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": "2119365"}]},
+        "effectiveDateTime": day,
+    }
+
+
+def _counted(server: FhirDouble) -> dict[str, int]:
+    """How many sessions the assessment on record counts in each state."""
+    (output,) = server.read(GUIDANCE)["contained"]
+    (treatment,) = (one["part"] for one in output["parameter"] if one["name"] == "treatment")
+    (sessions,) = (one["part"] for one in treatment if one["name"] == "sessions")
+    return {one["name"]: one["valueInteger"] for one in sessions}
+
+
 async def test_our_draft_goes_when_somebody_has_begun_treatment(server: FhirDouble) -> None:
     await propose(server)
     plan = plan_reference(server)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.contract_write import WriteContractOfFewCases
-from tests.servers import running_double
+from tests.servers import double_in_memory
 
 
 class _OnADouble(WriteContractOfFewCases):
@@ -17,7 +17,7 @@ class _OnADouble(WriteContractOfFewCases):
     @pytest.fixture(scope="class")
     @classmethod
     def server(cls) -> Iterator[str]:
-        with running_double(**cls.traits) as base:
+        with double_in_memory(**cls.traits) as base:
             yield base
 
 

@@ -17,6 +17,7 @@ from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjso
 from service.review import Review
 from tests.examples import tries
 from tests.support import (
+    FEW,
     RXNORM,
     Resource,
     a_bundle,
@@ -273,8 +274,11 @@ def test_a_file_of_nothing_has_no_records() -> None:
     assert list(read_ndjson(b"\n \r\n")) == []
 
 
-def test_every_case_gives_the_same_answer_from_an_export() -> None:
-    bundles = [case_bundle(name) for name in case_names()]
+@pytest.mark.parametrize(
+    "names", [FEW, pytest.param(case_names(), marks=pytest.mark.matrix)], ids=["few", "all"]
+)
+def test_every_case_gives_the_same_answer_from_an_export(names: list[str]) -> None:
+    bundles = [case_bundle(name) for name in names]
     content = lines(*(entry["resource"] for bundle in bundles for entry in bundle["entry"]))
 
     answers = {answer_of(reviewer().review(record)) for record in readable(list(read_ndjson(content)))}

@@ -1,6 +1,7 @@
 """Who is followed from day to day: by our plans, by our assessments, and under which id."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from service.errors import ServerMisread
 from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER
 from service.gather.ours import find_patients_to_follow
+from tests.core.builders import US
 from tests.fhir.double import FhirDouble
-from tests.support import BASE, Resource, a_patient, client_of, fhir_response
+from tests.support import AS_OF, BASE, Handler, Resource, a_patient, client_of, fhir_response
 
 
 def a_plan(patient: str, status: str = "active", **elements: object) -> Resource:
@@ -38,8 +40,12 @@ def merged(patient: str, into: str) -> Resource:
     return a_patient(patient, link=[link])
 
 
+async def found(server: Handler) -> list[str]:
+    return await find_patients_to_follow(client_of(server), US, AS_OF)
+
+
 async def followed(resources: Iterable[Resource]) -> list[str]:
-    return await find_patients_to_follow(client_of(FhirDouble(resources)))
+    return await found(FhirDouble(resources))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +57,26 @@ async def followed(resources: Iterable[Resource]) -> list[str]:
 )
 async def test_our_plans_are_followed_until_they_are_revoked(status: str, expected: list[str]) -> None:
     assert await followed([a_patient(), a_plan("ann", status)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("period", "expected"),
+    [
+        ({"end": (AS_OF - timedelta(days=210)).isoformat()}, ["ann"]),
+        ({"end": (AS_OF - timedelta(days=211)).isoformat()}, []),
+        ({"end": "2025"}, []),
+        ({"end": "soon"}, ["ann"]),
+        ({}, ["ann"]),
+    ],
+)
+async def test_a_completed_plan_is_followed_until_its_treatment_has_lapsed_for_half_a_year(
+    period: dict[str, str], expected: list[str]
+) -> None:
+    plan = a_plan("ann", "completed", period=period)
+    ended = an_assessment("ann", result={"reference": f"CarePlan/{plan['id']}"})
+
+    assert await followed([a_patient(), plan, ended]) == expected
+    assert await followed([a_patient(), {**plan, "status": "active"}]) == ["ann"]
 
 
 async def test_the_plan_of_another_is_known_by_our_assessment() -> None:
@@ -79,7 +105,7 @@ async def test_every_page_is_read() -> None:
     server = FhirDouble([one for patient in patients for one in (a_patient(patient), a_plan(patient))])
     server.page = 2
 
-    assert await find_patients_to_follow(client_of(server)) == patients
+    assert await found(server) == patients
 
 
 async def test_references_to_this_server_are_followed_and_those_to_others_are_not() -> None:
@@ -107,13 +133,13 @@ async def test_a_patient_who_cannot_be_read_does_not_hide_the_others() -> None:
         refused = request.url.path.endswith("/Patient/bob")
         return httpx.Response(403) if refused else double(request)
 
-    assert await find_patients_to_follow(client_of(server)) == ["ann", "bob"]
+    assert await found(server) == ["ann", "bob"]
 
 
 async def test_a_server_without_assessments_is_asked_for_plans_only() -> None:
     server = FhirDouble([a_patient(), a_plan("ann")], takes=["CarePlan"])
 
-    assert await find_patients_to_follow(client_of(server)) == ["ann"]
+    assert await found(server) == ["ann"]
     assert "GuidanceResponse" not in server.paths
 
 
@@ -129,4 +155,4 @@ async def test_a_list_with_an_error_in_it_is_none() -> None:
         )
 
     with pytest.raises(ServerMisread, match="resources may be missing"):
-        await find_patients_to_follow(client_of(server))
+        await found(server)

@@ -36,7 +36,7 @@ from tests.servers import BRIEFLY, load, running_hapi
 from tests.support import Resource, a_condition, reviewer, run_command
 from tests.validator import faults_of, one_of_each_shape
 
-SECRET = "a-hook-secret"  # noqa: S105 - known to the tests only
+SECRET = "a-hook-secret-of-tests"  # noqa: S105 - known to the tests only
 _SEARCH_PAYLOAD = "http://hapifhir.io/fhir/StructureDefinition/subscription-payload-search-criteria"
 _LOOK_SECONDS = 6
 _QUIET_SECONDS = 6

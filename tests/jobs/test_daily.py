@@ -11,7 +11,8 @@ import pytest
 from service.cause import Cause
 from service.errors import QueueError
 from service.queue.daily import DAILY, next_daily, queue_daily, reviewing_daily
-from service.queue.jobs import JobQueue, Jobs, Pace
+from service.queue.jobs import JobQueue, Jobs
+from service.queue.tries import Pace
 from service.queue.work import Work
 from service.telemetry.metrics import Metrics
 from tests.fhir.double import FhirDouble

@@ -20,12 +20,17 @@ _ROOT = Path(__file__).parents[2]
 _WORKER = Path(__file__).with_name("worker.py")
 
 
+def away_of(output: Path) -> Path:
+    """The file that exists while the FHIR server is away."""
+    return output.with_suffix(".away")
+
+
 class Worker:
     """A process started from worker.py."""
 
     def __init__(self, url: str, output: Path, *, lease: float = 10, seconds: float = 0.02) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(_WORKER), url, str(output), str(lease), str(seconds)],
+            [sys.executable, str(_WORKER), url, str(output), str(lease), str(seconds), str(away_of(output))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(_ROOT)},
@@ -124,6 +129,27 @@ def test_no_accepted_event_is_lost_when_the_process_is_killed(database: str, tmp
     assert_one_at_a_time(output, killed=first.pid)
 
 
+def test_no_event_is_lost_when_the_process_is_killed_in_an_outage(database: str, tmp_path: Path) -> None:
+    output = tmp_path / "reviews"
+    events = [f"p{number}" for number in range(100)]
+    away_of(output).touch()
+    for _ in range(2):
+        worker = Worker(database, output)
+        with working(worker):
+            assert [worker.accept(event) for event in events] == events
+            time.sleep(2)  # some are claimed by now, and wait for the server
+    assert not lines(output)
+    last = Worker(database, output)
+    with working(last):
+        time.sleep(2)
+        away_of(output).unlink()
+        until(lambda: ended(output) == set(events))
+        asyncio.run(_until_idle(database))
+        assert last.stop() == 0
+
+    assert asyncio.run(_counts(database))["failed"] == 0
+
+
 def test_two_processes_share_the_work_and_never_a_patient(postgres_database: str, tmp_path: Path) -> None:
     output = tmp_path / "reviews"
     workers = [Worker(postgres_database, output) for _ in range(2)]
@@ -163,6 +189,11 @@ def test_the_jobs_of_a_process_that_never_returns_are_taken_over(
 async def _accept(database: str, patient_ids: list[str]) -> None:
     async with Jobs(database) as queue:
         await queue.accept(patient_ids, "test")
+
+
+async def _counts(database: str) -> dict[str, int]:
+    async with Jobs(database) as queue:
+        return await queue.counts()
 
 
 async def _until_idle(database: str) -> None:

@@ -1,23 +1,43 @@
-"""The FHIR server in memory, met over HTTP."""
+"""The FHIR server in memory, met over HTTP or without a socket."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from typing import Any, cast
+from unittest.mock import patch
 
 import httpx
 from aiohttp import web
+from httpx_aiohttp import HttpxAiohttpClient
 
 from tests.fhir.double import FhirDouble
 from tests.servers.loopback import LARGEST_REQUEST, cut, has_left, on_loopback
 from tests.servers.stage import Records, Stage, staged
-from tests.support import Resource, resources_of
+from tests.support import IN_MEMORY, InMemory, Resource, resources_of
+
+_NUMBERS = count(1)
 
 
 @contextmanager
 def running_double(**traits: Any) -> Iterator[str]:
     """Run an empty `FhirDouble` with these traits; yields its base URL, `http://127.0.0.1:PORT/fhir`."""
     with serving_double(FhirDouble([], **traits)) as base:
+        yield base
+
+
+@contextmanager
+def double_in_memory(double: FhirDouble | None = None, **traits: Any) -> Iterator[str]:
+    """Have a double answer at an address without a socket, several times as fast; yields its base URL."""
+    double = double or FhirDouble([], **traits)
+    origin = f"http://double-{next(_NUMBERS)}.test"
+    double.base = f"{origin}/fhir"
+    way = InMemory(double)
+    with (
+        patch("service.fhir.client.HttpxAiohttpClient", partial(HttpxAiohttpClient, mounts={origin: way})),
+        patch.dict(IN_MEMORY, {double.base: way}),
+        staged(double.base, Stage(double, partial(_put_all, double))) as base,
+    ):
         yield base
 
 

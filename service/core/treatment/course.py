@@ -12,11 +12,12 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from service.core.dates import PartialDate, say_date
+from service.core.dates import PartialDate, days_before, say_date
 from service.core.findings import Reason, ReasonCode
 from service.core.knowledge import Knowledge, Protocol
 from service.core.records import (
     GRADES,
+    BenefitReview,
     Exposure,
     ExposureStatus,
     Grade,
@@ -89,6 +90,7 @@ class TreatmentCourse:
     protocol: Protocol
     sessions: tuple[TreatmentSession, ...]
     evidence: frozenset[VersionedReference]
+    reviews: tuple[BenefitReview, ...] = ()
 
     @property
     def taken(self) -> tuple[TreatmentSession, ...]:
@@ -122,8 +124,24 @@ class TreatmentCourse:
 
     @property
     def reviewed(self) -> bool:
-        """Whether a review of the benefit is on record."""
-        return any(plan.benefit_reviewed for plan in self.plans)
+        """Whether a review of the benefit is on record: by an activity of a plan, or as one asked for."""
+        return bool(self.reviews) or any(plan.benefit_reviewed for plan in self.plans)
+
+    @property
+    def induction_question(self) -> str:
+        """What a review of the benefit after induction is asked for on."""
+        return f"CarePlan/{self.plans[-1].evidence.id} after {self.protocol.induction_sessions} sessions"
+
+    @property
+    def maintenance_question(self) -> str:
+        """What a review of the maintenance that the last plan holds is asked for on."""
+        return f"CarePlan/{self.plans[-1].evidence.id} in maintenance"
+
+    @property
+    def maintenance_reviewed(self) -> bool:
+        """Whether a review of the maintenance that the last plan holds is on record."""
+        asked = any(review.question == self.maintenance_question for review in self.reviews)
+        return asked or self.plans[-1].maintenance_reviewed
 
     @property
     def has_stepped_back(self) -> bool:
@@ -139,14 +157,33 @@ def find_course(record: Record, knowledge: Knowledge, as_of: date) -> TreatmentC
     if not chain:
         return None
     protocol = _protocol_of(chain, knowledge)
-    since = min((day for plan in chain if (day := plan.begins) is not None), default=as_of)
+    early_days = protocol.missed.early_days
+    since = min((day for plan in chain if (day := _begins(plan, early_days)) is not None), default=as_of)
     of_course = [e for e in record.exposures if _is_of_course(e, since)]
     given = _given_sessions(of_course, since, as_of)
     sessions = _matched(chain, given, protocol, as_of)
     if not under_way and any(session.state not in TAKEN for session in sessions):
         return None
     evidence = {plan.evidence for plan in chain} | {ref for e in of_course for ref in e.evidence}
-    return TreatmentCourse(chain, protocol, sessions, frozenset(evidence))
+    return TreatmentCourse(chain, protocol, sessions, frozenset(evidence), _reviews(record, chain, as_of))
+
+
+def _begins(plan: PlanOfRecord, early_days: int) -> date | None:
+    """From when on esketamine is of the plan: its first day, or some days before it while it was there."""
+    first = plan.begins
+    if first is None or plan.created is None:
+        return first
+    return min(first, max(plan.created, days_before(first, early_days)))
+
+
+def _reviews(record: Record, chain: tuple[PlanOfRecord, ...], as_of: date) -> tuple[BenefitReview, ...]:
+    """The reviews of the benefit that were asked for about a plan of the chain, up to a day."""
+    plan_ids = {plan.evidence.id for plan in chain}
+    return tuple(
+        review
+        for review in record.benefit_reviews
+        if review.plan in plan_ids and (review.when is None or review.when <= as_of)
+    )
 
 
 def flag_unusual_sessions(course: TreatmentCourse | None) -> tuple[Reason, ...]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from service.core.assessment import ACUTE, Assessment
 from service.core.dates import days_before
-from service.core.knowledge import CareSetting, Effect, NextCode, NextRule
+from service.core.knowledge import CareSetting, Effect, NextCode, NextRule, TreatmentRule
 from service.core.records import Diagnosis, Record
 from service.core.safety import SafetyFinding, assess_safety
 from service.core.schedule import Calendar
@@ -27,6 +27,7 @@ class DueWhat(StrEnum):
 
     REMS_FORM = "rems-form"
     BENEFIT_REVIEW = "benefit-review"
+    MAINTENANCE_REVIEW = "maintenance-review"
     SCORE = "score"
 
 
@@ -39,10 +40,14 @@ class Due(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """A treatment under way on a day. `new_findings` are those of safety that came up since it began."""
+    """A treatment under way on a day. `new_findings` are those of safety that came up since it began.
+
+    `last_known` is the response on the day of the last score: it changes by a new score, and never by time.
+    """
 
     course: TreatmentCourse
     response: Response
+    last_known: ResponseFinding
     new_findings: tuple[SafetyFinding, ...]
     next: NextRule
     due: tuple[Due, ...]
@@ -59,6 +64,11 @@ class Treatment:
         """Induction until as many sessions were given as it has, whatever the week; then maintenance."""
         return INDUCTION if _in_induction(self.course) else MAINTENANCE
 
+    @property
+    def duration(self) -> TreatmentRule | None:
+        """How long maintenance goes on at least, where the label says so."""
+        return self.course.protocol.duration if self.phase == MAINTENANCE else None
+
 
 def follow_treatment(record: Record, assessment: Assessment, calendar: Calendar) -> Treatment | None:
     """What comes next in the treatment that a patient is under, and what is due; `None` without one."""
@@ -66,13 +76,16 @@ def follow_treatment(record: Record, assessment: Assessment, calendar: Calendar)
     if course is None:
         return None
     begun = course.begun or as_of
-    response = read_response(assessment.scores, begun, course.protocol.response, knowledge, as_of)
+    rules = course.protocol.response
+    response = read_response(assessment.scores, begun, rules, knowledge, as_of)
+    scored = max((s.when.latest for s in assessment.scores if s.when.latest <= as_of), default=as_of)
+    last_known = read_response(assessment.scores, begun, rules, knowledge, scored).finding
     new_findings = _new_findings(record, assessment, course)
     latest_start = as_of + timedelta(days=calendar.lead_days)
     situation = _Situation(course, response.finding, new_findings, latest_start, as_of)
     code = next(code for applies, code in situation.rows() if applies)
     due = tuple(_due(course, response, code, calendar, as_of))
-    return Treatment(course, response, new_findings, course.protocol.next_rule(code), due, as_of)
+    return Treatment(course, response, last_known, new_findings, course.protocol.next_rule(code), due, as_of)
 
 
 def _new_findings(
@@ -162,15 +175,25 @@ def _has_lapsed(course: TreatmentCourse, as_of: date) -> bool:
 def _due(
     course: TreatmentCourse, response: Response, code: NextCode, calendar: Calendar, as_of: date
 ) -> list[Due]:
-    """REMS forms of the last sessions, the benefit review, and the score that is missing."""
+    """REMS forms of the last sessions, the reviews of benefit and maintenance, the score that is missing."""
     due = [Due(DueWhat.REMS_FORM, day) for day in _forms(course, calendar, as_of)]
     over = not _in_induction(course) or code is NextCode.ACUTE_REVIEW
-    if code is NextCode.BENEFIT_REVIEW or (over and not course.reviewed):
+    again = code is NextCode.BENEFIT_REVIEW and not course.maintenance_reviewed
+    if again or (over and not course.reviewed):
         ahead = [day for day in course.ahead if day >= as_of]
         due.append(Due(DueWhat.BENEFIT_REVIEW, min(ahead, default=None)))
+    if _maintenance_is_to_be_reviewed(course):
+        due.append(Due(DueWhat.MAINTENANCE_REVIEW, max(course.plans[-1].sessions)))
     if course.taken and response.finding is ResponseFinding.UNKNOWN:
         due.append(Due(DueWhat.SCORE, None))
     return due
+
+
+def _maintenance_is_to_be_reviewed(course: TreatmentCourse) -> bool:
+    """Whether the last plan holds a block of maintenance that is under way and not reviewed yet."""
+    points = {point.code for point in course.protocol.decision_points}
+    under_way = DueWhat.MAINTENANCE_REVIEW.value in points and not _in_induction(course)
+    return under_way and bool(course.plans[-1].sessions) and not course.maintenance_reviewed
 
 
 def _forms(course: TreatmentCourse, calendar: Calendar, as_of: date) -> list[date]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from service.core.decision import Decision, Propose, chain_of, treatment_of, wanted_plan
+from service.core.decision import Decision, Propose, chain_of, goes_on_from, treatment_of, wanted_plan
 from service.core.plans import PlanAction, Reconciliation, reconcile
 from service.core.records import Measure, PlanOfRecord, PlanStatus
 from service.core.schedule import Schedule
@@ -251,3 +251,35 @@ def test_an_untouched_draft_keeps_its_days() -> None:
 def test_a_draft_of_a_lost_race_beside_the_treatment_is_superfluous() -> None:
     stray = a_plan(SESSION_DAYS, PlanStatus.DRAFT, id="stray", edited=False, identity="stray")
     assert reconciled(stray).superfluous == (stray,)
+
+
+ON_RECORD = (*sessions(), BASELINE, phq(4, LAST))
+
+
+@pytest.mark.parametrize(
+    ("news", "days", "action"),
+    [
+        pytest.param((), 4, PlanAction.LEAVE, id="nothing new"),
+        pytest.param((), 20, PlanAction.LEAVE, id="only the score has grown old"),
+        pytest.param((phq(3, later(4)),), 4, PlanAction.LEAVE, id="another score, the same response"),
+        pytest.param((phq(8, later(4)),), 4, PlanAction.CREATE, id="another response"),
+        pytest.param((given(later(4)),), 4, PlanAction.CREATE, id="a session more"),
+    ],
+)
+@pytest.mark.parametrize("status", [PlanStatus.REVOKED, PlanStatus.COMPLETED, PlanStatus.DELETED])
+def test_a_block_that_a_person_ended_comes_back_only_with_something_new(
+    news: tuple[Entry, ...], days: int, action: PlanAction, status: PlanStatus
+) -> None:
+    then = continued(*ON_RECORD, as_of=later(3))
+    ended = replace(DRAFT, edited=True, status=status, grounds=goes_on_from(then))
+    plans = (REVIEWED, ended)
+    now = continued(*ON_RECORD, *news, as_of=later(days), plans=plans)
+    found = reconcile(wanted_plan(now), plans, None, chain_of(now), goes_on_from(now))
+    assert found.action is action
+
+
+def test_a_block_of_which_nobody_knows_what_it_went_on_from_stays_ended() -> None:
+    plans = (REVIEWED, replace(DRAFT, edited=True, status=PlanStatus.REVOKED))
+    now = continued(*ON_RECORD, given(later(4)), as_of=later(4), plans=plans)
+    found = reconcile(wanted_plan(now), plans, None, chain_of(now), goes_on_from(now))
+    assert found.action is PlanAction.LEAVE

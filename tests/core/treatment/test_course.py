@@ -355,7 +355,7 @@ def test_what_the_older_plan_calls_completed_stays() -> None:
 
 
 def test_the_protocol_is_the_one_that_the_last_plan_states() -> None:
-    assert course(plans=(a_plan(protocol=("us-mdsi", "1.2.0")),)).protocol.id == "us-mdsi"
+    assert course(plans=(a_plan(protocol=("us-mdsi", "1.3.0")),)).protocol.id == "us-mdsi"
 
 
 @pytest.mark.parametrize("stated", [None, ("of-another-clinic", "1")])
@@ -406,7 +406,7 @@ def test_a_dose_that_is_no_label_dose_is_named(mg: float | Dose, named: bool) ->
 
 
 def test_at_sixty_five_the_european_label_has_a_lower_dose() -> None:
-    plans = (a_plan(protocol=("eu-trd-65plus", "1.2.0")),)
+    plans = (a_plan(protocol=("eu-trd-65plus", "1.3.0")),)
     assert not flag_unusual_sessions(find_course(record(given(FIRST, 28), plans=plans), EU, AS_OF))
 
 
@@ -417,3 +417,26 @@ def test_without_a_treatment_nothing_is_named() -> None:
 def test_a_period_of_a_visit_that_ends_on_another_day_is_one_session() -> None:
     night = replace(given(FIRST), period=Interval(day("2026-08-31"), day("2026-09-01")))
     assert [s.given for s in course(night).taken] == [day("2026-08-31")]
+
+
+@pytest.mark.parametrize(
+    ("days_before", "created", "of_course"),
+    [
+        pytest.param(2, 10, True, id="moved to two days earlier"),
+        pytest.param(7, 10, True, id="the earliest day"),
+        pytest.param(8, 10, False, id="a day too early"),
+        pytest.param(2, 2, True, id="on the day on which the plan was made"),
+        pytest.param(3, 2, False, id="before there was a plan"),
+        pytest.param(1, None, False, id="nobody knows since when there is a plan"),
+    ],
+)
+def test_a_session_shortly_before_the_first_planned_day_is_session_1_moved(
+    days_before: int, created: int | None, of_course: bool
+) -> None:
+    made = None if created is None else FIRST - timedelta(days=created)
+    early = given(FIRST - timedelta(days=days_before))
+    plan = a_plan(created=made)
+    assert bool(course(early, plans=(plan,)).taken) == of_course
+    assert earlier_esketamine(early, plans=(plan,)) != of_course
+    if of_course:
+        assert shown(course(early, plans=(plan,)))[0][:2] == (1, "given")

@@ -10,10 +10,11 @@ import pytest
 from service.core.decision import Decision, Decline, ReasonOfDecision, treatment_of, wanted_plan
 from service.core.knowledge import CareSetting, Knowledge, NextCode, RuleBasis
 from service.core.plans import reconcile
-from service.core.records import ClinicalStatus, Measure, PlanOfRecord, PlanStatus
+from service.core.records import BenefitReview, ClinicalStatus, Measure, PlanOfRecord, PlanStatus
 from service.core.schedule import Calendar
 from service.core.tasks import WantedTask, wanted_tasks
 from service.core.treatment.follow import Treatment
+from service.core.words import state_decision
 from tests.core.builders import (
     EU,
     SESSION_DAYS,
@@ -26,6 +27,7 @@ from tests.core.builders import (
     decided,
     given,
     person,
+    ref,
     resistant,
     result,
     safety_condition,
@@ -34,7 +36,7 @@ from tests.core.builders import (
 )
 
 FIRST, EIGHTH, NINTH, LAST = SESSION_DAYS[0], SESSION_DAYS[7], SESSION_DAYS[8], SESSION_DAYS[11]
-ACUTE_PLAN = a_plan(SESSION_DAYS[:8], protocol=("us-mdsi", "1.2.0"))
+ACUTE_PLAN = a_plan(SESSION_DAYS[:8], protocol=("us-mdsi", "1.3.0"))
 INPATIENTS = replace(WEEKDAYS, setting=CareSetting.INPATIENT)
 
 
@@ -90,6 +92,16 @@ def asked(decision: Decision, plans: Iterable[PlanOfRecord] = (a_plan(),)) -> di
 
 REVIEWED = (a_plan(benefit_reviewed=True),)
 """The plan, with a review of the benefit on record."""
+
+
+AFTER_INDUCTION, IN_MAINTENANCE = "CarePlan/plan after 8 sessions", "CarePlan/plan in maintenance"
+
+
+def answered(
+    question: str = AFTER_INDUCTION, *, about: str | None = "plan", when: date | None = EIGHTH
+) -> dict[str, Any]:
+    """A record with a review of the benefit that a person completed when it was asked for."""
+    return {"benefit_reviews": (BenefitReview(about, question, when, ref("asked", "Task")),)}
 
 
 # --- where it stands ------------------------------------------------------------------------------
@@ -319,7 +331,7 @@ def test_until_session_1_is_given_every_finding_is_new(days: int) -> None:
 def test_what_was_only_a_caution_before_may_become_a_new_finding() -> None:
     old = safety_condition("stroke", id="old", onset=day("2024-01-01"), recorded=day("2024-01-01"))
     new = safety_condition("stroke", id="new", onset=day("2026-09-01"), recorded=day("2026-09-01"))
-    plans = (a_plan(protocol=("eu-trd", "1.2.0")),)
+    plans = (a_plan(protocol=("eu-trd", "1.3.0")),)
     of = followed(given(FIRST), old, new, as_of=after(FIRST, 3), plans=plans, knowledge=EU)
     assert [finding.id for finding in of.new_findings] == ["stroke"]
     assert not followed(given(FIRST), old, as_of=after(FIRST, 3), plans=plans, knowledge=EU).new_findings
@@ -367,7 +379,7 @@ def test_the_form_is_for_outpatients_in_the_us() -> None:
     when = after(FIRST)
     for how in (
         {"calendar": INPATIENTS},
-        {"knowledge": EU, "plans": (a_plan(protocol=("eu-trd", "1.2.0")),)},
+        {"knowledge": EU, "plans": (a_plan(protocol=("eu-trd", "1.3.0")),)},
     ):
         assert "rems-form" not in dict(due(followed(given(FIRST), as_of=when, **how)))
     assert "rems-form" in dict(due(followed(given(FIRST), as_of=when)))
@@ -396,6 +408,93 @@ def test_after_four_weeks_of_the_acute_pathway_a_benefit_review_is_due() -> None
     assert "benefit-review" in dict(due(of))
     reviewed = replace(ACUTE_PLAN, benefit_reviewed=True)
     assert "benefit-review" not in dict(due(followed(*first(6), as_of=after(FIRST, 28), plans=(reviewed,))))
+
+
+@pytest.mark.parametrize(
+    ("review", "settled"),
+    [
+        pytest.param(answered(), True, id="about the plan"),
+        pytest.param(answered(IN_MAINTENANCE), True, id="asked for later"),
+        pytest.param(answered(when=None), True, id="on an unknown day"),
+        pytest.param(answered(when=after(EIGHTH)), True, id="today"),
+        pytest.param(answered(when=after(EIGHTH, 2)), False, id="tomorrow"),
+        pytest.param(answered(about="other"), False, id="about another plan"),
+        pytest.param(answered(about=None), False, id="about no plan"),
+    ],
+)
+def test_a_review_that_was_asked_for_and_completed_is_a_review_on_record(
+    review: dict[str, Any], settled: bool
+) -> None:
+    of = followed(*first(8), *scores(13, last=EIGHTH), as_of=after(EIGHTH), **review)
+    assert of.next.code is (NextCode.ON_TRACK if settled else NextCode.BENEFIT_REVIEW)
+    assert ("benefit-review" not in dict(due(of))) == settled
+
+
+def test_a_review_about_an_earlier_plan_of_the_treatment_counts() -> None:
+    block = a_plan([after(LAST, 14)], first=13, id="block", based_on="plan")
+    assert followed(*first(12), as_of=after(LAST), plans=(a_plan(), block), **answered()).course.reviewed
+
+
+def test_maintenance_is_to_be_reviewed_by_the_end_of_its_block() -> None:
+    block = a_plan([after(LAST, 14), after(LAST, 28)], first=13, id="block", based_on="plan")
+    of = followed(*first(12), as_of=after(LAST), plans=(*REVIEWED, block))
+    assert ("maintenance-review", after(LAST, 28)) in due(of)
+    assert "maintenance-review" not in dict(due(followed(*first(7), as_of=after(EIGHTH))))
+    assert ("maintenance-review", LAST) in due(followed(*first(8), as_of=after(EIGHTH)))
+
+
+@pytest.mark.parametrize(
+    ("plan", "review", "settled"),
+    [
+        pytest.param(a_plan(benefit_reviewed=True), {}, False, id="the benefit after induction"),
+        pytest.param(a_plan(maintenance_reviewed=True), {}, True, id="an activity of the plan"),
+        pytest.param(a_plan(), answered(), False, id="asked for after induction"),
+        pytest.param(a_plan(), answered(IN_MAINTENANCE), True, id="asked for in maintenance"),
+    ],
+)
+def test_the_maintenance_of_a_block_is_reviewed_once(
+    plan: PlanOfRecord, review: dict[str, Any], settled: bool
+) -> None:
+    of = followed(*first(12), as_of=after(LAST), plans=(plan,), **review)
+    assert ("maintenance-review" not in dict(due(of))) == settled
+
+
+def test_the_review_of_an_earlier_block_is_none_of_the_next() -> None:
+    block = a_plan([after(LAST, 14)], first=13, id="block", based_on="plan")
+    plans = (a_plan(maintenance_reviewed=True), block)
+    assert "maintenance-review" in dict(due(followed(*first(12), as_of=after(LAST), plans=plans)))
+
+
+def test_the_acute_pathway_has_no_maintenance_to_review() -> None:
+    of = followed(*first(8), as_of=after(EIGHTH), plans=(ACUTE_PLAN,))
+    assert "maintenance-review" not in dict(due(of))
+
+
+def test_without_a_response_in_maintenance_the_benefit_is_asked_about_anew() -> None:
+    entries = (*first(12), *scores(19, last=LAST))
+    of = decision_of(*entries, as_of=after(LAST, 7), plans=REVIEWED)
+    assert asked(of, REVIEWED)["benefit-review"].grounds == IN_MAINTENANCE
+    of = decision_of(*entries, as_of=after(LAST, 7), plans=REVIEWED, **answered(IN_MAINTENANCE))
+    assert not asked(of, REVIEWED)
+    assert treatment_of(of).next.code is NextCode.BENEFIT_REVIEW  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "sessions", "told"),
+    [("eu-trd", 7, False), ("eu-trd", 8, True), ("eu-trd-65plus", 8, True), ("us-trd", 8, False)],
+)
+def test_the_european_label_says_how_long_maintenance_goes_on_at_least(
+    protocol: str, sessions: int, told: bool
+) -> None:
+    how: dict[str, Any] = {"knowledge": US if protocol.startswith("us") else EU, "as_of": after(EIGHTH)}
+    plans = (a_plan(protocol=(protocol, "1.3.0")),)
+    of = decision_of(*first(sessions), *scores(4, last=EIGHTH), plans=plans, **how)
+    treatment = treatment_of(of)
+    assert treatment is not None
+    assert (treatment.duration is not None) == told
+    assert ("at least six months" in state_decision(of)) == told
+    assert treatment.next.code is NextCode.ON_TRACK
+    assert treatment.duration is None or treatment.duration.basis is RuleBasis.LABEL
 
 
 def test_a_score_is_due_while_the_response_is_unknown() -> None:
@@ -430,7 +529,7 @@ def test_a_contraindication_that_is_new_is_asked_about_too() -> None:
 def test_the_benefit_review_is_asked_for_with_the_scores_whatever_comes_next() -> None:
     of = decision_of(*first(8), *scores(9, last=EIGHTH), as_of=after(EIGHTH))
     text = asked(of)["benefit-review"].text
-    assert "PHQ-9 20 before treatment, 9 now: a response." in text
+    assert "PHQ-9: 20 before treatment, 9 now (-11), response." in text
     assert set(asked(decision_of(*first(8), as_of=after(EIGHTH, 29)))) == {"benefit-review", "lapse"}
 
 
