@@ -1,5 +1,6 @@
 """Certificates and proxies, over real connections."""
 
+import inspect
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,12 @@ from service.fhir.client import open_client
 from tests.support import settings
 
 STATEMENT = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"}
+
+
+@pytest.fixture(autouse=True)
+def _each_context_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others share one; here it matters what was loaded into it."""
+    monkeypatch.setattr(ssl, "create_default_context", inspect.unwrap(ssl.create_default_context))
 
 
 @pytest.fixture(scope="module")
