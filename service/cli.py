@@ -1,7 +1,7 @@
 """The command `trd-careplan`.
 
-Exit codes: 0 assessed, whatever the decision; 2 wrong usage or set-up; 3 unreadable input; 4 the FHIR server
-failed.
+Exit codes: 0 assessed, whatever the decision; 1 `replay` differs, or `check` failed; 2 wrong usage or set-up;
+3 unreadable input; 4 the FHIR server failed.
 """
 
 import asyncio
@@ -52,6 +52,7 @@ _PATIENT = re.compile(rf"Patient/{ID}")
 _CARE_PLAN = re.compile(rf"CarePlan/{ID}(/_history/{ID})?")
 _UNEXPECTED = 1
 _DIFFERENT = 1
+_UNFIT = 1
 
 Source = Annotated[
     str,
@@ -263,6 +264,30 @@ def show_changes(
         _print_json(found)
     else:
         print_preview(Terminal(), found)
+
+
+@app.command("check")
+def check_command(
+    *,
+    patient: Annotated[
+        str | None, typer.Option("--patient", metavar="ID", help="Ask for the records of this patient.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check the connection to the FHIR server, and what it offers. Exits 1 if that is not enough."""
+    from service.commands.check import check, print_check
+
+    patient_id = None if patient is None else patient.removeprefix("Patient/")
+    if patient_id is not None and not is_id(patient_id):
+        raise typer.BadParameter("not the id of a patient", param_hint="--patient")
+    settings = load_settings()
+    report = asyncio.run(check(settings, _knowledge(settings), patient_id))
+    if as_json:
+        _print_json(report)
+    else:
+        print_check(Terminal(), report)
+    if not report.ready:
+        raise typer.Exit(_UNFIT)
 
 
 @app.command("replay")

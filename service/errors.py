@@ -89,10 +89,15 @@ class ServerError(TrdError):
 
 
 class ServerUnreachable(ServerError):
-    """The FHIR server gave no answer, or none in time."""
+    """The FHIR server gave no answer, or none in time. `fault` is the transport's name of what was wrong."""
 
     passing = True
     away = True
+
+    def __init__(self, message: str, fault: str = "") -> None:
+        """Keep the fault beside the message."""
+        super().__init__(message)
+        self.fault = fault
 
 
 class ServerRefused(ServerError):

@@ -63,6 +63,7 @@ class _Configuration(msgspec.Struct):
 class _Granted(msgspec.Struct):
     access_token: str
     expires_in: float | None = None
+    scope: str | None = None
 
 
 class _Refused(msgspec.Struct):
@@ -174,6 +175,7 @@ class GrantedToken(httpx.Auth):
         self._now = now
         self._turn = asyncio.Lock()
         self._token: _Token | None = None
+        self.granted_scopes: str | None = None
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send the token; where the server does not take it, a new one, once."""
@@ -196,13 +198,16 @@ class GrantedToken(httpx.Auth):
         configuration = await self._configuration()
         token_url = self._token_url or configuration.token_endpoint
         form = self._client.prove(token_url, configuration)
-        fields = {"grant_type": "client_credentials", "scope": self._scopes or _scopes(configuration)}
+        asked = self._scopes or _scopes(configuration)
+        fields = {"grant_type": "client_credentials", "scope": asked}
         answer = await self._send(
             "POST", token_url, "the token server", data=fields | form.fields, auth=form.auth
         )
         if answer.status_code != HTTPStatus.OK:
             raise _refusal(answer)
         granted = _decoded(answer, _Granted, "the token server")
+        # RFC 6749, section 5.1: the scopes are left out where they are those that were asked for.
+        self.granted_scopes = asked if granted.scope is None else granted.scope
         life = _USUAL_SECONDS if granted.expires_in is None else granted.expires_in
         return _Token(granted.access_token, self._now() + max(life - _SPARE_SECONDS, life / 2))
 

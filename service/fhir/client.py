@@ -126,7 +126,15 @@ class FhirClient:
         self._stated: tuple[CapabilityView, Release] | None = None
         self._stale_at = math.inf
         self._target: Target | None = None
+        self.server_time: datetime | None = None
+        """The clock of the server at its last answer, whatever it was; `None` where it does not show it."""
         self._bytes_left: float = math.inf
+
+    @property
+    def granted_scopes(self) -> str | None:
+        """The scopes of the token in use; `None` where no token was granted."""
+        auth = self._http.auth
+        return auth.granted_scopes if isinstance(auth, GrantedToken) else None
 
     def reading_at_most(self, number: int) -> "FhirClient":
         """This client, for one record of so many bytes; beyond them its reads raise `RecordTooLarge`."""
@@ -293,7 +301,8 @@ class FhirClient:
         except TimeoutError:
             raise ServerUnreachable(f"{request}: no answer within {self._seconds:g} seconds") from None
         except httpx.TransportError as error:
-            raise ServerUnreachable(f"{request}: the server cannot be reached ({_name(error)})") from None
+            fault = _name(error)
+            raise ServerUnreachable(f"{request}: the server cannot be reached ({fault})", fault) from None
         except (httpx.DecodingError, aiohttp.ClientError):
             # What the transport below httpx cannot make sense of comes through as its own error.
             raise ServerMisread(f"{request}: the answer is not proper HTTP") from None
@@ -302,6 +311,7 @@ class FhirClient:
     async def _send(self, sent: httpx.Request, request: str) -> ServerAnswer:
         async with self._turns, asyncio.timeout(self._seconds):
             response = await self._http.send(sent, stream=True)
+            self.server_time = _moment(response.headers.get("Date", ""))
             try:
                 return await self._read(response, sent.method, request)
             finally:
@@ -535,13 +545,17 @@ def _retry_after(value: str | None) -> float | None:
         return None
     if value.strip().isdecimal():
         return float(value)
+    moment = _moment(value)
+    return None if moment is None else max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def _moment(value: str) -> datetime | None:
+    """A date as HTTP writes it; without a time zone it is in UTC."""
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _fullest(sizes: list[int], asked: dict[str, str]) -> float:

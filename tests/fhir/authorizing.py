@@ -22,6 +22,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 class Authorizing:
     """Stands before a server. `keys` are the public keys of the client, `secret` what it shares.
 
+    It `grants` what is asked for, unless other scopes are named.
     `granted` counts tokens; `refused` says why a client was refused, in order.
     """
 
@@ -34,9 +35,11 @@ class Authorizing:
         life: float | None = 300,
         methods: tuple[str, ...] = (),
         capabilities: tuple[str, ...] = ("permission-v2",),
+        grants: str | None = None,
     ) -> None:
         self.server, self.keys, self.secret = server, keys, secret
         self.life, self.methods, self.capabilities = life, methods, capabilities
+        self.grants = grants
         self.granted = 0
         self.refused: list[str] = []
         self.scopes: list[str] = []
@@ -71,7 +74,8 @@ class Authorizing:
         token = f"token-{self.granted}"
         self.good.add(token)
         life = {} if self.life is None else {"expires_in": self.life}
-        return httpx.Response(200, json={"access_token": token, "token_type": "bearer", **life})
+        scope = {} if self.grants is None else {"scope": self.grants}
+        return httpx.Response(200, json={"access_token": token, "token_type": "bearer", **life, **scope})
 
     def _fault(self, request: httpx.Request, fields: dict[str, str]) -> str | None:
         if request.method != "POST" or fields.get("grant_type") != "client_credentials":
