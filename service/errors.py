@@ -4,6 +4,7 @@
     ├── InputError            the caller's record or request cannot be used        exit 3
     │   ├── NotJson           not JSON, or not a JSON object
     │   ├── NotFhir           JSON, but not the resource expected here
+    │   ├── NoSuchPatient     no patient of the FHIR server has the identifier
     │   └── NotAssessable     readable, but not one patient's complete record
     │       └── RecordTooLarge  more than is read of one patient
     ├── ServerError           the FHIR server failed us                            exit 4
@@ -65,6 +66,10 @@ class NotJson(InputError):
 
 class NotFhir(InputError):
     """The input is JSON, but not the FHIR resource expected here."""
+
+
+class NoSuchPatient(InputError):
+    """No patient of the FHIR server has the identifier that was given."""
 
 
 class NotAssessable(InputError):

@@ -1,7 +1,7 @@
 """The Parameters of the operations: what is asked, and the answer."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -13,16 +13,20 @@ from service.doors.exchange import read_body, refuse_other_formats
 from service.errors import NotFhir
 from service.fhir.sources import UNDECODABLE, take_resource
 from service.fhir.views import View
+from service.gather.identified import PatientIdentifier, read_identifier
 from service.render.answer import AssessmentAnswer
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
-_QUERY = frozenset({"asOf", "_format", "_pretty"})
+_ASKED = ("asOf", "identifier")
+"""What can be asked in the address as well as in the body."""
+_QUERY = frozenset({*_ASKED, "_format", "_pretty"})
 
 
 class _Parameter(View):
     name: str | None = None
     value_date: str | None = None
+    value_string: str | None = None
     resource: msgspec.Raw = msgspec.Raw()
 
 
@@ -34,16 +38,17 @@ _PARAMETERS = msgspec.json.Decoder(_Parameters)
 
 
 class Question(NamedTuple):
-    """What an operation is asked: the day, if one is given, and the record, if one is handed in."""
+    """What an operation is asked: the day, if one is given, and whose record, or the record itself."""
 
     as_of: date | None
+    identifier: PatientIdentifier | None
     bundle: bytes | msgspec.Raw | None
 
 
 class Asked(NamedTuple):
-    """What came with a request: the days in its address, and its body."""
+    """What came with a request: the parameters in its address, by name, and its body."""
 
-    days: tuple[str, ...]
+    query: Mapping[str, list[str]]
     body: bytes
 
 
@@ -55,20 +60,43 @@ async def take_asked(request: web.Request) -> Asked:
     """
     refuse_other_formats(request)
     if set(request.query) - _QUERY:
-        raise NotFhir("an unknown parameter in the address; known is asOf")
-    return Asked(tuple(request.query.getall("asOf", [])), await read_body(request))
+        raise NotFhir(f"an unknown parameter in the address; known are {_listed(_ASKED)}")
+    query = {name: request.query.getall(name, []) for name in _ASKED}
+    return Asked(query, await read_body(request))
 
 
 def read_question(asked: Asked) -> Question:
     """Read what an operation is asked, from the query and the body. Raises `NotJson` or `NotFhir`."""
     parameters = _read_body(asked.body)
-    days = [*asked.days, *(p.value_date for p in parameters if p.name == "asOf")]
+    days = [*asked.query["asOf"], *(p.value_date for p in parameters if p.name == "asOf")]
+    identifiers = [
+        *asked.query["identifier"],
+        *(p.value_string for p in parameters if p.name == "identifier"),
+    ]
     bundles = [p.resource for p in parameters if p.name == "bundle"]
-    if len(days) > 1 or len(bundles) > 1:
+    if len(days) > 1 or len(bundles) > 1 or len(identifiers) > 1:
         raise NotFhir("a parameter is given more than once")
     if any(not bytes(bundle) for bundle in bundles):
         raise NotFhir("Parameters.parameter: bundle has no resource")
-    return Question(_read_day(days[0]) if days else None, bundles[0] if bundles else None)
+    if bundles and identifiers:
+        raise NotFhir("bundle and identifier exclude each other")
+    return Question(
+        _read_day(days[0]) if days else None,
+        _read_patient(identifiers[0]) if identifiers else None,
+        bundles[0] if bundles else None,
+    )
+
+
+def _read_patient(text: str | None) -> PatientIdentifier:
+    identifier = read_identifier(text or "")
+    if identifier is None:
+        raise NotFhir("identifier: not of the form system|value")
+    return identifier
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}"
 
 
 def _read_body(body: bytes) -> Iterable[_Parameter]:
@@ -89,8 +117,8 @@ def _read_parameters(body: bytes) -> list[_Parameter]:
         found = _PARAMETERS.decode(body).parameter
     except UNDECODABLE:
         raise NotFhir("the Parameters cannot be read") from None
-    if any(parameter.name not in {"asOf", "bundle"} for parameter in found):
-        raise NotFhir("Parameters.parameter: an unknown name; known are asOf and bundle")
+    if any(parameter.name not in {*_ASKED, "bundle"} for parameter in found):
+        raise NotFhir(f"Parameters.parameter: an unknown name; known are {_listed((*_ASKED, 'bundle'))}")
     return found
 
 

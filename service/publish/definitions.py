@@ -70,11 +70,18 @@ def _published(kind: str) -> Resource:
 def operation_definitions() -> dict[str, Resource]:
     """The OperationDefinitions by their id."""
     as_of = _parameter("asOf", "in", "date", "The day the answer speaks of; today at the site if not given.")
+    identifier = _parameter(
+        "identifier",
+        "in",
+        "string",
+        "One patient of the FHIR server, as `system|value`: taken at type level alone.",
+    ) | {"searchType": "token"}
     record = _parameter(
         "bundle",
         "in",
         "Bundle",
-        "One patient's whole record: needed at type and system level, not taken at instance level.",
+        "One patient's whole record: needed at system level, and at type level where no identifier is given; "
+        "not taken at instance level.",
     )
     assess = _definition(ASSESS, "AssessTreatmentResistance", "Assess treatment resistance")
     assess |= {
@@ -83,7 +90,7 @@ def operation_definitions() -> dict[str, Resource]:
         "system": True,
         "type": True,
         "instance": True,
-        "parameter": [as_of, record, *_answers()],
+        "parameter": [as_of, identifier, record, *_answers()],
     }
     propose = _definition(PROPOSE, "ProposeCarePlan", "Propose a care plan")
     written = _parameter(
@@ -94,9 +101,9 @@ def operation_definitions() -> dict[str, Resource]:
         "description": "Assesses a patient's record and writes the outcome back: a draft CarePlan where one "
         "is proposed. A second call on an unchanged record writes nothing.",
         "system": False,
-        "type": False,
+        "type": True,
         "instance": True,
-        "parameter": [as_of, *_answers(), written | {"max": "*"}],
+        "parameter": [as_of, identifier, *_answers(), written | {"max": "*"}],
     }
     return {ASSESS: assess, PROPOSE: propose}
 

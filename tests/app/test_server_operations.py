@@ -235,7 +235,7 @@ async def test_a_day_in_the_address_and_in_the_body_are_one_too_many() -> None:
 async def test_a_misspelt_parameter_is_not_overlooked() -> None:
     async with serving(on_server(case_bundle(CASE))) as site:
         issue = await issue_of(await site.get(ON_PATIENT, params={"as_of": "2026-11-23"}), 400)
-        assert "known is asOf" in issue["diagnostics"]
+        assert "known are asOf and identifier" in issue["diagnostics"]
 
 
 async def test_a_record_is_not_taken_for_a_patient_of_the_server() -> None:
@@ -361,7 +361,8 @@ async def test_the_definitions_say_what_writes_and_name_every_parameter_of_the_a
             assert named == set(values_of(answer))
             assert definition["affectsState"] is writes
             assert definition["instance"] is True
-            assert definition["type"] is definition["system"] is not writes
+            assert definition["type"] is True
+            assert definition["system"] is not writes
 
 
 async def test_there_is_no_other_definition() -> None:
