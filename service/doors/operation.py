@@ -6,14 +6,13 @@ from contextlib import contextmanager
 from datetime import date
 from typing import NamedTuple
 
-import msgspec
 from aiohttp import web
 
 from service import clock
 from service.cause import Cause
 from service.core.decision import DecisionName, ReasonOfDecision
-from service.doors.exchange import fhir_response, refuse_other_formats
-from service.doors.parameters import Asked, Question, read_question, take_asked, to_parameters
+from service.doors.exchange import fhir_response, json_response, refuse_other_formats, wants_plain_json
+from service.doors.parameters import Asked, Question, read_question, render_answer, take_asked
 from service.doors.ports import CLIENT, METRICS, REVIEWER, SETTINGS, TOLD, Door, Route
 from service.errors import NotAssessable, NotFhir, NotJson
 from service.gather.files import read_bundle
@@ -32,7 +31,7 @@ async def assess_any(request: web.Request) -> web.Response:
     """Assess a patient of the FHIR server whom an identifier names, or a record that is handed in."""
     answered = await _answered(request)
     if isinstance(answered, _Answered):
-        return fhir_response(answered.content)
+        return _response(request, answered.content)
     if answered.identifier is None:
         raise NotFhir("expected an identifier or a Bundle, or Parameters with one of them")
     return await _assess(request, answered, await find_patient_id(request.app[CLIENT], answered.identifier))
@@ -42,7 +41,7 @@ async def assess_bundle(request: web.Request) -> web.Response:
     """Assess a record that is handed in. Nothing is asked of the FHIR server."""
     answered = await _answered(request)
     if isinstance(answered, _Answered):
-        return fhir_response(answered.content)
+        return _response(request, answered.content)
     if answered.identifier is not None:
         raise NotFhir(f"identifier: taken at Patient/${ASSESS} alone")
     raise NotFhir("expected a Bundle, or Parameters with one named bundle")
@@ -104,8 +103,8 @@ def _answer_bundle(reviewer: Reviewer, asked: Asked, today: date) -> _Answered |
     question = read_question(asked)
     if question.bundle is None:
         return question
-    answer = reviewer.on(question.as_of or today).review(read_bundle(question.bundle)).answer
-    return _Answered(msgspec.json.encode(to_parameters(answer)), answer.decision, answer.reason)
+    answer = _asked_for(reviewer, question, today).review(read_bundle(question.bundle)).answer
+    return _Answered(render_answer(answer, plain=asked.plain), answer.decision, answer.reason)
 
 
 async def _question_on_patient(request: web.Request) -> Question:
@@ -130,28 +129,42 @@ def _read_question(_: Reviewer, asked: Asked) -> Question:
 
 async def _assess(request: web.Request, question: Question, patient_id: str) -> web.Response:
     reviewer = _reviewer(request)
+    reviewer = _asked_for(reviewer, question, reviewer.as_of)
     started = time.monotonic()
     with _record_of_server():
-        review = await reviewer.on(question.as_of or reviewer.as_of).review_patient(
-            request.app[CLIENT], patient_id
-        )
+        review = await reviewer.review_patient(request.app[CLIENT], patient_id)
     answer = review.answer
     _tell(request, answer.decision, answer.reason, time.monotonic() - started)
-    return fhir_response(to_parameters(answer))
+    return _response(request, render_answer(answer, plain=wants_plain_json(request)))
 
 
 async def _propose(request: web.Request, question: Question, patient_id: str) -> web.Response:
     reviewer = _reviewer(request)
+    reviewer = _asked_for(reviewer, question, reviewer.as_of)
     started = time.monotonic()
     with _record_of_server():
-        proposal = await reviewer.on(question.as_of or reviewer.as_of).propose(
-            request.app[CLIENT], patient_id, cause=Cause.OPERATION
-        )
+        proposal = await reviewer.propose(request.app[CLIENT], patient_id, cause=Cause.OPERATION)
     answer = proposal.answer
     _tell(request, answer.decision, answer.reason, time.monotonic() - started)
     request[TOLD] |= proposal.log_fields
     request.app[METRICS].count_outcome(proposal.held, answer.care_plan.tier)
-    return fhir_response(to_parameters(answer, proposal.written))
+    plain = wants_plain_json(request)
+    return _response(request, render_answer(answer, proposal.written, plain=plain))
+
+
+def _asked_for(reviewer: Reviewer, question: Question, today: date) -> Reviewer:
+    """The reviewer of the day and the criteria set asked for; raises `NotFhir` for an unknown set."""
+    reviewer = reviewer.on(question.as_of or today)
+    if question.criteria is None:
+        return reviewer
+    known = reviewer.knowledge.criteria_sets
+    if question.criteria not in known:
+        raise NotFhir(f"criteria: no such criteria set; there are: {', '.join(sorted(known))}")
+    return reviewer.under(question.criteria)
+
+
+def _response(request: web.Request, content: bytes) -> web.Response:
+    return json_response(content) if wants_plain_json(request) else fhir_response(content)
 
 
 def _reviewer(request: web.Request) -> Reviewer:

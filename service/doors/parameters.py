@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from service.core.records import VersionedReference
-from service.doors.exchange import read_body, refuse_other_formats
+from service.doors.exchange import read_body, refuse_other_formats, wants_plain_json
 from service.errors import NotFhir
 from service.fhir.sources import UNDECODABLE, take_resource
 from service.fhir.views import View
@@ -18,13 +18,14 @@ from service.render.answer import AssessmentAnswer
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
-_ASKED = ("asOf", "identifier")
+_ASKED = ("asOf", "criteria", "identifier")
 """What can be asked in the address as well as in the body."""
 _QUERY = frozenset({*_ASKED, "_format", "_pretty"})
 
 
 class _Parameter(View):
     name: str | None = None
+    value_code: str | None = None
     value_date: str | None = None
     value_string: str | None = None
     resource: msgspec.Raw = msgspec.Raw()
@@ -38,18 +39,23 @@ _PARAMETERS = msgspec.json.Decoder(_Parameters)
 
 
 class Question(NamedTuple):
-    """What an operation is asked: the day, if one is given, and whose record, or the record itself."""
+    """What an operation is asked: the day and the criteria set, if given, and whose record, or the record."""
 
     as_of: date | None
+    criteria: str | None
     identifier: PatientIdentifier | None
     bundle: bytes | msgspec.Raw | None
 
 
 class Asked(NamedTuple):
-    """What came with a request: the parameters in its address, by name, and its body."""
+    """What came with a request: the parameters in its address, by name, and its body.
+
+    `plain` is whether the answer is to be JSON that is not FHIR.
+    """
 
     query: Mapping[str, list[str]]
     body: bytes
+    plain: bool
 
 
 async def take_asked(request: web.Request) -> Asked:
@@ -62,7 +68,7 @@ async def take_asked(request: web.Request) -> Asked:
     if set(request.query) - _QUERY:
         raise NotFhir(f"an unknown parameter in the address; known are {_listed(_ASKED)}")
     query = {name: request.query.getall(name, []) for name in _ASKED}
-    return Asked(query, await read_body(request))
+    return Asked(query, await read_body(request), wants_plain_json(request))
 
 
 def read_question(asked: Asked) -> Question:
@@ -73,8 +79,9 @@ def read_question(asked: Asked) -> Question:
         *asked.query["identifier"],
         *(p.value_string for p in parameters if p.name == "identifier"),
     ]
+    criteria = [*asked.query["criteria"], *(p.value_code for p in parameters if p.name == "criteria")]
     bundles = [p.resource for p in parameters if p.name == "bundle"]
-    if len(days) > 1 or len(bundles) > 1 or len(identifiers) > 1:
+    if any(len(given) > 1 for given in (days, identifiers, criteria, bundles)):
         raise NotFhir("a parameter is given more than once")
     if any(not bytes(bundle) for bundle in bundles):
         raise NotFhir("Parameters.parameter: bundle has no resource")
@@ -82,6 +89,7 @@ def read_question(asked: Asked) -> Question:
         raise NotFhir("bundle and identifier exclude each other")
     return Question(
         _read_day(days[0]) if days else None,
+        (criteria[0] or "") if criteria else None,
         _read_patient(identifiers[0]) if identifiers else None,
         bundles[0] if bundles else None,
     )
@@ -131,6 +139,15 @@ def _read_day(text: str | None) -> date:
     if day is None or not _FIRST_YEAR <= day.year < _LAST_YEAR:
         raise NotFhir("asOf: not a date of the form YYYY-MM-DD")
     return day
+
+
+def render_answer(
+    answer: AssessmentAnswer, written: Iterable[VersionedReference] = (), *, plain: bool
+) -> bytes:
+    """The answer of an operation: as Parameters, or plain, as `--json` prints it."""
+    if plain:
+        return answer.model_dump_json().encode()
+    return msgspec.json.encode(to_parameters(answer, written))
 
 
 def to_parameters(answer: AssessmentAnswer, written: Iterable[VersionedReference] = ()) -> dict[str, Any]:

@@ -13,7 +13,7 @@ PROPOSE = "propose-care-plan"
 SEARCHED_BY = {"url": "uri", "version": "token"}
 """By what it can be searched, with the kinds of these parameters."""
 
-_RELEASED = "2026-11-23"
+_RELEASED = "2026-11-30"
 """Day on which these definitions last changed."""
 _TITLE = "trd-careplan"
 _ABOUT = (
@@ -70,6 +70,9 @@ def _published(kind: str) -> Resource:
 def operation_definitions() -> dict[str, Resource]:
     """The OperationDefinitions by their id."""
     as_of = _parameter("asOf", "in", "date", "The day the answer speaks of; today at the site if not given.")
+    criteria = _parameter(
+        "criteria", "in", "code", "The id of the criteria set to apply; the one of the service if not given."
+    )
     identifier = _parameter(
         "identifier",
         "in",
@@ -90,7 +93,7 @@ def operation_definitions() -> dict[str, Resource]:
         "system": True,
         "type": True,
         "instance": True,
-        "parameter": [as_of, identifier, record, *_answers()],
+        "parameter": [as_of, criteria, identifier, record, *_answers()],
     }
     propose = _definition(PROPOSE, "ProposeCarePlan", "Propose a care plan")
     written = _parameter(
@@ -103,7 +106,7 @@ def operation_definitions() -> dict[str, Resource]:
         "system": False,
         "type": True,
         "instance": True,
-        "parameter": [as_of, identifier, *_answers(), written | {"max": "*"}],
+        "parameter": [as_of, criteria, identifier, *_answers(), written | {"max": "*"}],
     }
     return {ASSESS: assess, PROPOSE: propose}
 
