@@ -1,7 +1,7 @@
 """The command `trd-careplan`.
 
-Exit codes: 0 assessed, whatever the decision; 2 wrong usage or set-up; 3 unreadable input; 4 the FHIR server
-failed.
+Exit codes: 0 assessed, whatever the decision; 1 `replay` differs, or `check` failed; 2 wrong usage or set-up;
+3 unreadable input; 4 the FHIR server failed.
 """
 
 import asyncio
@@ -25,8 +25,10 @@ from service.commands.assess import read_input, review_each
 from service.commands.report import print_report, print_stages
 from service.core.knowledge import Knowledge
 from service.errors import InputError, MappingsError, ServerError, ServerMisread, TrdError
+from service.fhir.auth import Algorithm
 from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
+from service.gather.identified import find_patient_id, read_identifier
 from service.ids import ID, is_id
 from service.knowledge import load_knowledge, mappings_directory
 from service.render.answer import AssessmentAnswer, answer_schema
@@ -48,17 +50,22 @@ mappings_app = typer.Typer(help="The clinical lists under `mappings/`.", no_args
 app.add_typer(mappings_app, name="mappings")
 
 _PATIENT = re.compile(rf"Patient/{ID}")
+_BY_IDENTIFIER = "identifier="
 _CARE_PLAN = re.compile(rf"CarePlan/{ID}(/_history/{ID})?")
 _UNEXPECTED = 1
 _DIFFERENT = 1
+_UNFIT = 1
 
 Source = Annotated[
     str,
     typer.Argument(
-        help="A Bundle or NDJSON file, `-` for standard input, or `Patient/<id>` of the configured server."
+        help="A Bundle or NDJSON file, `-` for standard input, or a patient of the configured server: "
+        "`Patient/<id>` or `identifier=SYSTEM|VALUE`."
     ),
 ]
-PatientArgument = Annotated[str, typer.Argument(help="`Patient/<id>` of the configured server.")]
+PatientArgument = Annotated[
+    str, typer.Argument(help="`Patient/<id>` or `identifier=SYSTEM|VALUE` of the configured server.")
+]
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="DATE", help="Assess as of this day (default: today).")
 ]
@@ -88,7 +95,7 @@ def assess(
 ) -> None:
     """Assess a patient record and print the decision. Reads only."""
     reviewer = _reviewer(as_of, criteria)
-    if _PATIENT.fullmatch(source):
+    if _is_on_server(source):
         _print(_review_on_server(reviewer, source).answer, as_json=as_json)
         return
     content = read_input(source)
@@ -129,14 +136,17 @@ def explain(source: Source, *, as_of: AsOf = None, criteria: CriteriaId = None) 
 def _reviewed(source: str, *, as_of: str | None, criteria: str | None) -> Review:
     """The review of one patient, from the server or from a file."""
     reviewer = _reviewer(as_of, criteria)
-    if _PATIENT.fullmatch(source):
+    if _is_on_server(source):
         return _review_on_server(reviewer, source)
     return reviewer.review(read_bundle(read_input(source)))
 
 
 def _review_on_server(reviewer: Reviewer, source: str) -> Review:
-    patient_id = source.removeprefix("Patient/")
-    return _with_client(reviewer.settings, partial(reviewer.review_patient, patient_id=patient_id))
+    return _of_patient(reviewer.settings, source, reviewer.review_patient, "SOURCE")
+
+
+def _is_on_server(source: str) -> bool:
+    return bool(_PATIENT.fullmatch(source)) or source.startswith(_BY_IDENTIFIER)
 
 
 def _say(text: str) -> None:
@@ -188,8 +198,8 @@ def propose_command(
     """Assess a patient and write the outcome to the FHIR server (unless `TRD_WRITE` is off)."""
     from service.commands.propose import propose
 
-    reviewer, patient_id = _reviewer(as_of, criteria), _patient_id(patient)
-    proposal = _with_client(reviewer.settings, partial(propose, reviewer, patient_id=patient_id))
+    reviewer = _reviewer(as_of, criteria)
+    proposal = _of_patient(reviewer.settings, patient, partial(propose, reviewer), "PATIENT")
     _print(proposal.answer, as_json=as_json)
     if not as_json:
         written = ", ".join(map(str, proposal.written)) or "nothing"
@@ -268,12 +278,36 @@ def show_changes(
     """Preview what a review would change on the plan of record. Reads only."""
     from service.commands.diff import preview, print_preview
 
-    reviewer, patient_id = _reviewer(as_of, criteria), _patient_id(patient)
-    found = _with_client(reviewer.settings, partial(preview, reviewer, patient_id=patient_id))
+    reviewer = _reviewer(as_of, criteria)
+    found = _of_patient(reviewer.settings, patient, partial(preview, reviewer), "PATIENT")
     if as_json:
         _print_json(found)
     else:
         print_preview(Terminal(), found)
+
+
+@app.command("check")
+def check_command(
+    *,
+    patient: Annotated[
+        str | None, typer.Option("--patient", metavar="ID", help="Ask for the records of this patient.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check the connection to the FHIR server, and what it offers. Exits 1 if that is not enough."""
+    from service.commands.check import check, print_check
+
+    patient_id = None if patient is None else patient.removeprefix("Patient/")
+    if patient_id is not None and not is_id(patient_id):
+        raise typer.BadParameter("not the id of a patient", param_hint="--patient")
+    settings = load_settings()
+    report = asyncio.run(check(settings, _knowledge(settings), patient_id))
+    if as_json:
+        _print_json(report)
+    else:
+        print_check(Terminal(), report)
+    if not report.ready:
+        raise typer.Exit(_UNFIT)
 
 
 @app.command("replay")
@@ -427,10 +461,22 @@ def _with_client(settings: Settings, ask: Callable[[FhirClient], Awaitable[Found
     return asyncio.run(connected())
 
 
-def _patient_id(patient: str) -> str:
-    if not _PATIENT.fullmatch(patient):
-        raise typer.BadParameter("not of the form Patient/<id>", param_hint="PATIENT")
-    return patient.removeprefix("Patient/")
+def _of_patient(
+    settings: Settings, named: str, ask: Callable[[FhirClient, str], Awaitable[Found]], argument: str
+) -> Found:
+    """Ask something about a patient of the configured FHIR server, who is named by id or by identifier."""
+    if _PATIENT.fullmatch(named):
+        patient_id = named.removeprefix("Patient/")
+        return _with_client(settings, lambda client: ask(client, patient_id))
+    identifier = read_identifier(named.removeprefix(_BY_IDENTIFIER))
+    if identifier is None or not named.startswith(_BY_IDENTIFIER):
+        form = "not of the form Patient/<id> or identifier=SYSTEM|VALUE"
+        raise typer.BadParameter(form, param_hint=argument)
+
+    async def asked(client: FhirClient) -> Found:
+        return await ask(client, await find_patient_id(client, identifier))
+
+    return _with_client(settings, asked)
 
 
 @app.command()
@@ -456,6 +502,27 @@ def subscribe_command() -> None:
         raise ServerMisread(
             "the FHIR server did not activate every Subscription; check that it can reach TRD_PUBLIC_URL"
         )
+
+
+@app.command("keys")
+def keys_command(
+    file: Annotated[Path, typer.Argument(help="The file of key pairs that `TRD_FHIR_KEY` names.")],
+    *,
+    algorithm: Annotated[
+        Algorithm, typer.Option("--alg", help="What a new key signs with.")
+    ] = Algorithm.ES384,
+    add_next: Annotated[bool, typer.Option("--next", help="Add the key that is to sign next.")] = False,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Sign with the next key from now on.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Change nothing.")] = False,
+) -> None:
+    """Make the key pair of this client (SMART Backend Services), and print the public half to register."""
+    from service.commands.keys import KeyStep, change_keys
+
+    chosen = [s for s, on in ((KeyStep.NEXT, add_next), (KeyStep.ROTATE, rotate), (KeyStep.SHOW, show)) if on]
+    if len(chosen) > 1:
+        raise typer.BadParameter("one of --next, --rotate and --show")
+    public = change_keys(file, chosen[0] if chosen else KeyStep.NEW, algorithm)
+    typer.echo(json.dumps(public, indent=2))
 
 
 class JobState(StrEnum):

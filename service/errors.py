@@ -4,12 +4,14 @@
     ├── InputError            the caller's record or request cannot be used        exit 3
     │   ├── NotJson           not JSON, or not a JSON object
     │   ├── NotFhir           JSON, but not the resource expected here
+    │   ├── NoSuchPatient     no patient of the FHIR server has the identifier
     │   └── NotAssessable     readable, but not one patient's complete record
     │       └── RecordTooLarge  more than is read of one patient
     ├── ServerError           the FHIR server failed us                            exit 4
     │   ├── ServerUnreachable no answer, or none in time
     │   ├── ServerRefused     an answer with an error status
     │   ├── NotRevoked        an error status for the revocation of a draft, which stays open
+    │   ├── NotAuthorized     no token: the token server or the token file does not give one
     │   ├── ServerMisread     an answer that is not what FHIR promises
     │   └── ServerUnsupported it speaks a release of FHIR that this service does not
     ├── QueueError            the queue's database failed; nothing was accepted     exit 4
@@ -67,6 +69,10 @@ class NotFhir(InputError):
     """The input is JSON, but not the FHIR resource expected here."""
 
 
+class NoSuchPatient(InputError):
+    """No patient of the FHIR server has the identifier that was given."""
+
+
 class NotAssessable(InputError):
     """The record is readable, but it is not one living patient's own and complete record."""
 
@@ -89,10 +95,15 @@ class ServerError(TrdError):
 
 
 class ServerUnreachable(ServerError):
-    """The FHIR server gave no answer, or none in time."""
+    """The FHIR server gave no answer, or none in time. `fault` is the transport's name of what was wrong."""
 
     passing = True
     away = True
+
+    def __init__(self, message: str, fault: str = "") -> None:
+        """Keep the fault beside the message."""
+        super().__init__(message)
+        self.fault = fault
 
 
 class ServerRefused(ServerError):
@@ -115,6 +126,16 @@ class NotRevoked(ServerError):
         names = ", ".join(f"{plan} ({status})" for plan, status in refused.items())
         super().__init__(f"{names}: the FHIR server refused the revocation; a clinician must end it")
         self.plans = tuple(refused)
+
+
+class NotAuthorized(ServerError):
+    """There is nothing to show the FHIR server: the token server refused, or the token file is unusable.
+
+    No request fares better until somebody mends the credentials, so the work waits for that.
+    """
+
+    passing = True
+    away = True
 
 
 class ServerMisread(ServerError):

@@ -159,6 +159,11 @@ class Reviewer:
             return self
         return replace(self, as_of=as_of, calendar=clinic_calendar(self.settings, as_of))
 
+    def under(self, criteria_id: str) -> "Reviewer":
+        """The same reviewer under another criteria set, whose id must be known."""
+        knowledge = self.knowledge.under(criteria_id)
+        return self if knowledge is self.knowledge else replace(self, knowledge=knowledge)
+
     def review(self, gathered: Gathered) -> Review:
         """Read a gathered record, decide, and work out what that means for the care plan."""
         record = read_record(gathered, self.knowledge, ZoneInfo(self.settings.timezone))
@@ -169,7 +174,8 @@ class Reviewer:
     async def run(self, size: int, work: Callable[..., Done], *args: object) -> Done:
         """Call `work(reviewer, *args)`: in a worker process where so many bytes take long.
 
-        The reviewer of a worker is of any day. Raises what the work raises, and `WorkerError`.
+        The reviewer of a worker is of any day, and under the criteria set of the settings. Raises what the
+        work raises, and `WorkerError`.
         """
         if self.workers is None or size < LARGE:
             return work(self, *args)
@@ -179,7 +185,7 @@ class Reviewer:
         """Review as `review` does; a large record in a worker process."""
         if self.workers is None or (size := gathered.size) < LARGE:
             return self.review(gathered)
-        packed = await self.run(size, _review_packed, gathered, self.as_of)
+        packed = await self.run(size, _review_packed, gathered, self.as_of, self.knowledge.criteria.id)
         return Review(gathered, *await asyncio.to_thread(unpack, packed, self.knowledge))
 
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
@@ -261,9 +267,10 @@ class Reviewer:
         return Proposal(review, await _after_writing(client, review, written), written)
 
 
-def _review_packed(reviewer: Reviewer, gathered: Gathered, as_of: date) -> bytes:
+def _review_packed(reviewer: Reviewer, gathered: Gathered, as_of: date, criteria_id: str) -> bytes:
     """A review without what it was made of, as it crosses from a worker process."""
-    review = reviewer.on(as_of).review(gathered)
+    reviewer = reviewer.on(as_of).under(criteria_id)
+    review = reviewer.review(gathered)
     return pack((review.record, review.decision, review.intent), reviewer.knowledge)
 
 

@@ -1,10 +1,12 @@
 """Settings: environment variables with the prefix `TRD_`, also from a `.env` file. Read nowhere else."""
 
+import json
 import os
 import re
+from collections.abc import Mapping
 from datetime import date, time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -18,6 +20,7 @@ PREFIX = "TRD_"
 ENV_FILE = ".env"
 _OWNER = re.compile(rf"(Practitioner|PractitionerRole|Organization|CareTeam)/{ID}")
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OFF = "off"
 _SHORTEST_SECRET = 16
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -37,6 +40,38 @@ class Settings(BaseSettings):
     )
     fhir_connections: Annotated[int, Field(ge=1, le=100)] = Field(
         8, description="Largest number of requests to the FHIR server at the same time"
+    )
+    fhir_auth: Literal["none", "smart", "client-secret", "bearer", "basic"] = Field(
+        "none", description="How the service shows the FHIR server who it is"
+    )
+    fhir_client_id: str | None = Field(
+        None, description="Name of this client, for `smart` and `client-secret`"
+    )
+    fhir_key: Path | None = Field(
+        None, description="File with the private key for `smart`: JSON Web Key, a set of them, or PEM"
+    )
+    fhir_client_secret: SecretStr | None = Field(
+        None, description="Secret of this client, for `client-secret`"
+    )
+    fhir_token_url: AnyHttpUrl | None = Field(
+        None, description="Address of the token server, where the FHIR server does not state it"
+    )
+    fhir_scopes: str | None = Field(
+        None, description="Scopes to ask for, if not those of what is read and written"
+    )
+    fhir_token_file: Path | None = Field(
+        None, description="File with the token for `bearer`; it may be replaced at any time"
+    )
+    fhir_user: str | None = Field(None, description="User name for `basic`")
+    fhir_password: SecretStr | None = Field(None, description="Password for `basic`")
+    fhir_headers: SecretStr | None = Field(
+        None, description='Further headers for the FHIR server, as `{"name": "value"}`'
+    )
+    fhir_ca: Path | None = Field(
+        None, description="File with the certificates to trust, if not those of the system (PEM)"
+    )
+    fhir_cert: Path | None = Field(
+        None, description="File with the certificate of this client and its private key (PEM)"
     )
     timezone: str = Field("UTC", description="Time zone of the site; determines what day it is")
     criteria: str = Field("seed", description="Criteria set, a file of `mappings/criteria/`")
@@ -171,6 +206,19 @@ class Settings(BaseSettings):
             raise ValueError("not a time zone of the IANA database") from None
         return value
 
+    @field_validator("fhir_headers")
+    @classmethod
+    def _proper_headers(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse what is no JSON object of texts that fit in a header."""
+        if value is not None:
+            _headers_in(value)
+        return value
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The further headers for the FHIR server."""
+        return {} if self.fhir_headers is None else _headers_in(self.fhir_headers)
+
     @property
     def writes(self) -> bool:
         """Whether anything may be written to the FHIR server; otherwise the service is in shadow mode."""
@@ -191,6 +239,22 @@ class Settings(BaseSettings):
         return frozenset(_WEEKDAYS.index(day) for day in self.clinic_days)
 
 
+def _headers_in(value: SecretStr) -> dict[str, str]:
+    try:
+        found = json.loads(value.get_secret_value())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(map(_is_header, found.items())):
+        raise ValueError('not headers, as {"name": "value"}')
+    return found
+
+
+def _is_header(item: tuple[object, object]) -> bool:
+    name, value = item
+    proper = isinstance(name, str) and isinstance(value, str) and _HEADER.fullmatch(name)
+    return bool(proper) and str(value).isascii() and str(value).isprintable()
+
+
 def _lines_of(path: Path) -> list[str]:
     try:
         return [line.partition("#")[0] for line in path.read_text(encoding="utf-8").splitlines()]
@@ -201,20 +265,46 @@ def _lines_of(path: Path) -> list[str]:
 def load_settings(**overrides: object) -> Settings:
     """Read the settings; `overrides` are those given on the command line.
 
-    Raises `SettingsError` that names each variable at fault and why. Values are never repeated.
+    A secret may be in a file, which the variable with `_FILE` behind its name names. Raises `SettingsError`
+    that names each variable at fault and why. Values are never repeated.
     """
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    given = {*os.environ, *dotenv_values(ENV_FILE)}
-    unknown = sorted(name for name in given if name.startswith(PREFIX) and name not in known)
+    given = {**dotenv_values(ENV_FILE), **os.environ}
+    unknown = sorted(name for name in given if name.startswith(PREFIX) and name not in _KNOWN)
     if unknown:
         raise SettingsError(f"unknown setting: {', '.join(unknown)}")
     try:
         chosen: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
-        return Settings(**chosen)
+        return Settings(**{**_secrets_in_files(given), **chosen})
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
         lines = [f"{_variable(fault['loc'])}: {fault['msg']}" for fault in faults]
         raise SettingsError("\n".join(lines)) from None
+
+
+_SECRETS = frozenset(
+    name
+    for name, field in Settings.model_fields.items()
+    if SecretStr in (field.annotation, *get_args(field.annotation))
+)
+_KNOWN = frozenset(f"{PREFIX}{name.upper()}" for name in Settings.model_fields) | {
+    f"{PREFIX}{name.upper()}_FILE" for name in _SECRETS
+}
+
+
+def _secrets_in_files(given: Mapping[str, str | None]) -> dict[str, str]:
+    found = {}
+    for name in sorted(_SECRETS):
+        variable = f"{PREFIX}{name.upper()}"
+        path = given.get(f"{variable}_FILE")
+        if not path:
+            continue
+        if given.get(variable):
+            raise SettingsError(f"{variable}: set here and in {variable}_FILE")
+        try:
+            found[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise SettingsError(f"{variable}_FILE: the file cannot be read") from None
+    return found
 
 
 def _variable(path: tuple[int | str, ...]) -> str:

@@ -41,6 +41,8 @@ CONFLICTS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 
 _NOT_DONE_HERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 """The statuses by which a server reports that it does not support a request."""
+_NO_TRANSACTION = _NOT_DONE_HERE | {HTTPStatus.FORBIDDEN}
+"""The same of a transaction; a token may allow every kind of resource, and nothing of the whole server."""
 _LONGEST_NUMBER = 64
 """A version that has more digits is no number that anybody counts with."""
 _NO_VERSION = "0"
@@ -121,7 +123,7 @@ async def _store_in_a_way(sender: "_Sender", writes: list[Write]) -> tuple[Versi
         try:
             return await sender.store_together(writes)
         except ServerRefused as refused:
-            if refused.status not in _NOT_DONE_HERE:
+            if refused.status not in _NO_TRANSACTION:
                 raise
             sender.target.tier = WriteTier.SINGLE_REQUESTS
     return await sender.store_singly(writes)

@@ -6,9 +6,10 @@ source of every value there, and refuses to build a `Knowledge` from a faulty li
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Generic, NamedTuple, TypeVar
 
 from pydantic import Field
@@ -502,6 +503,8 @@ class Knowledge:
     version: str
     region: str
     criteria: Criteria
+    criteria_sets: Mapping[str, Criteria]
+    """Every criteria set by its id; `criteria` is one of them."""
     systems: Mapping[str, str]
     classification_systems: frozenset[str]
     """Condition code systems whose lists here are complete: a code not listed is none of them."""
@@ -565,6 +568,16 @@ class Knowledge:
     catalogue: Catalogue
     """The same lists row by row, with their sources; for publishing, not for deciding."""
 
+    def under(self, criteria_id: str) -> "Knowledge":
+        """The same under the criteria set with this id, which must be there."""
+        return self if criteria_id == self.criteria.id else _under(self, criteria_id)
+
     def ingredient(self, name: str | None) -> Ingredient | None:
         """The ingredient of that name."""
         return self.ingredients.get(name) if name else None
+
+
+@lru_cache(maxsize=16)
+def _under(knowledge: Knowledge, criteria_id: str) -> Knowledge:
+    """One for each criteria set, since what is remembered of a knowledge goes by its identity."""
+    return replace(knowledge, criteria=knowledge.criteria_sets[criteria_id])

@@ -21,13 +21,14 @@ from service.errors import TrdError
 from service.request_id import REQUEST_ID, followed_as, request_id_of
 from service.telemetry.logs import Event, log_error, log_info, log_warning
 
+PLAIN_JSON = "application/json"
 RETRY_AFTER = "5"
 """After how many seconds a client is to try again that was told 503."""
 
 _KEPT_HEADERS = (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE, hdrs.RETRY_AFTER)
 _QUIET = frozenset({Door.LIVE, Door.READY, Door.METRICS})
 _FAILED = 500
-_JSON_FORMATS = frozenset({"json", "text/json", "application/json", FHIR_JSON, FHIR_JSON.replace("+", " ")})
+_JSON_FORMATS = frozenset({"json", "text/json", PLAIN_JSON, FHIR_JSON, FHIR_JSON.replace("+", " ")})
 
 
 def refuse_other_formats(request: web.Request) -> None:
@@ -40,12 +41,29 @@ def refuse_other_formats(request: web.Request) -> None:
         raise web.HTTPNotAcceptable
 
 
+def wants_plain_json(request: web.Request) -> bool:
+    """Whether a client asks for JSON that is not FHIR: by `Accept`, unless `_format` says otherwise."""
+    kinds = request.headers.get(hdrs.ACCEPT, "").lower().split(",")
+    accepted = {kind.partition(";")[0].strip() for kind in kinds}
+    return "_format" not in request.query and PLAIN_JSON in accepted and FHIR_JSON not in accepted
+
+
+def json_response(content: bytes) -> web.Response:
+    """An answer in JSON that is not FHIR, and that no cache keeps."""
+    return _response(content, HTTPStatus.OK, PLAIN_JSON)
+
+
 def fhir_response(resource: dict[str, Any] | bytes, status: int = 200) -> web.Response:
     """An answer in FHIR JSON that no cache keeps."""
+    body = resource if isinstance(resource, bytes) else msgspec.json.encode(resource)
+    return _response(body, status, FHIR_JSON)
+
+
+def _response(body: bytes, status: int, content_type: str) -> web.Response:
     return web.Response(
-        body=resource if isinstance(resource, bytes) else msgspec.json.encode(resource),
+        body=body,
         status=status,
-        content_type=FHIR_JSON,
+        content_type=content_type,
         charset="utf-8",
         headers={hdrs.CACHE_CONTROL: "no-store"},
     )

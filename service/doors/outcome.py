@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from service.errors import (
     InputError,
+    NoSuchPatient,
     NotFhir,
     NotJson,
     ServerError,
@@ -74,6 +75,7 @@ _GONE: dict[int, IssueType] = {
 _BY_KIND: tuple[tuple[type[TrdError], int, IssueType], ...] = (
     (NotJson, HTTPStatus.BAD_REQUEST, IssueType.STRUCTURE),
     (NotFhir, HTTPStatus.BAD_REQUEST, IssueType.INVALID),
+    (NoSuchPatient, HTTPStatus.NOT_FOUND, IssueType.NOT_FOUND),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY, IssueType.PROCESSING),
     (ServerUnreachable, HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT),
     (ServerUnsupported, HTTPStatus.BAD_GATEWAY, IssueType.NOT_SUPPORTED),

@@ -46,6 +46,7 @@ class Door(StrEnum):
     PROPOSE = "propose"
     METADATA = "metadata"
     DEFINITION = "definition"
+    KEYS = "keys"
     REST_HOOK = "rest-hook"
     LIVE = "health-live"
     READY = "health-ready"

@@ -6,8 +6,9 @@ Any other fault is a `ServerError` that names the request and never repeats what
 
 import asyncio
 import math
+import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from copy import copy
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from service import __version__
 from service.core.plans import WriteTier
 from service.errors import RecordTooLarge, ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.fhir.auth import GrantedToken, authentication
 from service.fhir.kinds import DIFFER_IN_R5
 from service.fhir.loose import Resource
 from service.fhir.models import validated
@@ -114,6 +116,7 @@ class FhirClient:
         seconds: float,
         attempts: int,
         connections: int,
+        headers: Mapping[str, str] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base = base.rstrip("/")
@@ -121,11 +124,20 @@ class FhirClient:
         self._seconds = seconds
         self._attempts = attempts
         self._turns = asyncio.Semaphore(connections)
+        self._headers = dict(headers or {})
         self._now = now
         self._stated: tuple[CapabilityView, Release] | None = None
         self._stale_at = math.inf
         self._target: Target | None = None
+        self.server_time: datetime | None = None
+        """The clock of the server at its last answer, whatever it was; `None` where it does not show it."""
         self._bytes_left: float = math.inf
+
+    @property
+    def granted_scopes(self) -> str | None:
+        """The scopes of the token in use; `None` where no token was granted."""
+        auth = self._http.auth
+        return auth.granted_scopes if isinstance(auth, GrantedToken) else None
 
     def reading_at_most(self, number: int) -> "FhirClient":
         """This client, for one record of so many bytes; beyond them its reads raise `RecordTooLarge`."""
@@ -285,7 +297,7 @@ class FhirClient:
     ) -> ServerAnswer:
         request = f"{method} {urlsplit(url).path}"
         sent = self._http.build_request(
-            method, url, params=params, content=content, headers=_headers(content, headers)
+            method, url, params=params, content=content, headers=self._headers | _headers(content, headers)
         )
         retries = stamina.retry_context(
             on=_how_long, attempts=attempts, timeout=None, wait_max=_LONGEST_WAIT / 12
@@ -301,7 +313,8 @@ class FhirClient:
         except TimeoutError:
             raise ServerUnreachable(f"{request}: no answer within {self._seconds:g} seconds") from None
         except httpx.TransportError as error:
-            raise ServerUnreachable(f"{request}: the server cannot be reached ({_name(error)})") from None
+            fault = _name(error)
+            raise ServerUnreachable(f"{request}: the server cannot be reached ({fault})", fault) from None
         except (httpx.DecodingError, aiohttp.ClientError):
             # What the transport below httpx cannot make sense of comes through as its own error.
             raise ServerMisread(f"{request}: the answer is not proper HTTP") from None
@@ -310,6 +323,7 @@ class FhirClient:
     async def _send(self, sent: httpx.Request, request: str) -> ServerAnswer:
         async with self._turns, asyncio.timeout(self._seconds):
             response = await self._http.send(sent, stream=True)
+            self.server_time = _moment(response.headers.get("Date", ""))
             try:
                 return await self._read(response, sent.method, request)
             finally:
@@ -442,18 +456,45 @@ class FhirClient:
 
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
-    """A client for the configured server. Raises `SettingsError` when none is configured."""
+    """A client for the configured server.
+
+    Raises `SettingsError` when none is configured, or what it is to be shown is not there.
+    """
     if settings.fhir_base_url is None:
         raise SettingsError("TRD_FHIR_BASE_URL: not set; it is needed to read from a FHIR server")
-    limits = httpx.Limits(max_connections=settings.fhir_connections)
-    async with HttpxAiohttpClient(limits=limits, timeout=settings.fhir_timeout) as http:
+    auth = authentication(settings)
+    async with HttpxAiohttpClient(
+        limits=httpx.Limits(max_connections=settings.fhir_connections),
+        timeout=settings.fhir_timeout,
+        auth=auth,
+        verify=_tls(settings),
+    ) as http:
+        if isinstance(auth, GrantedToken):
+            auth.http = http
         yield FhirClient(
             str(settings.fhir_base_url),
             http,
             seconds=settings.fhir_timeout,
             attempts=settings.fhir_attempts,
             connections=settings.fhir_connections,
+            headers=settings.headers,
         )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | bool:
+    """Whom to trust, and the certificate to show; raises `SettingsError` for files that cannot be used."""
+    if settings.fhir_ca is None and settings.fhir_cert is None:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=settings.fhir_ca)
+    except (OSError, ssl.SSLError):
+        raise SettingsError("TRD_FHIR_CA: not a file with certificates in PEM") from None
+    if settings.fhir_cert is not None:
+        try:
+            context.load_cert_chain(settings.fhir_cert)
+        except (OSError, ssl.SSLError):
+            raise SettingsError("TRD_FHIR_CERT: not a file with a certificate and its key in PEM") from None
+    return context
 
 
 def _decoded(decoder: msgspec.json.Decoder[Decoded], body: bytes, where: str) -> Decoded:
@@ -516,13 +557,17 @@ def _retry_after(value: str | None) -> float | None:
         return None
     if value.strip().isdecimal():
         return float(value)
+    moment = _moment(value)
+    return None if moment is None else max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def _moment(value: str) -> datetime | None:
+    """A date as HTTP writes it; without a time zone it is in UTC."""
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _fullest(sizes: list[int], asked: dict[str, str]) -> float:

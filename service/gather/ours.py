@@ -82,7 +82,7 @@ async def find_patients_to_follow(client: FhirClient, knowledge: Knowledge, as_o
     followed += [one async for one in find_our_assessments(client) if _result_of(one) not in {None, *over}]
     subjects = {read_subject(resource) for resource in followed}
     named = {subject.id for subject in subjects if subject.kind == "Patient" and subject.is_on(client.base)}
-    standing = await side_by_side(*(_standing_id(client, patient_id) for patient_id in sorted(named)))
+    standing = await side_by_side(*(standing_id(client, patient_id) for patient_id in sorted(named)))
     return sorted({patient_id for patient_id in standing if patient_id is not None})
 
 
@@ -101,7 +101,7 @@ def _result_of(assessment: Resource) -> str | None:
     return read_reference(text(part(assessment.get("result")).get("reference"))).id_of("CarePlan")
 
 
-async def _standing_id(client: FhirClient, patient_id: str) -> str | None:
+async def standing_id(client: FhirClient, patient_id: str) -> str | None:
     """The id that a patient is kept under today; `None` where there is no such patient any more.
 
     Where a Patient cannot be read, or two are each merged into the other, it is left to the review to say so.

@@ -182,7 +182,7 @@ class _Loader:
         interacting_codes, interacting_names = self._interacting(groups)
         elements = load_elements(self._present(), self._rows, self.faults)
         scales = self._toml("scales.toml", ScalesFile)
-        sets = {file.id: file for file in self._files("criteria", CriteriaFile)}
+        sets = {file.id: to_criteria(file) for file in self._files("criteria", CriteriaFile)}
         protocols = self._files("protocols", ProtocolFile)
         staging = self._toml("staging.toml", StagingFile)
         if self.faults.found or staging is None or scales is None:
@@ -191,6 +191,7 @@ class _Loader:
             version=version,
             region=self.region,
             criteria=_chosen_criteria(sets, criteria_id),
+            criteria_sets=sets,
             systems=self.uris,
             classification_systems=self.hierarchical,
             ingredients=ingredients,
@@ -646,12 +647,12 @@ def _edition(entry: Mapping[str, str]) -> tuple[str, str]:
     return str(entry["version"]), date.fromisoformat(str(entry["date"])).isoformat()
 
 
-def _chosen_criteria(sets: Mapping[str, CriteriaFile], criteria_id: str) -> Criteria:
+def _chosen_criteria(sets: Mapping[str, Criteria], criteria_id: str) -> Criteria:
     """The criteria set of an id; raises `SettingsError` that names those there are."""
     if criteria_id not in sets:
         known = ", ".join(sorted(sets))
         raise SettingsError(f"TRD_CRITERIA: no criteria set {criteria_id!r}; there are: {known}")
-    return to_criteria(sets[criteria_id])
+    return sets[criteria_id]
 
 
 def _line_of(text: str, path: tuple[int | str, ...]) -> int | None:

@@ -13,7 +13,7 @@ PROPOSE = "propose-care-plan"
 SEARCHED_BY = {"url": "uri", "version": "token"}
 """By what it can be searched, with the kinds of these parameters."""
 
-_RELEASED = "2026-11-23"
+_RELEASED = "2026-11-30"
 """Day on which these definitions last changed."""
 _TITLE = "trd-careplan"
 _ABOUT = (
@@ -70,11 +70,21 @@ def _published(kind: str) -> Resource:
 def operation_definitions() -> dict[str, Resource]:
     """The OperationDefinitions by their id."""
     as_of = _parameter("asOf", "in", "date", "The day the answer speaks of; today at the site if not given.")
+    criteria = _parameter(
+        "criteria", "in", "code", "The id of the criteria set to apply; the one of the service if not given."
+    )
+    identifier = _parameter(
+        "identifier",
+        "in",
+        "string",
+        "One patient of the FHIR server, as `system|value`: taken at type level alone.",
+    ) | {"searchType": "token"}
     record = _parameter(
         "bundle",
         "in",
         "Bundle",
-        "One patient's whole record: needed at type and system level, not taken at instance level.",
+        "One patient's whole record: needed at system level, and at type level where no identifier is given; "
+        "not taken at instance level.",
     )
     assess = _definition(ASSESS, "AssessTreatmentResistance", "Assess treatment resistance")
     assess |= {
@@ -83,7 +93,7 @@ def operation_definitions() -> dict[str, Resource]:
         "system": True,
         "type": True,
         "instance": True,
-        "parameter": [as_of, record, *_answers()],
+        "parameter": [as_of, criteria, identifier, record, *_answers()],
     }
     propose = _definition(PROPOSE, "ProposeCarePlan", "Propose a care plan")
     written = _parameter(
@@ -94,9 +104,9 @@ def operation_definitions() -> dict[str, Resource]:
         "description": "Assesses a patient's record and writes the outcome back: a draft CarePlan where one "
         "is proposed. A second call on an unchanged record writes nothing.",
         "system": False,
-        "type": False,
+        "type": True,
         "instance": True,
-        "parameter": [as_of, *_answers(), written | {"max": "*"}],
+        "parameter": [as_of, criteria, identifier, *_answers(), written | {"max": "*"}],
     }
     return {ASSESS: assess, PROPOSE: propose}
 

@@ -1,7 +1,10 @@
 """The operations: what they are asked, what they answer, and that every way gives the same bytes."""
 
 import json
-from typing import Any
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -13,6 +16,8 @@ from typer.testing import CliRunner
 from service import cli, clock
 from service.fhir.names import ASSESSMENT_MODULE
 from service.publish.definitions import fhir_base
+from service.review import Reviewer
+from service.workers import Pool, Workers
 from tests.app.serving import (
     CANARY,
     WRITTEN,
@@ -37,9 +42,12 @@ from tests.support import (
     case_reviewer,
     each_case_of_servers,
     patient_id_of,
+    resources_of,
+    reviewer,
     settings,
 )
 
+Done = TypeVar("Done")
 ASSESS = "$assess-treatment-resistance"
 PROPOSE = "$propose-care-plan"
 CASE = "two-documented-failures-propose-treatment"
@@ -160,6 +168,126 @@ async def test_methods_that_an_operation_does_not_have() -> None:
                 assert (await issue_of(answer, 405))["code"] == "not-supported"
 
 
+CRITERIA = "payer-three-trials"
+
+
+def by_criteria(value: str = CRITERIA) -> Resource:
+    return asked(criteria={"valueCode": value})
+
+
+async def test_the_criteria_set_is_chosen_for_a_request() -> None:
+    path = str(CASES / CASE / "bundle.json")
+    command = ["assess", path, *("--as-of", AS_OF.isoformat()), "--json"]
+    chosen = DAY | {"criteria": CRITERIA}
+    record = {"name": "bundle", "resource": case_bundle(CASE)}
+    whole = by_criteria()
+    whole["parameter"].append(record)
+    async with serving(on_server(case_bundle(CASE))) as site:
+        answers = [
+            await site.get(ON_PATIENT, params=chosen),
+            await site.post(ON_PATIENT, json=by_criteria()),
+            await site.post(f"/fhir/{ASSESS}", data=case_bytes(CASE), params=chosen),
+            await site.post(f"/fhir/Patient/{ASSESS}", json=whole),
+            await site.post(f"/fhir/Patient/{PATIENT}/{PROPOSE}", json=by_criteria()),
+        ]
+        assessments = {values_of(await fhir_of(answer))["assessment"] for answer in answers}
+        usual = values_of(await fhir_of(await site.get(ON_PATIENT, params=DAY)))["assessment"]
+
+    by_command = CliRunner().invoke(cli.app, [*command, "--criteria", CRITERIA]).stdout.removesuffix("\n")
+    assert assessments == {by_command}
+    assert (json.loads(by_command)["criteria"]["id"], json.loads(usual)["criteria"]["id"]) == (
+        CRITERIA,
+        "seed",
+    )
+    assert (json.loads(by_command)["decision"], json.loads(usual)["decision"]) == ("decline", "propose")
+
+
+class CopyingPool(Pool[Reviewer]):
+    """Does the work at once, with copies, as another process would."""
+
+    def __init__(self, reviewer: Reviewer) -> None:
+        super().__init__(1, reviewer)
+        self.reviewer = reviewer
+
+    async def run(self, work: Callable[..., Done], *args: object) -> Done:
+        copied: Done = work(*pickle.loads(pickle.dumps((self.reviewer, *args))))  # noqa: S301 - our own
+        return copied
+
+
+async def test_the_criteria_set_holds_for_a_large_record_too() -> None:
+    many = [a_condition(f"more-{n}", PATIENT, onsetDateTime="2001") for n in range(300)]
+    bundle = a_bundle([*resources_of(case_bundle(CASE)), *many])
+    by = replace(reviewer(), workers=Workers(CopyingPool(reviewer())))
+    chosen = DAY | {"criteria": CRITERIA}
+    async with serving(on_server(bundle), by=by) as site:
+        answers = [
+            await site.get(ON_PATIENT, params=chosen),
+            await site.post(f"/fhir/{ASSESS}", json=bundle, params=chosen),
+        ]
+        found = [json.loads(values_of(await fhir_of(answer))["assessment"]) for answer in answers]
+    assert [one["criteria"]["id"] for one in found] == [CRITERIA] * 2
+    assert found[0]["decision"] == found[1]["decision"] == "decline"
+
+
+@pytest.mark.parametrize("criteria", ["", CANARY, "../seed"])
+async def test_an_unknown_criteria_set_is_refused_and_not_repeated(criteria: str) -> None:
+    async with serving(on_server(case_bundle(CASE))) as site:
+        for answer in (
+            await site.get(ON_PATIENT, params={"criteria": criteria}),
+            await site.post(ON_PATIENT, json=by_criteria(criteria)),
+            await site.post(f"/fhir/{ASSESS}", data=case_bytes(CASE), params={"criteria": criteria}),
+            await site.post(f"/fhir/Patient/{PATIENT}/{PROPOSE}", params={"criteria": criteria}),
+        ):
+            said = (await issue_of(answer, 400))["diagnostics"]
+            assert "there are: ehr-orders, ema, fda" in said
+            assert CANARY not in said
+        twice = await site.get(f"{ON_PATIENT}?criteria=fda&criteria=ema")
+        assert "more than once" in (await issue_of(twice, 400))["diagnostics"]
+
+
+async def test_plain_json_is_what_the_command_prints() -> None:
+    plain = {"Accept": "application/json"}
+    async with serving(on_server(case_bundle(CASE))) as site:
+        answers = [
+            await site.get(ON_PATIENT, params=DAY, headers=plain),
+            await site.post(f"/fhir/{ASSESS}", data=case_bytes(CASE), params=DAY, headers=plain),
+            await site.post(f"/fhir/Patient/{PATIENT}/{PROPOSE}", json=asked(), headers=plain),
+        ]
+        assert {await answer.text() for answer in answers} == {printed(CASE)}
+        assert {answer.content_type for answer in answers} == {"application/json"}
+        assert {answer.headers["Cache-Control"] for answer in answers} == {"no-store"}
+        assert (await issue_of(await site.get(ON_PATIENT, params={"asOf": ""}, headers=plain), 400))["code"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "query", "plain"),
+    [
+        ("application/json", {}, True),
+        ("application/json; charset=utf-8", {}, True),
+        ("application/json, text/plain, */*", {}, True),
+        ("APPLICATION/JSON", {}, True),
+        ("application/fhir+json, application/json", {}, False),
+        ("*/*", {}, False),
+        ("application/json", {"_format": "json"}, False),
+    ],
+)
+async def test_json_is_fhir_unless_plain_json_is_asked_for(
+    accept: str, query: dict[str, str], plain: bool
+) -> None:
+    async with serving(on_server(case_bundle(CASE))) as site:
+        answer = await site.get(ON_PATIENT, params=DAY | query, headers={"Accept": accept})
+        assert answer.content_type == ("application/json" if plain else "application/fhir+json")
+
+
+async def test_the_definitions_name_every_parameter_that_is_taken() -> None:
+    async with serving() as site:
+        for operation, taken in ((ASSESS, {"bundle"}), (PROPOSE, set())):
+            definition = await fhir_of(await site.get(f"/fhir/OperationDefinition/{operation[1:]}"))
+            OperationDefinition.model_validate(definition)
+            named = {p["name"] for p in definition["parameter"] if p["use"] == "in"}
+            assert named == {"asOf", "criteria", "identifier", *taken}
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 BAD_DAYS = [
@@ -235,7 +363,7 @@ async def test_a_day_in_the_address_and_in_the_body_are_one_too_many() -> None:
 async def test_a_misspelt_parameter_is_not_overlooked() -> None:
     async with serving(on_server(case_bundle(CASE))) as site:
         issue = await issue_of(await site.get(ON_PATIENT, params={"as_of": "2026-11-23"}), 400)
-        assert "known is asOf" in issue["diagnostics"]
+        assert "known are asOf, criteria and identifier" in issue["diagnostics"]
 
 
 async def test_a_record_is_not_taken_for_a_patient_of_the_server() -> None:
@@ -361,7 +489,8 @@ async def test_the_definitions_say_what_writes_and_name_every_parameter_of_the_a
             assert named == set(values_of(answer))
             assert definition["affectsState"] is writes
             assert definition["instance"] is True
-            assert definition["type"] is definition["system"] is not writes
+            assert definition["type"] is True
+            assert definition["system"] is not writes
 
 
 async def test_there_is_no_other_definition() -> None:

@@ -1,8 +1,12 @@
 """The definitions as they are served: read, searched, and named by the CapabilityStatement."""
 
+from pathlib import Path
+
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
+from service.commands.keys import KeyStep, change_keys
+from service.fhir.auth import Algorithm
 from service.fhir.kinds import PUBLISHED_KINDS
 from service.fhir.names import PLAN_DEFINITION
 from service.publish.published import publish
@@ -89,3 +93,14 @@ async def test_the_capability_statement_names_all_of_it() -> None:
             "url": "uri",
             "version": "token",
         }
+
+
+async def test_the_public_keys_are_at_their_address(tmp_path: Path) -> None:
+    public = change_keys(tmp_path / "keys.json", KeyStep.NEW, Algorithm.ES384)
+    async with serving(fhir_key=tmp_path / "keys.json") as site:
+        answer = await site.get("/.well-known/jwks.json")
+        assert (answer.status, await answer.json()) == (200, public)
+        both = change_keys(tmp_path / "keys.json", KeyStep.NEXT, Algorithm.RS384)
+        assert await (await site.get("/.well-known/jwks.json")).json() == both
+    async with serving() as site:
+        assert (await site.get("/.well-known/jwks.json")).status == 404

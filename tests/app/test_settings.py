@@ -119,3 +119,38 @@ def test_a_file_of_patients_that_names_none_is_refused(
 
     with pytest.raises(SettingsError, match="TRD_PATIENTS_ALLOWED"):
         load_settings()
+
+
+SECRETS = (
+    "TRD_API_TOKEN",
+    "TRD_HOOK_SECRET",
+    "TRD_FHIR_CLIENT_SECRET",
+    "TRD_FHIR_PASSWORD",
+    "TRD_FHIR_HEADERS",
+)
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+def test_a_secret_may_be_in_a_file(variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, value = tmp_path / "secret", '{"X-Key": "0123456789abcdef"}'
+    path.write_text(f"{value}\n", encoding="utf-8")
+    monkeypatch.setenv(f"{variable}_FILE", str(path))
+    found = getattr(load_settings(), variable.removeprefix("TRD_").lower())
+    assert found.get_secret_value() == value
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"{variable}: set here and in {variable}_FILE"):
+        load_settings()
+    monkeypatch.delenv(variable)
+    monkeypatch.setenv(f"{variable}_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(SettingsError, match=f"{variable}_FILE: the file cannot be read"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "written", ["X-Key: a", "[]", '{"X Key": "a"}', '{"X-Key": 3}', '{"X-Key": "a\\nb"}']
+)
+def test_what_are_no_headers_stops_the_start(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRD_FHIR_HEADERS", written)
+    with pytest.raises(SettingsError, match="TRD_FHIR_HEADERS") as told:
+        load_settings()
+    assert written not in str(told.value)

@@ -69,7 +69,7 @@ def test_a_phase_has_the_keys_that_are_named() -> None:
 def test_every_route_is_in_the_table_of_doors_and_no_other() -> None:
     table = SERVICE.partition("\n## Doors\n")[2].partition("\n### ")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
-    told = {path for cell in cells for path in re.findall(r"/[\w<>$/-]+", cell)}
+    told = {path for cell in cells for path in re.findall(r"/[\w<>$/.-]+", cell)}
 
     assert told == {_as_told(route.path) for route in ROUTES}
 

@@ -1,5 +1,6 @@
 """The command on servers that fail: one clear line, exit code 4, and nothing of what the server said."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,8 +56,9 @@ def fault_at(base: str, **settings: str) -> str:
     assert done.stdout == ""
     assert not any(word in done.stderr for word in [*NAME.split(), "Traceback"])
     (line,) = done.stderr.splitlines()
-    assert line.startswith("trd-careplan: GET /fhir/metadata: ")
-    return line.removeprefix("trd-careplan: GET /fhir/metadata: ")
+    told = re.fullmatch(r"trd-careplan: GET (?:/fhir/)?metadata: (.+)", line)
+    assert told is not None, line
+    return told[1]
 
 
 def test_a_server_that_is_down() -> None:

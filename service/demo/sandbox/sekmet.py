@@ -15,11 +15,12 @@ _START_SECONDS: Final = 60.0
 
 
 @contextmanager
-def running_sekmet(*, port: int | None = None) -> Iterator[str]:
+def running_sekmet(*, port: int | None = None, **others: object) -> Iterator[str]:
     """Run an empty sekmet-fhir server on `port` or a free one; yield its `http://127.0.0.1:PORT/fhir`.
 
     Its simulator, which would answer orders and appointments by itself, is off, and resources are
-    validated when they come in. Raises `MissingToolError` or `ServerStartError`.
+    validated when they come in. `others` are further settings of the server.
+    Raises `MissingToolError` or `ServerStartError`.
     """
     if importlib.util.find_spec("sekmet") is None:
         message = "the package sekmet-fhir is not installed in this Python environment"
@@ -29,7 +30,7 @@ def running_sekmet(*, port: int | None = None) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="sekmet-") as name:
         folder = Path(name)
         config = folder / "settings.yaml"
-        config.write_text(_settings(base, port=port, folder=folder), encoding="utf-8")
+        config.write_text(_settings(base, port=port, folder=folder, **others), encoding="utf-8")
         command = [sys.executable, "-m", "sekmet.cli", "serve", "--config", str(config)]
         command += ["--host", "127.0.0.1", "--port", str(port)]
         ready_url = f"{base}/metadata"
@@ -37,7 +38,7 @@ def running_sekmet(*, port: int | None = None) -> Iterator[str]:
             yield base
 
 
-def _settings(base: str, *, port: int, folder: Path) -> str:
+def _settings(base: str, *, port: int, folder: Path, **others: object) -> str:
     """Return the server's settings file; JSON is YAML.
 
     `base_url` must be the URL that clients use, because links and full URLs are written from it.
@@ -51,5 +52,6 @@ def _settings(base: str, *, port: int, folder: Path) -> str:
             "own_private_key_path": str(folder / "private.pem"),
             "simulator": {"enabled": False},
             "validation": {"inbound": "strict"},
+            **others,
         }
     )

@@ -1,0 +1,22 @@
+"""The public keys of this service, for FHIR servers that check its signature by their address."""
+
+from aiohttp import hdrs, web
+
+from service.doors.ports import SETTINGS, Door, Route
+
+_CACHED_SECONDS = 300
+
+
+async def jwks(request: web.Request) -> web.Response:
+    """The public halves of the current and of the next key (RFC 7517); 404 where there is no key."""
+    path = request.app[SETTINGS].fhir_key
+    if path is None:
+        raise web.HTTPNotFound
+    from service.fhir.keys import read_keys  # noqa: PLC0415 - where something is signed only
+
+    answer = web.json_response(read_keys(path).public())
+    answer.headers[hdrs.CACHE_CONTROL] = f"public, max-age={_CACHED_SECONDS}"
+    return answer
+
+
+ROUTES = (Route(Door.KEYS, "GET", "/.well-known/jwks.json", jwks),)

@@ -1,0 +1,306 @@
+"""How this service shows a FHIR server who it is: by a token, a password, or not at all.
+
+A token is fetched once for all who wait for it, kept until shortly before its end, and fetched anew when the
+server no longer takes it. No secret is in a message.
+"""
+
+import asyncio
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import httpx
+import msgspec
+
+from service.errors import NotAuthorized, ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.fhir.kinds import READ_KINDS, WRITTEN_KINDS
+from service.settings import Settings
+
+_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION_SECONDS = 240
+"""Of the five minutes that SMART allows, less what two clocks may differ by."""
+_SPARE_SECONDS = 30.0
+"""How long before its end a token is no longer used."""
+_USUAL_SECONDS = 300.0
+"""How long a token of no stated life is used (SMART recommends at most five minutes)."""
+_OAUTH_ERRORS = frozenset(
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    }
+)
+"""RFC 6749, section 5.2. Nothing else of a refusal is repeated: it may hold what was sent."""
+_SUBSCRIPTION = "Subscription"
+T = TypeVar("T")
+Said = TypeVar("Said", bound=msgspec.Struct)
+
+
+class Algorithm(StrEnum):
+    """The two signatures that SMART App Launch asks servers to take."""
+
+    RS384 = "RS384"
+    ES384 = "ES384"
+
+
+class _Configuration(msgspec.Struct):
+    """What is used of a server's smart-configuration (SMART App Launch 2.2)."""
+
+    token_endpoint: str
+    capabilities: list[str] = msgspec.field(default_factory=list)
+    token_endpoint_auth_methods_supported: list[str] = msgspec.field(default_factory=list)
+
+
+class _Granted(msgspec.Struct):
+    access_token: str
+    expires_in: float | None = None
+    scope: str | None = None
+
+
+class _Refused(msgspec.Struct):
+    error: str = ""
+
+
+class _Token(NamedTuple):
+    value: str
+    good_until: float
+
+
+class _Form(NamedTuple):
+    """What is sent to a token endpoint: the fields, and who says so in the header, if anybody."""
+
+    fields: dict[str, str]
+    auth: httpx.Auth | None = None
+
+
+class _Client(ABC):
+    """A client as a token endpoint knows it."""
+
+    @abstractmethod
+    def prove(self, token_url: str, configuration: _Configuration) -> _Form:
+        """What shows who the client is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Signing(_Client):
+    """SMART Backend Services: a signed statement, valid once and for minutes."""
+
+    client_id: str
+    key: Path
+
+    def prove(self, token_url: str, configuration: _Configuration) -> _Form:
+        """The key is read each time, so that it can be changed while the service runs."""
+        from service.fhir.keys import read_keys  # noqa: PLC0415 - where something is signed only
+
+        del configuration
+        now = int(time.time())
+        claims = {
+            "iss": self.client_id,
+            "sub": self.client_id,
+            "aud": token_url,
+            "jti": str(uuid.uuid4()),
+            "iat": now,
+            "exp": now + _ASSERTION_SECONDS,
+        }
+        signed = read_keys(self.key).sign(claims)
+        return _Form({"client_assertion_type": _ASSERTION, "client_assertion": signed})
+
+
+@dataclass(frozen=True, slots=True)
+class _Knowing(_Client):
+    """A shared secret, in the header unless the server says that it takes it in the form alone."""
+
+    client_id: str
+    secret: str
+
+    def prove(self, token_url: str, configuration: _Configuration) -> _Form:
+        del token_url
+        methods = configuration.token_endpoint_auth_methods_supported
+        if "client_secret_post" in methods and "client_secret_basic" not in methods:
+            return _Form({"client_id": self.client_id, "client_secret": self.secret})
+        return _Form({}, httpx.BasicAuth(self.client_id, self.secret))
+
+
+class TokenFile(httpx.Auth):
+    """A bearer token in a file that somebody else keeps fresh."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Send the token that the file holds; once more when it changed meanwhile."""
+        token = self._read()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == HTTPStatus.UNAUTHORIZED and (fresh := self._read()) != token:
+            request.headers["Authorization"] = f"Bearer {fresh}"
+            yield request
+
+    def _read(self) -> str:
+        try:
+            token = self._path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            raise NotAuthorized("the file with the token for the FHIR server cannot be read") from None
+        if not token or not token.isprintable() or " " in token:
+            raise NotAuthorized("the file with the token for the FHIR server does not hold a token")
+        return token
+
+
+class GrantedToken(httpx.Auth):
+    """A token of the token endpoint that the settings name, or that the FHIR server does."""
+
+    def __init__(
+        self,
+        base: str,
+        client: _Client,
+        *,
+        token_url: str | None,
+        scopes: str | None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.http: httpx.AsyncClient | None = None
+        self._base = base.rstrip("/")
+        self._client = client
+        self._token_url = token_url
+        self._scopes = scopes
+        self._now = now
+        self._turn = asyncio.Lock()
+        self._token: _Token | None = None
+        self.granted_scopes: str | None = None
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Send the token; where the server does not take it, a new one, once."""
+        token = await self._good_token(instead_of=None)
+        request.headers["Authorization"] = f"Bearer {token.value}"
+        response = yield request
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            token = await self._good_token(instead_of=token)
+            request.headers["Authorization"] = f"Bearer {token.value}"
+            yield request
+
+    async def _good_token(self, instead_of: _Token | None) -> _Token:
+        async with self._turn:
+            token = self._token
+            if token is None or token is instead_of or self._now() >= token.good_until:
+                self._token = token = await self._fetch()
+            return token
+
+    async def _fetch(self) -> _Token:
+        configuration = await self._configuration()
+        token_url = self._token_url or configuration.token_endpoint
+        form = self._client.prove(token_url, configuration)
+        asked = self._scopes or _scopes(configuration)
+        fields = {"grant_type": "client_credentials", "scope": asked}
+        answer = await self._send(
+            "POST", token_url, "the token server", data=fields | form.fields, auth=form.auth
+        )
+        if answer.status_code != HTTPStatus.OK:
+            raise _refusal(answer)
+        granted = _decoded(answer, _Granted, "the token server")
+        # RFC 6749, section 5.1: the scopes are left out where they are those that were asked for.
+        self.granted_scopes = asked if granted.scope is None else granted.scope
+        life = _USUAL_SECONDS if granted.expires_in is None else granted.expires_in
+        return _Token(granted.access_token, self._now() + max(life - _SPARE_SECONDS, life / 2))
+
+    async def _configuration(self) -> _Configuration:
+        """What the FHIR server says of its token endpoint; not asked where the settings say all of it."""
+        if self._token_url is not None and self._scopes is not None:
+            return _Configuration(self._token_url)
+        where = f"{self._base}/.well-known/smart-configuration"
+        answer = await self._send("GET", where, "the FHIR server")
+        if answer.status_code != HTTPStatus.OK:
+            if self._token_url is not None:
+                return _Configuration(self._token_url)
+            raise ServerRefused(
+                "GET .well-known/smart-configuration: the FHIR server answered "
+                f"{answer.status_code}; set TRD_FHIR_TOKEN_URL where it has none",
+                answer.status_code,
+            )
+        return _decoded(answer, _Configuration, "GET .well-known/smart-configuration: the FHIR server")
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        who: str,
+        *,
+        data: Mapping[str, str] | None = None,
+        auth: httpx.Auth | None = None,
+    ) -> httpx.Response:
+        if self.http is None:
+            raise NotAuthorized("no client to fetch a token with")
+        request = self.http.build_request(method, url, data=data, headers={"Accept": "application/json"})
+        try:
+            return await self.http.send(request, auth=auth or httpx.Auth())
+        except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
+            raise ServerUnreachable(f"{who} cannot be reached ({type(error).__name__})") from None
+
+
+def _refusal(answer: httpx.Response) -> NotAuthorized | ServerRefused:
+    status = answer.status_code
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ServerRefused(f"the token server answered {status}", status)
+    try:
+        code = msgspec.json.decode(answer.content, type=_Refused).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        code = ""
+    said = f" {code}" if code in _OAUTH_ERRORS else ""
+    return NotAuthorized(f"the token server refused this client ({status}{said})")
+
+
+def _decoded(answer: httpx.Response, kind: type[Said], who: str) -> Said:
+    try:
+        return msgspec.json.decode(answer.content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ServerMisread(f"{who} did not answer as SMART App Launch says") from None
+
+
+def _scopes(configuration: _Configuration) -> str:
+    """What this service reads and writes, in the scopes of the version that the server speaks."""
+    in_letters = "permission-v2" in configuration.capabilities
+    read, written = (".rs", ".crus") if in_letters else (".read", ".write")
+    both = {*WRITTEN_KINDS, _SUBSCRIPTION}
+    named = [
+        f"system/{kind}{read}" for kind in sorted({*READ_KINDS, *both}) if not in_letters or kind not in both
+    ]
+    return " ".join([*named, *(f"system/{kind}{written}" for kind in sorted(both))])
+
+
+def authentication(settings: Settings) -> httpx.Auth | None:
+    """What the settings ask for; `None` for none. Raises `SettingsError` where something is missing."""
+    base, client_id = str(settings.fhir_base_url), settings.fhir_client_id
+    token_url = str(settings.fhir_token_url) if settings.fhir_token_url else None
+    match settings.fhir_auth:
+        case "none":
+            return None
+        case "basic":
+            user = _needed(settings.fhir_user, "TRD_FHIR_USER")
+            password = _needed(settings.fhir_password, "TRD_FHIR_PASSWORD")
+            return httpx.BasicAuth(user, password.get_secret_value())
+        case "bearer":
+            return TokenFile(_needed(settings.fhir_token_file, "TRD_FHIR_TOKEN_FILE"))
+        case "client-secret":
+            secret = _needed(settings.fhir_client_secret, "TRD_FHIR_CLIENT_SECRET").get_secret_value()
+            client: _Client = _Knowing(_needed(client_id, "TRD_FHIR_CLIENT_ID"), secret)
+        case "smart":
+            from service.fhir.keys import read_keys  # noqa: PLC0415
+
+            key = _needed(settings.fhir_key, "TRD_FHIR_KEY")
+            read_keys(key)
+            client = _Signing(_needed(client_id, "TRD_FHIR_CLIENT_ID"), key)
+    return GrantedToken(base, client, token_url=token_url, scopes=settings.fhir_scopes)
+
+
+def _needed(value: T | None, variable: str) -> T:
+    if value is None:
+        raise SettingsError(f"{variable}: not set; needed because of TRD_FHIR_AUTH")
+    return value
