@@ -1,7 +1,8 @@
 """The FHIR server over HTTP. The only module that knows httpx.
 
 A request is retried while the server is unreachable or overloaded, waiting as long as `Retry-After` asks.
-Any other fault is a `ServerError` that names the request and never repeats what the server sent.
+Any other fault is a `ServerError` that names the request. Of what the server sent it repeats only the codes
+and error numbers of an OperationOutcome, never its words.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from service.fhir.kinds import DIFFER_IN_R5
 from service.fhir.loose import Resource
 from service.fhir.models import validated
 from service.fhir.names import identifiers_of
+from service.fhir.outcomes import read_issues
 from service.fhir.r5.records import in_r4
 from service.fhir.references import read_reference
 from service.fhir.release import Release, release_of
@@ -38,6 +40,8 @@ from service.fhir.sources import UNDECODABLE, without_mark
 from service.fhir.target import Target, read_target, unlisted_kinds
 from service.fhir.views import BundleView, CapabilityView, Head, KindView, ResourceCapability
 from service.ids import is_id
+from service.knowledge import load_dialects, mappings_directory
+from service.knowledge.dialects import NO_DIALECTS, Dialect, Dialects
 from service.settings import Settings
 from service.workers import LARGE
 
@@ -58,6 +62,11 @@ _NOT_KNOWN = frozenset({400, 403, 404, 405, 501})
 """How a server answers a search for a kind of resource that it does not keep, or not for us."""
 _LONGEST_WAIT = 60.0
 _LARGEST_ANSWER = 64 * 1024 * 1024
+_LARGEST_FAULT = 64 * 1024
+_FAULT_SECONDS = 5.0
+"""How much is read of an answer that refuses something, and for how long."""
+_MISSING_PARAMETER = "required"
+"""The code of an issue that no smaller page mends."""
 _MOST_PAGES = 1000
 _STATED_SECONDS = 3600.0
 """How long a server is taken at its word about itself: it may be upgraded, or given other rights."""
@@ -114,6 +123,7 @@ class FhirClient:
         attempts: int,
         connections: int,
         headers: Mapping[str, str] | None = None,
+        dialects: Dialects = NO_DIALECTS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base = base.rstrip("/")
@@ -122,6 +132,7 @@ class FhirClient:
         self._attempts = attempts
         self._turns = asyncio.Semaphore(connections)
         self._headers = dict(headers or {})
+        self._dialects = dialects
         self._now = now
         self._stated: tuple[CapabilityView, Release] | None = None
         self._stale_at = math.inf
@@ -311,9 +322,7 @@ class FhirClient:
         if response.status_code in _TRY_AGAIN:
             raise _Overloaded(response.status_code, _retry_after(response.headers.get("Retry-After")))
         if response.status_code not in _DONE[method]:
-            raise ServerRefused(
-                f"{request}: the server answered {response.status_code}", response.status_code
-            )
+            raise await self._refusal(response, request)
         kind = response.headers.get("Content-Type", "").partition(";")[0]
         if "json" not in kind and (kind or method == "GET"):
             raise ServerMisread(f"{request}: the answer is {kind or 'of no stated type'}, not FHIR JSON")
@@ -323,6 +332,13 @@ class FhirClient:
             if len(body) > _LARGEST_ANSWER:
                 raise ServerMisread(f"{request}: the answer is larger than {_LARGEST_ANSWER} bytes")
         return ServerAnswer(response.status_code, response.headers, without_mark(bytes(body)))
+
+    async def _refusal(self, response: httpx.Response, request: str) -> ServerRefused:
+        """What an answer with an error status means, with the codes that it gives as reasons."""
+        issues = read_issues(await _beginning(response))
+        reasons = f" ({', '.join(issues)})" if issues else ""
+        status = response.status_code
+        return ServerRefused(f"{request}: the server answered {status}{reasons}", status, issues=issues)
 
     async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
         """Every page of a search, its resources as R4 JSON, following `next` on the same origin only.
@@ -365,6 +381,8 @@ class FhirClient:
         except ServerRefused as refused:
             if refused.status not in _TOO_MANY or "_count" not in params:
                 raise
+            if _MISSING_PARAMETER in refused.issues:
+                raise
             for fewer in _SMALLER_PAGES:
                 asked = {name: value for name, value in params.items() if name != "_count"} | fewer
                 with suppress(ServerRefused):
@@ -380,6 +398,12 @@ class FhirClient:
     async def offered(self) -> dict[str | None, ResourceCapability]:
         """What the server says it can do, by kind of resource."""
         return (await self.capability()).resources
+
+    async def dialect(self) -> Dialect:
+        """The dialect of the server: the chosen one, else the one that its statement shows."""
+        statement = await self.capability()
+        software = statement.software.name if statement.software else None
+        return self._dialects.of(software, statement.publisher)
 
     async def release(self) -> Release:
         """The release of FHIR that the server speaks; raises `ServerUnsupported` for one that we do not."""
@@ -441,6 +465,7 @@ async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
     if settings.fhir_base_url is None:
         raise SettingsError("TRD_FHIR_BASE_URL: not set; it is needed to read from a FHIR server")
     auth = authentication(settings)
+    dialects = load_dialects(settings.mappings or mappings_directory(), settings.fhir_dialect)
     async with HttpxAiohttpClient(
         limits=httpx.Limits(max_connections=settings.fhir_connections),
         timeout=settings.fhir_timeout,
@@ -456,6 +481,7 @@ async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
             attempts=settings.fhir_attempts,
             connections=settings.fhir_connections,
             headers=settings.headers,
+            dialects=dialects,
         )
 
 
@@ -473,6 +499,18 @@ def _tls(settings: Settings) -> ssl.SSLContext | bool:
         except (OSError, ssl.SSLError):
             raise SettingsError("TRD_FHIR_CERT: not a file with a certificate and its key in PEM") from None
     return context
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """As much of a refusing answer as arrives soon; whatever is wrong with it, the refusal stands."""
+    body = bytearray()
+    with suppress(httpx.HTTPError, aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(_FAULT_SECONDS):
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _LARGEST_FAULT:
+                    break
+    return without_mark(bytes(body))
 
 
 def _decoded(decoder: msgspec.json.Decoder[Decoded], body: bytes, where: str) -> Decoded:
