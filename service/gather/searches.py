@@ -88,7 +88,7 @@ async def side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
     return [task.result() for task in started]
 
 
-class Found(NamedTuple):
+class KindShown(NamedTuple):
     """What searches for one kind of resource showed.
 
     `refused` says that the server does not show it, or withholds some of it; `partial` that there may be
@@ -100,7 +100,7 @@ class Found(NamedTuple):
     partial: bool = False
 
 
-async def search_kind(client: FhirClient, kind: str, params: dict[str, str]) -> Found:
+async def search_kind(client: FhirClient, kind: str, params: dict[str, str]) -> KindShown:
     """The resources of one kind. A search that is refused is repeated as the server's dialect declares."""
     declared = (await client.dialect()).searches.get(kind)
     if declared is None:
@@ -112,10 +112,10 @@ async def search_kind(client: FhirClient, kind: str, params: dict[str, str]) -> 
             return await _not_shown(client, refused)
     found = await side_by_side(*(_search(client, kind, {**params, **more}) for more in declared.parameters))
     sources = {(source.reference, bytes(source.content)): source for one in found for source in one.sources}
-    return Found(list(sources.values()), any(one.refused for one in found), declared.partial)
+    return KindShown(list(sources.values()), any(one.refused for one in found), declared.partial)
 
 
-async def _search(client: FhirClient, kind: str, params: dict[str, str]) -> Found:
+async def _search(client: FhirClient, kind: str, params: dict[str, str]) -> KindShown:
     """One search; nothing is found where the server does not show the kind to us, or not by such a search."""
     try:
         return await _shown(client, kind, params)
@@ -123,18 +123,18 @@ async def _search(client: FhirClient, kind: str, params: dict[str, str]) -> Foun
         return await _not_shown(client, refused)
 
 
-async def _shown(client: FhirClient, kind: str, params: dict[str, str]) -> Found:
+async def _shown(client: FhirClient, kind: str, params: dict[str, str]) -> KindShown:
     sources = await read_all_pages(client, kind, params)
     shown = [source for source in sources if not is_outcome(source)]
-    return Found(shown, withhold(sources, await client.dialect()))
+    return KindShown(shown, withhold(sources, await client.dialect()))
 
 
-async def _not_shown(client: FhirClient, refused: ServerRefused) -> Found:
+async def _not_shown(client: FhirClient, refused: ServerRefused) -> KindShown:
     """Nothing; raises the refusal where it does not say that the kind is not shown."""
     told = _OF_THE_SEARCH if refused.status in _UNPROCESSABLE else frozenset()
     told |= (await client.dialect()).withheld
     if refused.status in _NOT_SEARCHED or told.intersection(refused.issues):
-        return Found([], refused=True)
+        return KindShown([], refused=True)
     raise refused
 
 
