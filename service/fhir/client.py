@@ -34,6 +34,7 @@ from service.fhir.models import validated
 from service.fhir.names import identifiers_of
 from service.fhir.outcomes import read_issues
 from service.fhir.r5.records import in_r4
+from service.fhir.rate import RequestRate
 from service.fhir.references import read_reference
 from service.fhir.release import Release, release_of
 from service.fhir.sources import UNDECODABLE, without_mark
@@ -65,6 +66,8 @@ _LARGEST_ANSWER = 64 * 1024 * 1024
 _LARGEST_FAULT = 64 * 1024
 _FAULT_SECONDS = 5.0
 """How much is read of an answer that refuses something, and for how long."""
+_MOST_REDIRECTS = 6
+_THROTTLED = "throttled"
 _MISSING_PARAMETER = "required"
 """The code of an issue that no smaller page mends."""
 _MOST_PAGES = 1000
@@ -99,12 +102,16 @@ class Stored(NamedTuple):
 
 
 class _Overloaded(Exception):
-    """The server asks to be left alone for a while; `wait` is in seconds, if it says how long."""
+    """The server asks to be left alone for a while; `wait` is in seconds, if it says how long.
 
-    def __init__(self, status: int, wait: float | None) -> None:
+    `words` is what it answered, which may be another status than the one that means this.
+    """
+
+    def __init__(self, status: int, wait: float | None, words: str) -> None:
         super().__init__(status)
         self.status = status
         self.wait = wait
+        self.words = words
 
 
 class FhirClient:
@@ -124,6 +131,7 @@ class FhirClient:
         connections: int,
         headers: Mapping[str, str] | None = None,
         dialects: Dialects = NO_DIALECTS,
+        rate: RequestRate | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base = base.rstrip("/")
@@ -133,6 +141,7 @@ class FhirClient:
         self._turns = asyncio.Semaphore(connections)
         self._headers = dict(headers or {})
         self._dialects = dialects
+        self._rate = rate or RequestRate(None)
         self._now = now
         self._stated: tuple[CapabilityView, Release] | None = None
         self._stale_at = math.inf
@@ -299,7 +308,7 @@ class FhirClient:
                     return await self._send(sent, request)
         except _Overloaded as error:
             raise ServerRefused(
-                f"{request}: the server answered {error.status}", error.status, error.wait
+                f"{request}: the server answered {error.words}", error.status, error.wait
             ) from None
         except TimeoutError:
             raise ServerUnreachable(f"{request}: no answer within {self._seconds:g} seconds") from None
@@ -311,16 +320,36 @@ class FhirClient:
         raise AssertionError  # pragma: no cover - stamina either returns or raises
 
     async def _send(self, sent: httpx.Request, request: str) -> ServerAnswer:
+        """The answer to a request; a question is asked again where the server redirects it to itself."""
+        for _ in range(_MOST_REDIRECTS):
+            answer = await self._send_once(sent, request)
+            if isinstance(answer, ServerAnswer):
+                return answer
+            sent = answer
+        raise ServerMisread(f"{request}: its redirects do not end")
+
+    async def _send_once(self, sent: httpx.Request, request: str) -> ServerAnswer | httpx.Request:
+        """The answer, or the request that the server redirects to."""
+        await self._rate.turn()
         async with self._turns, asyncio.timeout(self._seconds):
             response = await self._http.send(sent, stream=True)
             try:
+                if (following := self._redirected(response)) is not None:
+                    return following
                 return await self._read(response, sent.method, request)
             finally:
                 await response.aclose()
 
+    def _redirected(self, response: httpx.Response) -> httpx.Request | None:
+        """The question that an answer redirects to; none on another origin, which may not learn of it."""
+        following = response.next_request
+        if following is None or response.request.method != "GET":
+            return None
+        return following if _origin(following.url) == _origin(self.base) else None
+
     async def _read(self, response: httpx.Response, method: str, request: str) -> ServerAnswer:
         if response.status_code in _TRY_AGAIN:
-            raise _Overloaded(response.status_code, _retry_after(response.headers.get("Retry-After")))
+            raise _Overloaded(response.status_code, _rest(response), str(response.status_code))
         if response.status_code not in _DONE[method]:
             raise await self._refusal(response, request)
         kind = response.headers.get("Content-Type", "").partition(";")[0]
@@ -334,10 +363,16 @@ class FhirClient:
         return ServerAnswer(response.status_code, response.headers, without_mark(bytes(body)))
 
     async def _refusal(self, response: httpx.Response, request: str) -> ServerRefused:
-        """What an answer with an error status means, with the codes that it gives as reasons."""
-        issues = read_issues(await _beginning(response))
+        """What an answer with an error status means, with the codes that it gives as reasons.
+
+        Raises `_Overloaded` where they say so, whatever the status.
+        """
+        body, status = await _beginning(response), response.status_code
+        issues = read_issues(body)
+        if _THROTTLED in issues or self._dialects.tell_overload(status, body):
+            words = f"{status} ({_THROTTLED})"
+            raise _Overloaded(HTTPStatus.TOO_MANY_REQUESTS, _rest(response), words)
         reasons = f" ({', '.join(issues)})" if issues else ""
-        status = response.status_code
         return ServerRefused(f"{request}: the server answered {status}{reasons}", status, issues=issues)
 
     async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
@@ -482,6 +517,7 @@ async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
             connections=settings.fhir_connections,
             headers=settings.headers,
             dialects=dialects,
+            rate=RequestRate(settings.fhir_rate),
         )
 
 
@@ -567,8 +603,9 @@ def _how_long(error: Exception) -> bool | float:
     return isinstance(error, httpx.TransportError | TimeoutError)
 
 
-def _retry_after(value: str | None) -> float | None:
-    """`Retry-After` in seconds; it may be a number or a date."""
+def _rest(response: httpx.Response) -> float | None:
+    """How many seconds the server asks to be left alone by `Retry-After`, a number or a date."""
+    value = response.headers.get("Retry-After")
     if not value:
         return None
     if value.strip().isdecimal():

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.core.knowledge import Knowledge
-from service.errors import RecordTooLarge, ServerRefused
+from service.errors import NotAssessable, RecordTooLarge, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import (
     EVERYTHING_KINDS,
@@ -201,5 +201,9 @@ async def _everything(client: FhirClient, patient_id: str) -> _Shown:
 
 
 async def _patient(client: FhirClient, patient_id: str) -> _Shown:
+    """The Patient; raises `NotAssessable` where the server answers with another one, as after a merge."""
     path = f"Patient/{patient_id}"
-    return _Shown([take_answer(await client.get(path), None, f"GET {path}")])
+    patient = take_answer(await client.get(path), None, f"GET {path}")
+    if patient.head.resource_type == "Patient" and patient.head.id not in {patient_id, None}:
+        raise NotAssessable(f"{path}: merged into Patient/{patient.head.id}; assess that one")
+    return _Shown([patient])
