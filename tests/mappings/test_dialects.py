@@ -10,8 +10,11 @@ from service.fhir.kinds import READ_KINDS
 from service.knowledge import load_dialects, mappings_directory
 from service.knowledge.dialects import PLAIN
 from tests.mappings.test_faults import copied_to, edit, faults
+from tests.servers.vendors import VENDORS
+from tests.support import ROOT
 
 SERVERS = mappings_directory() / "servers"
+DOCS = ROOT / "docs"
 NAMES = sorted(path.stem for path in SERVERS.glob("*.toml"))
 
 
@@ -82,3 +85,20 @@ def test_two_dialects_are_not_recognised_by_one_name(tmp_path: Path) -> None:
     lists = copied_to(tmp_path)
     edit(lists / "servers" / "oracle-millennium.toml", '"Oracle Health"]', '"Epic"]')
     assert any("is recognised by 'Epic', as another is" in one for one in faults(lists))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_of_a_dialect_names_what_stays_unscreened_and_is_linked(name: str) -> None:
+    told = tomllib.loads((SERVERS / f"{name}.toml").read_text(encoding="utf-8"))
+    page = (DOCS / "servers" / f"{name}.md").read_text(encoding="utf-8")
+    unscreened = page.partition("## What stays unscreened")[2].partition("##")[0]
+    partial = {one["kind"] for one in told.get("search", []) if one.get("partial")}
+    assert [kind for kind in {*told["lacks"]["kinds"], *partial} if kind not in unscreened] == []
+    for linking in ("servers.md", "connecting.md"):
+        assert f"(servers/{name}.md)" in (DOCS / linking).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_double_of_a_dialect_lacks_what_the_dialect_lacks(name: str) -> None:
+    told = tomllib.loads((SERVERS / f"{name}.toml").read_text(encoding="utf-8"))
+    assert {*told["lacks"]["kinds"]}.isdisjoint(VENDORS[name].kinds)
