@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 
@@ -176,7 +177,37 @@ async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _S
         entries += len(page.entry)
         for source in _entries(page, path, dialect):
             sources.setdefault((source.reference, bytes(source.content)), source)
-    return _Searched(list(sources.values()), entries, total)
+    return _Searched(_as_stored_last(sources.values()), entries, total)
+
+
+def _as_stored_last(sources: Iterable[Source]) -> list[Source]:
+    """Each resource once: one that changes while the pages are read may stand on two of them.
+
+    Where the server does not say which was stored last, all are kept, for the reader to judge.
+    """
+    found: dict[tuple[str | None, str | None], list[Source]] = {}
+    for source in sources:
+        found.setdefault((source.head.resource_type, source.head.id), []).append(source)
+    return [kept for same in found.values() for kept in _latest(same)]
+
+
+def _latest(same: list[Source]) -> list[Source]:
+    if len(same) == 1 or same[0].head.id is None:
+        return same
+    moments = [_moment(source.head.meta.last_updated) for source in same]
+    known = [moment for moment in moments if moment is not None]
+    if len(known) < len(same):
+        return same
+    return [source for source, moment in zip(same, moments, strict=True) if moment == max(known)]
+
+
+def _moment(text: str | None) -> datetime | None:
+    """When a resource was stored; `None` where that is not said with a time zone."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def _entries(page: BundleView, path: str, dialect: Dialect) -> Iterable[Source]:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from service.errors import NotAssessable, ServerMisread, ServerRefused
-from service.fhir.client import FhirClient, open_client
+from service.fhir.client import FhirClient, Stored, open_client
 from service.fhir.rate import RequestRate
 from service.gather.everything import gather
 from service.knowledge import load_dialects, mappings_directory
@@ -24,6 +24,7 @@ from tests.support import (
 )
 
 ANN = [a_patient(), a_condition("depression")]
+STATEMENT: Resource = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"}
 KNOWN = load_dialects(mappings_directory())
 THROTTLED = {
     "HealthLake": httpx.Response(400, json={"__type": "ThrottlingException", "message": "Rate exceeded"}),
@@ -80,12 +81,26 @@ async def test_the_overload_of_a_vendor_passes_or_fails_the_review_as_away(vendo
 
 async def test_what_is_written_is_not_sent_again_to_an_overloaded_server() -> None:
     handler, asked = asked_and_answered(
-        fhir_response({"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"}),
+        fhir_response(STATEMENT),
         THROTTLED["HealthLake"],
     )
     with pytest.raises(ServerRefused) as caught:
         await client_of(handler, dialects=KNOWN).create(a_condition("depression"))
     assert (caught.value.away, [one.method for one in asked]) == (True, ["GET", "POST"])
+
+
+async def test_an_empty_answer_to_a_creation_is_no_fault_whatever_its_type() -> None:
+    where = {"Location": f"{BASE}/Condition/7/_history/1", "Content-Type": "text/html"}
+    handler, asked = asked_and_answered(fhir_response(STATEMENT), httpx.Response(201, headers=where))
+    assert await client_of(handler).create(a_condition("depression")) == Stored("7", "1", created=True)
+    assert [one.method for one in asked] == ["GET", "POST"]
+
+
+async def test_a_page_in_answer_to_a_creation_is_a_fault() -> None:
+    page = httpx.Response(201, headers={"Content-Type": "text/html"}, content=b"<p>Sign in</p>")
+    handler, _ = asked_and_answered(fhir_response(STATEMENT), page)
+    with pytest.raises(ServerMisread, match="the answer is text/html, not FHIR JSON"):
+        await client_of(handler).create(a_condition("depression"))
 
 
 # --- pace -----------------------------------------------------------------------------------------
@@ -173,8 +188,7 @@ async def test_redirects_that_do_not_end_are_left() -> None:
 
 @pytest.mark.parametrize("status", [302, 307, 308])
 async def test_what_is_written_is_not_redirected(status: int) -> None:
-    statement: Resource = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"}
-    handler, asked = asked_and_answered(fhir_response(statement), to("/r4/elsewhere", status))
+    handler, asked = asked_and_answered(fhir_response(STATEMENT), to("/r4/elsewhere", status))
     with pytest.raises(ServerRefused, match=f"answered {status}"):
         await client_of(handler).create(a_condition("depression"))
     assert [one.method for one in asked] == ["GET", "POST"]

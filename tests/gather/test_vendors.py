@@ -12,6 +12,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
 from service.fhir.kinds import SCREENED_KINDS
+from service.gather.everything import gather
 from service.gather.files import read_bundle
 from service.knowledge import load_dialects, mappings_directory
 from service.render.answer import AssessmentAnswer
@@ -20,13 +21,18 @@ from tests.servers.vendors import EPIC, VENDORS, Vendor, VendorDouble, remarking
 from tests.support import (
     BASE,
     InMemory,
+    PretendServer,
+    Resource,
     a_bundle,
+    a_condition,
+    a_patient,
     case_bundle,
     case_reviewer,
     client_of,
     each_case_of_servers,
     patient_id_of,
     resources_of,
+    reviewer,
     run_command,
 )
 
@@ -130,3 +136,32 @@ async def test_what_epic_does_not_complete_is_tried_again_later() -> None:
     vendor = remarking(EPIC, "processing", "warning", "4135")
     with pytest.raises(ServerMisread, match="may be incomplete"):
         await reviewed(holding(vendor, BY_SEARCH), case_reviewer(BY_SEARCH))
+
+
+# --- pages that change while they are read --------------------------------------------------------
+
+
+def stored(at: str | None, text: str) -> Resource:
+    meta = {"lastUpdated": at} if at else {}
+    return a_condition("depression", meta=meta, code={"text": text})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        ("2026-11-20T08:00:00Z", "2026-11-20T08:00:01Z", ["second"]),
+        ("2026-11-20T10:00:00+02:00", "2026-11-20T07:59:59.5Z", ["first"]),
+        ("2026-11-20T08:00:00Z", "2026-11-20T10:00:00+02:00", ["first", "second"]),
+        ("2026-11-20T08:00:00Z", None, ["first", "second"]),
+        ("2026-11-20T08:00:00Z", "2026-11-20T09:00:00", ["first", "second"]),
+        ("2026-11-20T08:00:00Z", "yesterday", ["first", "second"]),
+    ],
+)
+async def test_a_resource_on_two_pages_is_read_as_it_was_stored_last(
+    first: str, second: str | None, kept: list[str]
+) -> None:
+    twice = [stored(first, "first"), stored(second, "second")]
+    server = PretendServer([a_patient(), *twice], everything=False, page=1)
+    found = await gather(client_of(server), "ann", reviewer().knowledge)
+    texts = [json.loads(bytes(s.content))["code"]["text"] for s in found.sources[1:]]
+    assert texts == kept
