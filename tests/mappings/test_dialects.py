@@ -11,7 +11,7 @@ from service.knowledge import load_dialects, mappings_directory
 from service.knowledge.dialects import PLAIN
 from tests.mappings.test_faults import copied_to, edit, faults
 from tests.servers.vendors import VENDORS
-from tests.support import ROOT
+from tests.support import BASE, ROOT, run_command
 
 SERVERS = mappings_directory() / "servers"
 DOCS = ROOT / "docs"
@@ -46,6 +46,11 @@ def test_a_dialect_that_is_not_there_is_refused_with_those_that_are() -> None:
         SettingsError, match="TRD_FHIR_DIALECT: no dialect 'cerner'; there are: athenahealth, epic"
     ):
         load_dialects(mappings_directory(), "cerner")
+
+
+def test_a_command_ends_with_2_for_a_dialect_that_is_not_there() -> None:
+    ran = run_command("assess", "Patient/ann", TRD_FHIR_BASE_URL=BASE, TRD_FHIR_DIALECT="cerner")
+    assert (ran.returncode, "no dialect 'cerner'" in ran.stderr) == (2, True)
 
 
 def test_a_directory_without_dialects_knows_the_plain_one(tmp_path: Path) -> None:
