@@ -440,8 +440,8 @@ class FhirClient:
         return (await self.capability()).resources
 
     async def dialect(self) -> Dialect:
-        """The dialect of the server: the chosen one, else the one that its statement shows."""
-        statement = await self.capability()
+        """The dialect of the server: the chosen one, else the one that its last statement shows."""
+        statement = self._stated[0] if self._stated else await self.capability()
         software = statement.software.name if statement.software else None
         return self._dialects.of(software, statement.publisher)
 

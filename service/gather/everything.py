@@ -128,7 +128,7 @@ async def _record_of(client: FhirClient, patient_id: str, knowledge: Knowledge) 
         return shown.with_more(found)
     # What is withheld of the whole may be of any kind.
     told = [source for source in shown.sources if not is_outcome(source)]
-    return found.with_more(_Shown(told, SCREENED_KINDS))
+    return _Shown(told, SCREENED_KINDS).with_more(found)
 
 
 async def _beside_everything(client: FhirClient) -> tuple[str, ...]:
