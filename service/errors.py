@@ -107,12 +107,22 @@ class ServerUnreachable(ServerError):
 
 
 class ServerRefused(ServerError):
-    """The FHIR server answered with an error status."""
+    """The FHIR server answered with an error status.
 
-    def __init__(self, message: str, status: int, retry_after: float | None = None) -> None:
-        """Keep the HTTP status beside the message."""
+    `issues` are the codes of FHIR and the error numbers of the vendor that it gave as reasons.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int,
+        retry_after: float | None = None,
+        issues: tuple[str, ...] = (),
+    ) -> None:
+        """Keep the HTTP status and the reasons beside the message."""
         super().__init__(message)
         self.status = status
+        self.issues = issues
         self.passing = status in _PASSING
         self.away = status in _AWAY
         self.retry_after = retry_after

@@ -41,6 +41,14 @@ class Settings(BaseSettings):
     fhir_connections: Annotated[int, Field(ge=1, le=100)] = Field(
         8, description="Largest number of requests to the FHIR server at the same time"
     )
+    fhir_rate: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        None, description="Largest number of requests to the FHIR server a second, if it is to be limited"
+    )
+    fhir_dialect: str | None = Field(
+        None,
+        description="Dialect of the FHIR server, a file of `mappings/servers/`, if not the one it is "
+        "recognised by",
+    )
     fhir_auth: Literal["none", "smart", "client-secret", "bearer", "basic"] = Field(
         "none", description="How the service shows the FHIR server who it is"
     )

@@ -27,6 +27,7 @@ from service.fhir.kinds import READ_KINDS
 from service.fhir.sources import Gathered
 from service.fhir.views import CapabilityView
 from service.gather.files import read_bundle
+from service.knowledge.dialects import NO_DIALECTS, Dialects
 from service.review import Review, Reviewer
 from service.settings import Settings
 
@@ -362,11 +363,14 @@ def client_of(  # noqa: PLR0913 - the parts of a client
     attempts: int = 3,
     connections: int = 4,
     base: str = BASE,
+    dialects: Dialects = NO_DIALECTS,
     now: Callable[[], float] = time.monotonic,
 ) -> FhirClient:
     """A client whose requests go to a handler and nowhere else."""
     http = httpx.AsyncClient(transport=httpx.MockTransport(handler))
-    return FhirClient(base, http, seconds=seconds, attempts=attempts, connections=connections, now=now)
+    return FhirClient(
+        base, http, seconds=seconds, attempts=attempts, connections=connections, dialects=dialects, now=now
+    )
 
 
 class InMemory(httpx.MockTransport):

@@ -1,7 +1,8 @@
 """The FHIR server over HTTP. The only module that knows httpx.
 
 A request is retried while the server is unreachable or overloaded, waiting as long as `Retry-After` asks.
-Any other fault is a `ServerError` that names the request and never repeats what the server sent.
+Any other fault is a `ServerError` that names the request. Of what the server sent it repeats only the codes
+and error numbers of an OperationOutcome, never its words.
 """
 
 import asyncio
@@ -31,13 +32,17 @@ from service.fhir.kinds import DIFFER_IN_R5
 from service.fhir.loose import Resource
 from service.fhir.models import validated
 from service.fhir.names import identifiers_of
+from service.fhir.outcomes import read_issues
 from service.fhir.r5.records import in_r4
+from service.fhir.rate import RequestRate
 from service.fhir.references import read_reference
 from service.fhir.release import Release, release_of
 from service.fhir.sources import UNDECODABLE, without_mark
 from service.fhir.target import Target, read_target, unlisted_kinds
 from service.fhir.views import BundleView, CapabilityView, Head, KindView, ResourceCapability
 from service.ids import is_id
+from service.knowledge import load_dialects, mappings_directory
+from service.knowledge.dialects import NO_DIALECTS, Dialect, Dialects
 from service.request_id import REQUEST_ID, current_request_id
 from service.settings import Settings
 from service.workers import LARGE
@@ -61,6 +66,13 @@ _NOT_KNOWN = frozenset({400, 403, 404, 405, 501})
 """How a server answers a search for a kind of resource that it does not keep, or not for us."""
 _LONGEST_WAIT = 60.0
 _LARGEST_ANSWER = 64 * 1024 * 1024
+_LARGEST_FAULT = 64 * 1024
+_FAULT_SECONDS = 5.0
+"""How much is read of an answer that refuses something, and for how long."""
+_MOST_REDIRECTS = 6
+_THROTTLED = "throttled"
+_MISSING_PARAMETER = "required"
+"""The code of an issue that no smaller page mends."""
 _MOST_PAGES = 1000
 _STATED_SECONDS = 3600.0
 """How long a server is taken at its word about itself: it may be upgraded, or given other rights."""
@@ -93,12 +105,16 @@ class Stored(NamedTuple):
 
 
 class _Overloaded(Exception):
-    """The server asks to be left alone for a while; `wait` is in seconds, if it says how long."""
+    """The server asks to be left alone for a while; `wait` is in seconds, if it says how long.
 
-    def __init__(self, status: int, wait: float | None) -> None:
+    `words` is what it answered, which may be another status than the one that means this.
+    """
+
+    def __init__(self, status: int, wait: float | None, words: str) -> None:
         super().__init__(status)
         self.status = status
         self.wait = wait
+        self.words = words
 
 
 class FhirClient:
@@ -117,6 +133,8 @@ class FhirClient:
         attempts: int,
         connections: int,
         headers: Mapping[str, str] | None = None,
+        dialects: Dialects = NO_DIALECTS,
+        rate: RequestRate | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base = base.rstrip("/")
@@ -125,6 +143,8 @@ class FhirClient:
         self._attempts = attempts
         self._turns = asyncio.Semaphore(connections)
         self._headers = dict(headers or {})
+        self._dialects = dialects
+        self._rate = rate or RequestRate(None)
         self._now = now
         self._stated: tuple[CapabilityView, Release] | None = None
         self._stale_at = math.inf
@@ -308,7 +328,7 @@ class FhirClient:
                     return await self._send(sent, request)
         except _Overloaded as error:
             raise ServerRefused(
-                f"{request}: the server answered {error.status}", error.status, error.wait
+                f"{request}: the server answered {error.words}", error.status, error.wait
             ) from None
         except TimeoutError:
             raise ServerUnreachable(f"{request}: no answer within {self._seconds:g} seconds") from None
@@ -321,30 +341,66 @@ class FhirClient:
         raise AssertionError  # pragma: no cover - stamina either returns or raises
 
     async def _send(self, sent: httpx.Request, request: str) -> ServerAnswer:
+        """The answer to a request; a question is asked again where the server redirects it to itself."""
+        for _ in range(_MOST_REDIRECTS):
+            answer = await self._send_once(sent, request)
+            if isinstance(answer, ServerAnswer):
+                return answer
+            sent = answer
+        raise ServerMisread(f"{request}: its redirects do not end")
+
+    async def _send_once(self, sent: httpx.Request, request: str) -> ServerAnswer | httpx.Request:
+        """The answer, or the request that the server redirects to."""
+        await self._rate.turn()
         async with self._turns, asyncio.timeout(self._seconds):
             response = await self._http.send(sent, stream=True)
             self.server_time = _moment(response.headers.get("Date", ""))
             try:
+                if (following := self._redirected(response)) is not None:
+                    return following
                 return await self._read(response, sent.method, request)
             finally:
                 await response.aclose()
 
+    def _redirected(self, response: httpx.Response) -> httpx.Request | None:
+        """The question that an answer redirects to; none on another origin, which may not learn of it."""
+        following = response.next_request
+        if following is None or response.request.method != "GET":
+            return None
+        return following if _origin(following.url) == _origin(self.base) else None
+
     async def _read(self, response: httpx.Response, method: str, request: str) -> ServerAnswer:
         if response.status_code in _TRY_AGAIN:
-            raise _Overloaded(response.status_code, _retry_after(response.headers.get("Retry-After")))
+            raise _Overloaded(response.status_code, _rest(response), str(response.status_code))
         if response.status_code not in _DONE[method]:
-            raise ServerRefused(
-                f"{request}: the server answered {response.status_code}", response.status_code
-            )
+            raise await self._refusal(response, request)
         kind = response.headers.get("Content-Type", "").partition(";")[0]
-        if "json" not in kind and (kind or method == "GET"):
-            raise ServerMisread(f"{request}: the answer is {kind or 'of no stated type'}, not FHIR JSON")
+        is_json = "json" in kind or (not kind and method != "GET")
+        misread = ServerMisread(f"{request}: the answer is {kind or 'of no stated type'}, not FHIR JSON")
+        if method == "GET" and not is_json:
+            raise misread
         body = bytearray()
         async for chunk in response.aiter_bytes():
+            # A server may state the type of an empty answer to a write: Oracle Health says text/html.
+            if chunk and not is_json:
+                raise misread
             body += chunk
             if len(body) > _LARGEST_ANSWER:
                 raise ServerMisread(f"{request}: the answer is larger than {_LARGEST_ANSWER} bytes")
         return ServerAnswer(response.status_code, response.headers, without_mark(bytes(body)))
+
+    async def _refusal(self, response: httpx.Response, request: str) -> ServerRefused:
+        """What an answer with an error status means, with the codes that it gives as reasons.
+
+        Raises `_Overloaded` where they say so, whatever the status.
+        """
+        body, status = await _beginning(response), response.status_code
+        issues = read_issues(body)
+        if _THROTTLED in issues or self._dialects.tell_overload(status, body):
+            words = f"{status} ({_THROTTLED})"
+            raise _Overloaded(HTTPStatus.TOO_MANY_REQUESTS, _rest(response), words)
+        reasons = f" ({', '.join(issues)})" if issues else ""
+        return ServerRefused(f"{request}: the server answered {status}{reasons}", status, issues=issues)
 
     async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
         """Every page of a search, its resources as R4 JSON, following `next` on the same origin only.
@@ -387,6 +443,8 @@ class FhirClient:
         except ServerRefused as refused:
             if refused.status not in _TOO_MANY or "_count" not in params:
                 raise
+            if _MISSING_PARAMETER in refused.issues:
+                raise
             for fewer in _SMALLER_PAGES:
                 asked = {name: value for name, value in params.items() if name != "_count"} | fewer
                 with suppress(ServerRefused):
@@ -402,6 +460,12 @@ class FhirClient:
     async def offered(self) -> dict[str | None, ResourceCapability]:
         """What the server says it can do, by kind of resource."""
         return (await self.capability()).resources
+
+    async def dialect(self) -> Dialect:
+        """The dialect of the server: the chosen one, else the one that its last statement shows."""
+        statement = self._stated[0] if self._stated else await self.capability()
+        software = statement.software.name if statement.software else None
+        return self._dialects.of(software, statement.publisher)
 
     async def release(self) -> Release:
         """The release of FHIR that the server speaks; raises `ServerUnsupported` for one that we do not."""
@@ -463,6 +527,7 @@ async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
     if settings.fhir_base_url is None:
         raise SettingsError("TRD_FHIR_BASE_URL: not set; it is needed to read from a FHIR server")
     auth = authentication(settings)
+    dialects = load_dialects(settings.mappings or mappings_directory(), settings.fhir_dialect)
     async with HttpxAiohttpClient(
         limits=httpx.Limits(max_connections=settings.fhir_connections),
         timeout=settings.fhir_timeout,
@@ -478,6 +543,8 @@ async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
             attempts=settings.fhir_attempts,
             connections=settings.fhir_connections,
             headers=settings.headers,
+            dialects=dialects,
+            rate=RequestRate(settings.fhir_rate),
         )
 
 
@@ -495,6 +562,18 @@ def _tls(settings: Settings) -> ssl.SSLContext | bool:
         except (OSError, ssl.SSLError):
             raise SettingsError("TRD_FHIR_CERT: not a file with a certificate and its key in PEM") from None
     return context
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """As much of a refusing answer as arrives soon; whatever is wrong with it, the refusal stands."""
+    body = bytearray()
+    with suppress(httpx.HTTPError, aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(_FAULT_SECONDS):
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _LARGEST_FAULT:
+                    break
+    return without_mark(bytes(body))
 
 
 def _decoded(decoder: msgspec.json.Decoder[Decoded], body: bytes, where: str) -> Decoded:
@@ -551,8 +630,9 @@ def _how_long(error: Exception) -> bool | float:
     return isinstance(error, httpx.TransportError | TimeoutError)
 
 
-def _retry_after(value: str | None) -> float | None:
-    """`Retry-After` in seconds; it may be a number or a date."""
+def _rest(response: httpx.Response) -> float | None:
+    """How many seconds the server asks to be left alone by `Retry-After`, a number or a date."""
+    value = response.headers.get("Retry-After")
     if not value:
         return None
     if value.strip().isdecimal():

@@ -490,6 +490,7 @@ class TransactionResponseView(View):
 class IssueView(View):
     severity: str | None = None
     code: str | None = None
+    details: ConceptView | None = None
 
 
 class OutcomeView(View):
@@ -507,6 +508,11 @@ class ResourceCapability(View):
     search_include: list[str] = []
     operation: list["OperationCapability"] = []
 
+    @property
+    def can_be_searched(self) -> bool:
+        """Whether a search is among the interactions; a server need not list any."""
+        return not self.interaction or any(one.code == "search-type" for one in self.interaction)
+
 
 class OperationCapability(View):
     name: str | None = None
@@ -518,9 +524,15 @@ class RestCapability(View):
     resource: list[ResourceCapability] = []
 
 
+class SoftwareView(View):
+    name: str | None = None
+
+
 class CapabilityView(View):
     resource_type: str | None = None
     fhir_version: str | None = None
+    publisher: str | None = None
+    software: SoftwareView | None = None
     rest: list[RestCapability] = []
 
     @property

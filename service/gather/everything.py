@@ -5,14 +5,14 @@ searched for, all at once. Both ways give the same record. What a record refers 
 answers is read by itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
 import msgspec
 
 from service.core.knowledge import Knowledge
-from service.errors import RecordTooLarge, ServerRefused
+from service.errors import NotAssessable, RecordTooLarge, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import (
     EVERYTHING_KINDS,
@@ -30,8 +30,8 @@ from service.gather.referred import read_referred
 from service.gather.searches import (
     PAGE_SIZE,
     read_everything,
+    search_kind,
     search_parameters,
-    search_unless_forbidden,
     side_by_side,
     take_answer,
 )
@@ -56,41 +56,49 @@ _NOBODY = _GONE | {HTTPStatus.BAD_REQUEST}
 
 
 class _Shown(NamedTuple):
-    """What the server shows of a patient, and the kinds that it refuses to show."""
+    """What the server shows of a patient, the kinds that it refuses, and those that may have more."""
 
     sources: list[Source]
-    refused: list[str]
+    refused: Sequence[str] = ()
+    partial: Sequence[str] = ()
+
+    def with_more(self, other: "_Shown") -> "_Shown":
+        """Both together."""
+        return _Shown(
+            [*self.sources, *other.sources],
+            (*self.refused, *other.refused),
+            (*self.partial, *other.partial),
+        )
 
 
 async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> Gathered:
     """Gather everything that is read of one patient. Raises `ServerError` where it is not complete.
 
     Only the Observations with a code that `knowledge` lists are searched for, since a patient may have tens
-    of thousands. A kind of resource that the server does not offer, refuses to show (403) or says to withhold
-    some of is recorded as not read. Records of patients that were merged into this one are included, also
-    those that stand under one who is gone. Raises `RecordTooLarge` for a record of more bytes, references or
-    merged patients than are read.
+    of thousands. A kind of resource that the server does not offer, refuses to show (403, or a search that it
+    does not take) or says to withhold some of is recorded as not read. Records of patients that were merged
+    into this one are included, also those that stand under one who is gone. Raises `RecordTooLarge` for a
+    record of more bytes, references or merged patients than are read.
     """
     offered = await client.offered()
     client = client.reading_at_most(LARGEST_RECORD)
     everything = _offers_everything(offered.get("Patient"))
-    sources, refused = await _record_of(client, patient_id, knowledge)
+    shown = await _record_of(client, patient_id, knowledge)
     former: list[str] = []
-    while following := next(iter(_merged_into(sources, {patient_id, *former}, client.base)), None):
+    while following := next(iter(_merged_into(shown.sources, {patient_id, *former}, client.base)), None):
         if len(former) == MOST_MERGED:
             raise RecordTooLarge(_TOO_MANY_MERGED)
-        more, also_refused = await _record_of_former(client, following, knowledge)
         former.append(following)
-        sources, refused = [*sources, *more], [*refused, *also_refused]
-    sources += await read_referred(client, sources)
+        shown = shown.with_more(await _record_of_former(client, following, knowledge))
+    sources = [*shown.sources, *await read_referred(client, shown.sources)]
     not_offered = [kind for kind in SCREENED_KINDS if kind not in offered]
     return Gathered(
         tuple(sources),
         patient_id,
         client.base,
         compartment=everything,
-        not_read=tuple(sorted({*not_offered, *refused})),
-        refused=tuple(dict.fromkeys(refused)),
+        not_read=tuple(sorted({*not_offered, *shown.refused, *shown.partial})),
+        refused=tuple(dict.fromkeys(shown.refused)),
         former_ids=tuple(former),
     )
 
@@ -107,7 +115,7 @@ async def _record_of_former(client: FhirClient, patient_id: str, knowledge: Know
     except ServerRefused as unknown:
         if unknown.status not in _NOBODY:
             raise
-        return _Shown([], [])
+        return _Shown([])
 
 
 async def _record_of(client: FhirClient, patient_id: str, knowledge: Knowledge) -> _Shown:
@@ -116,9 +124,11 @@ async def _record_of(client: FhirClient, patient_id: str, knowledge: Knowledge) 
     kinds = await _beside_everything(client) if everything else SEARCHED_KINDS
     first = _everything(client, patient_id) if everything else _patient(client, patient_id)
     shown, found = await side_by_side(first, _found_by_searches(client, kinds, patient_id, knowledge))
+    if not withhold(shown.sources, await client.dialect()):
+        return shown.with_more(found)
     # What is withheld of the whole may be of any kind.
-    refused = list(SCREENED_KINDS) if withhold(shown.sources) else found.refused
-    return _Shown([s for s in (*shown.sources, *found.sources) if not is_outcome(s)], refused)
+    told = [source for source in shown.sources if not is_outcome(source)]
+    return _Shown(told, SCREENED_KINDS).with_more(found)
 
 
 async def _beside_everything(client: FhirClient) -> tuple[str, ...]:
@@ -132,17 +142,23 @@ async def _found_by_searches(
 ) -> _Shown:
     """What searches of these kinds find of a patient, and the kinds that the server refuses to show."""
     offered = await client.offered()
-    searches = {
-        kind: search_parameters(kind, offered[kind], patient_id, knowledge)
-        for kind in kinds
-        if kind in offered
-    }
+    there = [kind for kind in kinds if kind in offered]
+    searched = [kind for kind in there if offered[kind].can_be_searched]
     found = await side_by_side(
-        *(search_unless_forbidden(client, kind, params) for kind, params in searches.items())
+        *(
+            search_kind(client, kind, search_parameters(kind, offered[kind], patient_id, knowledge))
+            for kind in searched
+        )
     )
-    answers = dict(zip(searches, found, strict=True))
-    refused = [kind for kind, answer in answers.items() if answer is None or withhold(answer)]
-    return _Shown([s for answer in found for s in answer or () if not is_outcome(s)], refused)
+    answers = dict(zip(searched, found, strict=True))
+    return _Shown(
+        [source for answer in found for source in answer.sources],
+        [kind for kind, answer in answers.items() if answer.refused],
+        [
+            *(kind for kind in there if kind not in answers),
+            *(kind for kind, answer in answers.items() if answer.partial),
+        ],
+    )
 
 
 def find_former_patients(sources: Iterable[Source], patient_id: str, base: str) -> tuple[str, ...]:
@@ -181,9 +197,13 @@ async def _everything(client: FhirClient, patient_id: str) -> _Shown:
     sources = await read_everything(client, path, {"_type": ",".join(EVERYTHING_KINDS), "_count": PAGE_SIZE})
     if not any(s.head.resource_type == "Patient" and s.head.id == patient_id for s in sources):
         raise ServerRefused(f"GET {path}: the answer has no such Patient", HTTPStatus.NOT_FOUND)
-    return _Shown(sources, [])
+    return _Shown(sources)
 
 
 async def _patient(client: FhirClient, patient_id: str) -> _Shown:
+    """The Patient; raises `NotAssessable` where the server answers with another one, as after a merge."""
     path = f"Patient/{patient_id}"
-    return _Shown([take_answer(await client.get(path), None, f"GET {path}")], [])
+    patient = take_answer(await client.get(path), None, f"GET {path}")
+    if patient.head.resource_type == "Patient" and patient.head.id not in {patient_id, None}:
+        raise NotAssessable(f"{path}: merged into Patient/{patient.head.id}; assess that one")
+    return _Shown([patient])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,13 +15,30 @@ from service.core.treatment.course import ESKETAMINE
 from service.errors import NotFhir, NotJson, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import NAME_A_MEDICINE, READ_KINDS, SEARCHED_BY_CODE, WATCHED_BY_MEDICINE
-from service.fhir.outcomes import Completeness, is_outcome, read_completeness
+from service.fhir.outcomes import Completeness, is_outcome, read_completeness, withhold
 from service.fhir.sources import Source, take_resource
 from service.fhir.views import BundleView, ResourceCapability
+from service.knowledge.dialects import Dialect
 
 Answer = TypeVar("Answer")
 
 PAGE_SIZE = "200"
+_NOT_SEARCHED = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
+"""How a server answers who searches for what it does not show, or lets nobody search for."""
+_UNPROCESSABLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+_OF_THE_SEARCH = frozenset(
+    {
+        "required",
+        "not-supported",
+        "invalid",
+        "value",
+        "code-invalid",
+        "business-rule",
+        "too-costly",
+        "too-long",
+    }
+)
+"""Why such an answer would be the same again: the search lacks a parameter, or has one that is not taken."""
 
 
 def search_parameters(
@@ -71,16 +89,54 @@ async def side_by_side(*work: Coroutine[Any, Any, Answer]) -> list[Answer]:
     return [task.result() for task in started]
 
 
-async def search_unless_forbidden(
-    client: FhirClient, kind: str, params: dict[str, str]
-) -> list[Source] | None:
-    """The resources of one kind; `None` where the server does not show them to us."""
+class KindShown(NamedTuple):
+    """What searches for one kind of resource showed.
+
+    `refused` says that the server does not show it, or withholds some of it; `partial` that there may be
+    more.
+    """
+
+    sources: list[Source]
+    refused: bool = False
+    partial: bool = False
+
+
+async def search_kind(client: FhirClient, kind: str, params: dict[str, str]) -> KindShown:
+    """The resources of one kind. A search that is refused is repeated as the server's dialect declares."""
+    declared = (await client.dialect()).searches.get(kind)
+    if declared is None:
+        return await _search(client, kind, params)
     try:
-        return await read_all_pages(client, kind, params)
+        return await _shown(client, kind, params)
     except ServerRefused as refused:
-        if refused.status != HTTPStatus.FORBIDDEN:
-            raise
-        return None
+        if refused.status not in _UNPROCESSABLE:
+            return await _not_shown(client, refused)
+    found = await side_by_side(*(_search(client, kind, {**params, **more}) for more in declared.parameters))
+    sources = {(source.reference, bytes(source.content)): source for one in found for source in one.sources}
+    return KindShown(list(sources.values()), any(one.refused for one in found), declared.partial)
+
+
+async def _search(client: FhirClient, kind: str, params: dict[str, str]) -> KindShown:
+    """One search; nothing is found where the server does not show the kind to us, or not by such a search."""
+    try:
+        return await _shown(client, kind, params)
+    except ServerRefused as refused:
+        return await _not_shown(client, refused)
+
+
+async def _shown(client: FhirClient, kind: str, params: dict[str, str]) -> KindShown:
+    sources = await read_all_pages(client, kind, params)
+    shown = [source for source in sources if not is_outcome(source)]
+    return KindShown(shown, withhold(sources, await client.dialect()))
+
+
+async def _not_shown(client: FhirClient, refused: ServerRefused) -> KindShown:
+    """Nothing; raises the refusal where it does not say that the kind is not shown."""
+    told = _OF_THE_SEARCH if refused.status in _UNPROCESSABLE else frozenset()
+    told |= (await client.dialect()).withheld
+    if refused.status in _NOT_SEARCHED or told.intersection(refused.issues):
+        return KindShown([], refused=True)
+    raise refused
 
 
 async def read_all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
@@ -115,21 +171,52 @@ class _Searched(NamedTuple):
 async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _Searched:
     sources: dict[tuple[VersionedReference, bytes], Source] = {}
     entries, total = 0, None
+    dialect = await client.dialect()
     async for page in client.pages(path, params):
         total = page.total if page.total is not None else total
         entries += len(page.entry)
-        for source in _entries(page, path):
+        for source in _entries(page, path, dialect):
             sources.setdefault((source.reference, bytes(source.content)), source)
-    return _Searched(list(sources.values()), entries, total)
+    return _Searched(_as_stored_last(sources.values()), entries, total)
 
 
-def _entries(page: BundleView, path: str) -> Iterable[Source]:
+def _as_stored_last(sources: Iterable[Source]) -> list[Source]:
+    """Each resource once: one that changes while the pages are read may stand on two of them.
+
+    Where the server does not say which was stored last, all are kept, for the reader to judge.
+    """
+    found: dict[tuple[str | None, str | None], list[Source]] = {}
+    for source in sources:
+        found.setdefault((source.head.resource_type, source.head.id), []).append(source)
+    return [kept for same in found.values() for kept in _latest(same)]
+
+
+def _latest(same: list[Source]) -> list[Source]:
+    if len(same) == 1 or same[0].head.id is None:
+        return same
+    moments = [_moment(source.head.meta.last_updated) for source in same]
+    known = [moment for moment in moments if moment is not None]
+    if len(known) < len(same):
+        return same
+    return [source for source, moment in zip(same, moments, strict=True) if moment == max(known)]
+
+
+def _moment(text: str | None) -> datetime | None:
+    """When a resource was stored; `None` where that is not said with a time zone."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def _entries(page: BundleView, path: str, dialect: Dialect) -> Iterable[Source]:
     for entry in page.entry:
         if not bytes(entry.resource):
             raise ServerMisread(f"GET {path}: an entry has no resource")
         source = take_answer(entry.resource, entry.full_url, f"GET {path}")
         if is_outcome(source):
-            yield from _heed(source, path)
+            yield from _heed(source, path, dialect)
         elif source.head.resource_type == "Bundle":
             raise ServerMisread(
                 f"GET {path}: an entry is itself a Bundle, so it is not a resource of a record"
@@ -138,12 +225,12 @@ def _entries(page: BundleView, path: str) -> Iterable[Source]:
             yield source
 
 
-def _heed(outcome: Source, path: str) -> Iterable[Source]:
+def _heed(outcome: Source, path: str, dialect: Dialect) -> Iterable[Source]:
     """An outcome among the results, where it says that some are withheld.
 
     Raises `ServerMisread` where it says that the answer may be incomplete.
     """
-    match read_completeness(outcome.content):
+    match read_completeness(outcome.content, dialect):
         case Completeness.INCOMPLETE:
             message = f"GET {path}: the answer reports an error of the server, so it may be incomplete"
             raise ServerMisread(message)

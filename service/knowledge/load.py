@@ -51,6 +51,7 @@ from service.core.records import (
 from service.core.safety import HYPERSENSITIVITY
 from service.core.statements import SmallWord, Vocabulary
 from service.errors import MappingsError, SettingsError
+from service.knowledge.dialects import Dialects, find_doubled, to_dialect
 from service.knowledge.doses import build_lexicon, to_unit
 from service.knowledge.elements import load_elements
 from service.knowledge.lock import LOCK, digest_of, lists_in, read_lock
@@ -72,6 +73,7 @@ from service.knowledge.rows import (
 from service.knowledge.shapes import (
     NAME,
     CriteriaFile,
+    DialectFile,
     ProtocolFile,
     ScalesFile,
     Signed,
@@ -89,7 +91,7 @@ REGIONS = ("us", "eu")
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
-S = TypeVar("S", bound=Signed)
+S = TypeVar("S", bound=Signed | DialectFile)
 
 
 def mappings_directory() -> Path:
@@ -115,6 +117,23 @@ def load_knowledge(directory: Path, *, criteria: str, region: str) -> Knowledge:
     if faults.found or knowledge is None:
         raise MappingsError(sorted(faults.found))
     return knowledge
+
+
+def load_dialects(directory: Path, chosen: str | None = None) -> Dialects:
+    """The dialects of FHIR servers under `directory`, of which one may be chosen for the server.
+
+    Raises `MappingsError` with every fault found, `SettingsError` for a dialect that is not there.
+    """
+    faults = Faults()
+    files = _Loader(directory, faults, REGIONS[0]).dialects()
+    if faults.found:
+        raise MappingsError(sorted(faults.found))
+    known = {file.id: to_dialect(file) for file in files}
+    if chosen is not None and chosen not in known:
+        raise SettingsError(
+            f"TRD_FHIR_DIALECT: no dialect {chosen!r}; there are: {', '.join(known) or 'none'}"
+        )
+    return Dialects(tuple(known.values()), known.get(chosen or ""))
 
 
 class _Loader:
@@ -185,6 +204,7 @@ class _Loader:
         sets = {file.id: to_criteria(file) for file in self._files("criteria", CriteriaFile)}
         protocols = self._files("protocols", ProtocolFile)
         staging = self._toml("staging.toml", StagingFile)
+        self.dialects()
         if self.faults.found or staging is None or scales is None:
             return None
         return Knowledge(
@@ -241,6 +261,13 @@ class _Loader:
             staging=to_staging(staging),
             catalogue=self._catalogue(protocols),
         )
+
+    def dialects(self) -> list[DialectFile]:
+        """The dialects of FHIR servers; a name that two of them are recognised by is refused."""
+        files = self._files("servers", DialectFile)
+        for name, recognised in find_doubled(files):
+            self.faults.add(f"servers/{name}.toml", None, f"is recognised by {recognised!r}, as another is")
+        return files
 
     def _catalogue(self, protocols: list[ProtocolFile]) -> Catalogue:
         files = {

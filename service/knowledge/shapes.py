@@ -1,5 +1,6 @@
 """Shapes of the TOML files under `mappings/`, and what they become in the core."""
 
+from datetime import date
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -373,6 +374,70 @@ def to_sources(file: ProtocolFile) -> ProtocolSources:
         tasks=tuple(task.source for task in file.task),
         then=file.then.source,
     )
+
+
+_Kind = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]+$")]
+_Status = Annotated[int, Field(ge=400, le=599)]
+_ErrorNumbers = list[Annotated[str, Field(pattern=r"^[0-9]{4,5}$")]]
+
+
+class RecognisedFile(Strict):
+    """What the CapabilityStatement of such a server says: `software.name` or `publisher`."""
+
+    software: list[_Source] = []
+    publishers: list[_Source] = []
+    source: _Source
+
+
+class RequiredSearchFile(Strict):
+    """How a kind of resource is searched for where a search by the patient alone is refused.
+
+    Each table of `parameters` is a search of its own, and all of them together are the answer. `partial` says
+    that they do not show all that there may be.
+    """
+
+    kind: _Kind
+    parameters: Annotated[list[dict[str, _Source]], Field(min_length=1)]
+    partial: bool = False
+    source: _Source
+
+
+class LackedFile(Strict):
+    """Kinds of resource that such a server does not show."""
+
+    kinds: list[_Kind]
+    source: _Source
+
+
+class IssuesFile(Strict):
+    """Error numbers of the vendor: results are withheld, or are not complete and may be later."""
+
+    withheld: _ErrorNumbers = []
+    incomplete: _ErrorNumbers = []
+    source: _Source
+
+
+class OverloadFile(Strict):
+    """An answer that asks to be left alone for a while: its status, and a word of its body."""
+
+    status: _Status
+    word: _Source
+    source: _Source
+
+
+class DialectFile(Strict):
+    """A file of `servers/`."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,31}$")]
+    title: _Source
+    as_of: date
+    source: _Source
+    notes: list[_Source] = []
+    recognised: RecognisedFile
+    lacks: LackedFile
+    issues: IssuesFile | None = None
+    search: list[RequiredSearchFile] = []
+    overload: list[OverloadFile] = []
 
 
 def to_criteria(file: CriteriaFile) -> Criteria:

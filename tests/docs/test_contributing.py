@@ -32,6 +32,7 @@ def test_the_recipes_are_those_that_people_need() -> None:
         "Add a criteria parameter",
         "Add a kind of resource",
         "Add a door",
+        "Add a dialect of a FHIR server",
         "Add a protocol phase",
     ]
 

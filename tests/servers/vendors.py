@@ -1,0 +1,290 @@
+"""FHIR servers in the shape of what vendors state: kinds, searches, warnings, ids, pages, throttling.
+
+Epic, Oracle Health Millennium and MEDITECH follow CapabilityStatements, named in `mappings/servers/`.
+athenahealth and HealthLake follow public documentation alone: no statement of theirs was read.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from service.fhir.kinds import READ_KINDS
+from tests.support import PretendServer, Resource, fhir_response
+
+READ, SEARCH = "read", "search-type"
+_IN_EPIC = "urn:oid:1.2.840.114350.1.13.0.1.7.2.657369"
+_ALWAYS_KNOWN = {"_offset"}
+
+
+def an_outcome(code: str, severity: str = "error", number: str | None = None) -> Resource:
+    """An OperationOutcome with one issue; its texts name a person, whom nothing may repeat."""
+    coding = {"coding": [{"system": _IN_EPIC, "code": number}]} if number else {}
+    issue = {"severity": severity, "code": code, "details": {**coding, "text": "Ann Miller, born 1981"}}
+    return {"resourceType": "OperationOutcome", "issue": [issue]}
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a server offers of a kind: search parameters, those without which a search is refused, operations.
+
+    Where a `choice` stands, a parameter takes these values only. A kind without parameters is read by its id.
+    """
+
+    parameters: frozenset[str]
+    required: frozenset[str] = frozenset()
+    one_of: frozenset[str] = frozenset()
+    choice: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    operations: tuple[str, ...] = ()
+
+
+def offer(parameters: str = "", required: str = "", **others: Any) -> Offered:
+    """What is offered of a kind, each name once."""
+    return Offered(frozenset(parameters.split()), frozenset(required.split()), **others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """How the servers of one vendor answer.
+
+    `remark` comes with every search. `id_length` is how long ids are. `versions` is whether resources have a
+    version. `ignores_unknown` is whether parameters that are not offered are passed over, not refused.
+    `throttled` is the answer of a server that is overloaded.
+    """
+
+    dialect: str
+    says: Resource
+    kinds: Mapping[str, Offered]
+    chosen: bool = False
+    remark: Resource | None = None
+    id_length: int = 0
+    versions: bool = True
+    ignores_unknown: bool = True
+    page: int = 1000
+    throttled: Callable[[], httpx.Response] = lambda: httpx.Response(429)
+
+    @property
+    def unscreened(self) -> set[str]:
+        """The kinds that are read and that the server does not let be searched for."""
+        return {kind for kind in READ_KINDS if not self.searches(kind)}
+
+    def searches(self, kind: str) -> bool:
+        """Whether the resources of a kind are found."""
+        return kind in self.kinds and bool(self.kinds[kind].parameters)
+
+
+EPIC = Vendor(
+    dialect="epic",
+    says={"software": {"name": "Epic", "version": "May 2026"}},
+    kinds={
+        "Patient": offer("_id identifier birthdate family given _count", operations=("match", "summary")),
+        "Condition": offer("patient subject category clinical-status code _count"),
+        "MedicationRequest": offer("patient subject category date intent status _count"),
+        "MedicationDispense": offer("patient subject category status _count"),
+        "MedicationAdministration": offer("patient subject status effective-time _count"),
+        "Medication": offer("_id"),
+        "AllergyIntolerance": offer("patient clinical-status _count"),
+        "Observation": offer(
+            "patient subject category code date _count", one_of=frozenset({"category", "code"})
+        ),
+        "Procedure": offer("patient subject category code date _count"),
+        "QuestionnaireResponse": offer("patient subject encounter _count"),
+        "Flag": offer("patient subject category status _count"),
+        "List": offer("patient subject code _count"),
+        "CarePlan": offer("patient subject category status _count", "category"),
+    },
+    remark=an_outcome("processing", "warning", "4119"),
+    id_length=88,
+    versions=False,
+)
+ORACLE = Vendor(
+    dialect="oracle-millennium",
+    says={"publisher": "Oracle Health"},
+    kinds={
+        "Patient": offer("_id identifier name birthdate _count"),
+        "Condition": offer("_id patient subject clinical-status category _lastUpdated _count"),
+        "MedicationRequest": offer("_id patient intent status _lastUpdated _count"),
+        "MedicationDispense": offer("_id patient date _lastUpdated _count"),
+        "MedicationAdministration": offer("_id patient status effective-time _count"),
+        "AllergyIntolerance": offer("_id patient clinical-status _lastUpdated _count"),
+        "Observation": offer("_id patient subject category code date _lastUpdated _count"),
+        "Procedure": offer("_id patient subject date _lastUpdated _count"),
+        "QuestionnaireResponse": offer("_id patient _count"),
+        "CarePlan": offer(
+            "_id date patient category _count", "category", choice={"category": frozenset({"assess-plan"})}
+        ),
+    },
+    ignores_unknown=False,
+    page=3,
+)
+MEDITECH = Vendor(
+    dialect="meditech",
+    says={
+        "software": {"name": "Interoperability Services: US Core STU6 FHIR R4", "version": "2.0.0"},
+        "publisher": "Medical Information Technology, Inc",
+    },
+    kinds={
+        "Patient": offer("_id _count identifier name birthdate", operations=("everything", "export")),
+        "Condition": offer("_id _count patient category clinical-status code"),
+        "MedicationRequest": offer("_id _count patient intent status"),
+        "MedicationDispense": offer("_id _count patient status type"),
+        "Medication": offer("_id"),
+        "AllergyIntolerance": offer("_id patient _count"),
+        "Observation": offer("_id patient category code date _count"),
+        "Procedure": offer("_id _count patient date code status"),
+        "QuestionnaireResponse": offer("_count _id authored patient questionnaire status"),
+        "CarePlan": offer("_id _count patient category status"),
+    },
+)
+ATHENAHEALTH = Vendor(
+    dialect="athenahealth",
+    says={},
+    chosen=True,
+    kinds={
+        "Patient": offer("_id identifier name birthdate _count"),
+        "Condition": offer("patient category _count"),
+        "MedicationRequest": offer("patient intent _count", "intent"),
+        "Medication": offer("_id"),
+        "AllergyIntolerance": offer("patient _count"),
+        "Observation": offer("patient category code _count"),
+        "Procedure": offer("patient date _count"),
+        "QuestionnaireResponse": offer("patient _count"),
+        "CarePlan": offer(),
+    },
+)
+HEALTHLAKE = Vendor(
+    dialect="healthlake",
+    says={},
+    kinds={kind: offer("patient subject code category _id _lastUpdated _count") for kind in READ_KINDS},
+    page=3,
+    throttled=lambda: httpx.Response(
+        400,
+        headers={"Content-Type": "application/json"},
+        content=b'{"__type": "ThrottlingException", "message": "Rate exceeded"}',
+    ),
+)
+VENDORS = {one.dialect: one for one in (EPIC, ORACLE, MEDITECH, ATHENAHEALTH, HEALTHLAKE)}
+
+
+class VendorDouble(PretendServer):
+    """A server of a vendor that holds a record; what it does not offer is there and is not shown.
+
+    `throttles` is how many requests are answered as by an overloaded server, from now on.
+    """
+
+    def __init__(self, vendor: Vendor, resources: Iterable[Resource]) -> None:
+        self.vendor = vendor
+        self.throttles = 0
+        everything = "everything" in vendor.kinds["Patient"].operations
+        held = [self._as_kept(resource) for resource in lengthened(resources, vendor.id_length)]
+        super().__init__(held, everything=everything, offered=vendor.kinds, includes=False, page=vendor.page)
+
+    @property
+    def shown(self) -> list[Resource]:
+        """What the server shows of its record, as a person would put it into a file."""
+        return [one for one in self.resources if self._shows(one)]
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.throttles:
+            self.throttles -= 1
+            self.asked.append(request)
+            return self.vendor.throttled()
+        path = request.url.path.removeprefix("/r4/")
+        kind, _, rest = path.partition("/")
+        if path != "metadata" and kind not in self.vendor.kinds:
+            return self._refused(request, 404, an_outcome("not-supported"))
+        if path == "metadata" or rest:
+            return super().__call__(request)
+        return self._refusal(kind, request) or super().__call__(request)
+
+    def _refused(self, request: httpx.Request, status: int, outcome: Resource) -> httpx.Response:
+        self.asked.append(request)
+        return fhir_response(outcome, status)
+
+    def _refusal(self, kind: str, request: httpx.Request) -> httpx.Response | None:
+        """How a search is refused, if it is."""
+        offered, asked = self.vendor.kinds[kind], set(request.url.params) - _ALWAYS_KNOWN
+        if not offered.parameters:
+            return self._refused(request, 405, an_outcome("not-supported"))
+        lacking = offered.required - asked or (offered.one_of if not offered.one_of & asked else None)
+        if lacking or not {"patient", "subject", "_id"} & asked:
+            return self._refused(request, 400, an_outcome("required", number="59108"))
+        unknown = asked - offered.parameters
+        wrong = any(request.url.params.get(name) not in values for name, values in offered.choice.items())
+        if wrong or (unknown and not self.vendor.ignores_unknown):
+            return self._refused(request, 400, an_outcome("invalid", number="59100"))
+        return None
+
+    def _search(self, kind: str, params: httpx.QueryParams) -> list[Resource]:
+        found = super()._search(kind, params)
+        return [one for one in found if _has(one, "category", params) and _has(one, "intent", params)]
+
+    def _compartment(self, patient: str) -> list[Resource]:
+        return [one for one in super()._compartment(patient) if self._shows(one)]
+
+    def _page(self, found: list[Resource], request: httpx.Request) -> httpx.Response:
+        answer = super()._page(found, request)
+        if self.vendor.remark is None:
+            return answer
+        bundle = json.loads(answer.content)
+        bundle["entry"].append({"resource": self.vendor.remark, "search": {"mode": "outcome"}})
+        return fhir_response(bundle)
+
+    def _capability(self) -> Resource:
+        kinds = [
+            {
+                "type": kind,
+                "interaction": [{"code": code} for code in ([READ, SEARCH] if one.parameters else [READ])],
+                "searchParam": [{"name": name} for name in sorted(one.parameters)],
+                "operation": [{"name": name} for name in one.operations],
+            }
+            for kind, one in self.vendor.kinds.items()
+        ]
+        statement = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", **self.vendor.says}
+        return {**statement, "rest": [{"mode": "server", "resource": kinds}]}
+
+    def _as_kept(self, resource: Resource) -> Resource:
+        return resource if self.vendor.versions else {k: v for k, v in resource.items() if k != "meta"}
+
+    def _shows(self, resource: Resource) -> bool:
+        return resource["resourceType"] in {"Patient", "Medication"} & {*self.vendor.kinds} or (
+            self.vendor.searches(resource["resourceType"])
+        )
+
+
+def lengthened(resources: Iterable[Resource], length: int) -> list[Resource]:
+    """Resources with ids of a length, and the references to them."""
+    resources = list(resources)
+    text = json.dumps(resources)
+    for one in resources if length else []:
+        kind, identity = one["resourceType"], one["id"]
+        longer = identity.ljust(length, "x")
+        text = text.replace(f'"{kind}/{identity}"', f'"{kind}/{longer}"')
+        text = text.replace(f'"{kind}", "id": "{identity}"', f'"{kind}", "id": "{longer}"')
+    found: list[Resource] = json.loads(text)
+    return found
+
+
+def with_category(resources: Iterable[Resource], code: str) -> list[Resource]:
+    """The same resources, the plans of care in a category."""
+    return [
+        one if one["resourceType"] != "CarePlan" else {**one, "category": [{"coding": [{"code": code}]}]}
+        for one in resources
+    ]
+
+
+def _has(resource: Resource, element: str, params: httpx.QueryParams) -> bool:
+    """Whether an element has one of the codes that are asked for; where nothing is asked for, it has."""
+    wanted = params.get(element)
+    if wanted is None:
+        return True
+    value = resource.get(element, [])
+    codes = {value} if isinstance(value, str) else {c["code"] for v in value for c in v.get("coding", [])}
+    return bool(codes.intersection(wanted.split(",")))
+
+
+def remarking(vendor: Vendor, code: str, severity: str, number: str) -> Vendor:
+    """The same servers with another remark beside every search."""
+    return replace(vendor, remark=an_outcome(code, severity, number))
