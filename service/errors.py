@@ -9,6 +9,7 @@
     │       └── RecordTooLarge  more than is read of one patient
     ├── ServerError           the FHIR server failed us                            exit 4
     │   ├── ServerUnreachable no answer, or none in time
+    │   │   └── NoServerThere what answers is no FHIR server
     │   ├── ServerRefused     an answer with an error status
     │   ├── NotRevoked        an error status for the revocation of a draft, which stays open
     │   ├── NotAuthorized     no token: the token server or the token file does not give one
@@ -104,6 +105,10 @@ class ServerUnreachable(ServerError):
         """Keep the fault beside the message."""
         super().__init__(message)
         self.fault = fault
+
+
+class NoServerThere(ServerUnreachable):
+    """Something answers at the address, and it is no FHIR server: another one, or a proxy before it."""
 
 
 class ServerRefused(ServerError):

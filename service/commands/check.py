@@ -22,7 +22,15 @@ from service.commands.compare import PrintedPart
 from service.core.knowledge import Knowledge
 from service.core.plans import WriteTier
 from service.core.records import MEDICINE_RECORDS
-from service.errors import NotAuthorized, NotFhir, NotJson, ServerError, ServerRefused, ServerUnreachable
+from service.errors import (
+    NoServerThere,
+    NotAuthorized,
+    NotFhir,
+    NotJson,
+    ServerError,
+    ServerRefused,
+    ServerUnreachable,
+)
 from service.fhir.client import FhirClient, open_client
 from service.fhir.kinds import EVERYTHING_KINDS, READ_KINDS, SCREENED_KINDS, SEARCHED_KINDS, WRITTEN_KINDS
 from service.fhir.outcomes import Completeness, is_outcome, read_completeness
@@ -146,6 +154,8 @@ async def find_connection(stranger: FhirClient, settings: Settings) -> list[Chec
     address = _address_of(stranger.base)
     try:
         await stranger.probe()
+    except NoServerThere:
+        pass
     except ServerUnreachable as error:
         if "Certificate" in error.fault or "SSL" in error.fault:
             return [_ok("address", address), _untrusted(error.fault)]

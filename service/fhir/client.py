@@ -26,7 +26,14 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from service import __version__
 from service.core.plans import WriteTier
-from service.errors import RecordTooLarge, ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.errors import (
+    NoServerThere,
+    RecordTooLarge,
+    ServerMisread,
+    ServerRefused,
+    ServerUnreachable,
+    SettingsError,
+)
 from service.fhir.auth import GrantedToken, authentication
 from service.fhir.kinds import DIFFER_IN_R5
 from service.fhir.loose import Resource
@@ -183,7 +190,7 @@ class FhirClient:
             if refused.status not in _NOBODY:
                 raise
             said = f"GET metadata: no FHIR server answers at this address ({refused.status})"
-            raise ServerUnreachable(said) from None
+            raise NoServerThere(said) from None
 
     async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes:
         """The body of one answer, as it came. `path` is relative to the base, or an address on its origin."""

@@ -18,7 +18,7 @@ from yarl import URL
 
 from service import __version__
 from service.app import build_app, listening
-from service.doors import health, operation
+from service.doors import health, parameters
 from service.doors.outcome import failure_of
 from service.errors import InputError, MappingsError, ServerUnreachable, TrdError
 from service.queue.work import Work
@@ -377,7 +377,7 @@ async def test_an_unexpected_error_says_where_and_nothing_else(
     def explode(*_: object) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr(operation, "to_parameters", explode)
+    monkeypatch.setattr(parameters, "to_parameters", explode)
     async with serving(on_server(CASE)) as site:
         issue = await issue_of(await site.get(ASSESS), 500)
 

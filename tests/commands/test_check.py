@@ -207,7 +207,7 @@ def test_a_server_that_is_down_ends_the_check() -> None:
 async def test_a_wrong_path_is_told_from_a_wrong_host() -> None:
     report = await checked(lambda _: httpx.Response(404))
     assert (state_of(report, "address"), failed(report)) == (CheckState.OK, ["FHIR"])
-    assert found(report, "FHIR") == "the server answered 404"
+    assert found(report, "FHIR") == "no FHIR server answers at this address (404)"
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_withdraw_leaves_what_is_not_asked_for(server: FhirDouble, run: Run) -> 
 
 
 def test_withdraw_says_what_was_done_before_a_failure(server: FhirDouble, run: Run) -> None:
-    server.refusals = [403] * 2
+    server.refusals = [403] * 4
     ran = run("withdraw", "--yes")
     assert ran.code == 4
     assert f"{plan_reference(server)} (403): the FHIR server refused the revocation" in ran.err

@@ -348,7 +348,7 @@ async def test_any_other_refusal_is_raised(server: FhirDouble) -> None:
     server.refusals = [503] * 3
     with pytest.raises(ServerRefused):
         await withdrawn(server)
-    server.refusals = [403] * 2
+    server.refusals = [403] * 4
     with pytest.raises(NotRevoked):
         await withdrawn(server)
     assert server.only("CarePlan")["status"] == "draft"
