@@ -753,7 +753,14 @@ async def test_five_lost_races_are_enough(server: FhirDouble, status: int) -> No
     assert len(server.versions[plan_reference(server)]) == 1
 
 
-@pytest.mark.parametrize("status", [400, 403, 422])
+async def test_a_token_that_allows_no_transaction_writes_kind_by_kind(server: FhirDouble) -> None:
+    server.refusals = [403]
+    done = await propose(server)
+    assert (done.answer.care_plan.action, done.answer.care_plan.tier) == ("create", "single-requests")
+    assert server.only("CarePlan")["status"] == "draft"
+
+
+@pytest.mark.parametrize("status", [400, 422])
 async def test_any_other_refusal_is_not_repeated(server: FhirDouble, status: int) -> None:
     server.refusals = [status]
     with pytest.raises(ServerRefused):
