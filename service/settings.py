@@ -214,6 +214,13 @@ class Settings(BaseSettings):
             raise ValueError("not a time zone of the IANA database") from None
         return value
 
+    @field_validator("fhir_base_url")
+    @classmethod
+    def _no_credentials(cls, value: AnyHttpUrl | None) -> AnyHttpUrl | None:
+        if value is not None and (value.username or value.password):
+            raise ValueError("no user and password in the address: set TRD_FHIR_AUTH=basic")
+        return value
+
     @field_validator("fhir_headers")
     @classmethod
     def _proper_headers(cls, value: SecretStr | None) -> SecretStr | None:

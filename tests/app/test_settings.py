@@ -154,3 +154,10 @@ def test_what_are_no_headers_stops_the_start(written: str, monkeypatch: pytest.M
     with pytest.raises(SettingsError, match="TRD_FHIR_HEADERS") as told:
         load_settings()
     assert written not in str(told.value)
+
+
+def test_credentials_in_the_address_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRD_FHIR_BASE_URL", "https://ann:secret@fhir.example/r4")
+    with pytest.raises(SettingsError, match="TRD_FHIR_BASE_URL: .*TRD_FHIR_AUTH=basic") as told:
+        load_settings()
+    assert "secret" not in str(told.value)
