@@ -158,6 +158,6 @@ def test_what_are_no_headers_stops_the_start(written: str, monkeypatch: pytest.M
 
 def test_credentials_in_the_address_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRD_FHIR_BASE_URL", "https://ann:secret@fhir.example/r4")
-    with pytest.raises(SettingsError, match="TRD_FHIR_BASE_URL: .*TRD_FHIR_AUTH=basic") as told:
+    with pytest.raises(SettingsError, match=r"TRD_FHIR_BASE_URL: .*TRD_FHIR_AUTH=basic") as told:
         load_settings()
     assert "secret" not in str(told.value)
