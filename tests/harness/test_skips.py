@@ -24,7 +24,7 @@ def code_of_a_run(folder: Path, tests: str, *options: str, **environment: str) -
     """The exit code of a run of these tests alone."""
     (folder / "conftest.py").write_text("from tests.skips import pytest_sessionfinish\n")
     (folder / "test_some.py").write_text(tests)
-    kept = {name: value for name, value in os.environ.items() if name != "CI"}
+    kept = {name: value for name, value in os.environ.items() if name not in {"CI", "PYTEST_ADDOPTS"}}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, *options, str(folder)],
         cwd=folder,
