@@ -25,7 +25,7 @@ from service.core.safety import SafetyFinding
 from service.core.schedule import Unschedulable
 from service.core.tasks import WantedTask
 from service.core.treatment.course import SessionState
-from service.core.treatment.follow import Due, Treatment
+from service.core.treatment.follow import Due, DueWhat, Treatment
 from service.core.treatment.response import InstrumentResponse, Response
 from service.core.trials import Trial
 from service.core.words import describe_trial, summarise
@@ -234,7 +234,7 @@ def _treatment(treatment: Treatment) -> Resource:
                 "part": [{"name": state, "valueInteger": count} for state, count in sessions.items()],
             },
             _response(treatment.response),
-            *map(_due, treatment.due),
+            *(_due(due) for due in treatment.due if due.what is not DueWhat.REMS_FORM),
             {
                 "name": "next",
                 "part": [

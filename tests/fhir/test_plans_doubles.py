@@ -5,7 +5,20 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.contract_plans import PlansContract, PlansContractInBrief, cell, check, copied, drafted_twice
+from tests.contract_plans import (
+    NEWS,
+    WEEKS_LATER,
+    PlansContract,
+    PlansContractInBrief,
+    action_of,
+    cell,
+    check,
+    continued,
+    copied,
+    drafted_twice,
+)
+from tests.contract_write import TWO_FAILURES, change, load_case, propose, read
+from tests.in_r5 import load
 from tests.servers import double_in_memory
 
 
@@ -52,6 +65,17 @@ class TestAServerThatDropsElements(_OnADouble):
     """
 
     traits: ClassVar = {"drops": {"CarePlan": ("supportingInfo", "category", "extension")}}
+
+    @pytest.mark.parametrize("news", NEWS)
+    async def test_a_continuation_that_a_person_revoked_comes_back_only_with_something_new(
+        self, server: str, news: str
+    ) -> None:
+        """It stays ended: what it went on from was left out of it."""
+        patient = load_case(server, TWO_FAILURES)
+        plans = await continued(server, patient)
+        await change(server, plans["block"], status="revoked", note=[{"text": "Not yet."}])
+        load(server, NEWS[news](patient, await read(server, plans["plan"])))
+        assert action_of(await propose(server, patient, days=WEEKS_LATER + 2)) == "propose/leave"
 
     async def test_our_draft_and_a_copy_made_by_hand(self, server: str) -> None:
         await check(
