@@ -270,8 +270,8 @@ def _instrument(one: InstrumentResponse) -> list[Resource]:
 
 
 def _due(due: Due) -> Resource:
-    by = [{"name": "by", "valueDate": due.by.isoformat()}] if due.by else []
-    return {"name": "due", "part": [{"name": "what", "valueCode": due.what.value}, *by]}
+    """What is due; by when moves on with the sessions that pass, and is told when somebody asks."""
+    return {"name": "due", "part": [{"name": "what", "valueCode": due.what.value}]}
 
 
 def _settling(settling: Settling) -> Resource:
