@@ -39,9 +39,9 @@ from tests.servers import load, proxied
 from tests.support import Resource, client_at, reviewer
 
 ROUNDS = soaked(200)
+"""Times that a person and two reviewers meet over one plan: all in `make soak`, a tenth in CI."""
 _HEAD_START = 0.4
 """The part of a review by which the first person is before it, on a machine however busy."""
-"""Times that a person and two reviewers meet over one plan: all in `make soak`, a tenth in CI."""
 OFTEN = 100
 """So many rounds have at least one in which a person is refused; fewer need not."""
 PARALLEL = 20
