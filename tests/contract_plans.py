@@ -378,6 +378,14 @@ NEWS = {"a session": _a_further_session, "another response": _a_worsening}
 """What a treatment may go on from anew."""
 
 
+async def with_a_continuation_revoked(server: str) -> tuple[str, Plans]:
+    """A patient under treatment, and the plans, of which a person revoked the draft that continues it."""
+    patient = load_case(server, TWO_FAILURES)
+    plans = await continued(server, patient)
+    await change(server, plans["block"], status="revoked", note=[{"text": "Not yet."}])
+    return patient, plans
+
+
 async def revoked_by_us(server: str, patient: str) -> Plans:
     """A draft that a contraindication ended, which turned out to be an error."""
     plans = await drafted(server, patient)
@@ -732,9 +740,7 @@ class PlansContract:
     async def test_a_continuation_that_a_person_revoked_comes_back_only_with_something_new(
         self, server: str, news: str
     ) -> None:
-        patient = load_case(server, TWO_FAILURES)
-        plans = await continued(server, patient)
-        await change(server, plans["block"], status="revoked", note=[{"text": "Not yet."}])
+        patient, plans = await with_a_continuation_revoked(server)
         assert action_of(await propose(server, patient, days=WEEKS_LATER + 1)) == "propose/leave"
         load(server, NEWS[news](patient, await read(server, plans["plan"])))
         assert action_of(await propose(server, patient, days=WEEKS_LATER + 2)) == "propose/create"

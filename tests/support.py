@@ -196,6 +196,17 @@ def a_statement(
     }
 
 
+def with_two_trials() -> list[Resource]:
+    """A patient with a depression for whom two medicines, sertraline and venlafaxine, did nothing."""
+    venlafaxine = {"system": RXNORM, "code": "39786", "display": "venlafaxine"}
+    second = a_statement(
+        "venlafaxine",
+        medicationCodeableConcept={"coding": [venlafaxine]},
+        effectivePeriod={"start": "2025-10-05", "end": "2026-01-17"},
+    )
+    return [a_patient(), a_condition("depression"), a_statement("sertraline"), second]
+
+
 def a_medication(identity: str) -> Resource:
     """Venlafaxine."""
     code = {

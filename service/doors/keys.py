@@ -3,6 +3,7 @@
 from aiohttp import hdrs, web
 
 from service.doors.ports import SETTINGS, Door, Route
+from service.fhir.auth import read_key_ring
 
 _CACHED_SECONDS = 300
 
@@ -12,9 +13,7 @@ async def jwks(request: web.Request) -> web.Response:
     path = request.app[SETTINGS].fhir_key
     if path is None:
         raise web.HTTPNotFound
-    from service.fhir.keys import read_keys  # noqa: PLC0415 - where something is signed only
-
-    answer = web.json_response(read_keys(path).public())
+    answer = web.json_response(read_key_ring(path).public())
     answer.headers[hdrs.CACHE_CONTROL] = f"public, max-age={_CACHED_SECONDS}"
     return answer
 

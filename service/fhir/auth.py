@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import httpx
 import msgspec
 
 from service.errors import NotAuthorized, ServerMisread, ServerRefused, ServerUnreachable, SettingsError
-from service.fhir.kinds import READ_KINDS, WRITTEN_KINDS
+from service.fhir.scopes import scopes_to_ask_for
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.fhir.keys import KeyRing
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_SECONDS = 240
@@ -40,7 +43,7 @@ _OAUTH_ERRORS = frozenset(
     }
 )
 """RFC 6749, section 5.2. Nothing else of a refusal is repeated: it may hold what was sent."""
-_SUBSCRIPTION = "Subscription"
+_SMART_V2 = "permission-v2"
 T = TypeVar("T")
 Said = TypeVar("Said", bound=msgspec.Struct)
 
@@ -99,8 +102,6 @@ class _Signing(_Client):
 
     def prove(self, token_url: str, configuration: _Configuration) -> _Form:
         """The key is read each time, so that it can be changed while the service runs."""
-        from service.fhir.keys import read_keys  # noqa: PLC0415 - where something is signed only
-
         del configuration
         now = int(time.time())
         claims = {
@@ -111,7 +112,7 @@ class _Signing(_Client):
             "iat": now,
             "exp": now + _ASSERTION_SECONDS,
         }
-        signed = read_keys(self.key).sign(claims)
+        signed = read_key_ring(self.key).sign(claims)
         return _Form({"client_assertion_type": _ASSERTION, "client_assertion": signed})
 
 
@@ -198,7 +199,7 @@ class GrantedToken(httpx.Auth):
         configuration = await self._configuration()
         token_url = self._token_url or configuration.token_endpoint
         form = self._client.prove(token_url, configuration)
-        asked = self._scopes or _scopes(configuration)
+        asked = self._scopes or scopes_to_ask_for(in_letters=_SMART_V2 in configuration.capabilities)
         fields = {"grant_type": "client_credentials", "scope": asked}
         answer = await self._send(
             "POST", token_url, "the token server", data=fields | form.fields, auth=form.auth
@@ -264,17 +265,6 @@ def _decoded(answer: httpx.Response, kind: type[Said], who: str) -> Said:
         raise ServerMisread(f"{who} did not answer as SMART App Launch says") from None
 
 
-def _scopes(configuration: _Configuration) -> str:
-    """What this service reads and writes, in the scopes of the version that the server speaks."""
-    in_letters = "permission-v2" in configuration.capabilities
-    read, written = (".rs", ".crus") if in_letters else (".read", ".write")
-    both = {*WRITTEN_KINDS, _SUBSCRIPTION}
-    named = [
-        f"system/{kind}{read}" for kind in sorted({*READ_KINDS, *both}) if not in_letters or kind not in both
-    ]
-    return " ".join([*named, *(f"system/{kind}{written}" for kind in sorted(both))])
-
-
 def authentication(settings: Settings) -> httpx.Auth | None:
     """What the settings ask for; `None` for none. Raises `SettingsError` where something is missing."""
     base, client_id = str(settings.fhir_base_url), settings.fhir_client_id
@@ -292,12 +282,17 @@ def authentication(settings: Settings) -> httpx.Auth | None:
             secret = _needed(settings.fhir_client_secret, "TRD_FHIR_CLIENT_SECRET").get_secret_value()
             client: _Client = _Knowing(_needed(client_id, "TRD_FHIR_CLIENT_ID"), secret)
         case "smart":
-            from service.fhir.keys import read_keys  # noqa: PLC0415
-
             key = _needed(settings.fhir_key, "TRD_FHIR_KEY")
-            read_keys(key)
+            read_key_ring(key)
             client = _Signing(_needed(client_id, "TRD_FHIR_CLIENT_ID"), key)
     return GrantedToken(base, client, token_url=token_url, scopes=settings.fhir_scopes)
+
+
+def read_key_ring(path: Path) -> "KeyRing":
+    """The keys of a file. Raises `SettingsError` as `read_keys` does."""
+    from service.fhir.keys import read_keys  # noqa: PLC0415 - it takes 0.2 s, and few services sign
+
+    return read_keys(path)
 
 
 def _needed(value: T | None, variable: str) -> T:

@@ -1,4 +1,4 @@
-"""What scopes of SMART App Launch allow, in both of their versions.
+"""The scopes of SMART App Launch, in both of their versions: what is asked for, and what was granted.
 
 https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
 """
@@ -12,7 +12,17 @@ READ = "rs"
 WRITE = "cu"
 _SCOPE = re.compile(r"(?:system|user)/(\*|[A-Za-z]+)\.(\*|read|write|[cruds]+)")
 """One that holds for a part of a kind alone (`?category=...`) does not fit: not all would be shown."""
+_SUBSCRIPTION = "Subscription"
 _LETTERS = {"*": "cruds", "read": "rs", "write": "cud"}
+
+
+def scopes_to_ask_for(*, in_letters: bool) -> str:
+    """What this service reads and writes; `in_letters` as version 2 has it, else as version 1."""
+    read, written = (READ, "crus") if in_letters else ("read", "write")
+    both = {*WRITTEN_KINDS, _SUBSCRIPTION}
+    only_read = {*READ_KINDS} - both if in_letters else {*READ_KINDS} | both
+    asked = [(kind, read) for kind in sorted(only_read)] + [(kind, written) for kind in sorted(both)]
+    return " ".join(f"system/{kind}.{what}" for kind, what in asked)
 
 
 def names_kinds(granted: str) -> bool:

@@ -13,11 +13,11 @@ from tests.contract_plans import (
     action_of,
     cell,
     check,
-    continued,
     copied,
     drafted_twice,
+    with_a_continuation_revoked,
 )
-from tests.contract_write import TWO_FAILURES, change, load_case, propose, read
+from tests.contract_write import propose, read
 from tests.in_r5 import load
 from tests.servers import double_in_memory
 
@@ -71,9 +71,7 @@ class TestAServerThatDropsElements(_OnADouble):
         self, server: str, news: str
     ) -> None:
         """It stays ended: what it went on from was left out of it."""
-        patient = load_case(server, TWO_FAILURES)
-        plans = await continued(server, patient)
-        await change(server, plans["block"], status="revoked", note=[{"text": "Not yet."}])
+        patient, plans = await with_a_continuation_revoked(server)
         load(server, NEWS[news](patient, await read(server, plans["plan"])))
         assert action_of(await propose(server, patient, days=WEEKS_LATER + 2)) == "propose/leave"
 

@@ -9,31 +9,18 @@ from service.fhir.sources import Gathered
 from service.gather.everything import gather
 from service.knowledge.dialects import DeclaredSearch, Dialect, Dialects
 from tests.support import (
-    RXNORM,
     PretendServer,
     Resource,
     a_bundle,
-    a_condition,
-    a_patient,
-    a_statement,
     client_of,
     contents_of,
     fhir_response,
     reviewer,
+    with_two_trials,
 )
 
 VENDOR = "urn:oid:1.2.840.114350.1.13.0.1.7.2.657369"
-VENLAFAXINE = {"system": RXNORM, "code": "39786", "display": "venlafaxine"}
-ANN = [
-    a_patient(),
-    a_condition("depression"),
-    a_statement("sertraline"),
-    a_statement(
-        "venlafaxine",
-        medicationCodeableConcept={"coding": [VENLAFAXINE]},
-        effectivePeriod={"start": "2025-10-05", "end": "2026-01-17"},
-    ),
-]
+ANN = with_two_trials()
 PLANS = {"first", "second", "both"}
 DRAFT: Resource = {"status": "active", "intent": "plan", "subject": {"reference": "Patient/ann"}}
 

@@ -14,16 +14,15 @@ from service.gather.files import read_bundle
 from service.review import Review
 from tests.support import (
     AS_OF,
-    RXNORM,
     PretendServer,
     Resource,
     a_bundle,
     a_condition,
     a_patient,
-    a_statement,
     client_of,
     fhir_response,
     reviewer,
+    with_two_trials,
 )
 
 LOINC = "http://loinc.org"
@@ -33,17 +32,7 @@ LABELS = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 EXTENSION = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 EMPTY = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
 
-VENLAFAXINE = {"system": RXNORM, "code": "39786", "display": "venlafaxine"}
-PROPOSED = [
-    a_patient(),
-    a_condition("depression"),
-    a_statement("sertraline"),
-    a_statement(
-        "venlafaxine",
-        medicationCodeableConcept={"coding": [VENLAFAXINE]},
-        effectivePeriod={"start": "2025-10-05", "end": "2026-01-17"},
-    ),
-]
+PROPOSED = with_two_trials()
 OURS = {"reference": "Patient/ann"}
 FINDING = {"code": {"coding": [{"system": LOINC, "code": "44261-6"}]}, "effectiveDateTime": "2026-11-10"}
 CARRIERS: dict[str, Resource] = {
