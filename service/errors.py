@@ -14,6 +14,7 @@
     │   ├── NotRevoked        an error status for the revocation of a draft, which stays open
     │   ├── NotAuthorized     no token: the token server or the token file does not give one
     │   ├── ServerMisread     an answer that is not what FHIR promises
+    │   ├── PagesExpired      the server forgot the pages of a search before all were read
     │   └── ServerUnsupported it speaks a release of FHIR that this service does not
     ├── QueueError            the queue's database failed; nothing was accepted     exit 4
     ├── WorkerError           no worker process did the work; try it again          exit 1
@@ -155,6 +156,12 @@ class NotAuthorized(ServerError):
 
 class ServerMisread(ServerError):
     """The FHIR server's answer is not what FHIR promises."""
+
+
+class PagesExpired(ServerError):
+    """The FHIR server no longer has the next page of a search. The search can be begun again."""
+
+    passing = True
 
 
 class ServerUnsupported(ServerError):

@@ -23,6 +23,7 @@ from service.core.knowledge import Knowledge
 from service.core.plans import WriteTier
 from service.core.records import MEDICINE_RECORDS
 from service.errors import (
+    InputError,
     NoServerThere,
     NotAuthorized,
     NotFhir,
@@ -30,6 +31,7 @@ from service.errors import (
     ServerError,
     ServerRefused,
     ServerUnreachable,
+    TrdError,
 )
 from service.fhir.client import FhirClient, open_client
 from service.fhir.kinds import EVERYTHING_KINDS, READ_KINDS, SCREENED_KINDS, SEARCHED_KINDS, WRITTEN_KINDS
@@ -39,6 +41,7 @@ from service.fhir.scopes import lacking_to_read, lacking_to_write, names_kinds
 from service.fhir.sources import take_resource
 from service.fhir.target import Target
 from service.fhir.views import BundleView, ResourceCapability
+from service.gather.identified import PatientName, find_named
 from service.gather.searches import search_parameters
 from service.render.terminal import Terminal
 from service.settings import Settings
@@ -93,7 +96,7 @@ def _failed(name: str, found: str, to_do: str) -> CheckFinding:
     return CheckFinding(name=name, state=CheckState.FAILED, found=found, to_do=to_do)
 
 
-async def check(settings: Settings, knowledge: Knowledge, patient_id: str | None) -> CheckReport:
+async def check(settings: Settings, knowledge: Knowledge, patient: PatientName | None) -> CheckReport:
     """Check the configured server; every request is sent once.
 
     Raises `SettingsError` where no server is configured, or what it is to be shown is not there.
@@ -101,7 +104,7 @@ async def check(settings: Settings, knowledge: Knowledge, patient_id: str | None
     once = settings.model_copy(update={"fhir_attempts": 1})
     unknown = once.model_copy(update={"fhir_auth": "none"})
     async with open_client(once) as client, open_client(unknown) as stranger:
-        return await check_server(stranger, client, once, knowledge, patient_id=patient_id)
+        return await check_server(stranger, client, once, knowledge, patient=patient)
 
 
 async def check_server(  # noqa: PLR0913 - who asks, for whom, and the two clocks
@@ -110,7 +113,7 @@ async def check_server(  # noqa: PLR0913 - who asks, for whom, and the two clock
     settings: Settings,
     knowledge: Knowledge,
     *,
-    patient_id: str | None = None,
+    patient: PatientName | None = None,
     now: Callable[[], datetime] = clock.now,
     timer: Callable[[], float] = time.monotonic,
 ) -> CheckReport:
@@ -124,8 +127,7 @@ async def check_server(  # noqa: PLR0913 - who asks, for whom, and the two clock
         access = await find_access(client, settings)
         findings += access
         if not _has_failed(access):
-            asker = _Asker(client, await client.offered(), knowledge, patient_id)
-            findings += await find_readable(asker, settings, timer)
+            findings += await _find_readable_for(client, settings, knowledge, patient, timer)
             findings += [await find_tier(client, settings), await find_triggers(client, settings)]
     return CheckReport(server=_address_of(client.base), ready=not _has_failed(findings), findings=findings)
 
@@ -140,7 +142,7 @@ def _address_of(base: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def _said(error: ServerError) -> str:
+def _said(error: TrdError) -> str:
     """An error without the request that it is about, which may name a patient."""
     request, _, said = str(error).partition(": ")
     return said or request
@@ -375,6 +377,21 @@ def _told_by(content: bytes) -> Completeness:
     except (NotJson, NotFhir):
         return Completeness.INCOMPLETE
     return read_completeness(content) if is_outcome(source) else Completeness.COMPLETE
+
+
+async def _find_readable_for(
+    client: FhirClient,
+    settings: Settings,
+    knowledge: Knowledge,
+    patient: PatientName | None,
+    timer: Callable[[], float],
+) -> list[CheckFinding]:
+    """What can be read of a patient, or of nobody; only that there is no such patient where that is so."""
+    try:
+        patient_id = None if patient is None else await find_named(client, patient)
+    except (InputError, ServerError) as error:
+        return [_failed("Patient", _said(error), "Name another by --patient.")]
+    return await find_readable(_Asker(client, await client.offered(), knowledge, patient_id), settings, timer)
 
 
 async def find_readable(asker: _Asker, settings: Settings, timer: Callable[[], float]) -> list[CheckFinding]:

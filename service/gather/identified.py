@@ -26,6 +26,10 @@ class PatientIdentifier(NamedTuple):
     value: str
 
 
+PatientName = str | PatientIdentifier
+"""A patient by the id on the FHIR server, or by an identifier."""
+
+
 class _KnownBy(View):
     identifier: list[IdentifierView] = msgspec.field(default_factory=list)
 
@@ -39,6 +43,11 @@ def read_identifier(text: str) -> PatientIdentifier | None:
     return PatientIdentifier(system, value) if system and value and "|" not in value else None
 
 
+async def find_named(client: FhirClient, patient: PatientName) -> str:
+    """The id of a patient who is named. Raises as `find_patient_id` does."""
+    return patient if isinstance(patient, str) else await find_patient_id(client, patient)
+
+
 async def find_patient_id(client: FhirClient, identifier: PatientIdentifier) -> str:
     """The id of the one patient with an identifier; who was merged is found under the id that stands now.
 
@@ -47,7 +56,7 @@ async def find_patient_id(client: FhirClient, identifier: PatientIdentifier) -> 
     """
     found: list[str] = []
     params = {"identifier": f"{identifier.system}|{identifier.value}", "_count": PAGE_SIZE}
-    async for page in client.pages("Patient", params):
+    for page in await client.all_pages("Patient", params):
         found += _ids_of(page, identifier)
     standing = {one for one in await side_by_side(*(standing_id(client, one) for one in found)) if one}
     if not standing:

@@ -172,7 +172,7 @@ async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _S
     sources: dict[tuple[VersionedReference, bytes], Source] = {}
     entries, total = 0, None
     dialect = await client.dialect()
-    async for page in client.pages(path, params):
+    for page in await client.all_pages(path, params):
         total = page.total if page.total is not None else total
         entries += len(page.entry)
         for source in _entries(page, path, dialect):

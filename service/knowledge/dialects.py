@@ -29,7 +29,8 @@ class Overload:
 class Dialect:
     """How the FHIR servers of one vendor differ from what their statement says.
 
-    `withheld` and `incomplete` are error numbers of the vendor that say so of results.
+    `withheld` and `incomplete` are error numbers of the vendor that say so of results, `expired` of the pages
+    that are still to be read.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Dialect:
     searches: Mapping[str, DeclaredSearch] = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()
     incomplete: frozenset[str] = frozenset()
+    expired: frozenset[str] = frozenset()
     overloads: tuple[Overload, ...] = ()
 
     def is_spoken_by(self, software: str | None, publisher: str | None) -> bool:
@@ -83,6 +85,7 @@ def to_dialect(file: DialectFile) -> Dialect:
         searches={one.kind: DeclaredSearch(tuple(one.parameters), one.partial) for one in file.search},
         withheld=frozenset(issues.withheld if issues else ()),
         incomplete=frozenset(issues.incomplete if issues else ()),
+        expired=frozenset(issues.expired if issues else ()),
         overloads=tuple(Overload(one.status, one.word.encode()) for one in file.overload),
     )
 

@@ -107,7 +107,7 @@ async def checked(
         a_client(server, chosen),
         chosen,
         knowledge_of(),
-        patient_id=patient_id,
+        patient=patient_id,
         now=lambda: NOW,
         timer=lambda: next(ticks) * seconds,
     )
