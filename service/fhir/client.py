@@ -413,8 +413,8 @@ class FhirClient:
     async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
         """Every page of a search, its resources as R4 JSON, following `next` on the same origin only.
 
-        Raises `PagesExpired` when the server no longer has a page, and another `ServerError` when it cannot be
-        read, or where the last one is as full as it may be and the total says that there are more: half a
+        Raises `PagesExpired` when the server no longer has a page, and another `ServerError` when it cannot
+        be read, or where the last one is as full as it may be and the total says that there are more: half a
         record is never an answer. A total that the server stated on a page with room to spare is an estimate
         (docs/decisions/0025).
         """

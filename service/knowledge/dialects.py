@@ -30,12 +30,13 @@ class Dialect:
     """How the FHIR servers of one vendor differ from what their statement says.
 
     `withheld` and `incomplete` are error numbers of the vendor that say so of results, `expired` of the pages
-    that are still to be read.
+    that are still to be read. `lacks` are the kinds of resource that such servers do not show.
     """
 
     id: str
     software: frozenset[str] = frozenset()
     publishers: frozenset[str] = frozenset()
+    lacks: frozenset[str] = frozenset()
     searches: Mapping[str, DeclaredSearch] = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()
     incomplete: frozenset[str] = frozenset()
@@ -82,6 +83,7 @@ def to_dialect(file: DialectFile) -> Dialect:
         id=file.id,
         software=frozenset(file.recognised.software),
         publishers=frozenset(file.recognised.publishers),
+        lacks=frozenset(file.lacks.kinds),
         searches={one.kind: DeclaredSearch(tuple(one.parameters), one.partial) for one in file.search},
         withheld=frozenset(issues.withheld if issues else ()),
         incomplete=frozenset(issues.incomplete if issues else ()),

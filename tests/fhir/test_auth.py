@@ -18,6 +18,7 @@ from service.errors import NotAuthorized, ServerError, ServerMisread, ServerRefu
 from service.fhir.auth import Algorithm, GrantedToken, authentication
 from service.fhir.client import FhirClient
 from service.fhir.keys import read_keys
+from service.knowledge import load_dialects, mappings_directory
 from service.settings import Settings
 from tests.contract_write import TWO_FAILURES
 from tests.fhir.authorizing import TOKEN_URL, Authorizing, Handler
@@ -39,7 +40,10 @@ def a_client(server: Handler, chosen: Settings, **parts: Any) -> FhirClient:
         auth.http = http
         for name, value in parts.items():
             setattr(auth, name, value)
-    return FhirClient(BASE, http, seconds=5, attempts=2, connections=4, headers=chosen.headers)
+    dialects = load_dialects(mappings_directory(), chosen.fhir_dialect)
+    return FhirClient(
+        BASE, http, seconds=5, attempts=2, connections=4, headers=chosen.headers, dialects=dialects
+    )
 
 
 def smart(key: Path, **others: object) -> Settings:
