@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 import httpx
 from joserfc import jwt
@@ -94,7 +94,7 @@ class Authorizing:
         if "client_secret_post" not in self.methods:
             _, _, encoded = request.headers.get("Authorization", "").partition(" ")
             user, _, password = base64.b64decode(encoded).decode().partition(":")
-            given = user, password
+            given = unquote_plus(user), unquote_plus(password)
         return None if given == self.secret else "secret"
 
     def _fault_of_assertion(self, fields: dict[str, str]) -> str | None:

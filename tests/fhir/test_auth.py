@@ -216,6 +216,14 @@ async def test_a_shared_secret(methods: tuple[str, ...]) -> None:
     assert (server.granted, server.refused) == (1, [])
 
 
+@pytest.mark.parametrize("methods", [("client_secret_basic",), ("client_secret_post",)])
+@pytest.mark.parametrize("secret", ["a+b/c==", "50% of it", "Q~8.x:y-z", "schlüssel"])
+async def test_a_secret_may_have_any_characters(methods: tuple[str, ...], secret: str) -> None:
+    server = Authorizing(a_double(), secret=("our-client", secret), methods=methods)
+    await a_client(server, with_secret(fhir_client_secret=secret)).get("metadata")
+    assert (server.granted, server.refused) == (1, [])
+
+
 async def test_a_wrong_secret_is_not_repeated() -> None:
     server = Authorizing(a_double(), secret=("our-client", "another"))
     with pytest.raises(NotAuthorized) as told:

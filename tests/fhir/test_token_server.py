@@ -125,6 +125,15 @@ async def test_a_wrong_secret_gets_no_token(method: str) -> None:
                 await client.get(f"Patient/{PATIENT}")
 
 
+@EACH_METHOD
+async def test_a_secret_may_have_any_characters(method: str) -> None:
+    with token_server() as origin, guarded_by(origin, method, a_double()):
+        with patch("oidc_provider_mock._app.secrets.token_urlsafe", lambda _: "50%25 a+b/c:=="):
+            known = registered(origin, method)
+        async with open_client(known) as client:
+            assert await client.get(f"Patient/{PATIENT}")
+
+
 async def test_a_server_without_this_grant_is_said_to_refuse_it() -> None:
     with token_server(for_services=False) as origin:
         method = "client_secret_basic"
