@@ -210,7 +210,7 @@ class _Loader:
         protocols = self._files("protocols", ProtocolFile)
         staging = self._toml("staging.toml", StagingFile)
         self.dialects()
-        refuse_weakening(self.site, self.rows, self.faults)
+        refuse_weakening(self.site, {name: rows.values() for name, rows in self.rows.items()}, self.faults)
         if self.faults.found or staging is None or scales is None:
             return None
         return Knowledge(

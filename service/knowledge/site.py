@@ -7,7 +7,7 @@ nor of words, nor of codes by which something is silent (docs/decisions/0031).
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -35,30 +35,30 @@ _STANDARD = re.compile(
 """Addresses of FHIR, of HL7 and of this service: what the codes there mean is not for a site to say."""
 
 
-class Extension(NamedTuple):
+class Extendable(NamedTuple):
     """What a site may add to a list: columns that stay empty, and the only values that a column may have."""
 
     empty: tuple[str, ...] = ()
     only: Mapping[str, frozenset[str]] = {}
 
 
-EXTENSIONS: Mapping[str, Extension] = {
-    SYSTEMS: Extension(only={"hierarchical": frozenset({"no"})}),
-    "codes/antidepressant_products.csv": Extension(),
-    "codes/augmenting_products.csv": Extension(),
-    "codes/depression.csv": Extension(),
-    "codes/depression_exclude.csv": Extension(),
-    "codes/esketamine.csv": Extension(only={"agent": frozenset({"esketamine", "ketamine"})}),
-    "codes/indications.csv": Extension(empty=("phrase", "language")),
-    "codes/observations.csv": Extension(),
-    "codes/procedures.csv": Extension(),
-    SCORE_ITEMS: Extension(),
-    "codes/stop_reasons.csv": Extension(empty=("phrase", "match", "language")),
-    "codes/suicidality.csv": Extension(only={"kind": frozenset({"behaviour", "ideation", "passive"})}),
-    "safety/allergies.csv": Extension(empty=("name", "language")),
-    "safety/conditions.csv": Extension(),
-    "safety/medicines.csv": Extension(empty=("name", "language")),
-    "safety/procedures.csv": Extension(),
+EXTENDABLE: Mapping[str, Extendable] = {
+    SYSTEMS: Extendable(only={"hierarchical": frozenset({"no"})}),
+    "codes/antidepressant_products.csv": Extendable(),
+    "codes/augmenting_products.csv": Extendable(),
+    "codes/depression.csv": Extendable(),
+    "codes/depression_exclude.csv": Extendable(),
+    "codes/esketamine.csv": Extendable(only={"agent": frozenset({"esketamine", "ketamine"})}),
+    "codes/indications.csv": Extendable(empty=("phrase", "language")),
+    "codes/observations.csv": Extendable(),
+    "codes/procedures.csv": Extendable(),
+    SCORE_ITEMS: Extendable(),
+    "codes/stop_reasons.csv": Extendable(empty=("phrase", "match", "language")),
+    "codes/suicidality.csv": Extendable(only={"kind": frozenset({"behaviour", "ideation", "passive"})}),
+    "safety/allergies.csv": Extendable(empty=("name", "language")),
+    "safety/conditions.csv": Extendable(),
+    "safety/medicines.csv": Extendable(empty=("name", "language")),
+    "safety/procedures.csv": Extendable(),
 }
 """The lists that a site may extend. All others are ours alone."""
 
@@ -96,7 +96,7 @@ def read_site_lists(directory: Path, ours: Path, faults: Faults) -> SiteFiles:
     rows = {}
     for path in lists_in(directory):
         name = path.relative_to(directory).as_posix()
-        if name not in EXTENSIONS:
+        if name not in EXTENDABLE:
             faults.add(_LABEL + name, None, "is not a list that a site may extend")
         elif _has_columns(path, ours / name, _LABEL + name, faults):
             rows[name] = tuple(read_rows(path, _LABEL + name, faults))
@@ -133,32 +133,31 @@ def _coded(rows: Mapping[str, tuple[Row, ...]]) -> Iterator[tuple[str, Row]]:
     return ((name, row) for name, found in rows.items() if name != SYSTEMS for row in found)
 
 
+OurRows = Mapping[str, Collection[Mapping[str, str]]]
+
+
 # --- what weakens ---------------------------------------------------------------------------------
 
 
-def refuse_weakening(
-    site: SiteFiles, ours: Mapping[str, Mapping[int, Mapping[str, str]]], faults: Faults
-) -> None:
-    """Note each row of the site's that could change what our lists say. `ours` are our rows by file and line.
+def refuse_weakening(site: SiteFiles, ours: OurRows, faults: Faults) -> None:
+    """Note each row of the site's that could change what our lists say. `ours` are our rows by file.
 
     A code or an address that any list of ours has is refused, with the same meaning too: it needs no row.
     """
     known = _codes_in(ours)
     for row in site.rows.get(SYSTEMS, ()):
-        _check_system(row, ours.get(SYSTEMS, {}), faults)
+        _check_system(row, ours.get(SYSTEMS, ()), faults)
     for name, row in _coded(site.rows):
         _check_code(row, site.lists.systems, known, faults)
-        _check_values(row, EXTENSIONS[name], faults)
+        _check_values(row, EXTENDABLE[name], faults)
     for row in site.rows.get(SYSTEMS, ()):
-        _check_values(row, EXTENSIONS[SYSTEMS], faults)
-    _check_items(site.rows.get(SCORE_ITEMS, ()), ours.get(SCORE_ITEMS, {}), faults)
+        _check_values(row, EXTENDABLE[SYSTEMS], faults)
+    _check_items(site.rows.get(SCORE_ITEMS, ()), ours.get(SCORE_ITEMS, ()), faults)
 
 
-def _codes_in(ours: Mapping[str, Mapping[int, Mapping[str, str]]]) -> dict[tuple[str, str], str]:
+def _codes_in(ours: OurRows) -> dict[tuple[str, str], str]:
     """Every code of our lists, and the list that it is in."""
-    return {
-        code: name for name, rows in ours.items() for values in rows.values() for code in _codes_of(values)
-    }
+    return {code: name for name, rows in ours.items() for values in rows for code in _codes_of(values)}
 
 
 def _codes_of(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -166,12 +165,12 @@ def _codes_of(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     yield from ((system, values[system]) for system in ("rxnorm", "atc", "snomed") if system in values)
 
 
-def _check_system(row: Row, ours: Mapping[int, Mapping[str, str]], faults: Faults) -> None:
+def _check_system(row: Row, ours: Collection[Mapping[str, str]], faults: Faults) -> None:
     address = plain_system(row["uri"])
-    known = {plain_system(values["uri"]) for values in ours.values()}
+    known = {plain_system(values["uri"]) for values in ours}
     if not _SYSTEM_ID.fullmatch(row["id"]):
         faults.of(row, "has an id that is not of small letters, digits and hyphens, 31 at most")
-    if row["id"] in {values["id"] for values in ours.values()}:
+    if row["id"] in {values["id"] for values in ours}:
         faults.of(row, f"has the id of a code system that is known here: {row['id']!r}")
     oid = f"urn:oid:{address}"
     if {address, oid} & known or any(address.startswith(f"{one}/") for one in known):
@@ -196,7 +195,7 @@ def _check_code(
         faults.of(row, f"has no code that can be searched for: {code!r}")
 
 
-def _check_values(row: Row, extension: Extension, faults: Faults) -> None:
+def _check_values(row: Row, extension: Extendable, faults: Faults) -> None:
     for column in (one for one in extension.empty if row[one]):
         faults.of(row, f"has a value in {column!r}; a site adds codes, no words")
     for column, allowed in extension.only.items():
@@ -205,9 +204,9 @@ def _check_values(row: Row, extension: Extension, faults: Faults) -> None:
             faults.of(row, f"has a value in {column!r} that a site may not add; it may add {named}")
 
 
-def _check_items(rows: tuple[Row, ...], ours: Mapping[int, Mapping[str, str]], faults: Faults) -> None:
+def _check_items(rows: tuple[Row, ...], ours: Collection[Mapping[str, str]], faults: Faults) -> None:
     """The questions of a score in a code system are all of them, or their sum would be too low."""
-    known = [(values["measure"], values["system"]) for values in ours.values()]
+    known = [(values["measure"], values["system"]) for values in ours]
     listed: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         listed.setdefault((row["measure"], row["system"]), []).append(row)
