@@ -70,5 +70,5 @@ def _added(site: SiteLists) -> list[str]:
     """What the site's own lists add: their version, and the rows of each file."""
     if not site.version:
         return []
-    rows = [f"{name}: {count} rows added" for name, count in sorted(site.rows.items())]
+    rows = [f"{name}: {count} row{'s' * (count != 1)} added" for name, count in sorted(site.rows.items())]
     return [f"site lists, version {site.version}", *rows]
