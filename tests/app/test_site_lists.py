@@ -2,18 +2,22 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from service.commands.check import check_server
+from service.commands.mappings import lock_site_lists
 from service.commands.replay import replay
+from service.errors import MappingsError, SettingsError
+from service.knowledge import LOCK, mappings_directory
 from service.review import Reviewer
 from service.workers import LARGE, Pool, Workers
 from tests.app.serving import on_server, serving
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import plan_reference, propose
 from tests.mappings.test_site_lists import PRODUCTS, SERTRALINE, a_record, coded
-from tests.sites import PHARMACY, write_site
+from tests.sites import PHARMACY, SIGNED, write_site
 from tests.support import (
     AS_OF,
     Resource,
@@ -78,3 +82,30 @@ async def test_a_replay_needs_the_same_lists_of_the_site(by: Reviewer) -> None:
     then, now = by.knowledge.version, reviewer().knowledge.version
     assert not without.same
     assert f"the knowledge differs: {then} then, {now} now" in without.why
+
+
+def lock(site: Path) -> str:
+    return lock_site_lists(site, mappings_directory(), "seed", signed=SIGNED, today=AS_OF)
+
+
+def test_faulty_lists_are_not_pinned(tmp_path: Path) -> None:
+    write_site(tmp_path, {PRODUCTS: [SERTRALINE]})
+    pinned = (tmp_path / LOCK).read_bytes()
+    with (tmp_path / PRODUCTS).open("a", encoding="utf-8") as file:
+        file.write("rxnorm,36437,sertraline,sertraline,,,,,test\n")
+
+    with pytest.raises(
+        MappingsError, match=r"site lists: codes/antidepressant_products\.csv:3: gives a meaning"
+    ):
+        lock(tmp_path)
+    assert (tmp_path / LOCK).read_bytes() == pinned
+
+    (tmp_path / LOCK).unlink()
+    with pytest.raises(MappingsError):
+        lock(tmp_path)
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_a_directory_that_is_not_there_is_not_pinned(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--site: the directory is not there"):
+        lock(tmp_path / "nowhere")

@@ -19,7 +19,7 @@ from tests.generated.patients import bundle_of, random_patient
 from tests.lists import knowledge_of
 from tests.sites import columns_of, site_reviewer
 from tests.soak import SEED, dice
-from tests.support import Resource, reviewer
+from tests.support import RXNORM, Resource, a_condition, a_statement, reviewer, with_two_trials
 
 EVERYTHING = "https://northfield.example/everything"
 PATIENTS = 500
@@ -113,3 +113,58 @@ _CHOICE = "acute-protocol-alternative"
 def test_the_rows_are_of_every_list_and_every_group() -> None:
     assert all(ROWS.values())
     assert {row[0] for row in ROWS["safety/conditions.csv"]} > {"aneurysm", "psychosis"}
+
+
+def of_site(name: str, **meaning: str) -> Resource:
+    """A coding of the site's own with this meaning in a list."""
+    columns = columns_of(name)
+    found = next(
+        row for row in ROWS[name] if all(row[columns.index(column)] == m for column, m in meaning.items())
+    )
+    return {"system": EVERYTHING, "code": found[columns.index("code")]}
+
+
+DEPRESSION = of_site("codes/depression.csv", state="mdd")
+SERTRALINE = of_site("codes/antidepressant_products.csv", ingredient="sertraline", not_a_trial="")
+PHQ_9 = of_site("codes/observations.csv", kind="phq-9")
+NAMED = {
+    "a disorder in words beside a local code of depression": a_condition(
+        "it", code={"coding": [DEPRESSION], "text": "Bipolar disorder"}
+    ),
+    "ketamine in words beside a local code of another medicine": a_statement(
+        "it", medicationCodeableConcept={"coding": [SERTRALINE], "text": "sertraline, ketamine"}
+    ),
+    "esketamine by code behind a local code of another medicine": a_statement(
+        "it", medicationCodeableConcept={"coding": [SERTRALINE, {"system": RXNORM, "code": "2119365"}]}
+    ),
+    "a finding in words beside a local code of a score": {
+        "resourceType": "Observation",
+        "id": "it",
+        "status": "final",
+        "code": {"coding": [PHQ_9], "text": "Suicidal ideation"},
+        "subject": {"reference": "Patient/ann"},
+        "effectiveDateTime": "2026-11-20",
+        "valueBoolean": True,
+    },
+    "an answer of another instrument behind a local code of a score": {
+        "resourceType": "Observation",
+        "id": "it",
+        "status": "final",
+        "code": {"coding": [PHQ_9, {"system": "http://loinc.org", "code": "93267-3"}]},
+        "subject": {"reference": "Patient/ann"},
+        "effectiveDateTime": "2026-11-20",
+        "valueBoolean": True,
+    },
+}
+
+
+@pytest.mark.parametrize("record", NAMED.values(), ids=NAMED.keys())
+def test_a_code_of_the_site_hides_nothing(record: Resource, with_site: Reviewer) -> None:
+    resources = [*with_two_trials(), record]
+    before, after = reviewed(resources, reviewer()), reviewed(resources, with_site)
+    assert before is not None
+    assert after is not None
+    was, now = before.decision.assessment, after.decision.assessment
+    found = {one.id for one in was.safety} | {one.code for one in was.alerts}
+    assert found
+    assert found <= {one.id for one in now.safety} | {one.code for one in now.alerts}
