@@ -75,7 +75,7 @@ async def check_server(  # noqa: PLR0913 - who asks, for whom, and the two clock
             findings += await find_reading(client, settings, knowledge, patient=patient, timer=timer)
             findings += [await find_tier(client, settings), await find_triggers(client, settings)]
     if site := knowledge.site.version:
-        findings.append(_ok("site lists", f"{site}; {sum(knowledge.site.rows.values())} rows"))
+        findings.append(ok("site lists", f"{site}; {sum(knowledge.site.rows.values())} rows"))
     return CheckReport(server=_address_of(client.base), ready=not _has_failed(findings), findings=findings)
 
 
