@@ -118,33 +118,38 @@ class Sweep:
         self, queue: Jobs, kind: str, mark: Watermark, *, there: datetime | None, began: datetime
     ) -> Watermark:
         """Search window by window, and advance the watermark once all that a window shows is queued."""
-        for window in windows(mark.reached, there):
+        for window in windows(_begin(mark, there, began), there):
             changed = await find_changed(self.client, kind, window, self.knowledge)
             if changed.patients:
                 await queue.accept(sorted(changed.patients), Cause.SWEEP)
-            swept = mark.swept if window.until else began
-            mark = Watermark(window.until or _reached(mark, changed, there), swept)
+            mark = _after(window, mark, changed, there=there, began=began)
             await queue.advance(self.client.base, kind, mark)
             if changed.patients:
                 log_info(Event.SWEPT, kind=kind, patients=len(changed.patients))
         return mark
 
 
-def windows(reached: datetime, there: datetime | None) -> Iterator[Window]:
-    """What is to be searched, the earliest first; the last window is open, and all others end before `there`.
-
-    Where the server's clock was set back, it begins with what that clock shows.
-    """
-    since = min(reached, there or reached) - OVERLAP
+def windows(since: datetime, there: datetime | None) -> Iterator[Window]:
+    """What is to be searched, the earliest first: the last window is open, the others end before `there`."""
     while there is not None and there - since > LONGEST_WINDOW + OVERLAP:
         yield Window(since, since + LONGEST_WINDOW)
         since += LONGEST_WINDOW
     yield Window(since)
 
 
-def _reached(mark: Watermark, changed: Changed, there: datetime | None) -> datetime:
-    """How far an open window has come: to the clock of the server, else to the last change that it showed."""
-    return there or max(mark.reached, changed.latest or mark.reached)
+def _begin(mark: Watermark, there: datetime | None, began: datetime) -> datetime:
+    """From when on is searched: from the watermark on, or earlier where the server's clock was set back."""
+    passed = max(began - mark.swept, timedelta())
+    return min(mark.reached, mark.reached if there is None else there - passed) - OVERLAP
+
+
+def _after(
+    window: Window, mark: Watermark, changed: Changed, *, there: datetime | None, began: datetime
+) -> Watermark:
+    """How far a window has come: to its end, else to the server's clock or the last change that it showed."""
+    if window.until is not None and there is not None:
+        return Watermark(window.until, began - (there - window.until))
+    return Watermark(there or max(mark.reached, changed.latest or mark.reached), began)
 
 
 def _reason(error: ServerError) -> str:

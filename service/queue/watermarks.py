@@ -9,7 +9,7 @@ import sqlalchemy as sa
 class Watermark(NamedTuple):
     """All changes of a kind before `reached`, by the server's clock, are queued.
 
-    `swept` is when the last complete sweep of it began, by the clock of this service.
+    `swept` is when the clock of the server showed that, by the clock of this service.
     """
 
     reached: datetime
