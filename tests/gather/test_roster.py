@@ -329,5 +329,5 @@ def test_a_roster_that_cannot_be_read_does_not_stop_those_with_a_plan(run: Run) 
 @pytest.mark.parametrize("roster", ["Group/", "Group/a/b", "/nowhere/roster.txt", "Patient/ann"])
 def test_a_roster_that_is_none_stops_the_start(monkeypatch: pytest.MonkeyPatch, roster: str) -> None:
     monkeypatch.setenv("TRD_ROSTER", roster)
-    with pytest.raises(SettingsError, match="TRD_ROSTER: .*neither Group/<id> nor a file"):
+    with pytest.raises(SettingsError, match=r"TRD_ROSTER: .*neither Group/<id> nor a file"):
         load_settings()
