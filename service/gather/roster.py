@@ -30,7 +30,7 @@ _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _IDENTIFIED = "identifier="
 
 
-class Fault(NamedTuple):
+class EntryFault(NamedTuple):
     """Why a line or a member of a roster cannot be used; `place` is where it stands."""
 
     place: str
@@ -55,7 +55,7 @@ class RosterPart(NamedTuple):
     """
 
     patients: frozenset[str]
-    faults: tuple[Fault, ...]
+    faults: tuple[EntryFault, ...]
     read: int
     of: int
 
@@ -70,42 +70,42 @@ async def read_roster(client: FhirClient, roster: str, as_of: date) -> AsyncIter
         listed = await _list_group(client, roster, as_of)
     else:
         listed = list_file(_content_of(roster))
-    faults = tuple(one for one in listed if isinstance(one, Fault))
+    faults = tuple(one for one in listed if isinstance(one, EntryFault))
     members = list({one.patient: one for one in listed if isinstance(one, Member)}.values())
     yield RosterPart(frozenset(), faults, 0, len(members))
     for start in range(0, len(members), _AT_ONCE):
         batch = members[start : start + _AT_ONCE]
         found = await side_by_side(*(_look_up(client, member) for member in batch))
         patients = frozenset(one for one in found if isinstance(one, str))
-        faulty = tuple(one for one in found if isinstance(one, Fault))
+        faulty = tuple(one for one in found if isinstance(one, EntryFault))
         yield RosterPart(patients, faulty, start + len(batch), len(members))
 
 
-def fault_of(faults: Sequence[Fault]) -> RosterFaulty:
+def fault_of(faults: Sequence[EntryFault]) -> RosterFaulty:
     """One error for all faults of a roster, which names the first of them."""
     named = "; ".join(map(str, faults[:_MOST_NAMED]))
     more = f"; and {len(faults) - _MOST_NAMED} more" if len(faults) > _MOST_NAMED else ""
     return RosterFaulty(f"roster: {len(faults)} entries cannot be used: {named}{more}")
 
 
-async def _look_up(client: FhirClient, member: Member) -> str | Fault:
+async def _look_up(client: FhirClient, member: Member) -> str | EntryFault:
     try:
         if isinstance(member.patient, PatientIdentifier):
             return await find_patient_id(client, member.patient)
         standing = await standing_id(client, member.patient)
     except InputError as error:
-        return Fault(member.place, str(error))
+        return EntryFault(member.place, str(error))
     except (ServerMisread, ServerRefused) as error:
         if error.passing:
             raise
-        return Fault(member.place, "the FHIR server does not say which patient this is")
-    return standing or Fault(member.place, "the FHIR server has no such patient")
+        return EntryFault(member.place, "the FHIR server does not say which patient this is")
+    return standing or EntryFault(member.place, "the FHIR server has no such patient")
 
 
 # --- a file ---------------------------------------------------------------------------------------
 
 
-def list_file(content: bytes) -> list[Member | Fault]:
+def list_file(content: bytes) -> list[Member | EntryFault]:
     """The members of a file: one per line, as an id, `Patient/<id>` or `identifier=SYSTEM|VALUE`.
 
     `#` begins a remark, at the beginning of a line or after a space.
@@ -114,12 +114,12 @@ def list_file(content: bytes) -> list[Member | Fault]:
     return [_read_line(line, f"line {number}") for number, line in enumerate(lines, 1) if line]
 
 
-def _read_line(line: str, place: str) -> Member | Fault:
+def _read_line(line: str, place: str) -> Member | EntryFault:
     if line.startswith(_IDENTIFIED):
         identifier = read_identifier(line.removeprefix(_IDENTIFIED))
-        return Member(place, identifier) if identifier else Fault(place, "not identifier=SYSTEM|VALUE")
+        return Member(place, identifier) if identifier else EntryFault(place, "not identifier=SYSTEM|VALUE")
     patient_id = line.removeprefix("Patient/")
-    return Member(place, patient_id) if is_id(patient_id) else Fault(place, "not the id of a patient")
+    return Member(place, patient_id) if is_id(patient_id) else EntryFault(place, "not the id of a patient")
 
 
 def _decoded(content: bytes) -> str:
@@ -138,9 +138,9 @@ def _content_of(path: str) -> bytes:
 # --- a Group --------------------------------------------------------------------------------------
 
 
-async def _list_group(client: FhirClient, reference: str, as_of: date) -> list[Member | Fault]:
+async def _list_group(client: FhirClient, reference: str, as_of: date) -> list[Member | EntryFault]:
     """The members of a Group, and of the Groups in it, each of which is followed once."""
-    listed: list[Member | Fault] = []
+    listed: list[Member | EntryFault] = []
     waiting, passed = [reference], {reference}
     while waiting:
         name = waiting.pop(0)
@@ -149,7 +149,7 @@ async def _list_group(client: FhirClient, reference: str, as_of: date) -> list[M
         except RosterFaulty as error:
             if name == reference:
                 raise
-            listed.append(Fault(name, str(error)))
+            listed.append(EntryFault(name, str(error)))
             continue
         for one in _list_members(group, name, client.base, as_of):
             if not isinstance(one, _Nested):
@@ -158,7 +158,7 @@ async def _list_group(client: FhirClient, reference: str, as_of: date) -> list[M
                 passed.add(one.group)
                 waiting.append(one.group)
             elif one.group not in passed:
-                listed.append(Fault(one.place, f"a Group beyond the {_MOST_GROUPS} that are followed"))
+                listed.append(EntryFault(one.place, f"a Group beyond the {_MOST_GROUPS} that are followed"))
     return listed
 
 
@@ -190,14 +190,16 @@ def _said(error: ServerError) -> str:
     return str(error.status) if isinstance(error, ServerRefused) else type(error).__name__
 
 
-def _list_members(group: Resource, name: str, base: str, as_of: date) -> Iterator[Member | Fault | _Nested]:
+def _list_members(
+    group: Resource, name: str, base: str, as_of: date
+) -> Iterator[Member | EntryFault | _Nested]:
     members = list(map(part, parts(group.get("member"))))
     for number, member in enumerate(members, 1):
         if _is_active(member, as_of):
             yield _read_member(member, f"{name}, member {number}", base)
     stated = group.get("quantity")
     if isinstance(stated, int) and stated > len(members):
-        yield Fault(name, f"it shows {len(members)} of {stated} members")
+        yield EntryFault(name, f"it shows {len(members)} of {stated} members")
 
 
 def _is_active(member: Resource, as_of: date) -> bool:
@@ -216,20 +218,20 @@ def _day(value: object) -> PartialDate | None:
         return None
 
 
-def _read_member(member: Resource, place: str, base: str) -> Member | Fault | _Nested:
+def _read_member(member: Resource, place: str, base: str) -> Member | EntryFault | _Nested:
     entity = part(member.get("entity"))
     named = read_reference(text(entity.get("reference")))
     if named.fragment is not None:
-        return Fault(place, "contained in the Group, so it has no record on the FHIR server")
+        return EntryFault(place, "contained in the Group, so it has no record on the FHIR server")
     if named.kind and not named.is_on(base):
-        return Fault(place, "on another server")
+        return EntryFault(place, "on another server")
     if named.kind == "Patient":
         return Member(place, named.id)
     if named.kind == "Group":
         return _Nested(place, f"Group/{named.id}")
     if named.kind or named.address or entity.get("type", "Patient") != "Patient":
-        return Fault(place, "not a patient")
+        return EntryFault(place, "not a patient")
     identifier = part(entity.get("identifier"))
     system, value = text(identifier.get("system")), text(identifier.get("value"))
     known = read_identifier(f"{system}|{value}")
-    return Member(place, known) if known else Fault(place, "names no patient")
+    return Member(place, known) if known else EntryFault(place, "names no patient")

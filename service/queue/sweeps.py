@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from service import clock
 from service.cause import Cause
@@ -84,10 +84,10 @@ class Sweep:
         if not kinds.swept:
             return
         await self.client.probe()
-        there = self.client.server_time
+        clocks = Clocks(self.client.server_time, self.now())
         for kind in kinds.swept:
             try:
-                await self._sweep_unless_recent(queue, kind, there)
+                await self._sweep_unless_recent(queue, kind, clocks)
             except ServerError as error:
                 if error.passing or error.away:
                     raise
@@ -100,33 +100,36 @@ class Sweep:
             if kinds.swept:
                 log_info(Event.SWEPT, kinds=", ".join(kinds.swept))
             if kinds.left_out:
-                why = "the server cannot be searched for what changed; set TRD_ROSTER"
+                why = "the server cannot be searched for what changed"
                 log_warning(Event.NOT_SWEPT, kinds=", ".join(kinds.left_out), reason=why)
 
-    async def _sweep_unless_recent(self, queue: Jobs, kind: str, there: datetime | None) -> None:
-        began = self.now()
+    async def _sweep_unless_recent(self, queue: Jobs, kind: str, clocks: "Clocks") -> None:
         mark = await queue.watermark(self.client.base, kind)
         if mark is None:
-            mark = Watermark(there or began - _BEFORE_THE_FIRST, began)
+            mark = Watermark(clocks.there or clocks.here - _BEFORE_THE_FIRST, clocks.here)
             await queue.advance(self.client.base, kind, mark)
-        elif began - mark.swept >= self.every * _EARLY:
-            self.metrics.set_swept(kind, mark.reached.timestamp())
-            mark = await self._sweep(queue, kind, mark, there=there, began=began)
         self.metrics.set_swept(kind, mark.reached.timestamp())
+        # Where our clock was set back, the last sweep seems to lie ahead: then it is due as well.
+        if not timedelta() <= clocks.here - mark.swept < self.every * _EARLY:
+            await self._sweep(queue, kind, mark, clocks)
 
-    async def _sweep(
-        self, queue: Jobs, kind: str, mark: Watermark, *, there: datetime | None, began: datetime
-    ) -> Watermark:
+    async def _sweep(self, queue: Jobs, kind: str, mark: Watermark, clocks: "Clocks") -> None:
         """Search window by window, and advance the watermark once all that a window shows is queued."""
-        for window in windows(_begin(mark, there, began), there):
+        for window in windows(_begin(mark, clocks), clocks.there):
             changed = await find_changed(self.client, kind, window, self.knowledge)
             if changed.patients:
                 await queue.accept(sorted(changed.patients), Cause.SWEEP)
-            mark = _after(window, mark, changed, there=there, began=began)
-            await queue.advance(self.client.base, kind, mark)
-            if changed.patients:
                 log_info(Event.SWEPT, kind=kind, patients=len(changed.patients))
-        return mark
+            mark = _after(window, mark, changed, clocks)
+            await queue.advance(self.client.base, kind, mark)
+            self.metrics.set_swept(kind, mark.reached.timestamp())
+
+
+class Clocks(NamedTuple):
+    """One moment by the clock of the server, `None` where it does not show it, and by ours."""
+
+    there: datetime | None
+    here: datetime
 
 
 def windows(since: datetime, there: datetime | None) -> Iterator[Window]:
@@ -137,19 +140,20 @@ def windows(since: datetime, there: datetime | None) -> Iterator[Window]:
     yield Window(since)
 
 
-def _begin(mark: Watermark, there: datetime | None, began: datetime) -> datetime:
+def _begin(mark: Watermark, clocks: Clocks) -> datetime:
     """From when on is searched: from the watermark on, or earlier where the server's clock was set back."""
-    passed = max(began - mark.swept, timedelta())
-    return min(mark.reached, mark.reached if there is None else there - passed) - OVERLAP
+    if clocks.there is None:
+        return mark.reached - OVERLAP
+    passed = max(clocks.here - mark.swept, timedelta())
+    return min(mark.reached, clocks.there - passed) - OVERLAP
 
 
-def _after(
-    window: Window, mark: Watermark, changed: Changed, *, there: datetime | None, began: datetime
-) -> Watermark:
+def _after(window: Window, mark: Watermark, changed: Changed, clocks: Clocks) -> Watermark:
     """How far a window has come: to its end, else to the server's clock or the last change that it showed."""
+    there, here = clocks
     if window.until is not None and there is not None:
-        return Watermark(window.until, began - (there - window.until))
-    return Watermark(there or max(mark.reached, changed.latest or mark.reached), began)
+        return Watermark(window.until, here - (there - window.until))
+    return Watermark(there or max(mark.reached, changed.latest or mark.reached), here)
 
 
 def _reason(error: ServerError) -> str:

@@ -12,7 +12,7 @@ from service.errors import InputError, ServerRefused
 from service.fhir.client import FhirClient
 from service.gather.changes import find_patients_changed_since, find_patients_of_deleted
 from service.gather.ours import find_patients_to_follow
-from service.gather.roster import Fault, fault_of, read_roster
+from service.gather.roster import EntryFault, fault_of, read_roster
 from service.queue.jobs import Jobs
 from service.queue.sweeps import Sweep
 from service.review import Reviewer
@@ -101,7 +101,7 @@ class Work:
         until a later one finds no fault.
         """
         roster, today = self.reviewer.settings.roster, clock.today(self.reviewer.settings.timezone)
-        faults: list[Fault] = []
+        faults: list[EntryFault] = []
         if roster is None:
             return
         async for found in read_roster(self.client, roster, today):

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from service.cause import Cause
-from service.queue.jobs import Jobs
+from service.queue.jobs import JobQueue, Jobs
 from service.queue.sweeps import ALL_KINDS, CHANGES, Sweep
 from service.queue.tries import Pace
 from service.queue.watermarks import Watermark
@@ -68,13 +68,13 @@ def a_sweep(output: Path) -> Sweep:
     )
 
 
-async def work(url: str, output: Path, mode: str) -> None:
+async def die(url: str, output: Path, mode: str) -> None:
+    async with Dying(url, mode) as queue:
+        await a_sweep(output).run(queue)
+
+
+async def work(url: str, output: Path) -> None:
     sweep = a_sweep(output)
-    if mode != "never":
-        async with Dying(url, mode) as queue:
-            await sweep.run(queue)
-        return
-    from service.queue.jobs import JobQueue  # noqa: PLC0415 - only where it works on the queue
 
     async def review(_: str, __: str) -> None:
         """Nothing is reviewed here."""
@@ -93,4 +93,4 @@ async def work(url: str, output: Path, mode: str) -> None:
 if __name__ == "__main__":
     configure_logs()
     address, written, mode = sys.argv[1:]
-    asyncio.run(work(address, Path(written), mode))
+    asyncio.run(work(address, Path(written)) if mode == "never" else die(address, Path(written), mode))

@@ -76,22 +76,22 @@ class Kept(Jobs):
         self.tasks: list[tuple[str, str, str]] = []
 
     async def accept(self, patient_ids: Iterable[str], cause: str) -> None:
-        self._store()
+        self._check()
         assert cause == Cause.SWEEP
         self.found += patient_ids
 
     async def accept_task(self, name: str, reference: str, cause: str = "task") -> None:
-        self._store()
+        self._check()
         self.tasks.append((name, reference, cause))
 
     async def watermark(self, server: str, kind: str) -> Watermark | None:
         return self.marks.get((server, kind))
 
     async def advance(self, server: str, kind: str, watermark: Watermark) -> None:
-        self._store()
+        self._check()
         self.marks[server, kind] = watermark
 
-    def _store(self) -> None:
+    def _check(self) -> None:
         if self.fails:
             raise QueueError("the queue's database failed")
 
@@ -266,6 +266,15 @@ async def test_our_clock_has_no_say_in_what_is_searched(apart: timedelta) -> Non
     await world.found()
     world.change("ann")
     assert await world.found() == ["ann"]
+
+
+async def test_our_clock_may_be_set_back() -> None:
+    world = a_world()
+    await world.found()
+    world.apart[0] = timedelta(days=-3)
+    world.change("ann")
+    assert await world.found() == ["ann"]
+    assert await world.found() == []
 
 
 async def test_a_server_that_shows_a_later_time_than_it_stores_by_misses_nothing() -> None:
