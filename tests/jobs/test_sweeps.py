@@ -324,7 +324,7 @@ async def test_without_the_clock_of_the_server_the_last_change_is_the_watermark(
 async def test_every_change_is_found_by_the_next_sweep_that_ends(
     steps: list[tuple[str, int]], ahead: int, apart: int
 ) -> None:
-    """Minutes pass, records change, and sweeps break off after so many requests."""
+    """Minutes pass, records change, and sweeps break off: many histories, which take a few seconds."""
     world = a_world()
     world.site.ahead, world.apart[0] = timedelta(seconds=ahead), timedelta(seconds=apart)
     await world.found()
