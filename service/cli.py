@@ -114,8 +114,8 @@ def assess(
         raise typer.Exit(InputError.exit_code)
 
 
-def _reviewer(as_of: str | None, criteria: str | None) -> Reviewer:
-    settings = load_settings(criteria=criteria)
+def _reviewer(as_of: str | None, criteria: str | None, roster: str | None = None) -> Reviewer:
+    settings = load_settings(criteria=criteria, roster=roster)
     return Reviewer.prepare(settings, _day(as_of, settings))
 
 
@@ -215,15 +215,26 @@ def sweep_command(
         str | None,
         typer.Option("--since", metavar="DAY", help="Instead, those whose records changed since this day."),
     ] = None,
+    roster: Annotated[
+        str | None,
+        typer.Option(
+            "--roster",
+            metavar="ROSTER",
+            help="Beside them, those of a roster: `Group/<id>`, or a file with one patient per line "
+            "(default: TRD_ROSTER).",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list the patients who would be reviewed.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per patient.")] = False,
 ) -> None:
     """Review every patient with a plan, as the daily review does, and write the outcomes."""
-    reviewer = _reviewer(as_of, None)
+    if since is not None and roster is not None:
+        raise typer.BadParameter("not together with --since", param_hint="--roster")
+    reviewer = _reviewer(as_of, None, roster)
     found = partial(_to_sweep, reviewer=reviewer, since=_parse_day(since, "--since"))
-    patient_ids = _with_client(reviewer.settings, found)
+    patient_ids, faults = _with_client(reviewer.settings, found)
     number = len(patient_ids)
     if dry_run:
         _list_patients(patient_ids, as_json=as_json)
@@ -234,18 +245,23 @@ def sweep_command(
         summary = f"{number - failed} of {number} patients reviewed"
     if not as_json:
         _say(summary)
+    for fault in faults:
+        _complain(fault)
     if failed:
         raise ServerError(f"{failed} of {number} reviews failed")
+    if faults:
+        raise typer.Exit(InputError.exit_code)
 
 
-async def _to_sweep(client: FhirClient, *, reviewer: Reviewer, since: date | None) -> list[str]:
-    """The patients whose records changed since a day; without one, those with a plan."""
-    from service.gather.changes import find_patients_changed_since
-    from service.gather.ours import find_patients_to_follow
+async def _to_sweep(
+    client: FhirClient, *, reviewer: Reviewer, since: date | None
+) -> tuple[list[str], list[str]]:
+    """The patients to review, and what cannot be used of the roster."""
+    from service.commands.sweep import find_patients_of_daily, find_patients_since
 
     if since is None:
-        return await find_patients_to_follow(client, reviewer.knowledge, reviewer.as_of)
-    return sorted(await find_patients_changed_since(client, since.isoformat(), reviewer.knowledge))
+        return await find_patients_of_daily(reviewer, client)
+    return await find_patients_since(reviewer, client, since), []
 
 
 def _list_patients(patient_ids: list[str], *, as_json: bool) -> None:

@@ -30,7 +30,8 @@ class Dialect:
     """How the FHIR servers of one vendor differ from what their statement says.
 
     `withheld` and `incomplete` are error numbers of the vendor that say so of results, `expired` of the pages
-    that are still to be read. `lacks` are the kinds of resource that such servers do not show.
+    that are still to be read. `lacks` are the kinds that such servers do not show. `tells_changes`
+    is whether it can be searched for what changed; `None` where its statement says so.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Dialect:
     publishers: frozenset[str] = frozenset()
     lacks: frozenset[str] = frozenset()
     searches: Mapping[str, DeclaredSearch] = field(default_factory=dict)
+    tells_changes: bool | None = None
     withheld: frozenset[str] = frozenset()
     incomplete: frozenset[str] = frozenset()
     expired: frozenset[str] = frozenset()
@@ -85,6 +87,7 @@ def to_dialect(file: DialectFile) -> Dialect:
         publishers=frozenset(file.recognised.publishers),
         lacks=frozenset(file.lacks.kinds),
         searches={one.kind: DeclaredSearch(tuple(one.parameters), one.partial) for one in file.search},
+        tells_changes=file.changes.searched if file.changes else None,
         withheld=frozenset(issues.withheld if issues else ()),
         incomplete=frozenset(issues.incomplete if issues else ()),
         expired=frozenset(issues.expired if issues else ()),
