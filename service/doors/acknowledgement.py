@@ -55,7 +55,7 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class MessageFault:
     """Why a message is not taken, and where: a segment and the number of a field, if it is one.
 
     `text` names elements and never their content.
@@ -68,7 +68,7 @@ class Fault:
     text: str
 
 
-def acknowledge(header: Header, fault: Fault | None, moment: str) -> str:
+def acknowledge(header: Header, fault: MessageFault | None, moment: str) -> str:
     """The acknowledgement of the message with a header; for a fault, with the segment ERR.
 
     `moment` is written as YYYYMMDDHHMMSS and offset. Apart from it, the same message gets the same answer.
@@ -76,7 +76,7 @@ def acknowledge(header: Header, fault: Fault | None, moment: str) -> str:
     return "".join(f"{segment}\r" for segment in _segments(header, fault, moment))
 
 
-def _segments(header: Header, fault: Fault | None, moment: str) -> Iterator[str]:
+def _segments(header: Header, fault: MessageFault | None, moment: str) -> Iterator[str]:
     version = _version(header)
     code = fault.ack if fault else AckCode.ACCEPT
     identity = sha256(repr((code, header)).encode()).hexdigest()[:20]
@@ -113,7 +113,7 @@ def _kind(header: Header, version: str) -> list[str]:
     return ["ACK", event] if version < "2.3.1" else ["ACK", event, "ACK"]
 
 
-def _error(header: Header, fault: Fault, version: str) -> str:
+def _error(header: Header, fault: MessageFault, version: str) -> str:
     """ERR: place and code in one field before 2.5, in fields of their own from then on."""
     separator, between, within = header.separator, header.encoding[0], header.encoding[3]
     number = [] if fault.number is None else [str(fault.number)]

@@ -6,16 +6,17 @@ The status is 200 for AE and AR as well, because engines send again what is answ
 503 where sending again helps (docs/decisions/0035-hl7v2.md).
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
 from service import clock
-from service.doors.acknowledgement import AckCode, ErrorCode, Fault, acknowledge
+from service.doors.acknowledgement import AckCode, ErrorCode, MessageFault, acknowledge
 from service.doors.bodies import read_body
 from service.doors.exchange import RETRY_AFTER
 from service.doors.messages import Message, read_message
-from service.doors.ports import METRICS, QUEUE, REVIEWER, TOLD, Door, Queue, Route
+from service.doors.ports import METRICS, QUEUE, REVIEWER, SETTINGS, TOLD, Door, Queue, Route
 from service.doors.storing import store
 from service.review import Reviewer
 from service.telemetry.metrics import HookEvent
@@ -24,7 +25,7 @@ ER7 = "application/hl7-v2"
 _UNNAMED = "application/octet-stream"
 """What a request that names no type of content counts as."""
 _TYPES = frozenset({ER7, "x-application/hl7-v2+er7", "text/plain", _UNNAMED})
-_NOT_STORED = Fault(
+_NOT_STORED = MessageFault(
     AckCode.ERROR, ErrorCode.INTERNAL, "MSH", None, "the message could not be stored; send it again"
 )
 
@@ -34,7 +35,8 @@ async def receive(request: web.Request) -> web.Response:
     if request.content_type not in _TYPES:
         raise web.HTTPUnsupportedMediaType
     body = await read_body(request)
-    message = await request.app[REVIEWER].run(len(body), _read, body, request.charset)
+    authorities = request.app[SETTINGS].hl7v2_authorities
+    message = await request.app[REVIEWER].run(len(body), _read, body, request.charset, authorities)
     if message.fault is not None:
         _count(request, _kind_of(message.fault))
         return _answer(request, message, message.fault)
@@ -46,8 +48,8 @@ async def receive(request: web.Request) -> web.Response:
     return _answer(request, message)
 
 
-def _read(reviewer: Reviewer, body: bytes, charset: str | None) -> Message:
-    return read_message(body, charset, reviewer.settings.hl7v2_authorities)
+def _read(_: Reviewer, body: bytes, charset: str | None, authorities: Mapping[str, str]) -> Message:
+    return read_message(body, charset, authorities)
 
 
 async def _enqueue(queue: Queue, message: Message) -> None:
@@ -57,7 +59,7 @@ async def _enqueue(queue: Queue, message: Message) -> None:
         await queue.accept_task("merged", reference)
 
 
-def _kind_of(fault: Fault) -> HookEvent:
+def _kind_of(fault: MessageFault) -> HookEvent:
     return HookEvent.NOT_USED if fault.code is ErrorCode.UNSUPPORTED_TYPE else HookEvent.UNREADABLE
 
 
@@ -66,7 +68,7 @@ def _count(request: web.Request, kind: HookEvent, times: int = 1) -> None:
 
 
 def _answer(
-    request: web.Request, message: Message, fault: Fault | None = None, status: int = HTTPStatus.OK
+    request: web.Request, message: Message, fault: MessageFault | None = None, status: int = HTTPStatus.OK
 ) -> web.Response:
     if fault is not None:
         request[TOLD] |= {"reason": f"{fault.ack.value}-{fault.code.value}"}

@@ -11,7 +11,7 @@ from typing import Final
 
 import hl7  # type: ignore[import-untyped] # it has none, and one function of it is used
 
-from service.doors.acknowledgement import MODES, VERSION, AckCode, ErrorCode, Fault
+from service.doors.acknowledgement import MODES, VERSION, AckCode, ErrorCode, MessageFault
 from service.doors.er7 import Header, decode, read_header, split_segments, unescape
 from service.errors import NotHl7
 from service.gather.identified import LONGEST_REFERENCE, PatientIdentifier, to_reference
@@ -54,7 +54,7 @@ class Message:
     charset: str
     patients: tuple[str, ...] = ()
     merged: tuple[str, ...] = ()
-    fault: Fault | None = None
+    fault: MessageFault | None = None
 
 
 def read_message(content: bytes, charset: str | None, authorities: Mapping[str, str]) -> Message:
@@ -84,7 +84,7 @@ def _name_of(line: str, header: Header) -> str:
     return line[:3] if line[3:4] in {"", header.separator} else ""
 
 
-def _fault_of_header(header: Header) -> Fault | None:
+def _fault_of_header(header: Header) -> MessageFault | None:
     if header.name != "MSH":
         why = "batches are not taken; send each message by itself"
         return _rejected(header.name, ErrorCode.UNSUPPORTED_TYPE, None, why)
@@ -101,19 +101,19 @@ def _fault_of_header(header: Header) -> Fault | None:
     return None
 
 
-def _rejected(segment: str, code: ErrorCode, number: int | None, text: str) -> Fault:
-    return Fault(AckCode.REJECT, code, segment, number, text)
+def _rejected(segment: str, code: ErrorCode, number: int | None, text: str) -> MessageFault:
+    return MessageFault(AckCode.REJECT, code, segment, number, text)
 
 
-def _fault_of_segments(lines: Iterable[str], read: list[str], header: Header) -> Fault | None:
+def _fault_of_segments(lines: Iterable[str], read: list[str], header: Header) -> MessageFault | None:
     if sum(_name_of(line, header) in _HEADS for line in lines) > 1:
         why = "more than one message in a request; send each message by itself"
         return _rejected("MSH", ErrorCode.SEGMENT_SEQUENCE, None, why)
     if not any(_name_of(line, header) == "PID" for line in read):
-        return Fault(AckCode.ERROR, ErrorCode.SEGMENT_SEQUENCE, "PID", None, "PID: missing")
+        return MessageFault(AckCode.ERROR, ErrorCode.SEGMENT_SEQUENCE, "PID", None, "PID: missing")
     if sum(map(len, read)) > MOST_CHARACTERS:
         why = f"PID, MRG: more than {MOST_CHARACTERS} characters"
-        return Fault(AckCode.ERROR, ErrorCode.DATA_TYPE, "PID", None, why)
+        return MessageFault(AckCode.ERROR, ErrorCode.DATA_TYPE, "PID", None, why)
     return None
 
 
@@ -134,12 +134,12 @@ def _read_people(
     return Message(header, charset, tuple(people["PID"]), tuple(people["MRG"]))
 
 
-def _fault_of_field(segment: str, taken: list[PatientIdentifier | ErrorCode]) -> Fault:
+def _fault_of_field(segment: str, taken: list[PatientIdentifier | ErrorCode]) -> MessageFault:
     number = _FIELDS[segment]
     unknown = [one for one in taken if isinstance(one, ErrorCode) and one is not ErrorCode.REQUIRED_MISSING]
     kept = any(isinstance(one, PatientIdentifier) for one in taken)
     code = ErrorCode.DATA_TYPE if kept else next(iter(unknown), ErrorCode.REQUIRED_MISSING)
-    return Fault(AckCode.ERROR, code, segment, number, f"{segment}-{number}: {_WHY[code]}")
+    return MessageFault(AckCode.ERROR, code, segment, number, f"{segment}-{number}: {_WHY[code]}")
 
 
 def _take(parts: list[list[str | None]], authorities: Mapping[str, str]) -> PatientIdentifier | ErrorCode:

@@ -22,7 +22,7 @@ _FIELDS = {"identifier": str, "patient": str, "asOf": str, "criteria": str, "wri
 _PATIENT = re.compile(rf"(?:Patient/)?({ID})")
 
 
-class _Asked(NamedTuple):
+class _ReviewAsked(NamedTuple):
     """What is asked, of the patient with an id or an identifier, and whether the outcome is written."""
 
     question: Question
@@ -46,7 +46,7 @@ async def review(request: web.Request) -> web.Response:
     return json_response(render_answer(proposal.answer, plain=True))
 
 
-def _read(_: Reviewer, body: bytes) -> _Asked:
+def _read(_: Reviewer, body: bytes) -> _ReviewAsked:
     """Read what is asked. Raises `NotJson`, or `NotFhir` with the field that is at fault.
 
     A field that is not known is refused: to overlook a misspelt `asOf` would answer for another day.
@@ -61,7 +61,7 @@ def _read(_: Reviewer, body: bytes) -> _Asked:
         raise NotFhir("identifier, patient: one of the two has to name the patient")
     as_of = read_day(given["asOf"]) if "asOf" in given else None
     question = Question(as_of, given.get("criteria"), None, None)
-    return _Asked(question, _read_patient(given), given.get("write", False))
+    return _ReviewAsked(question, _read_patient(given), given.get("write", False))
 
 
 def _read_object(body: bytes) -> dict[str, Any]:

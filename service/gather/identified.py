@@ -47,7 +47,7 @@ def read_identifier(text: str) -> PatientIdentifier | None:
 
 def to_reference(identifiers: Iterable[PatientIdentifier]) -> str:
     """One person by identifiers, in characters that the queue keeps and in which nobody reads them."""
-    named = "\n".join(sorted(f"{one.system}|{one.value}" for one in identifiers))
+    named = "\n".join(sorted({f"{one.system}|{one.value}" for one in identifiers}))
     return urlsafe_b64encode(named.encode()).decode().rstrip("=")
 
 

@@ -1,6 +1,7 @@
 """The durable queue: what was accepted is on disk, and every accepted review is done.
 
-A job is a kind and a reference: `patient` and a patient's id, or a task such as `deleted` and `Condition/7`.
+A job is a kind and a reference: `patient` and a patient's id, or a task such as `deleted` and `Condition/7`, or
+`identified` and the identifiers of a patient.
 Of one reference at most one job runs, in whichever process, and at most one waits; an event that finds one
 waiting needs no job of its own, because that job will read the record after the event.
 
