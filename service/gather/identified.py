@@ -51,7 +51,8 @@ def to_reference(identifiers: Iterable[PatientIdentifier]) -> str:
     return urlsafe_b64encode(named.encode()).decode().rstrip("=")
 
 
-def _read_reference(reference: str) -> list[PatientIdentifier]:
+def read_identifiers(reference: str) -> list[PatientIdentifier]:
+    """The identifiers that a reference was made of."""
     padded = reference + "=" * (-len(reference) % 4)
     named = urlsafe_b64decode(padded).decode().split("\n")
     return [PatientIdentifier(*one.rsplit("|", 1)) for one in named]
@@ -63,7 +64,7 @@ async def find_identified_patients(client: FhirClient, reference: str) -> set[st
     Raises as `find_patient_id` does for an identifier that may name the wrong one.
     """
     found = set()
-    for identifier in _read_reference(reference):
+    for identifier in read_identifiers(reference):
         with suppress(NoSuchPatient):
             found.add(await find_patient_id(client, identifier))
     return found

@@ -14,7 +14,7 @@ from service.doors.acknowledgement import acknowledge
 from service.doors.er7 import LONGEST_HEADER, Header, escape, unescape
 from service.doors.messages import MOST_CHARACTERS, TYPES, read_message
 from service.errors import NotHl7, QueueError
-from service.gather.identified import PatientIdentifier, _read_reference
+from service.gather.identified import PatientIdentifier, read_identifiers
 from tests.app.engines import AUTHORITIES, DOOR, ER7, MRN, SYSTEM, Ack, a_message, sent
 from tests.app.serving import CANARY, SECRET, TOKEN, PretendQueue, issue_of, serving
 from tests.examples import tries
@@ -22,13 +22,13 @@ from tests.examples import tries
 ANN = [f"{SYSTEM}|{MRN}"]
 VERSIONS = ["2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.2"]
 UNKNOWN = "PID-3: no assigning authority that TRD_HL7V2_AUTHORITIES knows"
-SITE = {"hl7v2_authorities": AUTHORITIES}
+SITE: dict[str, Any] = {"hl7v2_authorities": AUTHORITIES}
 
 
 def named(queue: PretendQueue) -> list[tuple[str, list[str]]]:
     """What the queue was handed, with the identifiers that it refers to."""
     return [
-        (task, [f"{one.system}|{one.value}" for one in _read_reference(reference)])
+        (task, [f"{one.system}|{one.value}" for one in read_identifiers(reference)])
         for task, reference in queue.tasks
     ]
 
@@ -217,7 +217,7 @@ async def test_a_patient_is_named_by_what_can_be_searched_for(field: str, expect
 
 
 async def test_what_no_authority_assigned_has_the_system_that_the_site_gives() -> None:
-    site = {"hl7v2_authorities": {"": "urn:oid:1.2.3", OID: "http://hospital.example/by-oid"}}
+    site: dict[str, Any] = {"hl7v2_authorities": {"": "urn:oid:1.2.3", OID: "http://hospital.example/by-oid"}}
     (_, bare) = await answered(a_message("ADT^A08", "PID|1||17"), **site)
     (_, by_oid) = await answered(a_message("ADT^A08", f"PID|1||17^^^X&{OID}&ISO"), **site)
     (refused, _) = await answered(a_message("ADT^A08", "PID|1||17^^^ELSE"), **site)
@@ -519,5 +519,5 @@ def test_a_person_is_kept_by_all_identifiers_in_any_order() -> None:
     backward = read_message(a_message("ADT^A08", "PID|||2^^^HOSP~1^^^HOSP").encode(), None, AUTHORITIES)
 
     assert forward.patients == backward.patients
-    assert _read_reference(forward.patients[0]) == [PatientIdentifier(SYSTEM, one) for one in "12"]
+    assert read_identifiers(forward.patients[0]) == [PatientIdentifier(SYSTEM, one) for one in "12"]
     assert "HOSP" not in json.dumps(forward.patients)

@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 from service.gather.identified import PatientIdentifier, to_reference
 from tests.app.engines import AUTHORITIES, MRN, SYSTEM
@@ -30,7 +31,7 @@ def address_of(site: Site) -> str:
 
 async def test_the_message_of_the_page_is_accepted() -> None:
     queue = PretendQueue()
-    secrets = {"hook_secret": SECRET, "api_token": TOKEN}
+    secrets: dict[str, Any] = {"hook_secret": SECRET, "api_token": TOKEN}
     async with serving(queue=queue, hl7v2_authorities=AUTHORITIES, **secrets) as site:
         code = compile(example("python", "urlopen").replace(ADDRESS, address_of(site)), "engines.md", "exec")
         await asyncio.to_thread(exec, code, {})

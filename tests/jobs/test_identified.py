@@ -3,6 +3,7 @@
 import asyncio
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.support import Handler, a_patient, client_of, fhir_response, reviewer
 
 CANARY = "Canarybird"
 SYSTEM = "http://hospital.example/mrn"
+Review = Callable[[str, str], Awaitable[None]]
 FAST = Pace(polling=0.05, first_wait=0.01, longest_rest=0.01)
 
 
@@ -43,9 +45,9 @@ class Site:
         self.reviewed: list[tuple[str, str]] = []
         self.work = Work(reviewer(), client_of(server, attempts=1), Metrics())
 
-    def queue(self, pace: Pace = FAST) -> JobQueue:
+    def queue(self, pace: Pace = FAST, review: Review | None = None) -> JobQueue:
         tasks = {"identified": self.work.find_identified, "merged": self.work.find_merged}
-        self.work.queue = JobQueue(self.url, self._review, tasks=tasks, pace=pace)
+        self.work.queue = JobQueue(self.url, review or self._review, tasks=tasks, pace=pace)
         return self.work.queue
 
     async def _review(self, patient_id: str, cause: str) -> None:
@@ -138,8 +140,7 @@ async def test_messages_during_a_review_ask_for_one_more(tmp_path: Path) -> None
         begun.append(patient_id)
         await gate.wait()
 
-    site._review = slow  # type: ignore[method-assign]
-    async with site.queue() as queue:
+    async with site.queue(review=slow) as queue:
         await queue.accept_task("identified", by("17"))
         await until(lambda: begun == ["ann"])
         for _ in range(20):
