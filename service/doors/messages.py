@@ -142,21 +142,28 @@ def _fault_of_field(segment: str, taken: list[PatientIdentifier | ErrorCode]) ->
     return MessageFault(AckCode.ERROR, code, segment, number, f"{segment}-{number}: {_WHY[code]}")
 
 
-def _take(parts: list[list[str | None]], authorities: Mapping[str, str]) -> PatientIdentifier | ErrorCode:
+def _take(parts: list[list[str]] | None, authorities: Mapping[str, str]) -> PatientIdentifier | ErrorCode:
     """Take one identifier (data type CX, chapter 2.A.14), or say why it is none."""
-    value, authority, kind = parts[0][0], parts[3], parts[4][0]
-    if value in {"", _NULL} or (kind or "").upper() in _NOT_A_PERSON:
-        return ErrorCode.REQUIRED_MISSING
-    if value is None or not value.isprintable() or "|" in value:
+    if parts is None:
         return ErrorCode.DATA_TYPE
-    system = _system_of([one or "" for one in authority], authorities)
+    value, authority, kind = parts[0][0], parts[3], parts[4][0]
+    if value in {"", _NULL} or kind.upper() in _NOT_A_PERSON:
+        return ErrorCode.REQUIRED_MISSING
+    if not value.isprintable() or "|" in value:
+        return ErrorCode.DATA_TYPE
+    system = _system_of(authority, authorities)
     return ErrorCode.UNKNOWN_KEY if system is None else PatientIdentifier(system, value)
 
 
-def _texts(repetition: object, header: Header, charset: str) -> list[list[str | None]]:
-    """The components and subcomponents of a repetition, five components at least."""
-    found = [[unescape(str(one), header, charset) for one in _parts(each)] for each in _parts(repetition)]
-    return [one or [""] for one in found] + [[""]] * (5 - len(found))
+def _texts(repetition: object, header: Header, charset: str) -> list[list[str]] | None:
+    """The first five components of a repetition with their subcomponents; `None` where one cannot be read."""
+    texts = []
+    for component in [*_parts(repetition), "", "", "", ""][:5]:
+        found = [unescape(str(one), header, charset) for one in _parts(component)]
+        if None in found:
+            return None
+        texts.append([one or "" for one in found] or [""])
+    return texts
 
 
 def _parts(node: object) -> list[object]:

@@ -1,9 +1,9 @@
 """The durable queue: what was accepted is on disk, and every accepted review is done.
 
 A job is a kind and a reference: `patient` and a patient's id, `identified` and the identifiers of a patient,
-or a task such as `deleted` and `Condition/7`. Of one reference at most one job runs, in whichever process, and
-at most one waits; an event that finds one waiting needs no job of its own, because that job will read the
-record after the event.
+or a task such as `deleted` and `Condition/7`. Of one reference at most one job runs, in whichever process,
+and at most one waits; an event that finds one waiting needs no job of its own, because that job will read
+the record after the event.
 
 The queue holds references, reasons and times, never content of a record. `Jobs` sees the queue and adds to
 it; `JobQueue` also does the work. Both keep it in DBOS, in an SQLite file or in PostgreSQL; what DBOS does

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 import string
 from io import BytesIO
 from typing import Any
@@ -255,6 +256,8 @@ NOT_NAMED: dict[str, tuple[str, str, str]] = {
     "a font in an id": (r"PID|1||1\H\7^^^HOSP", "102", "PID^1^3"),
     "half an escape": ("PID|1||1\\7^^^HOSP", "102", "PID^1^3"),
     "bytes that are none": (r"PID|1||1\XZZ\7^^^HOSP", "102", "PID^1^3"),
+    "a font in an authority": (r"PID|1||17^^^H\H\P&1.2&ISO", "102", "PID^1^3"),
+    "a font in a type": (r"PID|1||17^^^HOSP^\H\AN", "102", "PID^1^3"),
     "a bar in an id": (r"PID|1||1\F\7^^^HOSP", "102", "PID^1^3"),
     "a line in an id": (r"PID|1||1\X0D\7^^^HOSP", "102", "PID^1^3"),
     "an escape without end": (r"PID|1||\.sp99999999999\^^^HOSP", "102", "PID^1^3"),
@@ -433,6 +436,13 @@ async def test_the_same_message_gets_the_same_answer_and_asks_for_the_same() -> 
     assert without_moment[0] == without_moment[1] == without_moment[2]
     assert other.segments[0][9] != acks[0].segments[0][9]
     assert len(set(queue.tasks)) == 1, "the queue holds one job for each reference"
+
+
+def test_what_was_read_crosses_to_another_process() -> None:
+    """Large messages are read in a worker."""
+    for message in (GOOD, a_message("SIU")):
+        read = read_message(message.encode(), None, AUTHORITIES)
+        assert pickle.loads(pickle.dumps(read)) == read  # noqa: S301 - of our own
 
 
 async def test_ten_megabytes_of_documents_are_passed_over() -> None:

@@ -13,9 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.commands.jobs import job_as_json, list_jobs
-from service.errors import NoSuchPatient
-from service.gather.identified import PatientIdentifier, to_reference
-from service.queue.jobs import JobQueue, State
+from service.errors import InputError, NoSuchPatient
+from service.gather.identified import LONGEST_REFERENCE, PatientIdentifier, to_reference
+from service.queue.jobs import JobQueue, Jobs, State
 from service.queue.tries import Fault, Pace, Task, failed_try, next_try
 from service.queue.work import Work
 from service.telemetry.metrics import Metrics
@@ -150,6 +150,17 @@ async def test_messages_during_a_review_ask_for_one_more(tmp_path: Path) -> None
         await until_idle(queue)
 
     assert begun == ["ann", "ann"]
+
+
+async def test_the_longest_reference_is_kept_and_no_longer_one(database: str) -> None:
+    kept, too_long = f"x{'A-_z' * (LONGEST_REFERENCE // 4)}"[:LONGEST_REFERENCE], "x" * 1001
+    async with Jobs(database) as queue:
+        await queue.accept_task("identified", kept)
+        with pytest.raises(InputError):
+            await queue.accept_task("identified", too_long)
+        (job,) = await queue.jobs(State.WAITING)
+
+    assert (job.reference, job.shown) == (kept, "(by identifier)")
 
 
 @pytest.mark.parametrize("status", [200, 403, 500])
