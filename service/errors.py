@@ -4,6 +4,7 @@
     ├── InputError            the caller's record or request cannot be used        exit 3
     │   ├── NotJson           not JSON, or not a JSON object
     │   ├── NotFhir           JSON, but not the resource expected here
+    │   ├── NotHl7            not a message of HL7 version 2
     │   ├── NoSuchPatient     no patient of the FHIR server has the identifier
     │   ├── RosterFaulty      a roster, or lines of it, cannot be used
     │   └── NotAssessable     readable, but not one patient's complete record
@@ -74,8 +75,18 @@ class NotFhir(InputError):
     """The input is JSON, but not the FHIR resource expected here."""
 
 
+class NotHl7(InputError):
+    """The input is not a message of HL7 version 2."""
+
+
 class NoSuchPatient(InputError):
-    """No patient of the FHIR server has the identifier that was given."""
+    """No patient of the FHIR server has the identifier that was given.
+
+    An engine may speak of a patient before the FHIR server has the record, so that a job asks again after
+    `retry_after` seconds.
+    """
+
+    retry_after = 900.0
 
 
 class RosterFaulty(InputError):
