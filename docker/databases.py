@@ -5,12 +5,14 @@ off. libpq's variables name the server and its administrator (PGHOST, PGUSER). T
 folder that is given.
 """  # noqa: INP001 - a script
 
+import os
 import sys
 from pathlib import Path
 
 import psycopg
 import stamina
 from psycopg.sql import SQL, Composed, Identifier, Literal
+from stamina.instrumentation import set_on_retry_hooks
 
 _NAMES = ("hapi", "trd")
 _SERVER_MAY_TAKE_SECONDS = 300.0
@@ -38,7 +40,13 @@ def _connect(password: str) -> psycopg.Connection:
         on=psycopg.OperationalError, attempts=None, timeout=_SERVER_MAY_TAKE_SECONDS, wait_max=2.0
     ):
         with attempt:
-            return psycopg.connect(dbname="postgres", password=password, autocommit=True, connect_timeout=5)
+            return psycopg.connect(
+                host=os.environ["PGHOST"],
+                dbname="postgres",
+                password=password,
+                autocommit=True,
+                connect_timeout=5,
+            )
     raise AssertionError
 
 
@@ -57,7 +65,8 @@ def _exists(server: psycopg.Connection, row: Composed) -> bool:
 
 
 if __name__ == "__main__":
+    set_on_retry_hooks(())
     try:
         main(Path(*sys.argv[1:]))
-    except psycopg.OperationalError as error:
+    except (OSError, psycopg.OperationalError) as error:
         sys.exit(f"PostgreSQL cannot be used: {error}\nSee docs/docker.md, 'When it does not start'.")

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -117,16 +118,17 @@ class Sandbox:
 
 
 @contextmanager
-def built_sandbox(engine: str, folder: Path) -> Iterator[Sandbox]:
+def built_sandbox(engine: str) -> Iterator[Sandbox]:
     """A sandbox that is built and does not run; no container, volume or image of it is left at the end."""
-    _copy_checkout(folder)
-    sandbox = Sandbox(engine, folder)
-    try:
+    with tempfile.TemporaryDirectory(prefix="trd-sandbox-") as folder:
+        _copy_checkout(Path(folder))
+        sandbox = Sandbox(engine, Path(folder))
         sandbox.compose("build", seconds=_START_SECONDS)
-        yield sandbox
-    finally:
-        sandbox.compose("down", "--volumes", "--timeout", "5")
-        sandbox.run("image", "rm", sandbox.image)
+        try:
+            yield sandbox
+        finally:
+            sandbox.compose("down", "--volumes", "--timeout", "5")
+            sandbox.run("image", "rm", sandbox.image)
 
 
 def start(sandbox: Sandbox) -> None:

@@ -22,11 +22,11 @@ _SECRETS = {
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def built() -> Iterator[Sandbox]:
     engine = find_engine()
     if engine is None:
         pytest.skip("neither docker nor podman answers with Compose")
-    with built_sandbox(engine, tmp_path_factory.mktemp("checkout")) as sandbox:
+    with built_sandbox(engine) as sandbox:
         yield sandbox
 
 

@@ -253,6 +253,8 @@ def test_no_container_is_root_and_all_have_the_group_that_reads_the_secrets() ->
         "hapi": "65532:0",
     }
     assert "-alpine@" in SERVICES["postgres"]["image"]
+    assert "postgres-data:/var/lib/postgresql/data" in SERVICES["postgres"]["volumes"]
+    assert _environment("postgres")["PGDATA"].startswith("/var/lib/postgresql/data/"), "made by its user"
     assert _dockerfile_lines("USER") == ["10001:0"]
 
 
