@@ -12,19 +12,31 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import date
 from enum import StrEnum
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel
 from rich.progress import Progress
 from stamina.instrumentation import set_on_retry_hooks
+from typer.core import TyperGroup
 
-from service import clock
+from service import __version__, clock
 from service.commands.assess import read_input, review_each
+from service.commands.output import describe_system_fault, drop_output
 from service.commands.report import print_report, print_stages
 from service.core.knowledge import Knowledge
-from service.errors import InputError, MappingsError, ServerError, ServerMisread, TrdError
+from service.errors import (
+    InputError,
+    MappingsError,
+    NoSuchPatient,
+    ServerError,
+    ServerMisread,
+    ServerRefused,
+    SetupError,
+    TrdError,
+)
 from service.fhir.auth import Algorithm
 from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
@@ -32,7 +44,7 @@ from service.gather.identified import find_patient_id, read_identifier
 from service.ids import ID, is_id
 from service.knowledge import load_knowledge, mappings_directory
 from service.render.answer import AssessmentAnswer, answer_schema
-from service.render.terminal import Terminal, plain, printable_json
+from service.render.terminal import ENDLESS, Terminal, count, plain, print_escaped, printable_json
 from service.review import Review, Reviewer
 from service.settings import Settings, load_settings
 
@@ -40,18 +52,55 @@ if TYPE_CHECKING:
     from service.commands.withdraw import Withdrawal
     from service.commands.written import Listed, WrittenFilter
 
+
+class Commands(TyperGroup):
+    """The commands; what they print is handed on before one of them counts as done."""
+
+    def invoke(self, ctx: Any) -> object:
+        """Run a command. One whose reader has left, such as `head`, has done its work."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            drop_output()
+            raise typer.Exit(0) from None
+        except OSError:
+            drop_output()
+            raise
+
+
 app = typer.Typer(
-    help="Assess treatment-resistant depression from a FHIR record. Decision support: a clinician decides.",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 mappings_app = typer.Typer(help="The clinical lists under `mappings/`.", no_args_is_help=True)
 app.add_typer(mappings_app, name="mappings")
 
+
+def _print_version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(f"trd-careplan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Assess treatment-resistant depression from a FHIR record. Decision support: a clinician decides."""
+
+
 _PATIENT = re.compile(rf"Patient/{ID}")
 _BY_IDENTIFIER = "identifier="
 _CARE_PLAN = re.compile(rf"CarePlan/{ID}(/_history/{ID})?")
+_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _UNEXPECTED = 1
 _DIFFERENT = 1
 _UNFIT = 1
@@ -69,6 +118,7 @@ PatientArgument = Annotated[
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="DATE", help="Assess as of this day (default: today).")
 ]
+Wide = Annotated[bool, typer.Option("--wide", help="Wrap nothing: each row on one line.")]
 CriteriaId = Annotated[
     str | None, typer.Option("--criteria", metavar="ID", help="The criteria set to apply.")
 ]
@@ -92,15 +142,16 @@ def assess(
     as_of: AsOf = None,
     criteria: CriteriaId = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per patient.")] = False,
+    wide: Wide = False,
 ) -> None:
     """Assess a patient record and print the decision. Reads only."""
     reviewer = _reviewer(as_of, criteria)
     if _is_on_server(source):
-        _print(_review_on_server(reviewer, source).answer, as_json=as_json)
+        _print(_review_on_server(reviewer, source).answer, as_json=as_json, wide=wide)
         return
     content = read_input(source)
     if not is_ndjson(content):
-        _print(reviewer.review(read_bundle(content)).answer, as_json=as_json)
+        _print(reviewer.review(read_bundle(content)).answer, as_json=as_json, wide=wide)
         return
     failed = 0
     for where, review in review_each(reviewer, _with_progress(list(read_ndjson(content)))):
@@ -108,7 +159,7 @@ def assess(
             failed += 1
             _complain(f"{where}: {review}")
         else:
-            _print(review.answer, as_json=as_json)
+            _print(review.answer, as_json=as_json, wide=wide)
     if failed:
         raise typer.Exit(InputError.exit_code)
 
@@ -118,19 +169,28 @@ def _reviewer(as_of: str | None, criteria: str | None) -> Reviewer:
     return Reviewer.prepare(settings, _day(as_of, settings))
 
 
+def _reviewer_of_the_past(as_of: str | None, criteria: str | None) -> Reviewer:
+    """A reviewer whose outcomes may be written: nobody knows the record of a day to come."""
+    reviewer = _reviewer(as_of, criteria)
+    if reviewer.as_of > clock.today(reviewer.settings.timezone):
+        raise typer.BadParameter("the day is in the future; nothing is written for it", param_hint="--as-of")
+    return reviewer
+
+
 def _with_progress(records: list[NamedRecord]) -> Iterator[NamedRecord]:
     """The records one by one, with a progress bar on a terminal when the output is redirected."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield from records
         return
-    with Progress(console=Terminal(stderr=True)) as progress:
+    # Otherwise what is printed meanwhile would go to standard error as well.
+    with Progress(console=Terminal(stderr=True), redirect_stdout=False, redirect_stderr=False) as progress:
         yield from progress.track(records, description="assessing")
 
 
 @app.command()
-def explain(source: Source, *, as_of: AsOf = None, criteria: CriteriaId = None) -> None:
+def explain(source: Source, *, as_of: AsOf = None, criteria: CriteriaId = None, wide: Wide = False) -> None:
     """Print every stage of an assessment: gathered, read, trials, findings, decision."""
-    print_stages(Terminal(), _reviewed(source, as_of=as_of, criteria=criteria))
+    print_stages(_terminal(wide=wide), _reviewed(source, as_of=as_of, criteria=criteria))
 
 
 def _reviewed(source: str, *, as_of: str | None, criteria: str | None) -> Review:
@@ -157,21 +217,26 @@ def _print_json(said: BaseModel) -> None:
     sys.stdout.write(printable_json(said.model_dump_json()) + "\n")
 
 
-def _print(answer: AssessmentAnswer, *, as_json: bool) -> None:
+def _print(answer: AssessmentAnswer, *, as_json: bool, wide: bool = False) -> None:
     if as_json:
         _print_json(answer)
     else:
-        print_report(Terminal(), answer)
+        print_report(_terminal(wide=wide), answer)
+
+
+def _terminal(*, wide: bool) -> Terminal:
+    return Terminal(width=ENDLESS) if wide else Terminal()
 
 
 @app.command("plan")
-def show_plan(
+def show_plan(  # noqa: PLR0913 - each is an option of the command
     source: Source,
     *,
     as_of: AsOf = None,
     criteria: CriteriaId = None,
     ics: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the dates as iCalendar.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a printable HTML page.")] = None,
+    wide: Wide = False,
 ) -> None:
     """Show the esketamine plan on record with what happened so far, else the one that would be proposed."""
     from service.commands.plan import choose_plan, write_plan
@@ -180,11 +245,13 @@ def show_plan(
     review = _reviewed(source, as_of=as_of, criteria=criteria)
     shown = choose_plan(review)
     if shown is None:
-        _say(f"No esketamine plan: {review.answer.care_plan.why}.")
+        answer = review.answer
+        Terminal().print(f"No esketamine plan: {answer.decision} ({answer.reason}). {answer.summary}")
     elif ics is None and html is None:
-        print_plan(Terminal(), shown)
+        print_plan(_terminal(wide=wide), shown)
     else:
-        write_plan(shown, ics=ics, html=html, now=clock.now())
+        for path in write_plan(shown, ics=ics, html=html, now=clock.now()):
+            _say(f"{path} written")
 
 
 @app.command("propose")
@@ -196,14 +263,14 @@ def propose_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Assess a patient and write the outcome to the FHIR server (unless `TRD_WRITE` is off)."""
-    from service.commands.propose import propose
+    from service.commands.propose import propose, say_done
 
-    reviewer = _reviewer(as_of, criteria)
+    reviewer = _reviewer_of_the_past(as_of, criteria)
     proposal = _of_patient(reviewer.settings, patient, partial(propose, reviewer), "PATIENT")
     _print(proposal.answer, as_json=as_json)
     if not as_json:
-        written = ", ".join(map(str, proposal.written)) or "nothing"
-        Terminal().print(f"Care plan: {proposal.answer.care_plan.why}. Written: {written}")
+        plan = proposal.answer.care_plan
+        Terminal().print(say_done(plan.action, plan.why, map(str, proposal.written)))
 
 
 @app.command("sweep")
@@ -220,21 +287,21 @@ def sweep_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per patient.")] = False,
 ) -> None:
     """Review every patient with a plan, as the daily review does, and write the outcomes."""
-    reviewer = _reviewer(as_of, None)
+    reviewer = _reviewer_of_the_past(as_of, None)
     found = partial(_to_sweep, reviewer=reviewer, since=_parse_day(since, "--since"))
     patient_ids = _with_client(reviewer.settings, found)
     number = len(patient_ids)
     if dry_run:
         _list_patients(patient_ids, as_json=as_json)
-        summary, failed = f"{number} patients to review", 0
+        summary, failed = f"{count(number, 'patient')} to review", 0
     else:
         swept = partial(_sweep, reviewer=reviewer, patient_ids=patient_ids, as_json=as_json)
         failed = _with_client(reviewer.settings, swept)
-        summary = f"{number - failed} of {number} patients reviewed"
+        summary = f"{number - failed} of {count(number, 'patient')} reviewed"
     if not as_json:
         _say(summary)
     if failed:
-        raise ServerError(f"{failed} of {number} reviews failed")
+        raise ServerError(f"{failed} of {count(number, 'review')} failed")
 
 
 async def _to_sweep(client: FhirClient, *, reviewer: Reviewer, since: date | None) -> list[str]:
@@ -361,6 +428,7 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     since: Since = None,
     until: Until = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per resource.")] = False,
+    wide: Wide = False,
 ) -> None:
     """List the plans, assessments and Tasks that this service wrote to the FHIR server."""
     from service.commands.written import list_written, print_written
@@ -370,7 +438,7 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     asked = partial(list_written, wanted=wanted, timezone=settings.timezone)
     found = _with_client(settings, asked)
     if not as_json:
-        print_written(Terminal(), [listed.written for listed in found])
+        print_written(_terminal(wide=wide), [listed.written for listed in found])
         return
     for listed in found:
         _print_json(listed.written)
@@ -415,14 +483,17 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     settings = load_settings()
     wanted = _wanted(patient, decision, version, since, until)
     drafts, left = _with_client(settings, partial(find_drafts, settings=settings, wanted=wanted))
-    print_withdrawals(Terminal(), [*plan_withdrawals(drafts, reason), *left])
+    listed = [*plan_withdrawals(drafts, reason), *left]
+    if listed:
+        print_withdrawals(Terminal(), listed)
     if not drafts:
         _say("nothing to withdraw")
         return
     if not yes:
-        _confirm(f"Withdraw {len(drafts)} drafts?")
+        _confirm(f"Withdraw {count(len(drafts), 'draft')}?")
     done = _with_client(settings, partial(_withdraw, settings=settings, drafts=drafts, reason=reason))
-    _say(f"{sum(one.outcome is WithdrawalOutcome.WITHDRAWN for one in done)} of {len(drafts)} withdrawn")
+    withdrawn = sum(one.outcome is WithdrawalOutcome.WITHDRAWN for one in done)
+    _say(f"{withdrawn} of {count(len(drafts), 'draft')} withdrawn")
 
 
 async def _withdraw(
@@ -466,8 +537,7 @@ def _of_patient(
 ) -> Found:
     """Ask something about a patient of the configured FHIR server, who is named by id or by identifier."""
     if _PATIENT.fullmatch(named):
-        patient_id = named.removeprefix("Patient/")
-        return _with_client(settings, lambda client: ask(client, patient_id))
+        return _with_client(settings, partial(_ask_of, ask, named))
     identifier = read_identifier(named.removeprefix(_BY_IDENTIFIER))
     if identifier is None or not named.startswith(_BY_IDENTIFIER):
         form = "not of the form Patient/<id> or identifier=SYSTEM|VALUE"
@@ -477,6 +547,18 @@ def _of_patient(
         return await ask(client, await find_patient_id(client, identifier))
 
     return _with_client(settings, asked)
+
+
+async def _ask_of(
+    ask: Callable[[FhirClient, str], Awaitable[Found]], patient: str, client: FhirClient
+) -> Found:
+    """Ask something about a patient; raises `NoSuchPatient` where the server has none of this id."""
+    try:
+        return await ask(client, patient.removeprefix("Patient/"))
+    except ServerRefused as refused:
+        if refused.status not in _GONE or await client.find(patient) is not None:
+            raise
+        raise NoSuchPatient(f"{patient}: the FHIR server has no such patient") from None
 
 
 @app.command()
@@ -536,7 +618,7 @@ class JobState(StrEnum):
 
 
 @app.command("jobs")
-def jobs_command(
+def jobs_command(  # noqa: PLR0913 - each is an option of the command
     *,
     state: Annotated[JobState, typer.Option(help="Only jobs in this state.")] = JobState.OPEN,
     retry: Annotated[str | None, typer.Option(metavar="ID", help="Queue this failed job again.")] = None,
@@ -545,6 +627,7 @@ def jobs_command(
         str | None, typer.Option(metavar="TEXT", help="Only jobs that failed for a reason with this text.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per job.")] = False,
+    wide: Wide = False,
 ) -> None:
     """List the jobs of the queue, or queue failed jobs again."""
     from service.commands.jobs import job_as_json, list_jobs, print_jobs, retry_job, retry_jobs
@@ -556,14 +639,16 @@ def jobs_command(
         _say(f"{retry}: the job is queued again")
         return
     if retry_all:
-        typer.echo(f"jobs queued again: {asyncio.run(retry_jobs(database_url, reason))}")
+        _say(f"{count(asyncio.run(retry_jobs(database_url, reason)), 'job')} queued again")
         return
     wanted = None if state is JobState.OPEN else State(state.value)
     listed = asyncio.run(list_jobs(database_url, wanted, reason))
     if as_json:
         sys.stdout.writelines(f"{job_as_json(job)}\n" for job in listed)
+    elif not listed:
+        _say("No job of the queue is open." if state is JobState.OPEN and not reason else "No such job.")
     else:
-        print_jobs(Terminal(), listed)
+        print_jobs(_terminal(wide=wide), listed)
 
 
 @app.command()
@@ -580,7 +665,7 @@ def demo(
 
     settings = load_settings(fhir_base_url=fhir)
     if load_only:
-        _say(f"{asyncio.run(load_patients(settings))} patients loaded")
+        _say(f"{count(asyncio.run(load_patients(settings)), 'patient')} loaded")
         return
     address = str(settings.fhir_base_url) if settings.fhir_base_url else None
     asyncio.run(run_demo(Terminal(), settings, fhir=address, keep=keep))
@@ -611,7 +696,7 @@ def publish_command(
         _say("\n".join(report_published(compared, settings)))
         check_placed(compared)
     elif out is not None:
-        _say(f"{write_files(knowledge, out)} definitions written")
+        _say(f"{count(write_files(knowledge, out), 'definition')} written to {out}")
     else:
         sys.stdout.write(printable_json(render_bundle(knowledge)))
 
@@ -657,13 +742,15 @@ def _complain(message: str) -> None:
 def main() -> None:
     """Run the command; each error is one clear message without traceback or patient data."""
     set_on_retry_hooks([])  # its own would write a line a retry, where one clear message is wanted
+    print_escaped()
     try:
         app()
     except TrdError as error:
         _complain(_text(error))
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)
+    except OSError as error:
+        _complain(describe_system_fault(error))
+        sys.exit(SetupError.exit_code)
     except Exception as error:  # noqa: BLE001 - the last resort: a traceback could carry patient data
         _complain(f"internal error ({_where(error)}); please report it")
         sys.exit(_UNEXPECTED)

@@ -14,7 +14,6 @@ from statistics import median
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from rich.table import Table
 from rich.text import Text
 
 from service import clock
@@ -40,7 +39,7 @@ from service.fhir.sources import take_resource
 from service.fhir.target import Target
 from service.fhir.views import BundleView, ResourceCapability
 from service.gather.searches import search_parameters
-from service.render.terminal import Terminal
+from service.render.terminal import Indented, Terminal
 from service.settings import Settings
 
 _NOBODY = "trd-careplan-check"
@@ -481,16 +480,15 @@ async def find_triggers(client: FhirClient, settings: Settings) -> CheckFinding:
 
 def print_check(console: Terminal, report: CheckReport) -> None:
     """Print the findings for a reader, each with what to do."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for _ in ("state", "name"):
-        table.add_column(no_wrap=True)
-    table.add_column()
+    widths = [max(len(finding.name) for finding in report.findings) + 2, max(map(len, CheckState)) + 2]
     for finding in report.findings:
         said = Text(finding.found)
         if finding.to_do:
             said.append(f"\n→ {finding.to_do}", "italic")
-        table.add_row(Text(finding.state.value, _STYLES[finding.state]), finding.name, said)
-    console.print(table)
+        lead = Text(finding.state.value.ljust(widths[1]), _STYLES[finding.state]).append(
+            finding.name, "default"
+        )
+        console.print(Indented(said, sum(widths), lead))
     console.print()
     console.print(_conclusion(report))
 

@@ -90,7 +90,7 @@ def test_json_has_every_key_of_the_contract(run: Run) -> None:
     assert answer["care_plan"] == {
         "action": "create",
         "reference": None,
-        "why": "the record supports a plan, and none is on record",
+        "why": "the record supports a plan, and there was none",
         "tier": None,
     }
     assert answer["tasks"] == []
@@ -247,12 +247,13 @@ def test_wrong_usage(run: Run, arguments: list[str], message: str) -> None:
 def test_a_server_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("TRD_FHIR_BASE_URL", f"http://127.0.0.1:{unused.getsockname()[1]}/fhir")
+        where = f"127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setenv("TRD_FHIR_BASE_URL", f"http://{where}/fhir")
         monkeypatch.setenv("TRD_FHIR_ATTEMPTS", "1")
         ran = run("assess", "Patient/p", "--json")
 
     assert (ran.code, ran.out) == (4, "")
-    assert "GET /fhir/metadata: the server cannot be reached" in ran.err
+    assert f"GET /fhir/metadata: the server at {where} cannot be reached" in ran.err
 
 
 def test_an_unexpected_error_shows_no_content(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
