@@ -7,8 +7,10 @@ Exit codes: 0 assessed, whatever the decision; 1 `replay` differs, or `check` fa
 import asyncio
 import json
 import re
+import shutil
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import date
 from enum import StrEnum
 from functools import partial
@@ -18,13 +20,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel
-from rich.progress import Progress
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from stamina.instrumentation import set_on_retry_hooks
 from typer.core import TyperGroup
 
 from service import __version__, clock
 from service.commands.assess import read_input, review_each
-from service.commands.output import describe_system_fault, drop_output
+from service.commands.cohort import Cohort
+from service.commands.output import describe_system_fault, drop_output, write_file
 from service.commands.report import print_report, print_stages
 from service.core.knowledge import Knowledge
 from service.errors import (
@@ -102,6 +105,9 @@ _BY_IDENTIFIER = "identifier="
 _CARE_PLAN = re.compile(rf"CarePlan/{ID}(/_history/{ID})?")
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _UNEXPECTED = 1
+_TOLD_TO_STOP = 143
+_PATIENCE_SECONDS = 2.0
+"""How long a command may take without showing that it goes on."""
 _DIFFERENT = 1
 _UNFIT = 1
 
@@ -117,6 +123,9 @@ PatientArgument = Annotated[
 ]
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="DATE", help="Assess as of this day (default: today).")
+]
+Csv = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a table with a row per patient as well.")
 ]
 Wide = Annotated[bool, typer.Option("--wide", help="Wrap nothing: each row on one line.")]
 CriteriaId = Annotated[
@@ -136,31 +145,53 @@ def _parse_day(text: str | None, option: str) -> date | None:
 
 
 @app.command()
-def assess(
+def assess(  # noqa: PLR0913 - each is an option of the command
     source: Source,
     *,
     as_of: AsOf = None,
     criteria: CriteriaId = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per patient.")] = False,
+    csv: Csv = None,
     wide: Wide = False,
 ) -> None:
     """Assess a patient record and print the decision. Reads only."""
     reviewer = _reviewer(as_of, criteria)
-    if _is_on_server(source):
-        _print(_review_on_server(reviewer, source).answer, as_json=as_json, wide=wide)
-        return
-    content = read_input(source)
-    if not is_ndjson(content):
-        _print(reviewer.review(read_bundle(content)).answer, as_json=as_json, wide=wide)
-        return
-    failed = 0
-    for where, review in review_each(reviewer, _with_progress(list(read_ndjson(content)))):
-        if isinstance(review, InputError):
-            failed += 1
-            _complain(f"{where}: {review}")
-        else:
-            _print(review.answer, as_json=as_json, wide=wide)
-    if failed:
+    _show_each(reviewer, source, lambda one: _print(one.answer, as_json=as_json, wide=wide), csv)
+
+
+def _show_each(
+    reviewer: Reviewer,
+    source: str,
+    show: Callable[[Review], None],
+    csv: Path | None,
+    *,
+    one: str | None = None,
+) -> None:
+    """Review and show the patient of a source, or each patient of an NDJSON file with a summary of all.
+
+    `one` are options that take a single patient.
+    """
+    cohort = Cohort()
+    content = b"" if _is_on_server(source) else read_input(source)
+    if is_ndjson(content) and one is not None:
+        raise typer.BadParameter("for one patient, and the file may hold several", param_hint=one)
+    if is_ndjson(content):
+        for where, review in review_each(reviewer, _with_progress(list(read_ndjson(content)))):
+            if isinstance(review, InputError):
+                cohort.unusable += 1
+                _complain(f"{where}: {review}")
+            else:
+                show(review)
+                cohort.answers.append(review.answer)
+        for line in cohort.summarise():
+            _complain(line)
+    else:
+        review = reviewer.review(read_bundle(content)) if content else _review_on_server(reviewer, source)
+        show(review)
+        cohort.answers.append(review.answer)
+    if csv is not None:
+        _complain(f"{write_file(csv, cohort.as_csv())} written")
+    if cohort.unusable:
         raise typer.Exit(InputError.exit_code)
 
 
@@ -188,17 +219,16 @@ def _with_progress(records: list[NamedRecord]) -> Iterator[NamedRecord]:
 
 
 @app.command()
-def explain(source: Source, *, as_of: AsOf = None, criteria: CriteriaId = None, wide: Wide = False) -> None:
+def explain(
+    source: Source,
+    *,
+    as_of: AsOf = None,
+    criteria: CriteriaId = None,
+    csv: Csv = None,
+    wide: Wide = False,
+) -> None:
     """Print every stage of an assessment: gathered, read, trials, findings, decision."""
-    print_stages(_terminal(wide=wide), _reviewed(source, as_of=as_of, criteria=criteria))
-
-
-def _reviewed(source: str, *, as_of: str | None, criteria: str | None) -> Review:
-    """The review of one patient, from the server or from a file."""
-    reviewer = _reviewer(as_of, criteria)
-    if _is_on_server(source):
-        return _review_on_server(reviewer, source)
-    return reviewer.review(read_bundle(read_input(source)))
+    _show_each(_reviewer(as_of, criteria), source, partial(print_stages, _terminal(wide=wide)), csv)
 
 
 def _review_on_server(reviewer: Reviewer, source: str) -> Review:
@@ -236,22 +266,29 @@ def show_plan(  # noqa: PLR0913 - each is an option of the command
     criteria: CriteriaId = None,
     ics: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the dates as iCalendar.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a printable HTML page.")] = None,
+    csv: Csv = None,
     wide: Wide = False,
 ) -> None:
     """Show the esketamine plan on record with what happened so far, else the one that would be proposed."""
     from service.commands.plan import choose_plan, write_plan
     from service.render.calendar import print_plan
 
-    review = _reviewed(source, as_of=as_of, criteria=criteria)
-    shown = choose_plan(review)
-    if shown is None:
-        answer = review.answer
-        Terminal().print(f"No esketamine plan: {answer.decision} ({answer.reason}). {answer.summary}")
-    elif ics is None and html is None:
-        print_plan(_terminal(wide=wide), shown)
-    else:
-        for path in write_plan(shown, ics=ics, html=html, now=clock.now()):
-            _say(f"{path} written")
+    console = _terminal(wide=wide)
+    to_files = ics is not None or html is not None
+
+    def show(review: Review) -> None:
+        shown, answer = choose_plan(review), review.answer
+        if shown is None:
+            said = f"{answer.decision} ({answer.reason}). {answer.summary}"
+            console.print(f"{answer.patient}: no esketamine plan: {said}")
+        elif to_files:
+            for path in write_plan(shown, ics=ics, html=html, now=clock.now()):
+                _say(f"{path} written")
+        else:
+            console.print(answer.patient)
+            print_plan(console, shown)
+
+    _show_each(_reviewer(as_of, criteria), source, show, csv, one="--ics, --html" if to_files else None)
 
 
 @app.command("propose")
@@ -296,7 +333,7 @@ def sweep_command(
         summary, failed = f"{count(number, 'patient')} to review", 0
     else:
         swept = partial(_sweep, reviewer=reviewer, patient_ids=patient_ids, as_json=as_json)
-        failed = _with_client(reviewer.settings, swept)
+        failed = asyncio.run(_connected(reviewer.settings, swept))  # it prints as it goes
         summary = f"{number - failed} of {count(number, 'patient')} reviewed"
     if not as_json:
         _say(summary)
@@ -368,7 +405,7 @@ def check_command(
     if patient_id is not None and not is_id(patient_id):
         raise typer.BadParameter("not the id of a patient", param_hint="--patient")
     settings = load_settings()
-    report = asyncio.run(check(settings, _knowledge(settings), patient_id))
+    report = asyncio.run(_with_sign_of_life(check(settings, _knowledge(settings), patient_id)))
     if as_json:
         _print_json(report)
     else:
@@ -491,7 +528,8 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
         return
     if not yes:
         _confirm(f"Withdraw {count(len(drafts), 'draft')}?")
-    done = _with_client(settings, partial(_withdraw, settings=settings, drafts=drafts, reason=reason))
+    work = partial(_withdraw, settings=settings, drafts=drafts, reason=reason)
+    done = asyncio.run(_connected(settings, work))  # it prints as it goes
     withdrawn = sum(one.outcome is WithdrawalOutcome.WITHDRAWN for one in done)
     _say(f"{withdrawn} of {count(len(drafts), 'draft')} withdrawn")
 
@@ -524,12 +562,28 @@ Found = TypeVar("Found")
 
 def _with_client(settings: Settings, ask: Callable[[FhirClient], Awaitable[Found]]) -> Found:
     """Ask something of the configured FHIR server."""
+    return asyncio.run(_with_sign_of_life(_connected(settings, ask)))
 
-    async def connected() -> Found:
-        async with open_client(settings) as client:
-            return await ask(client)
 
-    return asyncio.run(connected())
+async def _connected(settings: Settings, ask: Callable[[FhirClient], Awaitable[Found]]) -> Found:
+    async with open_client(settings) as client:
+        return await ask(client)
+
+
+async def _with_sign_of_life(work: Awaitable[Found]) -> Found:
+    """Wait for a FHIR server; when that takes long, a terminal shows that it goes on."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=_PATIENCE_SECONDS)
+        if task.done() or not sys.stderr.isatty():
+            return await task
+        columns = SpinnerColumn(), TextColumn("asking the FHIR server"), TimeElapsedColumn()
+        console = Terminal(stderr=True)
+        with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress:
+            progress.add_task("")
+            return await task
+    finally:
+        task.cancel()
 
 
 def _of_patient(
@@ -659,16 +713,31 @@ def demo(
         bool, typer.Option("--keep", help="Keep running afterwards and print requests to try.")
     ] = False,
     load_only: Annotated[bool, typer.Option("--load-only", help="Only load the patients.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before others' server is used.")] = False,
 ) -> None:
     """Run a demo: a FHIR server notifies the service of synthetic patients, and care plans appear."""
-    from service.demo.run import load_patients, run_demo
+    from service.demo.run import is_of_others, load_patients, run_demo
 
     settings = load_settings(fhir_base_url=fhir)
     if load_only:
         _say(f"{count(asyncio.run(load_patients(settings)), 'patient')} loaded")
         return
     address = str(settings.fhir_base_url) if settings.fhir_base_url else None
-    asyncio.run(run_demo(Terminal(), settings, fhir=address, keep=keep))
+    if address is not None and not yes and asyncio.run(is_of_others(settings)):
+        _complain(f"{address} holds patients who are none of the demo")
+        _confirm("Run the demo there?")
+    width = shutil.get_terminal_size((100, 0)).columns
+    asyncio.run(_until_told(run_demo(Terminal(width=width), settings, fhir=address, keep=keep)))
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    """Do something until it is done, or SIGTERM tells to stop: it then cleans up as after Ctrl-C."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        raise typer.Exit(_TOLD_TO_STOP) from None
 
 
 @app.command("publish")

@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 from service import clock
 from service.app import build_app, listening
@@ -45,7 +46,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
             async with JobQueue(settings.database_url, work.review, tasks=tasks, gate=gate) as queue:
                 work.queue = queue
                 app = build_app(settings, at_doors, client, queue, metrics=metrics)
-                connecting = _log_connection(client, settings, queue)
+                connecting = partial(_log_connection, client, settings, queue)
                 async with (
                     reviewing_daily(queue, settings),
                     listening(app, settings) as address,
@@ -55,9 +56,9 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+async def _beside(work: Callable[[], Coroutine[object, object, None]]) -> AsyncIterator[None]:
     """Have something done meanwhile; what is not done in the end is given up."""
-    task = asyncio.create_task(work)
+    task = asyncio.create_task(work())
     try:
         yield
     finally:

@@ -18,6 +18,8 @@ SECRET_HEADER = "X-Hook-Secret"  # noqa: S105 - the name of a header
 _REPORT_DELETIONS = "http://hapifhir.io/fhir/StructureDefinition/subscription-send-delete-messages"
 """HAPI reports deletions only where the channel asks for it; other servers ignore the extension."""
 
+NAME = "trd-careplan"
+"""What the ids of the service's own Subscriptions begin with."""
 _POLLS = 60
 _POLL_SECONDS = 0.5
 
@@ -31,13 +33,13 @@ class Subscribed(NamedTuple):
 
 
 async def subscribe(
-    client: FhirClient, endpoint: str, secret: str | None, knowledge: Knowledge
+    client: FhirClient, endpoint: str, secret: str | None, knowledge: Knowledge, *, name: str = NAME
 ) -> list[Subscribed]:
     """Create or repair one Subscription per kind of resource, and wait until the server has activated them.
 
     A Subscription that differs from the one wanted, or that the server turned off, is written again. Kinds
     that the server does not offer are skipped; Observations and administrations of medicines are limited to
-    the codes that `knowledge` lists.
+    the codes that `knowledge` lists. `name` is what their ids begin with.
     Raises `ServerUnsupported` for a server of R5, whose Subscriptions use topics.
     """
     if await client.release() is not Release.R4:
@@ -46,7 +48,9 @@ async def subscribe(
         )
     offered = await client.offered()
     wanted = [
-        render_subscription(kind, endpoint, secret, knowledge) for kind in WATCHED_KINDS if kind in offered
+        render_subscription(kind, endpoint, secret, knowledge) | {"id": f"{name}-{kind.lower()}"}
+        for kind in WATCHED_KINDS
+        if kind in offered
     ]
     return [await _ensure(client, subscription) for subscription in wanted]
 
@@ -73,7 +77,7 @@ def render_subscription(kind: str, endpoint: str, secret: str | None, knowledge:
         channel["header"] = [f"{SECRET_HEADER}: {secret}"]
     return {
         "resourceType": "Subscription",
-        "id": f"trd-careplan-{kind.lower()}",
+        "id": f"{NAME}-{kind.lower()}",
         "status": "requested",
         "reason": "Review treatment resistance when the record changes",
         "criteria": f"{kind}?{codes}",

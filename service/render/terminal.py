@@ -60,17 +60,20 @@ class Terminal(Console):
 
 
 def _without_trailing(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """The segments without those of spaces alone that end a line."""
-    held: list[Segment] = []
+    """The segments, without spaces at the ends of lines."""
+    line: list[Segment] = []
     for segment in segments:
-        if segment.text and not segment.text.strip(" ") and not segment.control:
-            held.append(segment)
-            continue
-        if not segment.text.startswith("\n"):
-            yield from held
-        held.clear()
-        yield segment
-    yield from held
+        if segment.text.startswith("\n"):
+            while line and not line[-1].control and not line[-1].text.strip(" "):
+                line.pop()
+            if line and not line[-1].control:
+                line[-1] = line[-1]._replace(text=line[-1].text.rstrip(" "))
+            yield from line
+            yield segment
+            line.clear()
+        else:
+            line.append(segment)
+    yield from line
 
 
 class Indented:

@@ -200,4 +200,4 @@ def test_without_a_plan_the_command_says_why() -> None:
     case = str(CASES / "a-deceased-patient-is-declined" / "bundle.json")
     ran = run_command("plan", case, "--as-of", "2026-11-23")
     assert ran.returncode == 0
-    assert ran.stdout.startswith("No esketamine plan: decline (deceased). ")
+    assert ran.stdout.startswith("Patient/deceased: no esketamine plan: decline (deceased). ")

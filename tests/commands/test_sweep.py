@@ -38,7 +38,7 @@ def test_every_patient_with_a_plan_is_reviewed(server: FhirDouble, run: Run) -> 
 
     assert (ran.code, ran.err) == (0, "")
     ann, summary = ran.out.splitlines()
-    assert ann.startswith("Patient/ann: propose (trd). Care plan created: ")
+    assert ann.startswith("Patient/ann: propose (trd). Care plan updated: ")
     assert f"Written: {plan_reference(server)}/_history/2" in ann
     assert summary == "1 of 1 patient reviewed"
     assert len(server.posted) == 2

@@ -7,17 +7,21 @@ import sys
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
+from typing import Any
 
+import httpx
 import pytest
 
 from service.demo import run as demo
 from service.demo.run import DemoFailed, demo_patients, record_of, run_demo, show_weeks, treatment_story
+from service.demo.sandbox import load, running_sekmet
 from service.demo.treatment import TreatedPatient, find_faults
 from service.render.terminal import Terminal
 from service.review import Reviewer
 from service.settings import load_settings
 from tests.fhir.double import FhirDouble
-from tests.support import client_of, settings
+from tests.support import client_of, run_command, settings
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -48,11 +52,12 @@ def test_the_demo_shows_every_patient_and_ends_well() -> None:
         assert shown in ran.stdout
 
 
-async def test_the_weeks_are_shown_as_the_readme_shows_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", [80, 100])
+async def test_the_weeks_are_shown_as_the_readme_shows_them(columns: int, tmp_path: Path) -> None:
     """It lives every week, which takes seconds; a story that ends otherwise is told on the same patient."""
     patient = await treated_until(date(2026, 11, 30))
     with (tmp_path / "out.txt").open("w+") as out:
-        show_weeks(Terminal(file=out, width=100), patient)
+        show_weeks(Terminal(file=out, width=columns), patient)
         out.seek(0)
         shown = [line.rstrip() for line in out]
 
@@ -100,3 +105,75 @@ async def test_a_wrong_outcome_fails_the_demo(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(demo, "_LIMIT_SECONDS", 3.0)
     with (tmp_path / "out.txt").open("w") as out, pytest.raises(DemoFailed, match="expected contraindicated"):
         await run_demo(Terminal(file=out), load_settings(), fhir=None, keep=False)
+
+
+KINDS = (
+    "Patient",
+    "Subscription",
+    "CarePlan",
+    "Provenance",
+    "GuidanceResponse",
+    "Task",
+    "Condition",
+    "Device",
+)
+
+
+def everything_on(base: str) -> dict[str, Any]:
+    """All resources of a server by reference, without what it notes itself, as that it reached nobody."""
+    found = {}
+    with httpx.Client(trust_env=False, timeout=30) as http:
+        for kind in KINDS:
+            bundle = http.get(f"{base}/{kind}", params={"_count": 500}).json()
+            for entry in bundle.get("entry", []):
+                resource = entry["resource"]
+                found[f"{kind}/{resource['id']}"] = {**resource, "meta": None, "status": None, "error": None}
+    return found
+
+
+@pytest.mark.matrix
+def test_on_a_server_of_others_the_demo_asks_and_leaves_everything_as_it_was() -> None:
+    """It runs the whole demo once on a server, and once until it is told to stop, which takes its time."""
+    with running_sekmet() as base:
+        stranger = {"resourceType": "Patient", "id": "propose-two", "active": True}
+        theirs = {
+            "resourceType": "Subscription",
+            "id": "trd-careplan-condition",
+            "status": "active",
+            "reason": "a service that runs",
+            "criteria": "Condition?",
+            "channel": {"type": "rest-hook", "endpoint": "http://127.0.0.1:1/hooks/fhir"},
+        }
+        load(base, [stranger, theirs])
+        before = everything_on(base)
+        command = [sys.executable, "-m", "service", "demo", "--fhir", base]
+
+        asked = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=60, stdin=DEVNULL
+        )
+        assert asked.returncode == 2
+        assert "none of the demo" in asked.stderr
+        assert everything_on(base) == before
+
+        ran = subprocess.run(
+            [*command, "--yes"], capture_output=True, text=True, check=False, timeout=300, stdin=DEVNULL
+        )
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert "The treatment went as expected" in ran.stdout
+        assert "The demo removed its patients and plans." in ran.stdout
+        assert everything_on(base) == before
+
+        with subprocess.Popen([*command, "--yes"], stdout=PIPE, text=True, stdin=DEVNULL) as told:
+            assert told.stdout is not None
+            while not told.stdout.readline().startswith("loaded"):
+                pass
+            told.terminate()
+            rest = told.stdout.read()
+        assert told.returncode == 143
+        assert "The demo removed its patients and plans." in rest
+        assert everything_on(base) == before
+
+        loaded = run_command("demo", "--load-only", "--fhir", base)
+        assert loaded.returncode == 2
+        assert "Patient/propose-two is there and none of the demo" in loaded.stderr
+        assert everything_on(base) == before
