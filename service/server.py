@@ -15,7 +15,8 @@ from service.fhir.client import FhirClient, open_client
 from service.queue.daily import DAILY, reviewing_daily
 from service.queue.gate import Gate
 from service.queue.jobs import JobQueue
-from service.queue.work import Work
+from service.queue.sweeps import CHANGES, sweeping
+from service.queue.work import ROSTER, Work
 from service.render.terminal import count
 from service.review import Reviewer, check_task_owner
 from service.settings import Settings
@@ -41,7 +42,13 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         async with Pool(settings.workers or default_number(), reviewer) as pool:
             work = Work(replace(reviewer, workers=Workers(pool)), client, metrics)
             at_doors = replace(reviewer, workers=Workers(pool, _MOST_PENDING))
-            tasks = {"sweep": work.sweep, "deleted": work.find_deleted, DAILY: work.review_daily}
+            tasks = {
+                "sweep": work.sweep,
+                "deleted": work.find_deleted,
+                DAILY: work.review_daily,
+                CHANGES: work.sweep_changes,
+                ROSTER: work.review_roster,
+            }
             gate = Gate(client.probe)
             async with JobQueue(settings.database_url, work.review, tasks=tasks, gate=gate) as queue:
                 work.queue = queue
@@ -49,6 +56,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
                 connecting = partial(_log_connection, client, settings, queue)
                 async with (
                     reviewing_daily(queue, settings),
+                    sweeping(queue, settings),
                     listening(app, settings) as address,
                     _beside(connecting),
                 ):
@@ -82,11 +90,12 @@ async def serve_forever(settings: Settings) -> None:
 def _describe(settings: Settings, queue: JobQueue) -> dict[str, str]:
     """What the service works with, for the log; neither the server nor the queue with credentials."""
     daily = f", daily review at {settings.daily_at} {settings.timezone}" if settings.daily_time else ""
+    sweep = f", sweep every {settings.sweep_every} minutes" if settings.sweep_interval else ""
     return {
         "server": str(settings.fhir_base_url),
         "queue": queue.name,
         "mode": _mode(settings),
-        "triggers": f"operations, notifications{daily}",
+        "triggers": f"operations, notifications{daily}{sweep}",
     }
 
 

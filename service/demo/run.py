@@ -145,6 +145,8 @@ def _settings_of(settings: Settings, base: str, folder: Path, visit: Visit) -> S
         "port": 0,
         "database_url": f"sqlite:///{folder}/queue.sqlite",
         "daily_at": "off",
+        "sweep_every": "off",
+        "roster": None,
         "patients_allowed": own if visit.is_guest else settings.patients_allowed,
     }
     return settings.model_copy(update=update)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import SettingsError
+from service.errors import SettingsError, SetupError
 from service.queue.database import open_database
 from service.server import serving
 from service.settings import Settings, load_settings
@@ -202,6 +202,9 @@ BAD_VALUES: dict[str, tuple[str, ...]] = {
     "port": ("-1", "65536", "eighty"),
     "database_url": ("mysql://x/y", "queue.sqlite"),
     "write": ("maybe", "true"),
+    "site_mappings": ("/nowhere",),
+    "sweep_every": ("0", "1441", "hourly", "1.5"),
+    "roster": ("/nowhere/roster.txt", "Group/..", "Patient/1"),
     "patients_allowed": ("17,Anna Canary", "patients.txt", "/nowhere/patients.txt"),
     "daily_at": ("24:00", "5", "noon"),
     "task_owner": ("Patient/1", "ann", "Practitioner/.."),
@@ -238,7 +241,7 @@ async def test_every_bad_value_stops_the_start_with_its_name_and_a_reason(
     for other, good in {**fine, **secrets, variable: value}.items():
         monkeypatch.setenv(other, good)
 
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(SetupError) as refused:
         async with serving(load_settings()):
             pass
 
@@ -261,7 +264,7 @@ async def test_the_log_at_the_start_names_what_the_service_works_with() -> None:
     assert line["server"] == base
     assert line["queue"] == "sqlite:///trd-careplan.sqlite"
     assert (line["mode"], line["tier"]) == ("shadow", "transaction")
-    assert line["triggers"] == "operations, notifications, daily review at 05:00 UTC"
+    assert line["triggers"] == "operations, notifications, daily review at 05:00 UTC, sweep every 60 minutes"
 
 
 def test_the_queue_is_named_without_credentials() -> None:

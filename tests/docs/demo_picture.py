@@ -1,6 +1,6 @@
 """Writes `docs/demo.svg`: the whole output of a run of the demo, on a terminal of 100 columns.
 
-`make pictures` runs it. No test compares the picture with a run of its own, since it has the dates of its day;
+`make pictures` runs it. No test compares the picture with a run of its own, as it has the dates of its day;
 `test_the_picture_of_the_demo_shows_what_the_demo_prints` looks at its words.
 """
 
