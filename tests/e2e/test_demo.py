@@ -1,7 +1,9 @@
 """The demo as a new user runs it: its own server, its own service, and every patient as expected."""
 
+import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -105,6 +107,27 @@ async def test_a_wrong_outcome_fails_the_demo(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(demo, "_LIMIT_SECONDS", 3.0)
     with (tmp_path / "out.txt").open("w") as out, pytest.raises(DemoFailed, match="expected contraindicated"):
         await run_demo(Terminal(file=out), load_settings(), fhir=None, keep=False)
+
+
+@pytest.mark.parametrize("treated", [None, "Patient/under-treatment"])
+@pytest.mark.parametrize("address", [None, "http://127.0.0.1:9/a b"])
+def test_what_the_demo_suggests_can_be_pasted(treated: str | None, address: str | None) -> None:
+    """Each is one line however narrow the terminal, and a shell reads in it what was meant."""
+    out = io.StringIO()
+    base = "http://127.0.0.1:9/fhir;x"
+    demo._invite(Terminal(file=out, width=40), base, address, treated)
+
+    lines = [line for line in out.getvalue().splitlines() if line.startswith("  ")]
+    words = [shlex.split(line, comments=False) for line in lines]
+    assert len(lines) == (4 if treated else 2) + (4 if address else 0)
+    assert {Path(first).name for first, *_ in words} <= {"export", "curl", "trd-careplan"}
+    if treated:
+        assert words[0] == ["export", f"TRD_FHIR_BASE_URL={base}"]
+    else:
+        case = words[1]
+        assert run_command(*case[1:]).returncode == 0
+    for name, *rest in words:
+        assert name != "curl" or (len(rest) == 1 and rest[0].startswith("http://127.0.0.1:9/"))
 
 
 KINDS = (
