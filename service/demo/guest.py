@@ -31,7 +31,7 @@ class PatientTaken(TrdError):
 
 
 @dataclass(slots=True)
-class Visit:
+class DemoVisit:
     """One run of the demo on a server: what its ids begin with, and the patients it brought.
 
     A run on a server of its own has no `name`, and leaves nothing to be removed.
@@ -90,9 +90,9 @@ class Visit:
         return [one for one in left if one not in device]
 
 
-def visit_somebody() -> Visit:
+def visit_somebody() -> DemoVisit:
     """A run on a server of somebody else, under a name that no other run has."""
-    return Visit(f"demo-{secrets.token_hex(3)}")
+    return DemoVisit(f"demo-{secrets.token_hex(3)}")
 
 
 def mark(resource: Resource) -> None:

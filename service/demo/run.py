@@ -25,7 +25,7 @@ from rich.text import Text
 from service import clock
 from service.core.decision import DecisionName
 from service.core.plans import PlanAction
-from service.demo.guest import Visit, check_free, holds_others, mark, visit_somebody
+from service.demo.guest import DemoVisit, check_free, holds_others, mark, visit_somebody
 from service.demo.sandbox import running_sekmet
 from service.demo.treatment import PassedWeek, TreatedPatient, TreatmentStory, find_faults, tell_answer
 from service.errors import TrdError
@@ -116,7 +116,7 @@ async def run_demo(console: Terminal, settings: Settings, *, fhir: str | None, k
     own patients alone and removes them in the end, however it ends. With `keep`, everything stays up until it
     is interrupted, and the patients stay there for good.
     """
-    visit = visit_somebody() if fhir else Visit()
+    visit = visit_somebody() if fhir else DemoVisit()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="trd-careplan-demo-"))
         configure_logs(stack.enter_context((Path(folder) / "service.log").open("w", encoding="utf-8")))
@@ -137,7 +137,7 @@ async def run_demo(console: Terminal, settings: Settings, *, fhir: str | None, k
                     await asyncio.Event().wait()
 
 
-def _settings_of(settings: Settings, base: str, folder: Path, visit: Visit) -> Settings:
+def _settings_of(settings: Settings, base: str, folder: Path, visit: DemoVisit) -> Settings:
     """The settings of the demo's service. On a server of others it writes for its own patients alone."""
     own = frozenset(visit.own(one) for one in (*_patient_ids(), treatment_story().patient))
     update = {
@@ -158,7 +158,7 @@ def _patient_ids() -> list[str]:
 
 @asynccontextmanager
 async def _visiting(
-    console: Terminal, client: FhirClient, visit: Visit, *, keep: bool
+    console: Terminal, client: FhirClient, visit: DemoVisit, *, keep: bool
 ) -> AsyncIterator[None]:
     """Remove in the end what the demo put on a server that others use; with `keep`, only say what stays."""
     await visit.arrive(client)
@@ -173,7 +173,7 @@ async def _visiting(
             console.print(said, style="red" if left else "")
 
 
-async def _treat_until_today(client: FhirClient, reviewer: Reviewer, visit: Visit) -> TreatedPatient:
+async def _treat_until_today(client: FhirClient, reviewer: Reviewer, visit: DemoVisit) -> TreatedPatient:
     """A patient treated until a week ago, reviewed each week as of its last day; nobody is notified yet."""
     story, today = treatment_story(), reviewer.as_of
     patient = TreatedPatient(client, visit.own(story.patient), story, today)
@@ -197,7 +197,7 @@ def record_of(patient: TreatedPatient) -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def _subscribed(
-    console: Terminal, address: str, client: FhirClient, reviewer: Reviewer, visit: Visit
+    console: Terminal, address: str, client: FhirClient, reviewer: Reviewer, visit: DemoVisit
 ) -> AsyncIterator[None]:
     """Have the server notify the demo's service, by Subscriptions of its own."""
     console.print(f"service       {address}")
@@ -212,7 +212,7 @@ async def _subscribed(
         await visit.unsubscribe(client)
 
 
-async def _watch(console: Terminal, today: date, client: FhirClient, visit: Visit) -> None:
+async def _watch(console: Terminal, today: date, client: FhirClient, visit: DemoVisit) -> None:
     """Load the patients, wait for what the server's own notifications bring about, and check it."""
     patients = [_visitor(patient, visit) for patient in demo_patients(today)]
     started = time.monotonic()
@@ -231,7 +231,7 @@ async def _watch(console: Terminal, today: date, client: FhirClient, visit: Visi
     console.print(said, style="green")
 
 
-def _visitor(patient: DemoPatient, visit: Visit) -> DemoPatient:
+def _visitor(patient: DemoPatient, visit: DemoVisit) -> DemoPatient:
     return replace(patient, patient_id=visit.own(patient.patient_id), bundle=visit.rename(patient.bundle))
 
 
@@ -298,7 +298,7 @@ async def load_patients(settings: Settings) -> int:
 
     Raises `PatientTaken` where that would overwrite a patient who is none of the demo.
     """
-    patients, visit = demo_patients(clock.today(settings.timezone)), Visit()
+    patients, visit = demo_patients(clock.today(settings.timezone)), DemoVisit()
     async with open_client(settings) as client:
         await check_free(client, [patient.patient_id for patient in patients])
         for patient in patients:

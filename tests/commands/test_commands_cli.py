@@ -137,9 +137,12 @@ def test_withdraw_lists_first_and_asks(server: FhirDouble, run: Run) -> None:
     declined = run("withdraw", answer="n")
     assert (declined.code, len(server.posted)) == (0, 1)
     assert f"{reference}/_history/1" in declined.out
+    assert "to be withdrawn" in declined.out
+    assert "withdrawn (" not in declined.out
 
     agreed = run("withdraw", "--reason", "wrong dose list [/x]", answer="y")
     assert agreed.code == 0
+    assert f"{reference}/_history/1: withdrawn (wrong dose list [/x])" in agreed.out
     assert agreed.out.endswith("1 of 1 draft withdrawn\n")
     assert server.read(reference)["status"] == "revoked"
     assert "wrong dose list" in server.read(reference)["description"]
