@@ -8,6 +8,7 @@ class Cause(StrEnum):
 
     OPERATION = "operation"
     REST_HOOK = "rest-hook"
+    TOPIC = "topic"
     SWEEP = "sweep"
     DELETED = "deleted"
     DAILY = "daily"

@@ -5,6 +5,7 @@
     │   ├── NotJson           not JSON, or not a JSON object
     │   ├── NotFhir           JSON, but not the resource expected here
     │   ├── NoSuchPatient     no patient of the FHIR server has the identifier
+    │   ├── ForeignReference  a notification names a resource of another server
     │   └── NotAssessable     readable, but not one patient's complete record
     │       └── RecordTooLarge  more than is read of one patient
     ├── ServerError           the FHIR server failed us                            exit 4
@@ -72,6 +73,10 @@ class NotFhir(InputError):
 
 class NoSuchPatient(InputError):
     """No patient of the FHIR server has the identifier that was given."""
+
+
+class ForeignReference(InputError):
+    """A notification names a resource of another server than the configured one."""
 
 
 class NotAssessable(InputError):

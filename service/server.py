@@ -38,7 +38,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         async with Pool(settings.workers or default_number(), reviewer) as pool:
             work = Work(replace(reviewer, workers=Workers(pool)), client, metrics)
             at_doors = replace(reviewer, workers=Workers(pool, _MOST_PENDING))
-            tasks = {"sweep": work.sweep, "deleted": work.find_deleted, DAILY: work.review_daily}
+            tasks = work.tasks | {DAILY: work.review_daily}
             gate = Gate(client.probe)
             async with JobQueue(settings.database_url, work.review, tasks=tasks, gate=gate) as queue:
                 work.queue = queue

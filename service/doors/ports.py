@@ -8,14 +8,19 @@ from typing import Any, Literal, NamedTuple, Protocol
 from aiohttp import web
 
 from service.fhir.client import FhirClient
+from service.fhir.notifications import Heard
 from service.publish.published import Published
 from service.review import Reviewer
 from service.settings import Settings
 from service.telemetry.limits import PerMinute
 from service.telemetry.metrics import Metrics
 
-Task = Literal["sweep", "deleted"]
-"""`sweep` refers to an instant: all that changed since is to be reviewed. `deleted` refers to `Type/id`."""
+Task = Literal["sweep", "deleted", "changed", "gap"]
+"""`sweep` refers to an instant: all that changed since is to be reviewed. `deleted` and `changed` refer to
+`Type/id`, `gap` to events of a Subscription (`service.fhir.notifications.Gap`)."""
+
+HOOK_KEY = "key"
+"""The part of an address that is compared with the key of the hooks."""
 
 
 class Queue(Protocol):
@@ -26,6 +31,15 @@ class Queue(Protocol):
 
     async def accept_task(self, name: Task, reference: str) -> None:
         """Return once a task is durably stored; raise when that cannot be done."""
+
+    async def last_heard(self, key: str) -> Heard | None:
+        """What was last heard of a Subscription; `None` where nothing was."""
+
+    async def keep_heard(self, key: str, heard: Heard) -> None:
+        """Keep what was heard of a Subscription, durably; its number never falls."""
+
+    async def forget_heard(self, key: str) -> None:
+        """Forget what was heard of a Subscription, as it counts anew."""
 
     async def counts(self) -> Mapping[str, int]:
         """How many jobs are waiting, running and failed."""
@@ -48,6 +62,7 @@ class Door(StrEnum):
     DEFINITION = "definition"
     KEYS = "keys"
     REST_HOOK = "rest-hook"
+    TOPICS = "topics"
     LIVE = "health-live"
     READY = "health-ready"
     METRICS = "metrics"

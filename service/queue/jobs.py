@@ -23,11 +23,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Final, ParamSpec, Self, TypeVar
 
+import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.cause import Cause
 from service.errors import InputError, QueueError, SetupError
+from service.fhir.notifications import Heard
 from service.ids import is_id
 from service.queue.claims import Claims
 from service.queue.database import (
@@ -40,6 +42,7 @@ from service.queue.database import (
     waiting_keys,
 )
 from service.queue.gate import Gate
+from service.queue.heard import delete_heard, keep_heard, read_heard, select_heard
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
 from service.request_id import followed_as
 from service.telemetry.logs import Event, log_info, log_warning
@@ -152,6 +155,22 @@ class Jobs:
         await self._put_in_again(failed)
         return len(failed)
 
+    async def last_heard(self, key: str) -> Heard | None:
+        """What was last heard of a Subscription, by the digest it is known by; `None` where nothing was."""
+        return await self._ask(self._heard, select_heard(self._database.schema, key))
+
+    async def all_heard(self) -> dict[str, Heard]:
+        """What was last heard of every Subscription, each by its digest."""
+        return await self._ask(self._all_heard)
+
+    async def keep_heard(self, key: str, heard: Heard) -> None:
+        """Keep what was heard of a Subscription; on return it is on disk. Its number never falls."""
+        await self._ask(self._keep_heard, key, heard)
+
+    async def forget_heard(self, key: str) -> None:
+        """Forget what was heard of a Subscription, as it counts anew."""
+        await self._ask(self._forget_heard, key)
+
     async def counts(self) -> dict[str, int]:
         """Count the jobs that wait, run and have failed, for the metrics."""
         return await self._ask(self._count)
@@ -198,7 +217,7 @@ class Jobs:
             self._database.prepare()
             DBOS.migrate(self._database.url)
             self._engine = self._database.engine(synchronous="FULL")
-            self._database.prepare_heartbeat(self._engine)
+            self._database.prepare_tables(self._engine)
             self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             why = str(getattr(error, "orig", error)).splitlines()[:1]
@@ -207,6 +226,24 @@ class Jobs:
     def _close(self) -> None:
         self._client.destroy()
         self._engine.dispose()
+
+    def _heard(self, query: sa.Select[Any]) -> Heard | None:
+        with self._engine.connect() as connection:
+            return next((heard for _, heard in read_heard(connection.execute(query))), None)
+
+    def _all_heard(self) -> dict[str, Heard]:
+        with self._engine.connect() as connection:
+            return dict(read_heard(connection.execute(select_heard(self._database.schema))))
+
+    def _keep_heard(self, key: str, heard: Heard) -> None:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            keep_heard(connection, self._database.schema, key, heard)
+
+    def _forget_heard(self, key: str) -> None:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            connection.execute(delete_heard(self._database.schema, key))
 
     def _store(self, tasks: Sequence[Task], delay: float | None = None) -> None:
         """Add each task unless one of its reference waits already. Committed on return."""

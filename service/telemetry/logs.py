@@ -35,6 +35,7 @@ class Event(StrEnum):
     QUEUE_RESUMED = "queue-resumed"
     JOB_TRIED = "job-tried"
     JOB_FAILED = "job-failed"
+    SUBSCRIPTION_FAILED = "subscription-failed"
     LIBRARY = "library-message"
 
 
