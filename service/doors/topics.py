@@ -78,16 +78,18 @@ def to_notice(told: TopicNotification, base: str) -> Notice:
     notice = Notice(interaction="transaction", entries=len(told.entries) + 1)
     if told.type in _COUNTED_AS:
         notice.kinds[_COUNTED_AS[told.type]] += 1
-    foci = {focus.name: focus for focus in told.foci}
+    named = {focus.name for focus in told.foci}
+    taken: set[str | None] = set()
     for entry in read_entries(told.entries):
         if entry is None:
             notice.kinds[HookEvent.UNREADABLE] += 1
             notice.sweep = True
-        elif not (foci and entry.method == hdrs.METH_GET and entry.address.name not in foci):
+        elif not (named and entry.method == hdrs.METH_GET and entry.address.name not in named):
             _take_entry(entry, base, notice)
-            foci.pop(entry.address.name, None)
-    for focus in foci.values():
-        _take_named(focus, base, notice)
+            taken.add(entry.address.name)
+    for focus in dict.fromkeys(told.foci):
+        if focus.name not in taken:
+            _take_named(focus, base, notice)
     if _is_empty(told):
         notice.something_changed()
     if told.status in FAILED_STATUSES:
