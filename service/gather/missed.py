@@ -57,9 +57,14 @@ class SubscriptionCondition:
     silent: bool
 
     @property
+    def gone(self) -> bool:
+        """Whether the server has it no longer."""
+        return self.status == _GONE
+
+    @property
     def failed(self) -> bool:
         """Whether the server delivers nothing by it."""
-        return self.status in FAILED_STATUSES or self.status == _GONE
+        return self.gone or self.status in FAILED_STATUSES
 
     @property
     def may_have_missed(self) -> bool:

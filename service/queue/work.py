@@ -114,9 +114,9 @@ class Work:
         today = clock.today(self.reviewer.settings.timezone)
         followed = await find_patients_to_follow(self.client, self.reviewer.knowledge, today)
         await self._accept(set(followed), Cause.DAILY)
-        await self._check_subscriptions()
+        await self.look_after_subscriptions()
 
-    async def _check_subscriptions(self) -> None:
+    async def look_after_subscriptions(self) -> None:
         """Search for what silent or faulty Subscriptions may not have told, and say which are faulty."""
         if self.queue is None:
             return
@@ -128,6 +128,8 @@ class Work:
             if found.may_have_missed:
                 await self.search_since(sweep_from(datetime.fromisoformat(heard.at)))
                 await self.queue.keep_heard(key, replace(heard, at=clock.now_iso()))
+            if found.gone:
+                await self.queue.forget_heard(key)
 
     async def _ask(self, task: str, reference: str) -> None:
         if self.queue is not None:
