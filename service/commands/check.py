@@ -6,6 +6,7 @@ nothing of a record is shown.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -32,7 +33,14 @@ from service.errors import (
     ServerUnreachable,
 )
 from service.fhir.client import FhirClient, open_client
-from service.fhir.kinds import EVERYTHING_KINDS, READ_KINDS, SCREENED_KINDS, SEARCHED_KINDS, WRITTEN_KINDS
+from service.fhir.kinds import (
+    EVERYTHING_KINDS,
+    READ_KINDS,
+    SCREENED_KINDS,
+    SEARCHED_KINDS,
+    WATCHED_KINDS,
+    WRITTEN_KINDS,
+)
 from service.fhir.outcomes import Completeness, is_outcome, read_completeness
 from service.fhir.release import Release
 from service.fhir.scopes import lacking_to_read, lacking_to_write, names_kinds
@@ -40,6 +48,7 @@ from service.fhir.sources import take_resource
 from service.fhir.target import Target
 from service.fhir.views import BundleView, ResourceCapability
 from service.gather.searches import search_parameters
+from service.gather.subscriptions import FAILED_STATUSES
 from service.render.terminal import Terminal
 from service.settings import Settings
 
@@ -463,17 +472,45 @@ def _why(target: Target) -> str:
 async def find_triggers(client: FhirClient, settings: Settings) -> CheckFinding:
     """What can start a review by itself."""
     daily = f"the daily review ({settings.daily_at})" if settings.daily_time else None
-    subscription = (await client.offered()).get("Subscription")
-    codes = {one.code for one in subscription.interaction} if subscription else set()
-    if await client.release() is not Release.R4 or not codes >= {"create", "update"}:
-        found = f"{f'{daily} only' if daily else 'none'}: the server offers no Subscription of R4"
+    way = await _way_of_subscriptions(client, settings)
+    if way is None:
+        found = (
+            f"{f'{daily} only' if daily else 'none'}: the server offers no Subscription that can be set up"
+        )
         to_do = "Have changes sent to /hooks/fhir (docs/service.md), or run trd-careplan sweep."
         return _warning("triggers", found, to_do)
     beside = f", {daily}" if daily else ""
     if settings.public_url is None:
         to_do = "Set TRD_PUBLIC_URL to the address at which the server reaches this service."
         return _warning("triggers", f"Subscriptions once TRD_PUBLIC_URL is set{beside}", to_do)
-    return _ok("triggers", f"Subscriptions (rest-hook), by trd-careplan subscribe{beside}")
+    failed = await _failed_subscriptions(client)
+    if failed:
+        to_do = "Run trd-careplan subscribe, then trd-careplan sweep --since the day of the last review."
+        return _warning("triggers", f"Subscriptions that deliver nothing: {', '.join(failed)}{beside}", to_do)
+    return _ok("triggers", f"Subscriptions ({way}), by trd-careplan subscribe{beside}")
+
+
+async def _way_of_subscriptions(client: FhirClient, settings: Settings) -> str | None:
+    """How the server would notify; `None` where no Subscription can be set up."""
+    offered = await client.offered()
+    if "Subscription" not in offered or not offered["Subscription"].takes("create", "update"):
+        return None
+    if settings.topics:
+        return "topics of TRD_TOPICS"
+    if await client.release() is Release.R4:
+        return "rest-hook"
+    return "topics" if "SubscriptionTopic" in offered else None
+
+
+async def _failed_subscriptions(client: FhirClient) -> list[str]:
+    """Our Subscriptions by which the server delivers nothing, as far as it shows them."""
+    failed = []
+    for kind in WATCHED_KINDS:
+        with suppress(ServerError):
+            found = await client.find(f"Subscription/trd-careplan-{kind.lower()}")
+            if found is not None and found.get("status") in FAILED_STATUSES:
+                failed.append(kind)
+    return failed
 
 
 # --- for a terminal -------------------------------------------------------------------------------
