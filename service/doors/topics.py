@@ -78,15 +78,7 @@ def to_notice(told: TopicNotification, base: str) -> Notice:
     notice = Notice(interaction="transaction", entries=len(told.entries) + 1)
     if told.type in _COUNTED_AS:
         notice.kinds[_COUNTED_AS[told.type]] += 1
-    named = {focus.name for focus in told.foci}
-    taken: set[str | None] = set()
-    for entry in read_entries(told.entries):
-        if entry is None:
-            notice.kinds[HookEvent.UNREADABLE] += 1
-            notice.sweep = True
-        elif not (named and entry.method == hdrs.METH_GET and entry.address.name not in named):
-            _take_entry(entry, base, notice)
-            taken.add(entry.address.name)
+    taken = _take_entries(told, base, notice)
     for focus in dict.fromkeys(told.foci):
         if focus.name not in taken:
             _take_named(focus, base, notice)
@@ -95,6 +87,20 @@ def to_notice(told: TopicNotification, base: str) -> Notice:
     if told.status in FAILED_STATUSES:
         _note_failure(told, notice)
     return notice
+
+
+def _take_entries(told: TopicNotification, base: str, notice: Notice) -> set[str | None]:
+    """Take the entries, which gives the names of those taken. What was only read, as no focus, is context."""
+    foci = {focus.name for focus in told.foci}
+    taken: set[str | None] = set()
+    for entry in read_entries(told.entries):
+        if entry is None:
+            notice.kinds[HookEvent.UNREADABLE] += 1
+            notice.sweep = True
+        elif not foci or entry.method != hdrs.METH_GET or entry.address.name in foci:
+            _take_entry(entry, base, notice)
+            taken.add(entry.address.name)
+    return taken
 
 
 def _is_empty(told: TopicNotification) -> bool:
