@@ -30,7 +30,7 @@ from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.gather.identified import find_patient_id, read_identifier
 from service.ids import ID, is_id
-from service.knowledge import load_knowledge, mappings_directory
+from service.knowledge import Signature, load_knowledge, mappings_directory
 from service.render.answer import AssessmentAnswer, answer_schema
 from service.render.terminal import Terminal, plain, printable_json
 from service.review import Review, Reviewer
@@ -623,26 +623,54 @@ def schema() -> None:
 
 
 def _knowledge(settings: Settings) -> Knowledge:
-    return load_knowledge(_directory(None), criteria=settings.criteria, region=settings.region)
+    return load_knowledge(
+        _directory(None),
+        criteria=settings.criteria,
+        region=settings.region,
+        site_directory=settings.site_mappings,
+    )
 
 
 Directory = Annotated[Path | None, typer.Argument(help="Directory of the lists (default: the packaged one).")]
 
 
+Site = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Directory of the site's own lists (`TRD_SITE_MAPPINGS`).")
+]
+
+
 @mappings_app.command("check")
-def check_mappings(directory: Directory = None) -> None:
-    """Check every list and report each fault with its file and line."""
+def check_mappings(directory: Directory = None, *, site: Site = None) -> None:
+    """Check every list, the site's own as well, and report each fault with its file and line."""
     from service.commands.mappings import check_lists
 
-    _say(check_lists(_directory(directory), load_settings().criteria))
+    settings = load_settings()
+    _say(check_lists(_directory(directory), settings.criteria, site or settings.site_mappings))
 
 
 @mappings_app.command("lock")
-def lock_mappings(directory: Directory = None) -> None:
-    """Record the digests of all lists, after a reviewed change."""
-    from service.commands.mappings import lock_lists
+def lock_mappings(
+    directory: Directory = None,
+    *,
+    site: Site = None,
+    site_id: Annotated[
+        str | None, typer.Option("--id", help="Id of the site, which becomes part of the version.")
+    ] = None,
+    reviewer: Annotated[
+        str | None, typer.Option(help="Who reviewed the site's lists that are new or changed.")
+    ] = None,
+) -> None:
+    """Record the digests of all lists, or of all the site's own lists, after a reviewed change."""
+    from service.commands.mappings import lock_lists, lock_site_lists
 
-    _say(lock_lists(_directory(directory), clock.today("UTC")))
+    settings = load_settings()
+    today = clock.today("UTC")
+    chosen = site or (settings.site_mappings if directory is None else None)
+    if chosen is None:
+        _say(lock_lists(_directory(directory), today))
+        return
+    signed = Signature(site_id, reviewer)
+    _say(lock_site_lists(chosen, _directory(directory), settings.criteria, signed=signed, today=today))
 
 
 def _directory(given: Path | None) -> Path:

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     mappings: Path | None = Field(
         None, description="Directory of the clinical lists, if not the packaged one"
     )
+    site_mappings: Path | None = Field(
+        None, description="Directory of the site's own lists, whose codes are added to the clinical lists"
+    )
     host: str = Field("127.0.0.1", description="Address the service listens on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="Port the service listens on")
     database_url: str | None = Field(None, description="Database of the queue; an SQLite file by default")

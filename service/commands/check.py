@@ -136,6 +136,8 @@ async def check_server(  # noqa: PLR0913 - who asks, for whom, and the two clock
             asker = _Asker(client, await client.offered(), knowledge, patient_id)
             findings += await find_readable(asker, settings, timer)
             findings += [await find_tier(client, settings), await find_triggers(client, settings)]
+    if site := knowledge.site.version:
+        findings.append(_ok("site lists", f"{site}; {sum(knowledge.site.rows.values())} rows"))
     return CheckReport(server=_address_of(client.base), ready=not _has_failed(findings), findings=findings)
 
 
