@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from datetime import date, time
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
@@ -21,6 +21,10 @@ ENV_FILE = ".env"
 _OWNER = re.compile(rf"(Practitioner|PractitionerRole|Organization|CareTeam)/{ID}")
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_MINUTES = re.compile(r"[1-9]\d{0,3}")
+_LONGEST_INTERVAL = 1440
+_GROUP = re.compile(rf"Group/{ID}")
+_SYSTEM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s|,$\\]{1,200}")
 _OFF = "off"
 _SHORTEST_SECRET = 16
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -122,10 +126,25 @@ class Settings(BaseSettings):
         "05:00",
         description="Time of the daily review at the site, as HH:MM; `off` for no daily review",
     )
+    sweep_every: str = Field(
+        "60",
+        description="Minutes from one search for changed records to the next, 1 to 1440; `off` for none",
+    )
+    roster: str | None = Field(
+        None,
+        repr=False,
+        description="Whom to review daily beside those with a plan: `Group/<id>` of the FHIR server, or a "
+        "file with one patient per line",
+    )
     task_owner: str | None = Field(
         None,
         description="Owner of the Tasks that the service raises: `Practitioner/<id>`, "
         "`PractitionerRole/<id>`, `Organization/<id>` or `CareTeam/<id>`",
+    )
+    hl7v2_authorities: Annotated[Mapping[str, str], NoDecode] = Field(
+        {},
+        description="Systems of identifiers by the assigning authority that HL7 v2 messages name, as "
+        '`{"authority": "system"}`',
     )
     hook_secret: SecretStr | None = Field(None, description="Secret that notifications must present")
     api_token: SecretStr | None = Field(
@@ -196,6 +215,15 @@ class Settings(BaseSettings):
             raise ValueError("neither ids of patients, separated by commas, nor a file with one a line")
         return found
 
+    @field_validator("hl7v2_authorities", mode="before")
+    @classmethod
+    def _read_authorities(cls, value: object) -> object:
+        """Read a JSON object; a system may not hold what ends it in a search."""
+        found = _json_object(value.strip() or "{}") if isinstance(value, str) else value
+        if not isinstance(found, Mapping) or not all(map(_is_system, found.values())):
+            raise ValueError('not systems of identifiers, as {"authority": "system"}')
+        return dict(found)
+
     @field_validator("hook_secret", "api_token")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
@@ -226,6 +254,22 @@ class Settings(BaseSettings):
         if value != _OFF and not _TIME.fullmatch(value):
             raise ValueError("neither a time of the day, as HH:MM, nor off")
         return value
+
+    @field_validator("sweep_every")
+    @classmethod
+    def _known_interval(cls, value: str) -> str:
+        if value != _OFF and not (_MINUTES.fullmatch(value) and int(value) <= _LONGEST_INTERVAL):
+            raise ValueError("neither minutes, 1 to 1440, nor off")
+        return value
+
+    @field_validator("roster")
+    @classmethod
+    def _known_roster(cls, value: str | None) -> str | None:
+        if value is None or not value.strip():
+            return None
+        if not is_roster(value.strip()):
+            raise ValueError("neither Group/<id> nor a file")
+        return value.strip()
 
     @field_validator("timezone")
     @classmethod
@@ -271,16 +315,34 @@ class Settings(BaseSettings):
         return None if self.daily_at == _OFF else time.fromisoformat(self.daily_at)
 
     @property
+    def sweep_interval(self) -> timedelta | None:
+        """How often the server is searched for changed records; `None` for never."""
+        return None if self.sweep_every == _OFF else timedelta(minutes=int(self.sweep_every))
+
+    @property
     def weekdays(self) -> frozenset[int]:
         """Clinic days as numbers, Monday is 0."""
         return frozenset(_WEEKDAYS.index(day) for day in self.clinic_days)
 
 
-def _headers_in(value: SecretStr) -> dict[str, str]:
+def is_roster(text: str) -> bool:
+    """Whether a text names a roster: `Group/<id>`, or a file that is there."""
+    return bool(_GROUP.fullmatch(text)) or Path(text).is_file()
+
+
+def _json_object(text: str) -> object:
     try:
-        found = json.loads(value.get_secret_value())
+        return json.loads(text)
     except ValueError:
-        found = None
+        return None
+
+
+def _is_system(value: object) -> bool:
+    return isinstance(value, str) and _SYSTEM.fullmatch(value) is not None
+
+
+def _headers_in(value: SecretStr) -> dict[str, str]:
+    found = _json_object(value.get_secret_value())
     if not isinstance(found, dict) or not all(map(_is_header, found.items())):
         raise ValueError('not headers, as {"name": "value"}')
     return found

@@ -5,7 +5,7 @@ What is told is a hint: whose record to review is taken from it, and the record 
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,13 +17,11 @@ from service.cause import Cause
 from service.doors.exchange import fhir_response
 from service.doors.outcome import to_bundle_response, to_information_outcome
 from service.doors.ports import METRICS, Queue, Task
+from service.doors.storing import store
 from service.fhir.kinds import NOTICED_KINDS, WRITTEN_KINDS
 from service.fhir.sources import UNDECODABLE, Source, find_owner, read_notified
 from service.gather.changes import sweep_from
-from service.telemetry.logs import Event, log_error
 from service.telemetry.metrics import HookEvent
-
-STORE_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -119,20 +117,11 @@ def now() -> datetime:
     return datetime.fromisoformat(clock.now_iso())
 
 
-async def answer_once_stored(
-    request: web.Request, notice: Notice, store: Callable[[], Awaitable[None]]
-) -> web.Response:
+async def answer_once_stored(request: web.Request, notice: Notice, storing: Awaitable[None]) -> web.Response:
     """Store what a notification asks for, then answer; 503 where it cannot be stored in time."""
-    metrics = request.app[METRICS]
-    try:
-        async with asyncio.timeout(STORE_SECONDS):
-            await store()
-    except Exception as error:  # noqa: BLE001 - whatever the database raises, the event is not stored
-        log_error(Event.QUEUE_FAILED, error)
-        metrics.count_hook_event(HookEvent.NOT_STORED)
-        raise web.HTTPServiceUnavailable from None
+    await store(request, storing)
     for kind, times in notice.kinds.items():
-        metrics.count_hook_event(kind, times)
+        request.app[METRICS].count_hook_event(kind, times)
     return fhir_response(notice.to_answer())
 
 

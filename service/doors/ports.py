@@ -15,9 +15,10 @@ from service.settings import Settings
 from service.telemetry.limits import PerMinute
 from service.telemetry.metrics import Metrics
 
-Task = Literal["sweep", "deleted", "changed", "gap"]
+Task = Literal["sweep", "deleted", "changed", "gap", "identified", "merged"]
 """`sweep` refers to an instant: all that changed since is to be reviewed. `deleted` and `changed` refer to
-`Type/id`, `gap` to events of a Subscription (`service.fhir.notifications.Gap`)."""
+`Type/id`, `gap` to events of a Subscription (`service.fhir.notifications.Gap`). `identified` refers to a
+patient by identifiers, `merged` to one whose record was merged into another."""
 
 HOOK_KEY = "key"
 """The part of an address that is compared with the key of the hooks."""
@@ -61,8 +62,10 @@ class Door(StrEnum):
     METADATA = "metadata"
     DEFINITION = "definition"
     KEYS = "keys"
+    REVIEWS = "reviews"
     REST_HOOK = "rest-hook"
     TOPICS = "topics"
+    HL7V2 = "hl7v2"
     LIVE = "health-live"
     READY = "health-ready"
     METRICS = "metrics"

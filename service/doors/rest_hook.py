@@ -123,11 +123,9 @@ def _address_of(request: web.Request) -> tuple[str, str] | None:
 
 async def _store(request: web.Request, notice: Notice) -> web.Response:
     """Store what a notification asks for, then answer."""
-
-    async def store() -> None:
-        await enqueue(request.app[QUEUE], notice, Cause.REST_HOOK, now())
-
-    return await answer_once_stored(request, notice, store)
+    return await answer_once_stored(
+        request, notice, enqueue(request.app[QUEUE], notice, Cause.REST_HOOK, now())
+    )
 
 
 _HOOK = "/hooks/fhir"

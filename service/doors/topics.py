@@ -63,11 +63,7 @@ async def take(request: web.Request, told: TopicNotification) -> web.Response:
     """Take a notification by a topic that was read, at whatever address it came."""
     base = request.app[CLIENT].base
     notice = to_notice(told, base)
-
-    async def store() -> None:
-        await _store(request.app[QUEUE], told, notice, base)
-
-    return await answer_once_stored(request, notice, store)
+    return await answer_once_stored(request, notice, _store(request.app[QUEUE], told, notice, base))
 
 
 def to_notice(told: TopicNotification, base: str) -> Notice:

@@ -21,8 +21,8 @@ _BEARER = "bearer "
 _SIGNATURE_HEADER = "X-Hub-Signature"
 _LARGEST_SIGNED = 1024 * 1024
 """Bytes of a signed body: it has to be held before it is known who sent it."""
-_HOOKS = frozenset({Door.REST_HOOK, Door.TOPICS})
-_OPERATIONS = frozenset({Door.ASSESS, Door.ASSESS_BUNDLE, Door.PROPOSE})
+_OPERATIONS = frozenset({Door.ASSESS, Door.ASSESS_BUNDLE, Door.PROPOSE, Door.REVIEWS})
+_NOTIFICATIONS = frozenset({Door.REST_HOOK, Door.TOPICS, Door.HL7V2})
 
 
 def check_trust(settings: Settings) -> None:
@@ -74,7 +74,7 @@ class Trust:
         """Raise the answer 401 or 403 where the request may not come in."""
         if door in _OPERATIONS:
             self._check_secret(self.token, request, _bearer(request))
-        elif door in _HOOKS:
+        elif door in _NOTIFICATIONS:
             await self._check_hook(request)
         elif door is Door.METRICS:
             self._check_metrics(request)

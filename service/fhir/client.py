@@ -9,7 +9,7 @@ import asyncio
 import math
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import copy
 from datetime import UTC, datetime
@@ -28,11 +28,13 @@ from service import __version__
 from service.core.plans import WriteTier
 from service.errors import (
     NoServerThere,
+    PagesExpired,
     RecordTooLarge,
     ServerMisread,
     ServerRefused,
     ServerUnreachable,
     SettingsError,
+    TooManyPages,
 )
 from service.fhir.auth import GrantedToken, authentication
 from service.fhir.kinds import DIFFER_IN_R5
@@ -55,6 +57,8 @@ from service.settings import Settings
 from service.workers import LARGE
 
 Decoded = TypeVar("Decoded")
+Parameters = Mapping[str, str | Sequence[str]]
+"""Of a search; several values of one name all hold."""
 
 _HEADERS = {
     "Accept": "application/fhir+json",
@@ -192,7 +196,7 @@ class FhirClient:
             said = f"GET metadata: no FHIR server answers at this address ({refused.status})"
             raise NoServerThere(said) from None
 
-    async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes:
+    async def _get(self, path: str, params: Parameters | None = None) -> bytes:
         """The body of one answer, as it came. `path` is relative to the base, or an address on its origin."""
         url = self._address_of(path)
         body = (await self._retried("GET", url, params=params, attempts=self._attempts)).body
@@ -317,7 +321,7 @@ class FhirClient:
         method: str,
         url: str,
         *,
-        params: dict[str, str] | None = None,
+        params: Parameters | None = None,
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
         attempts: int,
@@ -409,12 +413,13 @@ class FhirClient:
         reasons = f" ({', '.join(issues)})" if issues else ""
         return ServerRefused(f"{request}: the server answered {status}{reasons}", status, issues=issues)
 
-    async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
+    async def pages(self, path: str, params: Parameters) -> AsyncIterator[BundleView]:
         """Every page of a search, its resources as R4 JSON, following `next` on the same origin only.
 
-        Raises `ServerError` when any page cannot be read, or where the last one is as full as it may be and
-        the total says that there are more: half a record is never an answer. A total that the server stated
-        on a page with room to spare is an estimate (docs/decisions/0025).
+        Raises `PagesExpired` when the server no longer has a page, and another `ServerError` when it cannot
+        be read, or where the last one is as full as it may be and the total says that there are more: half a
+        record is never an answer. A total that the server stated on a page with room to spare is an estimate
+        (docs/decisions/0025).
         """
         where = f"GET {path}"
         body, asked = await self._first_page(path, params)
@@ -426,11 +431,13 @@ class FhirClient:
             following = _joined(address, bundle.next)
             if following is None or _origin(following) != _origin(self.base):
                 raise ServerMisread(f"{where}: the next page is on another server")
-            if str(following) in seen or len(seen) > _MOST_PAGES:
+            if str(following) in seen:
                 raise ServerMisread(f"{where}: its pages do not end")
+            if len(seen) > _MOST_PAGES:
+                raise TooManyPages(f"{where}: its pages do not end")
             seen.add(str(following))
             address = following
-            bundle = await self._page(await self._get(str(following)), f"{where}, page {len(seen)}")
+            bundle = await self._next_page(str(following), f"{where}, page {len(seen)}")
             sizes.append(len(bundle.entry))
             total = total if bundle.total is None else bundle.total
             yield bundle
@@ -439,7 +446,36 @@ class FhirClient:
                 f"{where}: the answer has {sum(sizes)} of {total} resources, so it is incomplete"
             )
 
-    async def _first_page(self, path: str, params: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    async def all_pages(self, path: str, params: Parameters) -> list[BundleView]:
+        """Every page of a search at once, as `pages` has them.
+
+        Where the server forgets its pages before all were read, the search is begun again, once, and what was
+        read before is dropped. Raises as `pages` does, and `PagesExpired` the second time.
+        """
+        with suppress(PagesExpired):
+            return [page async for page in self.pages(path, params)]
+        return [page async for page in self.pages(path, params)]
+
+    async def _next_page(self, address: str, where: str) -> BundleView:
+        """A page after the first one. Raises `PagesExpired` where the server no longer has it."""
+        try:
+            body = await self._get(address)
+        except ServerRefused as refused:
+            if not await self._has_expired(refused):
+                raise
+            said = ", ".join((str(refused.status), *refused.issues))
+            raise PagesExpired(
+                f"{where}: the server no longer has the pages of this search ({said})"
+            ) from None
+        return await self._page(body, where)
+
+    async def _has_expired(self, refused: ServerRefused) -> bool:
+        """Whether a page is refused because the server keeps the pages of a search for a while only."""
+        if refused.status == HTTPStatus.GONE or not refused.issues:
+            return refused.status == HTTPStatus.GONE
+        return not (await self.dialect()).expired.isdisjoint(refused.issues)
+
+    async def _first_page(self, path: str, params: Parameters) -> tuple[bytes, Parameters]:
         """The first page and what it was asked for with.
 
         Some servers refuse to be asked for more resources to a page than they give; they are asked for fewer,
@@ -657,9 +693,9 @@ def _moment(value: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _fullest(sizes: list[int], asked: dict[str, str]) -> float:
+def _fullest(sizes: list[int], asked: Parameters) -> float:
     """How many resources a page may have: as many as were asked for, or as a page before the last one had."""
-    return min(float(asked.get("_count", math.inf)), *sizes[:-1], math.inf)
+    return min(float(str(asked.get("_count", math.inf))), *sizes[:-1], math.inf)
 
 
 def _joined(page: httpx.URL, address: str) -> httpx.URL | None:

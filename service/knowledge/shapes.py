@@ -410,10 +410,11 @@ class LackedFile(Strict):
 
 
 class IssuesFile(Strict):
-    """Error numbers of the vendor: results are withheld, or are not complete and may be later."""
+    """Error numbers of the vendor: results are withheld, not complete, or no longer there."""
 
     withheld: _ErrorNumbers = []
     incomplete: _ErrorNumbers = []
+    expired: _ErrorNumbers = []
     source: _Source
 
 
@@ -422,6 +423,13 @@ class OverloadFile(Strict):
 
     status: _Status
     word: _Source
+    source: _Source
+
+
+class ChangesFile(Strict):
+    """Whether all patients of such a server can be searched for what changed (`_lastUpdated`)."""
+
+    searched: bool
     source: _Source
 
 
@@ -435,6 +443,7 @@ class DialectFile(Strict):
     notes: list[_Source] = []
     recognised: RecognisedFile
     lacks: LackedFile
+    changes: ChangesFile | None = None
     issues: IssuesFile | None = None
     search: list[RequiredSearchFile] = []
     overload: list[OverloadFile] = []

@@ -1,8 +1,9 @@
 """The durable queue: what was accepted is on disk, and every accepted review is done.
 
-A job is a kind and a reference: `patient` and a patient's id, or a task such as `deleted` and `Condition/7`.
-Of one reference at most one job runs, in whichever process, and at most one waits; an event that finds one
-waiting needs no job of its own, because that job will read the record after the event.
+A job is a kind and a reference: `patient` and a patient's id, `identified` and the identifiers of a patient,
+or a task such as `deleted` and `Condition/7`. Of one reference at most one job runs, in whichever process,
+and at most one waits; an event that finds one waiting needs no job of its own, because that job will read
+the record after the event.
 
 The queue holds references, reasons and times, never content of a record. `Jobs` sees the queue and adds to
 it; `JobQueue` also does the work. Both keep it in DBOS, in an SQLite file or in PostgreSQL; what DBOS does
@@ -44,11 +45,14 @@ from service.queue.database import (
 from service.queue.gate import Gate
 from service.queue.heard import delete_heard, keep_heard, read_heard, select_heard
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
+from service.queue.watermarks import Watermark, read_watermark, write_watermark
 from service.request_id import followed_as
 from service.telemetry.logs import Event, log_info, log_warning
 
 DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
+IDENTIFIED: Final = frozenset({"identified", "merged"})
+"""The kinds of jobs that refer to a patient by identifiers, which are shown to nobody."""
 
 Handler = Callable[[str, str], Awaitable[None]]
 """Does a job, given its reference and what caused it."""
@@ -62,7 +66,7 @@ _AHEAD: Final = 8  # jobs claimed for each worker, so that none idles until the 
 _BATCH: Final = 500
 _ANSWER_SECONDS: Final = 2.0
 _NO_HANDLER: Final = "nothing here handles this kind"
-_NAME: Final = re.compile(r"[A-Za-z0-9\-.:+_~/]{1,400}")
+_NAME: Final = re.compile(r"[A-Za-z0-9\-.:+_~/]{1,1000}")
 """What is queued: a kind of job, a reference or an instant, and a cause."""
 
 _log = logging.getLogger(__name__)
@@ -90,6 +94,11 @@ class Job:
     created: datetime
     finished: datetime | None
     reason: str | None
+
+    @property
+    def shown(self) -> str:
+        """The reference as it may be shown; of one that holds identifiers of a patient, nothing."""
+        return "(by identifier)" if self.kind in IDENTIFIED else self.reference
 
     def failed_with(self, text: str) -> bool:
         """Whether it failed for a reason that has this text, in whatever case."""
@@ -184,6 +193,14 @@ class Jobs:
             return False
         return True
 
+    async def watermark(self, server: str, kind: str) -> Watermark | None:
+        """How far the changes of a kind on a server were searched for; `None` before the first search."""
+        return await self._ask(self._read_watermark, server, kind)
+
+    async def advance(self, server: str, kind: str, watermark: Watermark) -> None:
+        """Keep how far the changes of a kind were searched for; on return it is on disk."""
+        await self._ask(self._write_watermark, server, kind, watermark)
+
     async def _put_in_again(self, failed: Sequence[Job]) -> None:
         await self._accept([_task(job.kind, job.reference, Cause.RETRY) for job in failed])
         await self._ask(self._delete, [job.id for job in failed])
@@ -217,7 +234,7 @@ class Jobs:
             self._database.prepare()
             DBOS.migrate(self._database.url)
             self._engine = self._database.engine(synchronous="FULL")
-            self._database.prepare_tables(self._engine)
+            self._database.create_tables(self._engine)
             self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             why = str(getattr(error, "orig", error)).splitlines()[:1]
@@ -258,6 +275,16 @@ class Jobs:
                         self._client.enqueue_in_transaction(
                             connection, _options(task, delay), *task.arguments
                         )
+
+    def _read_watermark(self, server: str, kind: str) -> Watermark | None:
+        with self._engine.connect() as connection:
+            return read_watermark(connection, self._database.watermarks, server, kind)
+
+    def _write_watermark(self, server: str, kind: str, watermark: Watermark) -> None:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            table = self._database.watermarks
+            write_watermark(connection, table, server=server, kind=kind, watermark=watermark)
 
     def _list(self, states: frozenset[State], limit: int) -> list[Job]:
         failed = self._listed(states & {State.FAILED}, None)

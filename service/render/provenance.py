@@ -31,11 +31,14 @@ _AGENT = {
 }
 _CAUSES = {
     Cause.OPERATION: "An operation was requested",
+    Cause.REVIEWS: "A review was requested",
     Cause.REST_HOOK: "The FHIR server reported a change",
     Cause.TOPIC: "The FHIR server reported an event of a topic",
+    Cause.HL7V2: "An integration engine sent a message",
     Cause.SWEEP: "A sweep found a change",
     Cause.DELETED: "The FHIR server reported a deletion",
     Cause.DAILY: "A daily review was due",
+    Cause.ROSTER: "A review of the roster was due",
     Cause.RETRY: "A failed review was queued again by hand",
     Cause.COMMAND: "A command was given",
     Cause.WITHDRAWAL: "The draft was withdrawn by hand",
