@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from service.errors import QueueError, SettingsError, SetupError
+from service.queue.heard import heard_table
 from service.queue.watermarks import watermarks_table
 
 APPLICATION: Final = "trd-careplan"
@@ -62,7 +63,7 @@ class Database:
         """Create the tables beside those of DBOS, where there are none."""
         with engine.begin() as connection:
             self.one_writer(connection)
-            for table in (self._heartbeat, self.watermarks):
+            for table in (self._heartbeat, self.watermarks, heard_table(self.schema)):
                 table.create(connection, checkfirst=True)
 
     def beat(self, engine: sa.Engine) -> None:

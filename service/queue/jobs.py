@@ -1,8 +1,9 @@
 """The durable queue: what was accepted is on disk, and every accepted review is done.
 
-A job is a kind and a reference: `patient` and a patient's id, or a task such as `deleted` and `Condition/7`.
-Of one reference at most one job runs, in whichever process, and at most one waits; an event that finds one
-waiting needs no job of its own, because that job will read the record after the event.
+A job is a kind and a reference: `patient` and a patient's id, `identified` and the identifiers of a patient,
+or a task such as `deleted` and `Condition/7`. Of one reference at most one job runs, in whichever process,
+and at most one waits; an event that finds one waiting needs no job of its own, because that job will read
+the record after the event.
 
 The queue holds references, reasons and times, never content of a record. `Jobs` sees the queue and adds to
 it; `JobQueue` also does the work. Both keep it in DBOS, in an SQLite file or in PostgreSQL; what DBOS does
@@ -23,11 +24,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Final, ParamSpec, Self, TypeVar
 
+import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.cause import Cause
 from service.errors import InputError, QueueError, SetupError
+from service.fhir.notifications import Heard
 from service.ids import is_id
 from service.queue.claims import Claims
 from service.queue.database import (
@@ -40,6 +43,7 @@ from service.queue.database import (
     waiting_keys,
 )
 from service.queue.gate import Gate
+from service.queue.heard import delete_heard, keep_heard, read_heard, select_heard
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
 from service.queue.watermarks import Watermark, read_watermark, write_watermark
 from service.request_id import followed_as
@@ -47,6 +51,8 @@ from service.telemetry.logs import Event, log_info, log_warning
 
 DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
+IDENTIFIED: Final = frozenset({"identified", "merged"})
+"""The kinds of jobs that refer to a patient by identifiers, which are shown to nobody."""
 
 Handler = Callable[[str, str], Awaitable[None]]
 """Does a job, given its reference and what caused it."""
@@ -60,7 +66,7 @@ _AHEAD: Final = 8  # jobs claimed for each worker, so that none idles until the 
 _BATCH: Final = 500
 _ANSWER_SECONDS: Final = 2.0
 _NO_HANDLER: Final = "nothing here handles this kind"
-_NAME: Final = re.compile(r"[A-Za-z0-9\-.:+_~/]{1,400}")
+_NAME: Final = re.compile(r"[A-Za-z0-9\-.:+_~/]{1,1000}")
 """What is queued: a kind of job, a reference or an instant, and a cause."""
 
 _log = logging.getLogger(__name__)
@@ -88,6 +94,11 @@ class Job:
     created: datetime
     finished: datetime | None
     reason: str | None
+
+    @property
+    def shown(self) -> str:
+        """The reference as it may be shown; of one that holds identifiers of a patient, nothing."""
+        return "(by identifier)" if self.kind in IDENTIFIED else self.reference
 
     def failed_with(self, text: str) -> bool:
         """Whether it failed for a reason that has this text, in whatever case."""
@@ -163,6 +174,22 @@ class Jobs:
         await self._put_in_again(failed)
         return len(failed)
 
+    async def last_heard(self, key: str) -> Heard | None:
+        """What was last heard of a Subscription, by the digest it is known by; `None` where nothing was."""
+        return await self._ask(self._heard, select_heard(self._database.schema, key))
+
+    async def all_heard(self) -> dict[str, Heard]:
+        """What was last heard of every Subscription, each by its digest."""
+        return await self._ask(self._all_heard)
+
+    async def keep_heard(self, key: str, heard: Heard) -> None:
+        """Keep what was heard of a Subscription; on return it is on disk. Its number never falls."""
+        await self._ask(self._keep_heard, key, heard)
+
+    async def forget_heard(self, key: str) -> None:
+        """Forget what was heard of a Subscription, as it counts anew."""
+        await self._ask(self._forget_heard, key)
+
     async def counts(self) -> dict[str, int]:
         """Count the jobs that wait, run and have failed, for the metrics."""
         return await self._ask(self._count)
@@ -227,6 +254,24 @@ class Jobs:
     def _close(self) -> None:
         self._client.destroy()
         self._engine.dispose()
+
+    def _heard(self, query: sa.Select[Any]) -> Heard | None:
+        with self._engine.connect() as connection:
+            return next((heard for _, heard in read_heard(connection.execute(query))), None)
+
+    def _all_heard(self) -> dict[str, Heard]:
+        with self._engine.connect() as connection:
+            return dict(read_heard(connection.execute(select_heard(self._database.schema))))
+
+    def _keep_heard(self, key: str, heard: Heard) -> None:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            keep_heard(connection, self._database.schema, key, heard)
+
+    def _forget_heard(self, key: str) -> None:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            connection.execute(delete_heard(self._database.schema, key))
 
     def _store(self, tasks: Sequence[Task], delay: float | None = None) -> None:
         """Add each task unless one of its reference waits already. Committed on return."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from service.cause import Cause
 from service.core.records import VersionedReference
 from service.doors.ports import Task
 from service.fhir.client import FhirClient
+from service.fhir.notifications import Heard
 from service.review import Proposal, Reviewer
 from tests.support import Handler, PretendServer, Resource, client_of, resources_of, reviewer, settings
 
@@ -34,6 +35,7 @@ class PretendQueue:
 
     accepted: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     tasks: list[tuple[Task, str]] = field(default_factory=list)
+    heard: dict[str, Heard] = field(default_factory=dict)
     fault: Exception | None = None
     well: bool = True
     paused: str | None = None
@@ -45,6 +47,19 @@ class PretendQueue:
     async def accept_task(self, name: Task, reference: str) -> None:
         self._fail()
         self.tasks.append((name, reference))
+
+    async def last_heard(self, key: str) -> Heard | None:
+        self._fail()
+        return self.heard.get(key)
+
+    async def keep_heard(self, key: str, heard: Heard) -> None:
+        self._fail()
+        known = self.heard.get(key, heard)
+        self.heard[key] = replace(heard, number=max(known.number, heard.number))
+
+    async def forget_heard(self, key: str) -> None:
+        self._fail()
+        del self.heard[key]
 
     async def counts(self) -> Mapping[str, int]:
         self._fail()
@@ -72,7 +87,7 @@ class PretendReviewer(Reviewer):
     """Reviews as the real one does; what it would write is only told."""
 
     async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
-        assert cause is Cause.OPERATION
+        assert cause in {Cause.OPERATION, Cause.REVIEWS}
         review = await self.review_patient(client, patient_id)
         return Proposal(review, review.answer, WRITTEN)
 
