@@ -10,7 +10,7 @@ from typing import Literal
 from service.core.records import MEDICINE_RECORDS
 
 PatientElement = Literal["subject", "patient", "for"]
-ListedAs = Literal["plan", "assessment", "task"]
+ListedAs = Literal["plan", "assessment", "task", "document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +108,9 @@ KINDS = (
         differs_in_r5=True,
     ),
     Kind(name="Provenance", written=True, differs_in_r5=True),
+    # What stands in place of a CarePlan, where a server takes none.
+    Kind(name="DocumentReference", patient="subject", listed_as="document"),
+    Kind(name="Communication", patient="subject", listed_as="document"),
     # Definitions come in an order in which none names a later one.
     Kind(name="CodeSystem", published=True),
     Kind(name="ValueSet", published=True),

@@ -6,7 +6,7 @@ Each is a file of `mappings/servers/`. The server's statement says which one it 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from service.knowledge.shapes import DialectFile
+from service.knowledge.shapes import DialectFile, DocumentFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,18 @@ class Overload:
     word: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentTerms:
+    """What a document must be like: the kinds of its author, any if none, and its `docStatus`.
+
+    `new` is that of a document, `changed` that of a later version of it.
+    """
+
+    authors: frozenset[str] = frozenset()
+    new: str = "preliminary"
+    changed: str = "preliminary"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """How the FHIR servers of one vendor differ from what their statement says.
@@ -39,6 +51,7 @@ class Dialect:
     withheld: frozenset[str] = frozenset()
     incomplete: frozenset[str] = frozenset()
     overloads: tuple[Overload, ...] = ()
+    document: DocumentTerms = DocumentTerms()
 
     def is_spoken_by(self, software: str | None, publisher: str | None) -> bool:
         """Whether a server that says this of itself speaks the dialect."""
@@ -84,7 +97,12 @@ def to_dialect(file: DialectFile) -> Dialect:
         withheld=frozenset(issues.withheld if issues else ()),
         incomplete=frozenset(issues.incomplete if issues else ()),
         overloads=tuple(Overload(one.status, one.word.encode()) for one in file.overload),
+        document=_to_terms(file.document),
     )
+
+
+def _to_terms(file: DocumentFile | None) -> DocumentTerms:
+    return DocumentTerms() if file is None else DocumentTerms(frozenset(file.authors), file.new, file.changed)
 
 
 def find_doubled(files: Iterable[DialectFile]) -> Iterable[tuple[str, str]]:

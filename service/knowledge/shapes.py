@@ -425,6 +425,19 @@ class OverloadFile(Strict):
     source: _Source
 
 
+class DocumentFile(Strict):
+    """What a document must be like where the server takes no CarePlan.
+
+    `authors` are the kinds of resource that may have written it; any where there are none. `new` and
+    `changed` are the `docStatus` of a document and of a later version of it.
+    """
+
+    authors: list[_Kind] = []
+    new: Literal["preliminary", "final", "amended"]
+    changed: Literal["preliminary", "final", "amended"]
+    source: _Source
+
+
 class DialectFile(Strict):
     """A file of `servers/`."""
 
@@ -438,6 +451,7 @@ class DialectFile(Strict):
     issues: IssuesFile | None = None
     search: list[RequiredSearchFile] = []
     overload: list[OverloadFile] = []
+    document: DocumentFile | None = None
 
 
 def to_criteria(file: CriteriaFile) -> Criteria:

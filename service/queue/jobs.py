@@ -42,9 +42,9 @@ from service.queue.database import (
 from service.queue.gate import Gate
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
 from service.request_id import followed_as
+from service.settings import DEFAULT_DATABASE_URL
 from service.telemetry.logs import Event, log_info, log_warning
 
-DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
 
 Handler = Callable[[str, str], Awaitable[None]]
@@ -105,7 +105,7 @@ class Jobs:
     """The queue as any process sees it: accepts, lists, retries. Runs nothing."""
 
     def __init__(self, database_url: str | None = None) -> None:
-        self._database = open_database(database_url or DEFAULT_URL)
+        self._database = open_database(database_url or DEFAULT_DATABASE_URL)
         self._incoming: dict[str, Task] = {}
         self._storing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
