@@ -1,4 +1,4 @@
-"""What this service wrote on a FHIR server that takes no CarePlan: its documents, as the ledger names them."""
+"""What this service wrote where a FHIR server takes no CarePlan: its documents, as the ledger names them."""
 
 from datetime import date
 

@@ -35,7 +35,7 @@ from tests.support import (
     run_command,
 )
 
-NOT_TAKEN = "(not written: the FHIR server does not accept CarePlan resources)"
+NOT_TAKEN = "(not written: the FHIR server does not accept CarePlan resources, nor a document in their place)"
 HELD = 'trd_reviews_held_total{why="care-plan-not-taken"} 1.0'
 PATIENT = patient_id_of(case_bundle(TWO_FAILURES))
 WAYS: dict[str, dict[str, Any]] = {
