@@ -98,7 +98,7 @@ class Ledger:
 @asynccontextmanager
 async def open_ledger(database_url: str | None, base: str, kind: str) -> AsyncIterator[Ledger]:
     """The record of a FHIR server and a kind of resource; `database_url` is that of the queue."""
-    engine = await asyncio.to_thread(_open, database_url or DEFAULT_DATABASE_URL)
+    engine = await _asked(lambda: _open(database_url or DEFAULT_DATABASE_URL))
     try:
         ledger = Ledger(engine, base, kind)
         await ledger.prepare()
@@ -143,6 +143,6 @@ async def _asked(ask: Callable[[], Done]) -> Done:
     """Ask the database, beside the loop."""
     try:
         return await asyncio.to_thread(ask)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, OSError) as error:
         name = type(error).__name__
         raise QueueError(f"the database of the queue could not keep the documents ({name})") from None

@@ -50,8 +50,8 @@ def offer(parameters: str = "", required: str = "", **others: Any) -> Offered:
 class Writing:
     """What the servers of a vendor let be written: the interactions by kind, and how they answer.
 
-    Extensions are not kept, and what is attached is then found under an address. With `empty_answers`, a create
-    is answered 201 without a body, as Oracle does. What does not fit `takes` is refused.
+    Extensions are not kept, and what is attached is then found under an address. With `empty_answers`, a
+    create is answered 201 without a body, as Oracle does. What does not fit `takes` is refused.
     """
 
     interactions: Mapping[str, tuple[str, ...]]
@@ -218,8 +218,8 @@ class VendorDouble(PretendServer):
     """A server of a vendor that holds a record; what it does not offer is there and is not shown.
 
     `throttles` is how many requests are answered as by an overloaded server, from now on. `sent` is every
-    resource that was stored, as it came. `cut_after` is after how many more requests the connection is cut, and
-    `loses_answer` whether the request before that was still done.
+    resource that was stored, as it came. `cut_after` is after how many more requests the connection is cut,
+    and `loses_answer` whether the answer to the last of them is lost.
     """
 
     def __init__(self, vendor: Vendor, resources: Iterable[Resource]) -> None:
