@@ -270,6 +270,21 @@ async def test_a_document_that_a_person_deleted_is_not_written_again(vendor: Ven
     assert len(site.said) == 1
 
 
+async def test_a_document_that_changes_meanwhile_is_read_again(tmp_path: Path) -> None:
+    """A stale `If-Match` is answered 409; the edit that came between stands."""
+    site = Site(ORACLE, tmp_path)
+    await site.propose()
+    (document,) = site.documents
+    edited = EDITS["signed"](document)
+    site.holds(*an_aneurysm(site.patient))
+    site.double.meanwhile = lambda: site.double.keep(edited)
+
+    done = await site.propose()
+
+    assert (done.written, done.answer.care_plan.action) == ((), "leave")
+    assert site.documents[0]["authenticator"] == edited["authenticator"]
+
+
 # --- interruptions --------------------------------------------------------------------------------
 
 

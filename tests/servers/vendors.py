@@ -219,7 +219,8 @@ class VendorDouble(PretendServer):
 
     `throttles` is how many requests are answered as by an overloaded server, from now on. `sent` is every
     resource that was stored, as it came. `cut_after` is after how many more requests the connection is cut,
-    and `loses_answer` whether the answer to the last of them is lost.
+    and `loses_answer` whether the answer to the last of them is lost. `meanwhile` happens once, before a
+    write is taken.
     """
 
     def __init__(self, vendor: Vendor, resources: Iterable[Resource]) -> None:
@@ -228,6 +229,7 @@ class VendorDouble(PretendServer):
         self.sent: list[Resource] = []
         self.cut_after: int | None = None
         self.loses_answer = False
+        self.meanwhile: Callable[[], object] | None = None
         everything = "everything" in vendor.kinds["Patient"].operations
         held = [self._as_kept(resource) for resource in lengthened(resources, vendor.id_length)]
         super().__init__(held, everything=everything, offered=vendor.kinds, includes=False, page=vendor.page)
@@ -265,6 +267,9 @@ class VendorDouble(PretendServer):
     def _written(self, kind: str, identity: str, request: httpx.Request) -> httpx.Response:
         """Store a resource, each time under another id where it is new, whatever stands there already."""
         self.asked.append(request)
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
         writing = self.vendor.writing
         code = {"POST": "create", "PUT": "update"}[request.method]
         if writing is None or code not in writing.interactions.get(kind, ()):
