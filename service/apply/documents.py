@@ -106,31 +106,29 @@ async def _find_entered(filing: Filing, patient_id: str, entry: LedgerEntry) -> 
     resource = await filing.client.find(f"{evidence.type}/{evidence.id}")
     if resource is None:
         return replace(_of_entry(evidence, entry), left=DELETED)
-    evidence = VersionedReference(filing.kind, evidence.id, _version_of(resource))
-    if entry.settled:
-        untouched = edit_digest(resource) == entry.stored or _is_signed(resource)
-        return replace(_of_entry(evidence, entry), left=None if untouched else EDITED)
-    if entry.sent in identifiers_of(resource, PROPOSAL_IDENTIFIER):
+    if not entry.settled and _makes(resource, entry.sent):
         return await _take_up(filing, patient_id, resource, entry)
+    evidence = VersionedReference(filing.kind, evidence.id, _version_of(resource))
     untouched = edit_digest(resource) == entry.stored or _is_signed(resource)
-    return replace(_of_entry(evidence, entry, stands=False), left=None if untouched else EDITED)
+    found = _of_entry(evidence, entry, stands=entry.settled)
+    return replace(found, left=None if untouched else EDITED)
 
 
 async def _take_up(
     filing: Filing, patient_id: str, resource: Resource, entry: LedgerEntry | None
 ) -> DocumentOfRecord:
-    """Enter what was found; one that the ledger does not expect must carry a signature that fits."""
+    """Enter what was found, as far as it is what was sent last, or carries a signature that fits."""
     evidence = VersionedReference(filing.kind, resource["id"], _version_of(resource))
-    expected = entry is not None and entry.sent in identifiers_of(resource, PROPOSAL_IDENTIFIER)
-    fresh = expected and (entry.reference is not None or evidence.version in _FIRST_VERSIONS)  # type: ignore[union-attr]
-    known = entry if expected and entry is not None else _entry_of(resource)
+    sent = entry if entry is not None and _makes(resource, entry.sent) else None
+    ours = not filing.updates or _is_signed(resource)
+    ours = ours or (sent is not None and _may_follow(evidence.version, sent.over))
     taken = replace(
-        known,
+        sent or _entry_of(resource),
         reference=f"{evidence.type}/{evidence.id}",
         stored=edit_digest(resource) if filing.updates else None,
         settled=True,
     )
-    if filing.updates and not (fresh or _is_signed(resource)):
+    if not ours:
         return replace(_of_entry(evidence, taken), left=EDITED)
     await filing.ledger.save(patient_id, taken)
     return _of_entry(evidence, taken)
@@ -199,6 +197,19 @@ def _entry_of(resource: Resource) -> LedgerEntry:
     )
 
 
+def _makes(resource: Resource, proposal: str) -> bool:
+    """Whether a document makes a proposal, by the digest of it."""
+    return proposal in identifiers_of(resource, PROPOSAL_IDENTIFIER)
+
+
+def _may_follow(version: str | None, over: str | None) -> bool:
+    """Whether nobody wrote between a version and the one that it was written over, as far as can be told."""
+    if over is None or version is None:
+        return version in _FIRST_VERSIONS
+    counted = version.isdecimal() and over.isdecimal()
+    return not counted or int(version) == int(over) + 1
+
+
 def _is_signed(resource: Resource) -> bool:
     return extension_value(resource, EDIT_DIGEST) == edit_digest(resource)
 
@@ -233,6 +244,7 @@ async def file_document(  # noqa: PLR0913 - what is filed, about whom, over what
         sent=page.proposal,
         proposed_on=page.proposed_on,
         grounds=grounds,
+        over=known.evidence.version if known else None,
         stored=before.stored if before else None,
         withdrawn=page.withdrawn is not None,
     )

@@ -30,15 +30,17 @@ class LedgerEntry:
     """What was last sent about a patient.
 
     `reference` is the resource, `None` until the server has named it. `sent` is the digest of the proposal
-    that it makes, or a word that it makes none. `settled` is whether the server is known to have stored that;
-    `stored` is then the digest of what a person could change, as the server has it. `proposed_on` is the day
-    from which the dates were counted, `grounds` what the proposal rests on, as a digest.
+    that it makes, or a word that it makes none; `over` the version that it takes the place of. `settled` is
+    whether the server is known to have stored that; `stored` is then the digest of what a person could
+    change, as the server has it. `proposed_on` is the day from which the dates were counted, `grounds` what
+    the proposal rests on, as a digest.
     """
 
     reference: str | None
     sent: str
     proposed_on: date | None
     grounds: str
+    over: str | None = None
     stored: str | None = None
     settled: bool = False
     withdrawn: bool = False
@@ -126,6 +128,7 @@ def _table(schema: str | None) -> sa.Table:
         sa.Column("patient", sa.Text, primary_key=True),
         sa.Column("reference", sa.Text),
         sa.Column("sent", sa.Text, nullable=False),
+        sa.Column("over", sa.Text),
         sa.Column("stored", sa.Text),
         sa.Column("settled", sa.Boolean, nullable=False),
         sa.Column("proposed_on", sa.Date),

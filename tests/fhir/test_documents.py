@@ -11,6 +11,7 @@ import pytest
 
 from service.apply.held import Held
 from service.apply.ledger import open_ledger
+from service.commands.check import CheckState, find_tier
 from service.commands.diff import preview
 from service.commands.documents import list_ours
 from service.commands.withdraw import find_drafts, withdraw
@@ -19,7 +20,9 @@ from service.errors import ServerError
 from service.fhir.client import FhirClient
 from service.fhir.models import validated
 from service.knowledge import load_dialects, mappings_directory
+from service.queue.work import Work
 from service.review import Proposal, Reviewer
+from service.telemetry.metrics import Metrics
 from tests.contract_interrupted import an_aneurysm, no_aneurysm
 from tests.servers.vendors import EPIC, MEDITECH, ORACLE, Vendor, VendorDouble
 from tests.support import (
@@ -288,22 +291,27 @@ async def test_a_document_that_changes_meanwhile_is_read_again(tmp_path: Path) -
 # --- interruptions --------------------------------------------------------------------------------
 
 
-async def test_a_create_whose_answer_is_lost_is_looked_for_and_not_repeated(
-    site: Site, tmp_path: Path
-) -> None:
-    (tmp_path / "undisturbed").mkdir()
-    undisturbed = Site(site.double.vendor, tmp_path / "undisturbed")
-    await undisturbed.propose()
-    methods = [request.method for request in undisturbed.double.asked]
-    site.double.cut_after, site.double.loses_answer = methods.index("POST") + 1, True
-
+async def test_a_create_whose_answer_is_lost_is_looked_for_and_not_repeated(site: Site) -> None:
+    site.double.cuts_after_write = True
     assert await is_interrupted(site)
-
     assert len(site.documents) == 1
     site.double.cut_after = None
     done = await site.propose()
     assert (done.written, done.answer.care_plan.action) == ((), "none")
     assert done.answer.care_plan.reference == f"{site.kind}/{site.documents[0]['id']}"
+
+
+async def test_an_edit_after_an_interrupted_update_is_left(tmp_path: Path) -> None:
+    """By the version: one more was written than ours."""
+    site = Site(ORACLE, tmp_path)
+    await site.propose()
+    site.holds(a_high_pressure(site.patient))
+    site.double.cuts_after_write = True
+    assert await is_interrupted(site)
+    site.double.cut_after = None
+    edited = site.double.keep(EDITS["signed"](site.documents[0]))
+    done = await site.propose()
+    assert (done.answer.care_plan.action, site.documents) == ("leave", [edited])
 
 
 @pytest.mark.matrix
@@ -418,3 +426,23 @@ async def test_what_a_review_would_do_with_the_document_is_shown(site: Site) -> 
     after = await preview(by, client, site.patient)
     assert (before.action, before.before, after.action) == ("create", None, "none")
     assert len(site.said) == 1
+
+
+# --- told -----------------------------------------------------------------------------------------
+
+
+async def test_the_tier_is_told_in_the_metrics(site: Site) -> None:
+    metrics = Metrics()
+    await Work(site.by, site.client(), metrics).review(site.patient, "daily")
+    tier = {"DocumentReference": "document", "Communication": "communication"}[site.kind]
+    assert f'trd_reviews_written_total{{tier="{tier}"}} 1.0' in metrics.exposition().decode()
+    assert len(site.said) == 1
+
+
+async def test_the_check_names_the_tier_and_what_to_set(site: Site) -> None:
+    chosen = await find_tier(site.client(), site.by.settings)
+    assert chosen.state is CheckState.WARNING
+    assert chosen.found.startswith(("document: the server takes no CarePlan", "communication: the server"))
+    assert "docs/servers.md" in (chosen.to_do or "")
+    without = await find_tier(site.client(), site.reviewer().settings)
+    assert ("TRD_DOCUMENT_AUTHOR" in (without.to_do or "")) == (site.double.vendor is ORACLE)

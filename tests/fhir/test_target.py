@@ -90,7 +90,7 @@ def test_below_care_plan_it_is_a_document_or_a_communication(
     statement: Resource, tier: str, takes: set[str]
 ) -> None:
     target = target_of(statement)
-    assert (target.tier, target.takes) == (WriteTier(tier), takes)
+    assert (target.tier, {*target.takes}) == (WriteTier(tier), takes)
     assert target.only_created == takes - {"DocumentReference"}
 
 

@@ -219,8 +219,8 @@ class VendorDouble(PretendServer):
 
     `throttles` is how many requests are answered as by an overloaded server, from now on. `sent` is every
     resource that was stored, as it came. `cut_after` is after how many more requests the connection is cut,
-    and `loses_answer` whether the answer to the last of them is lost. `meanwhile` happens once, before a
-    write is taken.
+    and `loses_answer` whether the answer to the last of them is lost. With
+    `cuts_after_write` the next write is the last one. `meanwhile` happens once, before a write is taken.
     """
 
     def __init__(self, vendor: Vendor, resources: Iterable[Resource]) -> None:
@@ -229,6 +229,7 @@ class VendorDouble(PretendServer):
         self.sent: list[Resource] = []
         self.cut_after: int | None = None
         self.loses_answer = False
+        self.cuts_after_write = False
         self.meanwhile: Callable[[], object] | None = None
         everything = "everything" in vendor.kinds["Patient"].operations
         held = [self._as_kept(resource) for resource in lengthened(resources, vendor.id_length)]
@@ -249,6 +250,8 @@ class VendorDouble(PretendServer):
         if self.cut_after is not None:
             self.cut_after -= 1
         answer = self._answered(request)
+        if self.cuts_after_write and request.method != "GET":
+            self.cuts_after_write, self.cut_after, self.loses_answer = False, 0, True
         if self.cut_after == 0 and self.loses_answer:
             raise httpx.ReadError("the answer is lost", request=request)
         return answer
