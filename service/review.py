@@ -259,19 +259,19 @@ class Reviewer:
         return Proposal(review, answer, written)
 
     async def review_for_document(self, filing: Filing, patient_id: str) -> tuple[Review, DocumentIntent]:
-        """A review on the dates of the document that stands, and what becomes of that. Writes nothing."""
+        """A review on the dates of the document that stands, and what becomes of that.
+
+        Writes nothing to the server.
+        """
         known = await find_document(filing, patient_id)
         review = await self.review_patient(filing.client, patient_id)
-        proposed_on = known.proposed_on if known else None
         kept = await asyncio.to_thread(self._on_dates_of, known, review)
-        intended = intend_document(
-            kept.conclusion, known, proposed_on=proposed_on if kept is not review else self.as_of
-        )
-        return kept, intended
+        counted_from = known.proposed_on if known and kept is not review else self.as_of
+        return kept, intend_document(kept.conclusion, known, proposed_on=counted_from)
 
     def _on_dates_of(self, known: DocumentOfRecord | None, review: Review) -> Review:
         """The review on the dates that an untouched document proposes, where they still lie ahead."""
-        if known is None or known.left is not None or known.proposed_on is None:
+        if known is None or not known.proposes or known.proposed_on is None:
             return review
         calendar = clinic_calendar(self.settings, known.proposed_on)
         dates = dates_proposed_on(review.decision, calendar, known.proposed_on)

@@ -26,6 +26,11 @@ class DocumentOfRecord:
     grounds: str = UNKNOWN_GROUNDS
     withdrawn: bool = False
 
+    @property
+    def proposes(self) -> bool:
+        """Whether it makes a proposal that this service may still change."""
+        return self.proposal is not None and self.left is None
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentStep:

@@ -94,6 +94,12 @@ def html_of(document: Resource) -> str:
     return b64decode(attachment["data"]).decode()
 
 
+def identifier_of(document: Resource) -> Resource:
+    """The identifier by which a document is ours."""
+    found: Resource = document["identifier"][0]
+    return found
+
+
 def a_high_pressure(patient: str) -> Resource:
     """What adds a caution to the plan."""
     parts = [("8480-6", 165), ("8462-4", 101)]
@@ -156,6 +162,18 @@ async def test_its_dates_stay_while_they_lie_ahead(site: Site) -> None:
     assert later.answer.care_plan.action == "update"
     assert (await site.propose(days=31)).written == ()
     assert len(site.said) == 2
+
+
+async def test_one_that_was_superseded_is_proposed_again_on_new_dates(site: Site) -> None:
+    await site.propose()
+    site.holds(*an_aneurysm(site.patient))
+    await site.propose()
+    site.holds(*no_aneurysm(site.patient))
+    await site.propose(days=7)
+    first, _, again = site.said
+    since = [identifier_of(one)["period"]["start"] for one in (first, again)]
+    assert since == [site.as_of.isoformat(), (site.as_of + timedelta(days=7)).isoformat()]
+    assert (await site.propose(days=8)).written == ()
 
 
 async def test_all_that_the_server_gets_is_accepted_by_the_models(site: Site) -> None:
