@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from service.errors import QueueError, SettingsError, SetupError
+from service.queue.watermarks import watermarks_table
 
 APPLICATION: Final = "trd-careplan"
 QUEUE: Final = "reviews"
@@ -46,11 +47,12 @@ class Database:
         """Open a pool of connections; with FULL, a commit that returned outlives a power failure."""
         raise NotImplementedError
 
-    def prepare_heartbeat(self, engine: sa.Engine) -> None:
-        """Create the table that `beat` writes to, where there is none."""
+    def create_tables(self, engine: sa.Engine) -> None:
+        """Create the tables beside those of DBOS, where there are none."""
         with engine.begin() as connection:
             self.one_writer(connection)
-            self._heartbeat.create(connection, checkfirst=True)
+            for table in (self._heartbeat, self.watermarks):
+                table.create(connection, checkfirst=True)
 
     def beat(self, engine: sa.Engine) -> None:
         """Write and commit, as an event is stored; raises `SQLAlchemyError` or `OSError` where that fails."""
@@ -58,6 +60,11 @@ class Database:
         with engine.begin() as connection:
             if not connection.execute(sa.update(self._heartbeat).values(at=now)).rowcount:
                 connection.execute(sa.insert(self._heartbeat).values(id=1, at=now))
+
+    @property
+    def watermarks(self) -> sa.Table:
+        """How far the changes of each kind were searched for."""
+        return watermarks_table(self.schema)
 
     @property
     def _heartbeat(self) -> sa.Table:

@@ -33,6 +33,10 @@ class Event(StrEnum):
     QUEUE_FAILED = "queue-failed"
     QUEUE_PAUSED = "queue-paused"
     QUEUE_RESUMED = "queue-resumed"
+    SWEPT = "changes-swept"
+    NOT_SWEPT = "changes-not-swept"
+    ROSTER_READ = "roster-read"
+    ROSTER_FAULT = "roster-fault"
     JOB_TRIED = "job-tried"
     JOB_FAILED = "job-failed"
     LIBRARY = "library-message"
@@ -63,6 +67,11 @@ class Field(StrEnum):
     VERSION = "version"
     KNOWLEDGE = "knowledge"
     LEFT_OUT = "left_out"
+    PATIENTS = "patients"
+    KINDS = "kinds"
+    READ = "read"
+    OF = "of"
+    MEMBER = "member"
 
 
 MOST_LINES = 60
