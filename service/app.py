@@ -8,7 +8,7 @@ from typing import cast
 from aiohttp import web
 
 from service import __version__
-from service.doors import health, keys, operation, published, rest_hook
+from service.doors import health, hl7v2, keys, operation, published, rest_hook, reviews
 from service.doors.bodies import BODIES, Bodies, let_go
 from service.doors.connections import IDLE_SECONDS, DoorRunner, bounded, note_work
 from service.doors.exchange import observe, render_errors
@@ -66,7 +66,15 @@ def build_app(
     app[health.PROBE] = health.ServerProbe(client)
     app[DOORS] = {
         app.router.add_route(route.method, route.path, route.handler): route.door
-        for route in (*operation.ROUTES, *published.ROUTES, *rest_hook.ROUTES, *health.ROUTES, *keys.ROUTES)
+        for route in (
+            *operation.ROUTES,
+            *reviews.ROUTES,
+            *published.ROUTES,
+            *rest_hook.ROUTES,
+            *hl7v2.ROUTES,
+            *health.ROUTES,
+            *keys.ROUTES,
+        )
     }
     app.cleanup_ctx.append(_life)
     return app

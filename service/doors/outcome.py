@@ -11,6 +11,7 @@ from service.errors import (
     InputError,
     NoSuchPatient,
     NotFhir,
+    NotHl7,
     NotJson,
     ServerError,
     ServerRefused,
@@ -75,6 +76,7 @@ _GONE: dict[int, IssueType] = {
 _BY_KIND: tuple[tuple[type[TrdError], int, IssueType], ...] = (
     (NotJson, HTTPStatus.BAD_REQUEST, IssueType.STRUCTURE),
     (NotFhir, HTTPStatus.BAD_REQUEST, IssueType.INVALID),
+    (NotHl7, HTTPStatus.BAD_REQUEST, IssueType.STRUCTURE),
     (NoSuchPatient, HTTPStatus.NOT_FOUND, IssueType.NOT_FOUND),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY, IssueType.PROCESSING),
     (ServerUnreachable, HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT),

@@ -11,7 +11,8 @@ import pytest
 
 from service.apply.held import Held
 from service.apply.ledger import open_ledger
-from service.commands.check import CheckState, find_tier
+from service.commands.check import find_tier
+from service.commands.check_findings import CheckState
 from service.commands.diff import preview
 from service.commands.documents import list_ours
 from service.commands.withdraw import find_drafts, withdraw
