@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from service.apply.held import Held
 from service.commands.output import write_file
 from service.core.knowledge import Knowledge
 from service.errors import OutputError, ServerMisread, ServerUnsupported
@@ -15,7 +16,6 @@ from service.fhir.release import Release
 from service.publish.deliver import TO_WRITE, Compared, Standing, compare, deliver
 from service.publish.published import publish, transaction
 from service.render.terminal import count
-from service.review import Held
 from service.settings import Settings
 
 
