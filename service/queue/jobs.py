@@ -125,7 +125,7 @@ class Jobs:
     @staticmethod
     def is_there(database_url: str | None = None) -> bool:
         """Whether there is a queue that could be opened; none is made by asking."""
-        return open_database(database_url or DEFAULT_URL).is_there
+        return open_database(database_url or DEFAULT_DATABASE_URL).is_there
 
     @property
     def name(self) -> str:

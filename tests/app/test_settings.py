@@ -222,6 +222,7 @@ BAD_VALUES: dict[str, tuple[str, ...]] = {
     "site_mappings": ("/nowhere",),
     "sweep_every": ("0", "1441", "hourly", "1.5"),
     "hl7v2_authorities": ("HOSP=urn:x", "[]", '{"HOSP": 3}', '{"HOSP": "urn:x|y"}'),
+    "document_author": ("Patient/1", "ann", "Practitioner/.."),
     "topics": ("visits", "https://a.example/topic,visits"),
     "roster": ("/nowhere/roster.txt", "Group/..", "Patient/1"),
     "patients_allowed": ("17,Anna Canary", "patients.txt", "/nowhere/patients.txt"),
