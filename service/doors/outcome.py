@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from service.errors import (
     InputError,
     NoSuchPatient,
+    NotCdsHooks,
     NotFhir,
     NotJson,
+    NotSupplied,
     ServerError,
     ServerRefused,
     ServerUnreachable,
@@ -46,6 +48,7 @@ class IssueType(StrEnum):
     TRANSIENT = "transient"
     TIMEOUT = "timeout"
     EXCEPTION = "exception"
+    INCOMPLETE = "incomplete"
     INFORMATIONAL = "informational"
 
 
@@ -75,6 +78,8 @@ _GONE: dict[int, IssueType] = {
 _BY_KIND: tuple[tuple[type[TrdError], int, IssueType], ...] = (
     (NotJson, HTTPStatus.BAD_REQUEST, IssueType.STRUCTURE),
     (NotFhir, HTTPStatus.BAD_REQUEST, IssueType.INVALID),
+    (NotCdsHooks, HTTPStatus.BAD_REQUEST, IssueType.INVALID),
+    (NotSupplied, HTTPStatus.PRECONDITION_FAILED, IssueType.INCOMPLETE),
     (NoSuchPatient, HTTPStatus.NOT_FOUND, IssueType.NOT_FOUND),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY, IssueType.PROCESSING),
     (ServerUnreachable, HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT),

@@ -1,12 +1,13 @@
 """What the doors are given, and what they are called."""
 
 from asyncio import BaseProtocol
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
 from aiohttp import web
 
+from service.feedback import Feedback
 from service.fhir.client import FhirClient
 from service.publish.published import Published
 from service.review import Reviewer
@@ -26,6 +27,9 @@ class Queue(Protocol):
 
     async def accept_task(self, name: Task, reference: str) -> None:
         """Return once a task is durably stored; raise when that cannot be done."""
+
+    async def keep_feedback(self, told: Sequence[Feedback]) -> Sequence[Feedback]:
+        """Return once what became of cards is durably stored: that which was not known before."""
 
     async def counts(self) -> Mapping[str, int]:
         """How many jobs are waiting, running and failed."""
@@ -48,6 +52,10 @@ class Door(StrEnum):
     DEFINITION = "definition"
     KEYS = "keys"
     REST_HOOK = "rest-hook"
+    CDS_SERVICES = "cds-services"
+    CDS_HOOK = "cds-hook"
+    CDS_FEEDBACK = "cds-feedback"
+    CDS_PREFLIGHT = "cds-preflight"
     LIVE = "health-live"
     READY = "health-ready"
     METRICS = "metrics"

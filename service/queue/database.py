@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from service.errors import QueueError, SettingsError, SetupError
+from service.queue.feedback import feedback_table
 
 APPLICATION: Final = "trd-careplan"
 QUEUE: Final = "reviews"
@@ -46,11 +47,12 @@ class Database:
         """Open a pool of connections; with FULL, a commit that returned outlives a power failure."""
         raise NotImplementedError
 
-    def prepare_heartbeat(self, engine: sa.Engine) -> None:
-        """Create the table that `beat` writes to, where there is none."""
+    def prepare_tables(self, engine: sa.Engine) -> None:
+        """Create the tables of our own where there are none: what `beat` writes to, and feedback."""
         with engine.begin() as connection:
             self.one_writer(connection)
-            self._heartbeat.create(connection, checkfirst=True)
+            for table in (self._heartbeat, feedback_table(self.schema)):
+                table.create(connection, checkfirst=True)
 
     def beat(self, engine: sa.Engine) -> None:
         """Write and commit, as an event is stored; raises `SQLAlchemyError` or `OSError` where that fails."""
