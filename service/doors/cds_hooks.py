@@ -42,10 +42,10 @@ from service.fhir.client import FhirClient, open_clients_of_callers
 from service.fhir.loose import Resource
 from service.fhir.sources import Gathered
 from service.gather.everything import gather_supplied
+from service.gather.referred import read_referred
 from service.gather.supplied import prefetch_templates
-from service.read.drafts import find_esketamine_orders
+from service.read.drafts import read_drafts
 from service.read.elements import UnreadableElement
-from service.render.answer import AssessmentAnswer
 from service.render.cards import Card, Hook, Occasion, Order, render_cards
 from service.review import Review, Reviewer
 
@@ -87,25 +87,15 @@ async def call(request: web.Request) -> web.Response:
     """The cards for a patient."""
     hook = _hook_of(request)
     body = await read_body(request)
-    reviewer = _reviewer(request)
-    started = time.monotonic()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            asked = await reviewer.run(len(body), _read_call, hook, body)
-            review = await _review(request, reviewer, asked)
+            cards = await _answer(request, hook, body)
     except TimeoutError:
         message = f"the record could not be read and assessed within {ANSWER_SECONDS:g} seconds"
         raise NotSupplied(message) from None
-    answer = review.answer
-    cards = _cards(request, review, answer, hook, asked)
-    request.app[METRICS].count_decision(
-        answer.decision.value, answer.reason.value, time.monotonic() - started
-    )
-    request[TOLD] |= {
-        "decision": answer.decision.value,
-        "reason": answer.reason.value,
-        "cards": len(cards),
-    }
+    except ServerError as error:
+        raise NotSupplied(str(error)) from None
+    request[TOLD] |= {"cards": len(cards)}
     request.app[METRICS].count_cards(hook.value, [card["indicator"] for card in cards])
     return plain_response({"cards": cards})
 
@@ -173,21 +163,58 @@ def _read_call(_: Reviewer, hook: Hook, body: bytes) -> HookCall:
     return read_call(hook, body)
 
 
-async def _review(request: web.Request, reviewer: Reviewer, asked: HookCall) -> Review:
+async def _answer(request: web.Request, hook: Hook, body: bytes) -> list[Card]:
+    """The cards; none for orders that are not of esketamine, for which no record is needed."""
+    reviewer = _reviewer(request)
+    started = time.monotonic()
+    asked = await reviewer.run(len(body), _read_call, hook, body)
+    client = await _client_for(request, asked)
+    orders = await _orders(client, asked, reviewer) if hook.of_orders else ()
+    if hook.of_orders and not orders:
+        return []
+    review = await _review(request.app[CLIENT], client, asked, reviewer)
+    answer = review.answer
+    decision, reason = answer.decision.value, answer.reason.value
+    request.app[METRICS].count_decision(decision, reason, time.monotonic() - started)
+    request[TOLD] |= {"decision": decision, "reason": reason}
+    address = str(request.app[SETTINGS].public_url or "") or None
+    return render_cards(
+        Occasion(hook, asked.instance, orders, address), review.decision, answer, _plan_to_create(review)
+    )
+
+
+async def _orders(client: FhirClient | None, asked: HookCall, reviewer: Reviewer) -> tuple[Order, ...]:
+    """The drafts of esketamine. A medicine that is elsewhere is read there.
+
+    Raises `NotSupplied` where it cannot be had, since it could be esketamine.
+    """
+    try:
+        drafts = read_drafts(asked.drafts, asked.supplied.sources, reviewer.knowledge)
+        if client is not None and any(draft.is_unresolved for draft in drafts):
+            others = await read_referred(client, [*asked.drafts])
+            drafts = read_drafts(asked.drafts, others, reviewer.knowledge)
+    except UnreadableElement:
+        raise NotCdsHooks("context.draftOrders: the medicine of a MedicationRequest cannot be read") from None
+    if any(draft.is_unresolved for draft in drafts):
+        raise NotSupplied("context.draftOrders: a MedicationRequest does not say its medicine")
+    return tuple(
+        Order(f"MedicationRequest/{draft.source.reference.id}", draft.medicine.label)
+        for draft in drafts
+        if draft.is_of_esketamine
+    )
+
+
+async def _review(own: FhirClient, client: FhirClient | None, asked: HookCall, reviewer: Reviewer) -> Review:
     """Review the record that was brought along, and what had to be read beside it.
 
-    Raises `NotSupplied` where the rest cannot be read. What else of ours stands on the FHIR server is looked
-    at with the service's own credentials, where the record is of that server.
+    What else of ours stands on the FHIR server is looked at with the service's own credentials, where the
+    record is of that server.
     """
-    own: FhirClient = request.app[CLIENT]
     try:
-        client = await _client_for(request, asked)
         gathered = await _gather(client, asked, reviewer)
         if client is None or client.base != own.base:
             return await reviewer.review_beside(gathered)
         return await reviewer.review_of(own, gathered, asked.patient_id)
-    except ServerError as error:
-        raise NotSupplied(str(error)) from None
     except (NotJson, NotFhir) as error:
         raise NotAssessable(str(error)) from None
 
@@ -224,26 +251,6 @@ async def _client_for(request: web.Request, asked: HookCall) -> FhirClient | Non
         with suppress(ServerRefused):
             await client.capability()
     return client if asked.token is None else client.acting_with(asked.token)
-
-
-def _cards(
-    request: web.Request, review: Review, answer: AssessmentAnswer, hook: Hook, asked: HookCall
-) -> list[Card]:
-    address = request.app[SETTINGS].public_url
-    occasion = Occasion(
-        hook, asked.instance, _orders(request, review, hook, asked), str(address or "") or None
-    )
-    return render_cards(occasion, review.decision, answer, _plan_to_create(review))
-
-
-def _orders(request: web.Request, review: Review, hook: Hook, asked: HookCall) -> tuple[Order, ...]:
-    if not hook.of_orders:
-        return ()
-    try:
-        found = find_esketamine_orders(asked.drafts, review.gathered, request.app[REVIEWER].knowledge)
-    except UnreadableElement:
-        raise NotCdsHooks("context.draftOrders: the medicine of a MedicationRequest cannot be read") from None
-    return tuple(Order(f"{draft.reference.type}/{draft.reference.id}", label) for draft, label in found)
 
 
 def _plan_to_create(review: Review) -> Resource | None:
