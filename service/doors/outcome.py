@@ -14,6 +14,7 @@ from service.errors import (
     NotFhir,
     NotJson,
     NotSupplied,
+    QueueError,
     ServerError,
     ServerRefused,
     ServerUnreachable,
@@ -85,6 +86,7 @@ _BY_KIND: tuple[tuple[type[TrdError], int, IssueType], ...] = (
     (ServerUnreachable, HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT),
     (ServerUnsupported, HTTPStatus.BAD_GATEWAY, IssueType.NOT_SUPPORTED),
     (ServerError, HTTPStatus.BAD_GATEWAY, IssueType.TRANSIENT),
+    (QueueError, HTTPStatus.SERVICE_UNAVAILABLE, IssueType.TRANSIENT),
     (WorkerError, HTTPStatus.SERVICE_UNAVAILABLE, IssueType.TRANSIENT),
 )
 """The first row whose kind fits; anything else is unexpected while a request is answered."""
