@@ -14,7 +14,7 @@ from aiohttp import web
 
 from service.doors.key_sets import KeySets
 from service.doors.local import check_local, is_loopback
-from service.doors.tokens import Token, read_token
+from service.doors.tokens import CallerToken, read_token
 from service.errors import SettingsError
 from service.settings import Settings, is_web_address
 
@@ -98,7 +98,7 @@ class Callers:
         read = read_token(token)
         return Refusal.MALFORMED if read is None else await self._judge(read, f"{self._root}{request.path}")
 
-    async def _judge(self, token: Token, address: str) -> Refusal | None:
+    async def _judge(self, token: CallerToken, address: str) -> Refusal | None:
         keys_at = self._listed.get(token.issuer)
         if keys_at is None:
             return Refusal.ISSUER
@@ -113,7 +113,7 @@ class Callers:
             return Refusal.SIGNATURE
         return None if self._is_new(token) else Refusal.REPLAYED
 
-    def _judge_claims(self, token: Token, address: str) -> Refusal | None:
+    def _judge_claims(self, token: CallerToken, address: str) -> Refusal | None:
         now = self._now()
         if address not in token.audience:
             return Refusal.AUDIENCE
@@ -123,7 +123,7 @@ class Callers:
             return Refusal.NOT_BEGUN
         return Refusal.TOO_LONG if token.ends - max(token.issued, now) > _LONGEST_LIFE else None
 
-    def _is_new(self, token: Token) -> bool:
+    def _is_new(self, token: CallerToken) -> bool:
         """Whether a token was not used before. Raises the answer 503 where no more can be remembered."""
         now = self._now()
         if len(self._used) >= _MOST_REMEMBERED:

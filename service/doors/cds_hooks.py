@@ -46,7 +46,7 @@ from service.gather.referred import read_referred
 from service.gather.supplied import prefetch_templates
 from service.read.drafts import read_drafts
 from service.read.elements import UnreadableElement
-from service.render.cards import Card, Hook, Occasion, Order, render_cards
+from service.render.cards import Card, CardOccasion, Hook, Order, render_cards
 from service.review import Review, Reviewer
 
 ANSWER_SECONDS = 10.0
@@ -62,6 +62,7 @@ _DESCRIPTIONS = {
     Hook.ORDER_SELECT: "Says of a selected order of esketamine what the record holds for and against it",
     Hook.ORDER_SIGN: "Says of an order of esketamine to be signed what the record holds for and against it",
 }
+_SERVICES = {f"{_PREFIX}{hook.value}": hook for hook in Hook}
 _DOORS = frozenset({Door.CDS_SERVICES, Door.CDS_HOOK, Door.CDS_FEEDBACK, Door.CDS_PREFLIGHT})
 LENT: web.AppKey[Mapping[str, FhirClient]] = web.AppKey("lent")
 """Clients without credentials, for the servers that callers may have the service read."""
@@ -73,12 +74,12 @@ async def services(request: web.Request) -> web.Response:
     told = [
         {
             "hook": hook.value,
-            "id": f"{_PREFIX}{hook.value}",
+            "id": name,
             "title": "Esketamine for depression",
             "description": _DESCRIPTIONS[hook],
             "prefetch": templates,
         }
-        for hook in Hook
+        for name, hook in _SERVICES.items()
     ]
     return plain_response({"services": told})
 
@@ -120,11 +121,11 @@ async def preflight(_: web.Request) -> web.Response:
 
 ROUTES = (
     Route(Door.CDS_SERVICES, "GET", "/cds-services", services),
-    Route(Door.CDS_HOOK, "POST", "/cds-services/{service}", call),
-    Route(Door.CDS_FEEDBACK, "POST", "/cds-services/{service}/feedback", feedback),
+    Route(Door.CDS_HOOK, "POST", "/cds-services/{id}", call),
+    Route(Door.CDS_FEEDBACK, "POST", "/cds-services/{id}/feedback", feedback),
     Route(Door.CDS_PREFLIGHT, "OPTIONS", "/cds-services", preflight),
-    Route(Door.CDS_PREFLIGHT, "OPTIONS", "/cds-services/{service}", preflight),
-    Route(Door.CDS_PREFLIGHT, "OPTIONS", "/cds-services/{service}/feedback", preflight),
+    Route(Door.CDS_PREFLIGHT, "OPTIONS", "/cds-services/{id}", preflight),
+    Route(Door.CDS_PREFLIGHT, "OPTIONS", "/cds-services/{id}/feedback", preflight),
 )
 
 
@@ -149,10 +150,10 @@ async def lend_clients(app: web.Application) -> AsyncIterator[None]:
 
 def _hook_of(request: web.Request) -> Hook:
     """The hook of the service that the address names; raises the answer 404 for any other."""
-    try:
-        return Hook(request.match_info["service"].removeprefix(_PREFIX))
-    except ValueError:
-        raise web.HTTPNotFound from None
+    hook = _SERVICES.get(request.match_info["id"])
+    if hook is None:
+        raise web.HTTPNotFound
+    return hook
 
 
 def _reviewer(request: web.Request) -> Reviewer:
@@ -179,7 +180,7 @@ async def _answer(request: web.Request, hook: Hook, body: bytes) -> list[Card]:
     request[TOLD] |= {"decision": decision, "reason": reason}
     address = str(request.app[SETTINGS].public_url or "") or None
     return render_cards(
-        Occasion(hook, asked.instance, orders, address), review.decision, answer, _plan_to_create(review)
+        CardOccasion(hook, asked.instance, orders, address), review.decision, answer, _plan_to_create(review)
     )
 
 

@@ -38,7 +38,7 @@ class _Context(View):
     draft_orders: BundleView | None = None
 
 
-class _Request(View):
+class _HookRequest(View):
     hook: str
     hook_instance: str
     context: _Context
@@ -47,12 +47,12 @@ class _Request(View):
     prefetch: dict[str, msgspec.Raw] | None = None
 
 
-class _Reason(View):
+class _OverrideReason(View):
     code: str | None = None
 
 
 class _Override(View):
-    reason: _Reason | None = None
+    reason: _OverrideReason | None = None
 
 
 class _CardFeedback(View):
@@ -62,12 +62,12 @@ class _CardFeedback(View):
     override_reason: _Override | None = None
 
 
-class _Feedback(View):
+class _FeedbackRequest(View):
     feedback: list[_CardFeedback]
 
 
-_REQUEST = msgspec.json.Decoder(_Request)
-_FEEDBACK = msgspec.json.Decoder(_Feedback)
+_REQUEST = msgspec.json.Decoder(_HookRequest)
+_FEEDBACK = msgspec.json.Decoder(_FeedbackRequest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class _KeySet(msgspec.Struct):
 
 
 @dataclass(slots=True)
-class _Kept:
+class _CachedKeys:
     """The keys of one address by their id, and when they were fetched and asked for last."""
 
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -48,7 +48,9 @@ class KeySets:
     ) -> None:
         self._fetch = fetch or _Fetch(settings)
         self._now = now
-        self._kept: dict[str, _Kept] = {address: _Kept() for address in settings.cds_clients.values()}
+        self._kept: dict[str, _CachedKeys] = {
+            address: _CachedKeys() for address in settings.cds_clients.values()
+        }
 
     async def find(self, address: str, key_id: str) -> dict[str, Any] | None:
         """The key of an id at a listed address; `None` where there is none.
@@ -68,7 +70,7 @@ class KeySets:
             raise web.HTTPServiceUnavailable
         return kept.keys.get(key_id)
 
-    async def _renew(self, kept: _Kept, address: str) -> None:
+    async def _renew(self, kept: _CachedKeys, address: str) -> None:
         """Fetch the keys of an address; those that are there stay where that fails."""
         try:
             found = msgspec.json.decode(await self._fetch(address), type=_KeySet).keys

@@ -23,7 +23,7 @@ class _Header(msgspec.Struct):
     jku: str | None = None
 
 
-class _Claims(msgspec.Struct):
+class _TokenClaims(msgspec.Struct):
     iss: str
     aud: str | list[str]
     exp: float
@@ -32,7 +32,7 @@ class _Claims(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class CallerToken:
     """What a token says of itself; nothing of it holds until it `is_signed_by` a key of its issuer.
 
     `keys_at` is the address at which it says that its key is. `issued` and `ends` are seconds of the epoch.
@@ -62,22 +62,22 @@ class Token:
         return True
 
 
-def read_token(text: str) -> Token | None:
+def read_token(text: str) -> CallerToken | None:
     """What a token says; `None` for what is none, or is not signed with RS384 or ES384."""
     if len(text) > _LONGEST:
         return None
     try:
         head, body, _ = text.split(".")
-        header, claims = _decoded(head, _Header), _decoded(body, _Claims)
+        header, claims = _decoded(head, _Header), _decoded(body, _TokenClaims)
     except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError):
         return None
     if header.alg not in _ALGORITHMS or not _is_proper(claims):
         return None
     audience = (claims.aud,) if isinstance(claims.aud, str) else tuple(claims.aud)
-    return Token(claims.iss, audience, claims.jti, claims.iat, claims.exp, header.kid, header.jku, text)
+    return CallerToken(claims.iss, audience, claims.jti, claims.iat, claims.exp, header.kid, header.jku, text)
 
 
-def _is_proper(claims: _Claims) -> bool:
+def _is_proper(claims: _TokenClaims) -> bool:
     named = 0 < len(claims.jti) <= _LONGEST_NAME
     return named and math.isfinite(claims.exp) and math.isfinite(claims.iat)
 

@@ -21,6 +21,7 @@ from service.core.decision import (
     ReasonOfDecision,
     treatment_of,
 )
+from service.core.findings import Finding
 from service.core.knowledge import Effect, NextCode
 from service.core.records import VersionedReference
 from service.core.schedule import Schedule
@@ -94,7 +95,7 @@ class Order(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class CardOccasion:
     """For what cards are: the hook, its instance, the orders of esketamine, and whose cards they are.
 
     `address` is where the service is reached; `None` where no public address is set.
@@ -114,7 +115,7 @@ class _Message(NamedTuple):
 
 
 def render_cards(
-    occasion: Occasion, decision: Decision, answer: AssessmentAnswer, plan: Resource | None
+    occasion: CardOccasion, decision: Decision, answer: AssessmentAnswer, plan: Resource | None
 ) -> list[Card]:
     """The cards for a decision: one, or none where there is nothing to say.
 
@@ -140,7 +141,7 @@ def render_cards(
     return [card]
 
 
-def _message(occasion: Occasion, decision: Decision) -> _Message | None:
+def _message(occasion: CardOccasion, decision: Decision) -> _Message | None:
     """What is said; nothing about other orders, and nothing of somebody who has died unless it is ordered.
 
     Current suicidality is to be seen first, whatever the decision; only a contraindicated order comes before.
@@ -223,8 +224,8 @@ def _leading_to_proposal(decision: NeedsInformation) -> tuple[Fact, ...]:
 
 def _against(decision: Decline) -> str:
     """What stands against esketamine, with the records that say so."""
-    found = (one for one in decision.assessment.safety if one.effect is Effect.EXCLUDES)
-    excluding = [f"{one.title}{_records(one.evidence)}" for one in found]
+    certain = (one for one in decision.assessment.safety if one.finding is Finding.MET)
+    excluding = [f"{one.title}{_records(one.evidence)}" for one in certain if one.effect is Effect.EXCLUDES]
     return _WHY_NOT.get(decision.reason) or _listed(excluding)
 
 
@@ -243,7 +244,7 @@ def _listed(texts: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 
-def _detail(occasion: Occasion, decision: Decision, answer: AssessmentAnswer) -> Iterator[str]:
+def _detail(occasion: CardOccasion, decision: Decision, answer: AssessmentAnswer) -> Iterator[str]:
     """What the card rests on, in paragraphs of Markdown: orders, alerts, the decision, and its evidence."""
     found = decision.assessment
     for order in occasion.orders:
@@ -275,7 +276,7 @@ def _evidence(references: Iterable[VersionedReference]) -> str:
     return f" ({escape(named)})" if named else ""
 
 
-def _source(occasion: Occasion, answer: AssessmentAnswer) -> dict[str, str]:
+def _source(occasion: CardOccasion, answer: AssessmentAnswer) -> dict[str, str]:
     label = f"trd-careplan, criteria {answer.criteria.id} {answer.criteria.version}"
     return {"label": label} | ({"url": occasion.address} if occasion.address else {})
 
@@ -290,7 +291,7 @@ def _suggestion(card: str, plan: Resource) -> dict[str, Any]:
     return {**name, "actions": [action]}
 
 
-def _name(occasion: Occasion, decision: Decision) -> str:
+def _name(occasion: CardOccasion, decision: Decision) -> str:
     """The same for the same question, so that a repeated answer is known as the same card."""
     about = (decision.reason.value, *(order.reference for order in occasion.orders))
     return str(uuid5(occasion.instance, "|".join(about)))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.gather.files import read_bundle
-from service.render.cards import OVERRIDES, Hook, Occasion, Order, render_cards
+from service.render.cards import OVERRIDES, CardOccasion, Hook, Order, render_cards
 from service.render.markdown import escape
 from tests.app.hooks import EXCLUDED, INSTANCE, PROPOSED, an_order, cards_of, of_case, searchset
 from tests.app.serving import serving
@@ -32,7 +32,7 @@ def cards_for(name: str, hook: Hook = QUIET, orders: tuple[Order, ...] = ()) -> 
     """The cards for a case."""
     review = case_review(name)
     plan = review.intent.plan if review.intent.new_plan_id else None
-    return render_cards(Occasion(hook, uuid4(), orders, None), review.decision, review.answer, plan)
+    return render_cards(CardOccasion(hook, uuid4(), orders, None), review.decision, review.answer, plan)
 
 
 # --- which card -----------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ async def test_no_card_carries_markup_of_a_record(attack: str) -> None:
     unknown = a_condition("c", code={"text": attack})
     resources = [*with_two_trials(), allergy, unknown]
     review = reviewer().review(read_bundle(json.dumps(a_bundle(resources)).encode()))
-    occasion = Occasion(Hook.ORDER_SIGN, uuid4(), (Order("MedicationRequest/o", attack),), None)
+    occasion = CardOccasion(Hook.ORDER_SIGN, uuid4(), (Order("MedicationRequest/o", attack),), None)
     (card,) = render_cards(occasion, review.decision, review.answer, None)
 
     assert escape(attack) in card["detail"]

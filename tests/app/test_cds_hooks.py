@@ -463,8 +463,9 @@ async def test_malformed_orders_are_refused(drafts: Any) -> None:
 async def test_what_is_no_json_and_what_is_no_service() -> None:
     async with serving() as site:
         assert (await issue_of(await site.post(VIEW, data=b"{"), 400))["code"] == "structure"
-        for path in ("/cds-services/else", "/cds-services/esketamine-else", "/cds-services/else/feedback"):
-            assert (await issue_of(await site.post(path, json=GOOD), 404))["code"] == "not-found"
+        for path in ("else", "esketamine-else", "patient-view", "else/feedback"):
+            answer = await site.post(f"/cds-services/{path}", json=GOOD)
+            assert (await issue_of(answer, 404))["code"] == "not-found"
         assert (await site.get(VIEW)).status == 405
 
 
