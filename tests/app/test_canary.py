@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.app.hooks import INSTANCE, a_call, prefetch_of
 from tests.contract_write import found_by
 from tests.running import Service, at_least, patients_to_treat, until
 from tests.servers import load, running_sekmet
@@ -21,6 +22,13 @@ from tests.support import Resource
 CANARY = "Canarybird"
 SYSTEM = "http://canarybird.example/mrn"
 PATIENT = "p-000"
+HOOK = "/cds-services/esketamine-patient-view"
+FEEDBACK = {
+    "card": INSTANCE,
+    "outcome": "overridden",
+    "overrideReason": {"reason": {"code": CANARY}, "userComment": CANARY},
+    "outcomeTimestamp": "2026-11-23T10:00:00Z",
+}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +106,11 @@ async def test_no_word_of_a_record_gets_out(server: str, tmp_path: Path) -> None
         await say(
             "POST", "/fhir/Patient/p-000/$propose-care-plan", {"resourceType": "Parameters", "x": CANARY}
         )
+        asked = a_call("patient-view", PATIENT, prefetch_of(record), fhirServer=f"https://{CANARY}.example")
+        await http.post(HOOK, json=asked)  # a card may say what the record says
+        for fault in ({"hook": CANARY}, {"prefetch": {"patient": CANARY}}, {"prefetch": {CANARY: record[0]}}):
+            await say("POST", HOOK, {**asked, **fault, "fhirAuthorization": {"access_token": CANARY}})
+        await say("POST", f"{HOOK}/feedback", {"feedback": [FEEDBACK]})
         await until(lambda: at_least(1, server, [PATIENT]), seconds=60)
         await until(service.is_idle, seconds=60)
         await say("GET", "/metrics")
