@@ -11,6 +11,7 @@ class Cause(StrEnum):
     SWEEP = "sweep"
     DELETED = "deleted"
     DAILY = "daily"
+    ROSTER = "roster"
     RETRY = "retry"
     COMMAND = "cli"
     WITHDRAWAL = "withdrawal"

@@ -30,7 +30,7 @@ from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
 from service.gather.identified import find_patient_id, read_identifier
 from service.ids import ID, is_id
-from service.knowledge import load_knowledge, mappings_directory
+from service.knowledge import Signature, load_knowledge, mappings_directory
 from service.render.answer import AssessmentAnswer, answer_schema
 from service.render.terminal import Terminal, plain, printable_json
 from service.review import Review, Reviewer
@@ -113,8 +113,8 @@ def assess(
         raise typer.Exit(InputError.exit_code)
 
 
-def _reviewer(as_of: str | None, criteria: str | None) -> Reviewer:
-    settings = load_settings(criteria=criteria)
+def _reviewer(as_of: str | None, criteria: str | None, roster: str | None = None) -> Reviewer:
+    settings = load_settings(criteria=criteria, roster=roster)
     return Reviewer.prepare(settings, _day(as_of, settings))
 
 
@@ -214,15 +214,26 @@ def sweep_command(
         str | None,
         typer.Option("--since", metavar="DAY", help="Instead, those whose records changed since this day."),
     ] = None,
+    roster: Annotated[
+        str | None,
+        typer.Option(
+            "--roster",
+            metavar="ROSTER",
+            help="Beside them, those of a roster: `Group/<id>`, or a file with one patient per line "
+            "(default: TRD_ROSTER).",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list the patients who would be reviewed.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per patient.")] = False,
 ) -> None:
     """Review every patient with a plan, as the daily review does, and write the outcomes."""
-    reviewer = _reviewer(as_of, None)
+    if since is not None and roster is not None:
+        raise typer.BadParameter("not together with --since", param_hint="--roster")
+    reviewer = _reviewer(as_of, None, roster)
     found = partial(_to_sweep, reviewer=reviewer, since=_parse_day(since, "--since"))
-    patient_ids = _with_client(reviewer.settings, found)
+    patient_ids, faults = _with_client(reviewer.settings, found)
     number = len(patient_ids)
     if dry_run:
         _list_patients(patient_ids, as_json=as_json)
@@ -233,18 +244,23 @@ def sweep_command(
         summary = f"{number - failed} of {number} patients reviewed"
     if not as_json:
         _say(summary)
+    for fault in faults:
+        _complain(fault)
     if failed:
         raise ServerError(f"{failed} of {number} reviews failed")
+    if faults:
+        raise typer.Exit(InputError.exit_code)
 
 
-async def _to_sweep(client: FhirClient, *, reviewer: Reviewer, since: date | None) -> list[str]:
-    """The patients whose records changed since a day; without one, those with a plan."""
-    from service.gather.changes import find_patients_changed_since
-    from service.gather.ours import find_patients_to_follow
+async def _to_sweep(
+    client: FhirClient, *, reviewer: Reviewer, since: date | None
+) -> tuple[list[str], list[str]]:
+    """The patients to review, and what cannot be used of the roster."""
+    from service.commands.sweep import find_patients_of_daily, find_patients_since
 
     if since is None:
-        return await find_patients_to_follow(client, reviewer.knowledge, reviewer.as_of)
-    return sorted(await find_patients_changed_since(client, since.isoformat(), reviewer.knowledge))
+        return await find_patients_of_daily(reviewer, client)
+    return await find_patients_since(reviewer, client, since), []
 
 
 def _list_patients(patient_ids: list[str], *, as_json: bool) -> None:
@@ -637,26 +653,54 @@ def schema() -> None:
 
 
 def _knowledge(settings: Settings) -> Knowledge:
-    return load_knowledge(_directory(None), criteria=settings.criteria, region=settings.region)
+    return load_knowledge(
+        _directory(None),
+        criteria=settings.criteria,
+        region=settings.region,
+        site_directory=settings.site_mappings,
+    )
 
 
 Directory = Annotated[Path | None, typer.Argument(help="Directory of the lists (default: the packaged one).")]
 
 
+Site = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Directory of the site's own lists (`TRD_SITE_MAPPINGS`).")
+]
+
+
 @mappings_app.command("check")
-def check_mappings(directory: Directory = None) -> None:
-    """Check every list and report each fault with its file and line."""
+def check_mappings(directory: Directory = None, *, site: Site = None) -> None:
+    """Check every list, the site's own as well, and report each fault with its file and line."""
     from service.commands.mappings import check_lists
 
-    _say(check_lists(_directory(directory), load_settings().criteria))
+    settings = load_settings()
+    _say(check_lists(_directory(directory), settings.criteria, site or settings.site_mappings))
 
 
 @mappings_app.command("lock")
-def lock_mappings(directory: Directory = None) -> None:
-    """Record the digests of all lists, after a reviewed change."""
-    from service.commands.mappings import lock_lists
+def lock_mappings(
+    directory: Directory = None,
+    *,
+    site: Site = None,
+    site_id: Annotated[
+        str | None, typer.Option("--id", help="Id of the site, which becomes part of the version.")
+    ] = None,
+    reviewer: Annotated[
+        str | None, typer.Option(help="Who reviewed the site's lists that are new or changed.")
+    ] = None,
+) -> None:
+    """Record the digests of all lists, or of all the site's own lists, after a reviewed change."""
+    from service.commands.mappings import lock_lists, lock_site_lists
 
-    _say(lock_lists(_directory(directory), clock.today("UTC")))
+    settings = load_settings()
+    today = clock.today("UTC")
+    chosen = site or (settings.site_mappings if directory is None else None)
+    if chosen is None:
+        _say(lock_lists(_directory(directory), today))
+        return
+    signed = Signature(site_id, reviewer)
+    _say(lock_site_lists(chosen, _directory(directory), settings.criteria, signed=signed, today=today))
 
 
 def _directory(given: Path | None) -> Path:

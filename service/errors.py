@@ -7,6 +7,7 @@
     │   ├── NotCdsHooks       JSON, but not the request or the feedback of CDS Hooks
     │   ├── NotSupplied       the record that is asked about is neither brought along nor can it be read
     │   ├── NoSuchPatient     no patient of the FHIR server has the identifier
+    │   ├── RosterFaulty      a roster, or lines of it, cannot be used
     │   └── NotAssessable     readable, but not one patient's complete record
     │       └── RecordTooLarge  more than is read of one patient
     ├── ServerError           the FHIR server failed us                            exit 4
@@ -16,6 +17,8 @@
     │   ├── NotRevoked        an error status for the revocation of a draft, which stays open
     │   ├── NotAuthorized     no token: the token server or the token file does not give one
     │   ├── ServerMisread     an answer that is not what FHIR promises
+    │   │   └── TooManyPages  an answer that goes on for more pages than are read
+    │   ├── NotSwept          it cannot be searched for what changed
     │   └── ServerUnsupported it speaks a release of FHIR that this service does not
     ├── QueueError            the queue's database failed; nothing was accepted     exit 4
     ├── WorkerError           no worker process did the work; try it again          exit 1
@@ -82,6 +85,10 @@ class NotSupplied(InputError):
 
 class NoSuchPatient(InputError):
     """No patient of the FHIR server has the identifier that was given."""
+
+
+class RosterFaulty(InputError):
+    """A roster of patients cannot be read, or not every line or member of it can be used."""
 
 
 class NotAssessable(InputError):
@@ -165,6 +172,14 @@ class NotAuthorized(ServerError):
 
 class ServerMisread(ServerError):
     """The FHIR server's answer is not what FHIR promises."""
+
+
+class TooManyPages(ServerMisread):
+    """The answer to a search goes on for more pages than are read of one."""
+
+
+class NotSwept(ServerError):
+    """The FHIR server cannot be searched for what changed."""
 
 
 class ServerUnsupported(ServerError):

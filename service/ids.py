@@ -1,4 +1,4 @@
-"""What the id of a resource may look like, on whatever server it is."""
+"""What the id of a resource may look like, and one spelling for the address of a code system."""
 
 import re
 
@@ -16,3 +16,13 @@ _ID = re.compile(ID)
 def is_id(text: str | None) -> bool:
     """Whether a text can be the id of a resource, or of a version of one."""
     return _ID.fullmatch(text or "") is not None
+
+
+def plain_system(uri: str) -> str:
+    """One spelling for all spellings of the address of a code system or of a system of identifiers.
+
+    Records write one address with `http` or `https`, with a version behind `|`, with a slash at the end, and
+    in capitals. No two systems differ in these alone.
+    """
+    address = uri.strip().partition("|")[0].rstrip("/").lower()
+    return address.replace("https://", "http://", 1) if address.startswith("https://") else address

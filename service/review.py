@@ -150,7 +150,12 @@ class Reviewer:
     def prepare(cls, settings: Settings, as_of: date) -> "Reviewer":
         """Load the knowledge; raises `SetupError` when it is faulty."""
         directory = settings.mappings or mappings_directory()
-        knowledge = load_knowledge(directory, criteria=settings.criteria, region=settings.region)
+        knowledge = load_knowledge(
+            directory,
+            criteria=settings.criteria,
+            region=settings.region,
+            site_directory=settings.site_mappings,
+        )
         return cls(settings, knowledge, clinic_calendar(settings, as_of), as_of)
 
     def on(self, as_of: date) -> "Reviewer":

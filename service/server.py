@@ -13,7 +13,8 @@ from service.fhir.client import open_client
 from service.queue.daily import DAILY, reviewing_daily
 from service.queue.gate import Gate
 from service.queue.jobs import JobQueue
-from service.queue.work import Work
+from service.queue.sweeps import CHANGES, sweeping
+from service.queue.work import ROSTER, Work
 from service.review import Reviewer, check_task_owner
 from service.settings import Settings
 from service.telemetry.logs import Event, configure_logs, log_info
@@ -38,12 +39,22 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         async with Pool(settings.workers or default_number(), reviewer) as pool:
             work = Work(replace(reviewer, workers=Workers(pool)), client, metrics)
             at_doors = replace(reviewer, workers=Workers(pool, _MOST_PENDING))
-            tasks = {"sweep": work.sweep, "deleted": work.find_deleted, DAILY: work.review_daily}
+            tasks = {
+                "sweep": work.sweep,
+                "deleted": work.find_deleted,
+                DAILY: work.review_daily,
+                CHANGES: work.sweep_changes,
+                ROSTER: work.review_roster,
+            }
             gate = Gate(client.probe)
             async with JobQueue(settings.database_url, work.review, tasks=tasks, gate=gate) as queue:
                 work.queue = queue
                 app = build_app(settings, at_doors, client, queue, metrics=metrics)
-                async with reviewing_daily(queue, settings), listening(app, settings) as address:
+                async with (
+                    reviewing_daily(queue, settings),
+                    sweeping(queue, settings),
+                    listening(app, settings) as address,
+                ):
                     yield address
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from datetime import date, time
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -22,6 +22,9 @@ ENV_FILE = ".env"
 _OWNER = re.compile(rf"(Practitioner|PractitionerRole|Organization|CareTeam)/{ID}")
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_MINUTES = re.compile(r"[1-9]\d{0,3}")
+_LONGEST_INTERVAL = 1440
+_GROUP = re.compile(rf"Group/{ID}")
 _OFF = "off"
 _SHORTEST_SECRET = 16
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -106,6 +109,9 @@ class Settings(BaseSettings):
     mappings: Path | None = Field(
         None, description="Directory of the clinical lists, if not the packaged one"
     )
+    site_mappings: Path | None = Field(
+        None, description="Directory of the site's own lists, whose codes are added to the clinical lists"
+    )
     host: str = Field("127.0.0.1", description="Address the service listens on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="Port the service listens on")
     database_url: str | None = Field(None, description="Database of the queue; an SQLite file by default")
@@ -119,6 +125,16 @@ class Settings(BaseSettings):
     daily_at: str = Field(
         "05:00",
         description="Time of the daily review at the site, as HH:MM; `off` for no daily review",
+    )
+    sweep_every: str = Field(
+        "60",
+        description="Minutes from one search for changed records to the next, 1 to 1440; `off` for none",
+    )
+    roster: str | None = Field(
+        None,
+        repr=False,
+        description="Whom to review daily beside those with a plan: `Group/<id>` of the FHIR server, or a "
+        "file with one patient per line",
     )
     task_owner: str | None = Field(
         None,
@@ -246,6 +262,22 @@ class Settings(BaseSettings):
             raise ValueError("neither a time of the day, as HH:MM, nor off")
         return value
 
+    @field_validator("sweep_every")
+    @classmethod
+    def _known_interval(cls, value: str) -> str:
+        if value != _OFF and not (_MINUTES.fullmatch(value) and int(value) <= _LONGEST_INTERVAL):
+            raise ValueError("neither minutes, 1 to 1440, nor off")
+        return value
+
+    @field_validator("roster")
+    @classmethod
+    def _known_roster(cls, value: str | None) -> str | None:
+        if value is None or not value.strip():
+            return None
+        if not is_roster(value.strip()):
+            raise ValueError("neither Group/<id> nor a file")
+        return value.strip()
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
@@ -290,6 +322,11 @@ class Settings(BaseSettings):
         return None if self.daily_at == _OFF else time.fromisoformat(self.daily_at)
 
     @property
+    def sweep_interval(self) -> timedelta | None:
+        """How often the server is searched for changed records; `None` for never."""
+        return None if self.sweep_every == _OFF else timedelta(minutes=int(self.sweep_every))
+
+    @property
     def weekdays(self) -> frozenset[int]:
         """Clinic days as numbers, Monday is 0."""
         return frozenset(_WEEKDAYS.index(day) for day in self.clinic_days)
@@ -302,6 +339,11 @@ def is_web_address(text: str) -> bool:
         return url.scheme in {"http", "https"} and bool(url.hostname) and "@" not in url.netloc
     except ValueError:
         return False
+
+
+def is_roster(text: str) -> bool:
+    """Whether a text names a roster: `Group/<id>`, or a file that is there."""
+    return bool(_GROUP.fullmatch(text)) or Path(text).is_file()
 
 
 def _headers_in(value: SecretStr) -> dict[str, str]:

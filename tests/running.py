@@ -36,7 +36,12 @@ class Service:
     def __init__(self, folder: Path, **settings: object) -> None:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
-        of_its_own = {"port": port, "database_url": f"sqlite:///{folder / 'queue.sqlite'}", "daily_at": "off"}
+        of_its_own = {
+            "port": port,
+            "database_url": f"sqlite:///{folder / 'queue.sqlite'}",
+            "daily_at": "off",
+            "sweep_every": "off",
+        }
         self.settings = {**of_its_own, **settings}
         self._folder = folder
         self._logs: list[Path] = []

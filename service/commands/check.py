@@ -39,6 +39,7 @@ from service.fhir.scopes import lacking_to_read, lacking_to_write, names_kinds
 from service.fhir.sources import take_resource
 from service.fhir.target import Target
 from service.fhir.views import BundleView, ResourceCapability
+from service.gather.changes import find_swept_kinds
 from service.gather.searches import search_parameters
 from service.render.terminal import Terminal
 from service.settings import Settings
@@ -127,6 +128,8 @@ async def check_server(  # noqa: PLR0913 - who asks, for whom, and the two clock
             asker = _Asker(client, await client.offered(), knowledge, patient_id)
             findings += await find_readable(asker, settings, timer)
             findings += [await find_tier(client, settings), await find_triggers(client, settings)]
+    if site := knowledge.site.version:
+        findings.append(_ok("site lists", f"{site}; {sum(knowledge.site.rows.values())} rows"))
     return CheckReport(server=_address_of(client.base), ready=not _has_failed(findings), findings=findings)
 
 
@@ -462,18 +465,31 @@ def _why(target: Target) -> str:
 
 async def find_triggers(client: FhirClient, settings: Settings) -> CheckFinding:
     """What can start a review by itself."""
-    daily = f"the daily review ({settings.daily_at})" if settings.daily_time else None
+    daily = await _by_the_clock(client, settings)
     subscription = (await client.offered()).get("Subscription")
     codes = {one.code for one in subscription.interaction} if subscription else set()
     if await client.release() is not Release.R4 or not codes >= {"create", "update"}:
-        found = f"{f'{daily} only' if daily else 'none'}: the server offers no Subscription of R4"
-        to_do = "Have changes sent to /hooks/fhir (docs/service.md), or run trd-careplan sweep."
+        found = f"{f'only {daily}' if daily else 'none'}: the server offers no Subscription of R4"
+        to_do = "See which way fits the server (docs/triggers.md)."
         return _warning("triggers", found, to_do)
     beside = f", {daily}" if daily else ""
     if settings.public_url is None:
         to_do = "Set TRD_PUBLIC_URL to the address at which the server reaches this service."
         return _warning("triggers", f"Subscriptions once TRD_PUBLIC_URL is set{beside}", to_do)
     return _ok("triggers", f"Subscriptions (rest-hook), by trd-careplan subscribe{beside}")
+
+
+async def _by_the_clock(client: FhirClient, settings: Settings) -> str | None:
+    """What is reviewed without being told: what changed, where that can be asked for, and who is listed."""
+    kinds = await find_swept_kinds(client)
+    ways = []
+    if settings.daily_time:
+        listed = " with the roster" if settings.roster else ""
+        ways.append(f"the daily review ({settings.daily_at}){listed}")
+    if settings.sweep_interval and kinds.swept:
+        without = f", without {', '.join(kinds.left_out)}" if kinds.left_out else ""
+        ways.append(f"a sweep for changes every {settings.sweep_every} minutes{without}")
+    return " and ".join(ways) or None
 
 
 # --- for a terminal -------------------------------------------------------------------------------

@@ -271,6 +271,9 @@ def _range(when: DateRange) -> str:
 def _notes(answer: AssessmentAnswer) -> Iterator[str | Text]:
     for warning in answer.warnings:
         yield Text(warning.text, "yellow")
+    if answer.site_lists is not None:
+        of_site = answer.site_lists
+        yield f"read by the site's own lists ({of_site.version}): {', '.join(of_site.evidence)}"
     for record in answer.excluded_records:
         at = f" at {record.element}" if record.element else ""
         yield f"{record.evidence}: {record.reason.value}{at}"

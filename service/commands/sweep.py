@@ -1,13 +1,18 @@
 """The command `sweep`: the daily review by hand."""
 
 from collections.abc import AsyncIterator, Iterable
+from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
 
 from service.cause import Cause
 from service.commands.compare import PrintedPart
 from service.core.decision import DecisionName, ReasonOfDecision
 from service.core.plans import PlanAction
-from service.errors import TrdError
+from service.errors import RosterFaulty, TrdError
 from service.fhir.client import FhirClient
+from service.gather.changes import find_patients_changed_since
+from service.gather.ours import find_patients_to_follow
+from service.gather.roster import read_roster
 from service.review import Reviewer, check_task_owner
 
 
@@ -28,6 +33,26 @@ class Swept(PrintedPart):
             return f"{self.patient}: failed: {self.error}"
         written = ", ".join(self.written) or "nothing"
         return f"{self.patient}: {self.decision} ({self.reason}). Care plan: {self.why}. Written: {written}"
+
+
+async def find_patients_since(reviewer: Reviewer, client: FhirClient, day: date) -> list[str]:
+    """The patients whose records changed since a day at the site. Raises as `find_patients_changed_since`."""
+    begins = datetime.combine(day, time(), ZoneInfo(reviewer.settings.timezone))
+    return sorted(await find_patients_changed_since(client, begins, reviewer.knowledge))
+
+
+async def find_patients_of_daily(reviewer: Reviewer, client: FhirClient) -> tuple[list[str], list[str]]:
+    """Those whom the daily review is of, with those of the roster; and what cannot be used of the roster."""
+    found = set(await find_patients_to_follow(client, reviewer.knowledge, reviewer.as_of))
+    faults: list[str] = []
+    if reviewer.settings.roster is not None:
+        try:
+            async for listed in read_roster(client, reviewer.settings.roster, reviewer.as_of):
+                found |= listed.patients
+                faults += map(str, listed.faults)
+        except RosterFaulty as error:
+            faults.append(str(error))
+    return sorted(found), faults
 
 
 async def sweep(reviewer: Reviewer, client: FhirClient, patient_ids: Iterable[str]) -> AsyncIterator[Swept]:

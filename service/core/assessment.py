@@ -100,6 +100,8 @@ class Assessment:
     open_elements: tuple[Unreadable, ...]
     doubtful_dates: tuple[DoubtfulDate, ...]
     not_screened: tuple[str, ...]
+    of_site: tuple[VersionedReference, ...] = ()
+    """The records that were read by the site's own lists."""
 
     def pathway(self, pathway_id: str) -> Pathway:
         """The pathway of that id."""
@@ -151,6 +153,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         open_elements=record.open_elements,
         doubtful_dates=record.doubtful_dates,
         not_screened=_not_screened(record, as_of),
+        of_site=tuple(sorted(record.of_site, key=str)),
     )
 
 

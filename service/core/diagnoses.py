@@ -20,6 +20,7 @@ from service.core.knowledge import (
 from service.core.phrases import fold
 from service.core.records import (
     ClinicalStatus,
+    Coding,
     Concept,
     Depression,
     DepressionState,
@@ -40,7 +41,7 @@ def place_diagnosis(
 
     Words place what the codes leave open. Beside a code that is known only those are heard that name
     suicidality, a contraindication or a group that asks for it: "severe without psychotic features" is no
-    psychosis.
+    psychosis. Beside a code that only the site's own lists know all of them are heard, as without them.
     """
     groups = dict.fromkeys(
         group
@@ -54,11 +55,12 @@ def place_diagnosis(
     placed = bool(groups) or depression is not None or suicidality is not None or is_not
     complete = any(coding.system in knowledge.classification_systems for coding in concept.codings)
     recognised = placed or complete
-    texts = concept.phrases if not recognised else filter(None, (concept.text,))
+    ours = recognised and not _is_of_site_alone(concept, knowledge)
+    texts = filter(None, (concept.text,)) if ours else concept.phrases
     said = _senses(texts, knowledge.condition_words)
-    suggested = tuple(group for group in said if _is_suggested(group, said[group], knowledge))
-    if recognised:
-        suggested = tuple(g for g in suggested if g not in groups and _counts_beside_code(g, knowledge))
+    suggested = tuple(g for g in said if g not in groups and _is_suggested(g, said[g], knowledge))
+    if ours:
+        suggested = tuple(g for g in suggested if _counts_beside_code(g, knowledge))
     if _is_said_to_be_over(depression, concept, knowledge):
         diagnosis = _contradicted(diagnosis)
     return replace(
@@ -70,6 +72,26 @@ def place_diagnosis(
         recognised=recognised,
         suggests_depression=not recognised and said.get(DEPRESSION) in _MAY_BE_PRESENT,
     )
+
+
+def _is_of_site_alone(concept: Concept, knowledge: Knowledge) -> bool:
+    """Whether what is known of a condition is known by the site's own lists alone."""
+    site = knowledge.site
+    if not any(map(site.has, concept.codings)):
+        return False
+    return not any(_is_listed(coding, knowledge) for coding in concept.codings if not site.has(coding))
+
+
+def _is_listed(coding: Coding, knowledge: Knowledge) -> bool:
+    lists = (
+        knowledge.safety_conditions,
+        knowledge.depression,
+        knowledge.not_depression,
+        knowledge.suicidality,
+    )
+    system, code = coding.system, coding.code
+    listed = any(codes.meaning(system, code) is not None for codes in lists)
+    return listed or system in knowledge.classification_systems
 
 
 def _contradicted(diagnosis: Diagnosis) -> Diagnosis:
@@ -179,7 +201,8 @@ def is_named(concepts: tuple[Concept, ...], knowledge: Knowledge) -> bool:
 
 def place_allergy(concepts: tuple[Concept, ...], knowledge: Knowledge) -> PlacedAllergy:
     """The safety groups that an allergy falls in; one to a drug that is not named may be to ketamine."""
-    coded = {g for c in concepts if (g := knowledge.allergy_codes.first(c))}
+    codes = knowledge.allergy_codes
+    coded = {g for c in concepts for one in c.codings if (g := codes.meaning(one.system, one.code))}
     statements = [read_statement(p, knowledge.allergy_words) for c in concepts for p in c.phrases]
     said = strongest(pair for statement in statements for pair in statement.senses.items())
     written = {topic for topic, sense in said.items() if sense is not Sense.ABSENT}

@@ -5,7 +5,7 @@ source of every value there, and refuses to build a `Knowledge` from a faulty li
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
@@ -43,7 +43,8 @@ class CodeList(Generic[Meaning]):
     """Codes and what they mean. A hierarchical system also matches every code below a listed one.
 
     `exact` maps (system, code). `patterns` maps (system, length) to the rows of that length
-    whose code has `?` for any one character. The most specific row wins.
+    whose code has `?` for any one character. The most specific row wins. `of_site` are the keys of `exact`
+    that the site's own lists add.
     """
 
     exact: Mapping[tuple[str, str], Meaning]
@@ -51,6 +52,7 @@ class CodeList(Generic[Meaning]):
         default_factory=dict
     )
     hierarchical: frozenset[str] = frozenset()
+    of_site: frozenset[tuple[str, str]] = frozenset()
     longest: int = field(init=False)
     """The characters of the longest code listed: no longer one need be looked for."""
 
@@ -76,12 +78,17 @@ class CodeList(Generic[Meaning]):
         return None
 
     def first(self, concept: Concept) -> Meaning | None:
-        """What the list says of the first coding that it knows."""
-        for coding in concept.codings:
-            found = self.meaning(coding.system, coding.code)
-            if found is not None:
-                return found
-        return None
+        """What the list says of the first coding that it knows; a code of the site's own lists comes last."""
+        found = self.first_of_ours(concept)
+        return self._first_in(concept.codings) if found is None and self.of_site else found
+
+    def first_of_ours(self, concept: Concept) -> Meaning | None:
+        """What the list says of the first coding that it knows without the site's own lists."""
+        return self._first_in(c for c in concept.codings if (c.system, c.code) not in self.of_site)
+
+    def _first_in(self, codings: Iterable[Coding]) -> Meaning | None:
+        found = (self.meaning(coding.system, coding.code) for coding in codings)
+        return next((meaning for meaning in found if meaning is not None), None)
 
 
 class Ingredient(NamedTuple):
@@ -493,6 +500,27 @@ class Staging:
     thase_rush_ect: int
 
 
+@dataclass(frozen=True, slots=True)
+class SiteLists:
+    """What the site's own lists add: their version, the code systems and the codes that no list of ours has.
+
+    They may add and never weaken: what our lists say of a record stands beside what these say of it.
+    """
+
+    version: str
+    systems: frozenset[str]
+    codes: frozenset[tuple[str, str]]
+    rows: Mapping[str, int]
+    """How many rows each file adds."""
+
+    def has(self, coding: Coding) -> bool:
+        """Whether a code is one that only these lists know."""
+        return (coding.system, coding.code) in self.codes
+
+
+NO_SITE_LISTS = SiteLists("", frozenset(), frozenset(), {})
+
+
 @dataclass(frozen=True, eq=False)
 class Knowledge:
     """Everything under `mappings/`, for one criteria set and region.
@@ -566,7 +594,8 @@ class Knowledge:
     protocols: tuple[Protocol, ...]
     staging: Staging
     catalogue: Catalogue
-    """The same lists row by row, with their sources; for publishing, not for deciding."""
+    """The same lists row by row, with their sources; for publishing, not for deciding. Not the site's own."""
+    site: SiteLists = NO_SITE_LISTS
 
     def under(self, criteria_id: str) -> "Knowledge":
         """The same under the criteria set with this id, which must be there."""

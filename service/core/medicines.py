@@ -76,7 +76,7 @@ def _identify(concept: Concept, knowledge: Knowledge) -> Medicine:
 
 
 def _is_in_known_system(concept: Concept, knowledge: Knowledge) -> bool:
-    known = set(knowledge.systems.values())
+    known = set(knowledge.systems.values()) - knowledge.site.systems
     return any(coding.code and coding.system in known for coding in concept.codings)
 
 
@@ -99,7 +99,7 @@ def _coded_medicine(
     best = max(coded, key=lambda meaning: (meaning.not_a_trial is not None, meaning.unit is not None))
     ingredients = {_identity(meaning) for meaning in coded}
     names = {_identity(meaning) for meaning in named if meaning.ingredient is not None}
-    if len(ingredients) > 1 or (names and not ingredients & names):
+    if len(ingredients) > 1 or (names and not ingredients & names) or _hides_esketamine(best, named):
         conflicting = {meaning.role for meaning in (*coded, *named)}
         role = Role.ANTIDEPRESSANT if Role.ANTIDEPRESSANT in conflicting else best.role
         if Role.ESKETAMINE in conflicting:
@@ -116,6 +116,11 @@ def _coded_medicine(
         unit_days=best.unit_days,
         not_a_trial=best.not_a_trial or (written.not_a_trial if written else None),
     )
+
+
+def _hides_esketamine(coded: MedicineMeaning, named: tuple[MedicineMeaning, ...]) -> bool:
+    """Whether the words of a medicine that is coded as another name esketamine or ketamine as well."""
+    return coded.role is not Role.ESKETAMINE and any(one.role is Role.ESKETAMINE for one in named)
 
 
 def _named_medicine(concept: Concept, named: tuple[MedicineMeaning, ...]) -> Medicine:

@@ -579,6 +579,8 @@ class Record:
     """Kinds of resource of which the record says that there are none."""
     read: tuple[VersionedReference, ...] = ()
     """Every version that was read and could bear on a conclusion, also by saying nothing of what is asked."""
+    of_site: tuple[VersionedReference, ...] = ()
+    """The versions with a code that only the site's own lists know."""
 
 
 MEDICINE_RECORDS = frozenset(

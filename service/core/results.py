@@ -16,9 +16,15 @@ PRESSURES = frozenset({Measure.SYSTOLIC, Measure.DIASTOLIC})
 
 
 def measure_of(concept: Concept, knowledge: Knowledge) -> Measure | None:
-    """What an observation measures, by its code, else by its whole name."""
+    """What an observation measures, by its code, else by its whole name, else by a code of the site's own."""
+    return measure_of_ours(concept, knowledge) or knowledge.observations.first(concept)
+
+
+def measure_of_ours(concept: Concept, knowledge: Knowledge) -> Measure | None:
+    """What an observation measures without the site's own lists."""
     named = (knowledge.observation_names.get(fold(phrase)) for phrase in concept.phrases)
-    return knowledge.observations.first(concept) or next((measure for measure in named if measure), None)
+    listed = knowledge.observations.first_of_ours(concept)
+    return listed or next((measure for measure in named if measure), None)
 
 
 def is_assertion(concept: Concept) -> bool:
@@ -75,5 +81,6 @@ def is_denied(answers: Iterable[Concept], stated: float | None, knowledge: Knowl
 
 def procedure_kind(concept: Concept, knowledge: Knowledge) -> ProcedureKind | None:
     """Which treatment of depression a procedure is; `None` for any other."""
+    listed = knowledge.procedures
     spoken = (kind for phrase in concept.phrases for kind in knowledge.procedure_names.all_in(phrase))
-    return knowledge.procedures.first(concept) or next(spoken, None)
+    return listed.first_of_ours(concept) or next(spoken, None) or listed.first(concept)

@@ -45,10 +45,18 @@ def summarise(decision: Decision, left: str | None = None) -> str:
     sentences = [*alerts, state_decision(decision), *_trial_sentences(found)]
     if found.warnings:
         sentences.extend(f"Note: {warning.text}." for warning in found.warnings)
+    if found.of_site:
+        sentences.append(name_site_lists(found))
     if found.not_screened:
         sentences.append(f"Not screened: {list_not_screened(found.not_screened)}.")
     sentences.append("This is decision support; a clinician decides.")
     return " ".join(sentences)
+
+
+def name_site_lists(found: Assessment) -> str:
+    """A sentence that names the site's own lists and the records that were read by them."""
+    names = _list_some([evidence.name for evidence in found.of_site])
+    return f"The site's own lists ({found.knowledge.site.version}) were used to read {names}."
 
 
 def state_decision(decision: Decision) -> str:
@@ -264,7 +272,11 @@ _KINDS = {
 
 def list_not_screened(names: Sequence[str]) -> str:
     """What was not screened, in one line: ten names at most, and how many more there are."""
-    named = join_items(_KINDS.get(name, name) for name in names[:_MOST_NAMED])
+    return _list_some([_KINDS.get(name, name) for name in names])
+
+
+def _list_some(names: Sequence[str]) -> str:
+    named = join_items(names[:_MOST_NAMED])
     more = len(names) - _MOST_NAMED
     return f"{named}; and {more} more" if more > 0 else named
 

@@ -9,7 +9,7 @@ import asyncio
 import math
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import copy
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from service.errors import (
     ServerRefused,
     ServerUnreachable,
     SettingsError,
+    TooManyPages,
 )
 from service.fhir.auth import GrantedToken, authentication
 from service.fhir.kinds import DIFFER_IN_R5
@@ -55,6 +56,8 @@ from service.settings import Settings
 from service.workers import LARGE
 
 Decoded = TypeVar("Decoded")
+Parameters = Mapping[str, str | Sequence[str]]
+"""Of a search; several values of one name all hold."""
 
 _HEADERS = {
     "Accept": "application/fhir+json",
@@ -198,7 +201,7 @@ class FhirClient:
             said = f"GET metadata: no FHIR server answers at this address ({refused.status})"
             raise NoServerThere(said) from None
 
-    async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes:
+    async def _get(self, path: str, params: Parameters | None = None) -> bytes:
         """The body of one answer, as it came. `path` is relative to the base, or an address on its origin."""
         url = self._address_of(path)
         body = (await self._retried("GET", url, params=params, attempts=self._attempts)).body
@@ -323,7 +326,7 @@ class FhirClient:
         method: str,
         url: str,
         *,
-        params: dict[str, str] | None = None,
+        params: Parameters | None = None,
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
         attempts: int,
@@ -415,7 +418,7 @@ class FhirClient:
         reasons = f" ({', '.join(issues)})" if issues else ""
         return ServerRefused(f"{request}: the server answered {status}{reasons}", status, issues=issues)
 
-    async def pages(self, path: str, params: dict[str, str]) -> AsyncIterator[BundleView]:
+    async def pages(self, path: str, params: Parameters) -> AsyncIterator[BundleView]:
         """Every page of a search, its resources as R4 JSON, following `next` on the same origin only.
 
         Raises `ServerError` when any page cannot be read, or where the last one is as full as it may be and
@@ -432,8 +435,10 @@ class FhirClient:
             following = _joined(address, bundle.next)
             if following is None or _origin(following) != _origin(self.base):
                 raise ServerMisread(f"{where}: the next page is on another server")
-            if str(following) in seen or len(seen) > _MOST_PAGES:
+            if str(following) in seen:
                 raise ServerMisread(f"{where}: its pages do not end")
+            if len(seen) > _MOST_PAGES:
+                raise TooManyPages(f"{where}: its pages do not end")
             seen.add(str(following))
             address = following
             bundle = await self._page(await self._get(str(following)), f"{where}, page {len(seen)}")
@@ -445,7 +450,7 @@ class FhirClient:
                 f"{where}: the answer has {sum(sizes)} of {total} resources, so it is incomplete"
             )
 
-    async def _first_page(self, path: str, params: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    async def _first_page(self, path: str, params: Parameters) -> tuple[bytes, Parameters]:
         """The first page and what it was asked for with.
 
         Some servers refuse to be asked for more resources to a page than they give; they are asked for fewer,
@@ -687,9 +692,9 @@ def _moment(value: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _fullest(sizes: list[int], asked: dict[str, str]) -> float:
+def _fullest(sizes: list[int], asked: Parameters) -> float:
     """How many resources a page may have: as many as were asked for, or as a page before the last one had."""
-    return min(float(asked.get("_count", math.inf)), *sizes[:-1], math.inf)
+    return min(float(str(asked.get("_count", math.inf))), *sizes[:-1], math.inf)
 
 
 def _joined(page: httpx.URL, address: str) -> httpx.URL | None:

@@ -59,13 +59,3 @@ def read_reference(text: str | None) -> Reference:
     if not named or (versioned and _NO_VERSION.search(version)):
         return Reference(address)
     return Reference(address, base, kind, identity, version if is_id(version) else None)
-
-
-def plain_system(uri: str) -> str:
-    """One spelling for all spellings of the address of a code system or of a system of identifiers.
-
-    Records write one address with `http` or `https`, with a version behind `|`, with a slash at the end, and
-    in capitals. No two systems differ in these alone.
-    """
-    address = uri.strip().partition("|")[0].rstrip("/").lower()
-    return address.replace("https://", "http://", 1) if address.startswith("https://") else address

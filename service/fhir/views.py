@@ -501,11 +501,16 @@ class InteractionView(View):
     code: str | None = None
 
 
+class SearchParameterView(View):
+    name: str | None = None
+
+
 class ResourceCapability(View):
     type: str | None = None
     interaction: list[InteractionView] = []
     update_create: bool | None = None
     search_include: list[str] = []
+    search_param: list[SearchParameterView] = []
     operation: list["OperationCapability"] = []
 
     @property
@@ -522,6 +527,7 @@ class RestCapability(View):
     mode: str | None = None
     interaction: list[InteractionView] = []
     resource: list[ResourceCapability] = []
+    search_param: list[SearchParameterView] = []
 
 
 class SoftwareView(View):
@@ -539,3 +545,15 @@ class CapabilityView(View):
     def resources(self) -> dict[str | None, ResourceCapability]:
         """What the server says it can do, by kind of resource."""
         return {resource.type: resource for rest in self.rest for resource in rest.resource}
+
+    def may_search(self, kind: str, common: str) -> bool:
+        """Whether a kind can be searched by a parameter of all kinds, as `_id`, as far as is stated.
+
+        A statement without any parameter of all kinds says nothing of them.
+        """
+        offered = self.resources.get(kind)
+        if offered is None or not offered.can_be_searched:
+            return False
+        listed = [*offered.search_param, *(one for rest in self.rest for one in rest.search_param)]
+        names = {one.name for one in listed if one.name and one.name.startswith("_")}
+        return not names or common in names

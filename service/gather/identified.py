@@ -10,11 +10,11 @@ import msgspec
 from service.errors import NoSuchPatient, NotAssessable, ServerMisread
 from service.fhir.client import FhirClient
 from service.fhir.outcomes import Completeness, is_outcome, read_completeness
-from service.fhir.references import plain_system
 from service.fhir.sources import UNDECODABLE
 from service.fhir.views import BundleView, IdentifierView, View
 from service.gather.ours import standing_id
 from service.gather.searches import PAGE_SIZE, side_by_side, take_answer
+from service.ids import plain_system
 
 _WHERE = "GET Patient"
 

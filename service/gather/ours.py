@@ -7,6 +7,7 @@ import msgspec
 
 from service.core.dates import PartialDate, days_before
 from service.core.knowledge import Knowledge
+from service.core.plans import WriteTier
 from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource, part, parts, text
@@ -75,7 +76,7 @@ async def find_patients_to_follow(client: FhirClient, knowledge: Knowledge, as_o
     The assessments tell of the plans of others as well. Who was merged into another patient is followed under
     that one's id; who is no longer on the server is left out.
     """
-    plans = [plan async for plan in find_our_plans(client)]
+    plans = await _plans_to_follow(client)
     days = max(protocol.missed.followed_days for protocol in knowledge.protocols)
     over = {plan.get("id") for plan in plans if _is_over(plan, days_before(as_of, days))}
     followed = [plan for plan in plans if plan.get("id") not in over]
@@ -84,6 +85,16 @@ async def find_patients_to_follow(client: FhirClient, knowledge: Knowledge, as_o
     named = {subject.id for subject in subjects if subject.kind == "Patient" and subject.is_on(client.base)}
     standing = await side_by_side(*(standing_id(client, patient_id) for patient_id in sorted(named)))
     return sorted({patient_id for patient_id in standing if patient_id is not None})
+
+
+async def _plans_to_follow(client: FhirClient) -> list[Resource]:
+    """Our plans; none where the server takes no CarePlan and refuses to be searched for those of ours."""
+    try:
+        return [plan async for plan in find_our_plans(client)]
+    except ServerRefused as refused:
+        if refused.passing or (await client.target()).tier is not WriteTier.RETURN_ONLY:
+            raise
+        return []
 
 
 def _is_over(plan: Resource, earliest: date) -> bool:

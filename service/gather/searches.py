@@ -194,14 +194,14 @@ def _as_stored_last(sources: Iterable[Source]) -> list[Source]:
 def _latest(same: list[Source]) -> list[Source]:
     if len(same) == 1 or same[0].head.id is None:
         return same
-    moments = [_moment(source.head.meta.last_updated) for source in same]
+    moments = [read_moment(source.head.meta.last_updated) for source in same]
     known = [moment for moment in moments if moment is not None]
     if len(known) < len(same):
         return same
     return [source for source, moment in zip(same, moments, strict=True) if moment == max(known)]
 
 
-def _moment(text: str | None) -> datetime | None:
+def read_moment(text: str | None) -> datetime | None:
     """When a resource was stored; `None` where that is not said with a time zone."""
     try:
         moment = datetime.fromisoformat(text or "")

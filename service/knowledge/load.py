@@ -4,8 +4,6 @@ Every list is checked on every load against the lock (sha256) and against the ot
 whole: a service with a wrong list must not start. Faults name the file and the line.
 """
 
-import csv
-import io
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,18 +52,20 @@ from service.errors import MappingsError, SettingsError
 from service.knowledge.dialects import Dialects, find_doubled, to_dialect
 from service.knowledge.doses import build_lexicon, to_unit
 from service.knowledge.elements import load_elements
-from service.knowledge.lock import LOCK, digest_of, lists_in, read_lock
+from service.knowledge.lock import check_lock, lists_in, version_of
 from service.knowledge.rows import (
     Coded,
     Faults,
     MissingColumn,
     Row,
+    code_of_product,
     codes_of,
     never_a_trial,
     of_agent,
     of_esketamine,
     of_ingredient,
     of_product,
+    read_rows,
     to_agent,
     to_depression,
     to_ingredient,
@@ -85,6 +85,7 @@ from service.knowledge.shapes import (
     to_sources,
     to_staging,
 )
+from service.knowledge.site import NO_SITE_FILES, SiteFiles, read_site_lists, refuse_weakening
 from service.knowledge.words import ALONE, WHOLE, SmallWords, Word, found_by, read_words
 
 REGIONS = ("us", "eu")
@@ -100,18 +101,21 @@ def mappings_directory() -> Path:
     return installed if installed.is_dir() else installed.parent.parent / "mappings"
 
 
-def load_knowledge(directory: Path, *, criteria: str, region: str) -> Knowledge:
+def load_knowledge(
+    directory: Path, *, criteria: str, region: str, site_directory: Path | None = None
+) -> Knowledge:
     """Read and check everything under `directory` and build the knowledge for one criteria set and region.
 
-    Raises `MappingsError` with every fault found, `SettingsError` for a criteria set or region that
-    is not there.
+    `site_directory` holds the site's own lists, whose rows are added. Raises `MappingsError` with every fault
+    found, `SettingsError` for a criteria set or region that is not there.
     """
     if region not in REGIONS:
         raise SettingsError(f"TRD_REGION: no region {region!r}; there are: {', '.join(REGIONS)}")
     faults = Faults()
     knowledge = None
     try:
-        knowledge = _Loader(directory, faults, region).load(criteria)
+        site = read_site_lists(site_directory, directory, faults) if site_directory else NO_SITE_FILES
+        knowledge = _Loader(directory, faults, region, site).load(criteria)
     except MissingColumn as missing:
         faults.add(missing.file, 1, f"has no column {missing.column!r}")
     if faults.found or knowledge is None:
@@ -139,10 +143,11 @@ def load_dialects(directory: Path, chosen: str | None = None) -> Dialects:
 class _Loader:
     """Reads one directory of lists, noting every fault."""
 
-    def __init__(self, directory: Path, faults: Faults, region: str) -> None:
+    def __init__(self, directory: Path, faults: Faults, region: str, site: SiteFiles = NO_SITE_FILES) -> None:
         self.directory = directory
         self.faults = faults
         self.region = region
+        self.site = site
         self.uris: dict[str, str] = {}
         self.hierarchical: frozenset[str] = frozenset()
         self.systems: frozenset[str] = frozenset()
@@ -205,10 +210,11 @@ class _Loader:
         protocols = self._files("protocols", ProtocolFile)
         staging = self._toml("staging.toml", StagingFile)
         self.dialects()
+        refuse_weakening(self.site, {name: rows.values() for name, rows in self.rows.items()}, self.faults)
         if self.faults.found or staging is None or scales is None:
             return None
         return Knowledge(
-            version=version,
+            version=version + self.site.suffix,
             region=self.region,
             criteria=_chosen_criteria(sets, criteria_id),
             criteria_sets=sets,
@@ -260,6 +266,7 @@ class _Loader:
             protocols=tuple(map(to_protocol, protocols)),
             staging=to_staging(staging),
             catalogue=self._catalogue(protocols),
+            site=self.site.lists,
         )
 
     def dialects(self) -> list[DialectFile]:
@@ -279,27 +286,10 @@ class _Loader:
     # lock ----------------------------------------------------------------------------------------
 
     def _check_lock(self) -> str:
-        """Compare every list with the lock; returns the version of the whole, a digest of the lock."""
-        path = self.directory / LOCK
-        if not path.exists():
-            self.faults.add(LOCK, None, "missing; every list must be pinned")
-            return "unlocked"
-        try:
-            locked = {entry["file"]: entry for entry in read_lock(path)}
-            self.pinned = {name: _edition(entry) for name, entry in locked.items()}
-        except (ValueError, KeyError) as error:
-            self.faults.add(LOCK, None, f"cannot be read: {type(error).__name__}")
-            return "unlocked"
-        present = self._present()
-        for name in sorted(present.keys() - locked.keys()):
-            self.faults.add(name, None, "not in the lock")
-        for name in sorted(locked.keys() - present.keys()):
-            self.faults.add(name, None, "in the lock, but missing")
-        for name in sorted(present.keys() & locked.keys()):
-            if digest_of(present[name]) != locked[name].get("sha256"):
-                self.faults.add(name, None, "differs from its sha256 in the lock")
-        latest = max((str(entry.get("date", "")) for entry in locked.values()), default="")
-        return f"{latest}.{digest_of(path)[:8]}"
+        """Compare every list with the lock; returns the version of the whole."""
+        locked = check_lock(self.directory, lambda name, what: self.faults.add(name, None, what))
+        self.pinned = {name: (str(entry["version"]), str(entry["date"])) for name, entry in locked.items()}
+        return version_of(self.directory, locked)
 
     def _present(self) -> dict[str, Path]:
         """Every list that is there, by its path under the directory."""
@@ -308,28 +298,12 @@ class _Loader:
     # CSV -----------------------------------------------------------------------------------------
 
     def _rows(self, name: str) -> Iterator[Row]:
-        path = self.directory / name
-        if not path.exists():
-            self.faults.add(name, None, "missing")
-            return
-        try:
-            text = path.read_bytes().decode("utf-8")
-        except UnicodeDecodeError:
-            self.faults.add(name, None, "is not UTF-8")
-            return
-        reader = csv.reader(io.StringIO(text, newline=""))
-        header = next(reader, [])
+        """The rows of a list, then those that the site adds to it."""
         listed = self.rows.setdefault(name, {})
-        for fields in filter(None, reader):
-            values = dict(zip(header, map(str.strip, fields), strict=False))
-            row = Row(name, reader.line_num, values)
-            if len(fields) != len(header):
-                self.faults.of(row, "has not as many fields as the header")
-            elif not row["source"]:
-                self.faults.of(row, "has no source")
-            else:
-                listed[row.line] = values
-                yield row
+        for row in read_rows(self.directory / name, name, self.faults):
+            listed[row.line] = row.values
+            yield row
+        yield from self.site.rows.get(name, ())
 
     def _load_systems(self) -> None:
         rows = list(self._rows("codes/systems.csv"))
@@ -366,7 +340,7 @@ class _Loader:
             else:
                 exact[system, code] = meaning
         frozen = {key: tuple(found) for key, found in patterns.items()}
-        return CodeList(exact, frozen, self.hierarchical)
+        return CodeList(exact, frozen, self.hierarchical, self.site.lists.codes & exact.keys())
 
     def _phrases(self, name: str, column: str, read: Callable[[Row], T]) -> PhraseList[T]:
         return self._phrase_list(list(self._rows(name)), column, read)
@@ -521,8 +495,17 @@ class _Loader:
                 self.faults.of(row, f"lists {row[column]!r} twice")
         return rows
 
+    def _products_in(self, name: str) -> Iterator[Row]:
+        """The rows of a list of products, each of which may stand there once."""
+        seen = set()
+        for row in self._rows(name):
+            if (code := code_of_product(row)) in seen:
+                self.faults.of(row, f"lists {' '.join(code)} twice")
+            seen.add(code)
+            yield row
+
     def _products(self, ingredients: Mapping[str, Ingredient], agents: Mapping[str, Row]) -> Iterator[Coded]:
-        for row in self._once("codes/antidepressant_products.csv", "rxnorm").values():
+        for row in self._products_in("codes/antidepressant_products.csv"):
             name = row.optional("ingredient")
             if name is not None and name not in ingredients and name not in agents:
                 self.faults.of(row, f"names an ingredient that is not listed: {name!r}")
@@ -532,22 +515,24 @@ class _Loader:
             if product is not None:
                 if name in agents:
                     product = product._replace(role=Role.AUGMENTING)
-                yield row, "rxnorm", row["rxnorm"], product
+                yield row, *code_of_product(row), product
 
     def _agent_products(self, agents: Mapping[str, Row]) -> Iterator[Coded]:
-        for row in self._once("codes/augmenting_products.csv", "rxnorm").values():
+        for row in self._products_in("codes/augmenting_products.csv"):
             if row["agent"] not in agents:
                 self.faults.of(row, f"names an agent that is not listed: {row['agent']!r}")
-            yield row, "rxnorm", row["rxnorm"], MedicineMeaning(Role.AUGMENTING, row["agent"])
+            yield row, *code_of_product(row), MedicineMeaning(Role.AUGMENTING, row["agent"])
 
     def _medicine_codes(self, coded: list[Coded]) -> CodeList[MedicineMeaning]:
         """One code may stand in two lists only when both say the same."""
         exact: dict[tuple[str, str], MedicineMeaning] = {}
         for row, system, code, meaning in coded:
+            if system not in self.systems:
+                self.faults.of(row, f"names a code system that is not in systems.csv: {system!r}")
             known = exact.setdefault((system, code), meaning)
             if known != meaning:
                 self.faults.of(row, f"gives {system} {code} a second meaning")
-        return CodeList(exact)
+        return CodeList(exact, of_site=self.site.lists.codes & exact.keys())
 
     def _medicine_names(
         self, named: list[tuple[Row, str, MedicineMeaning]], matched: list[Word[MedicineMeaning]]
@@ -667,11 +652,6 @@ class _Loader:
             if read is not None:
                 found.append(read)
         return found
-
-
-def _edition(entry: Mapping[str, str]) -> tuple[str, str]:
-    """Version and day of a list; raises `KeyError` or `ValueError` where the lock does not say."""
-    return str(entry["version"]), date.fromisoformat(str(entry["date"])).isoformat()
 
 
 def _chosen_criteria(sets: Mapping[str, Criteria], criteria_id: str) -> Criteria:

@@ -1,8 +1,12 @@
 """Rows of the CSV lists under `mappings/`, what they mean, and what is wrong with them."""
 
+import csv
+import io
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from service.core.knowledge import (
@@ -77,6 +81,28 @@ class Faults:
             return None
 
 
+def read_rows(path: Path, name: str, faults: Faults) -> Iterator[Row]:
+    """The rows of a CSV list that are whole and have a source; `name` is the list's name in faults."""
+    if not path.exists():
+        faults.add(name, None, "missing")
+        return
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        faults.add(name, None, "is not UTF-8")
+        return
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next(reader, [])
+    for fields in filter(None, reader):
+        row = Row(name, reader.line_num, dict(zip(header, map(str.strip, fields), strict=False)))
+        if len(fields) != len(header):
+            faults.of(row, "has not as many fields as the header")
+        elif not row["source"]:
+            faults.of(row, "has no source")
+        else:
+            yield row
+
+
 def to_ingredient(row: Row) -> Ingredient:
     """An ingredient of `codes/antidepressants.csv`."""
     return Ingredient(
@@ -144,10 +170,16 @@ def of_product(row: Row) -> MedicineMeaning:
         name,
         strength_mg=_number(row, "strength_mg"),
         unit=row.optional("unit"),
-        unit_days=int(row["dose_days"] or 1),
+        unit_days=_days(row["dose_days"] or "1"),
         not_a_trial=row.optional("not_a_trial"),
         label_mg=frozenset(float(mg) for mg in _MILLIGRAMS.findall(row["display"])),
     )
+
+
+def code_of_product(row: Row) -> tuple[str, str]:
+    """The code of a product with its system: our products are of RxNorm, those of a site of any system."""
+    ours = row.values.get("rxnorm")
+    return (row["system"], row["code"]) if ours is None else ("rxnorm", ours)
 
 
 def to_depression(row: Row) -> Depression:
@@ -160,6 +192,15 @@ def to_depression(row: Row) -> Depression:
     )
 
 
+def _days(value: str) -> int:
+    if (days := int(value)) < 1:
+        raise ValueError("dose_days is one or more")
+    return days
+
+
 def _number(row: Row, column: str) -> float | None:
     value = row.optional(column)
-    return float(value) if value else None
+    number = float(value) if value else None
+    if number is not None and not 0 < number < math.inf:
+        raise ValueError(f"{column} is more than nothing, and a number")
+    return number

@@ -425,6 +425,13 @@ class OverloadFile(Strict):
     source: _Source
 
 
+class ChangesFile(Strict):
+    """Whether all patients of such a server can be searched for what changed (`_lastUpdated`)."""
+
+    searched: bool
+    source: _Source
+
+
 class DialectFile(Strict):
     """A file of `servers/`."""
 
@@ -435,6 +442,7 @@ class DialectFile(Strict):
     notes: list[_Source] = []
     recognised: RecognisedFile
     lacks: LackedFile
+    changes: ChangesFile | None = None
     issues: IssuesFile | None = None
     search: list[RequiredSearchFile] = []
     overload: list[OverloadFile] = []

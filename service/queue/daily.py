@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -47,13 +47,20 @@ async def reviewing_daily(
     if at is None:
         yield
         return
-    queueing = asyncio.create_task(queue_daily(queue, at, settings.timezone, now=now))
+    async with running_beside(queue_daily(queue, at, settings.timezone, now=now)):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running_beside(endless: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run what does not end by itself while the block runs."""
+    running = asyncio.create_task(endless)
     try:
         yield
     finally:
-        queueing.cancel()
+        running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await queueing
+            await running
 
 
 async def queue_daily(

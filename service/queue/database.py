@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from service.errors import QueueError, SettingsError, SetupError
 from service.queue.feedback import feedback_table
+from service.queue.watermarks import watermarks_table
 
 APPLICATION: Final = "trd-careplan"
 QUEUE: Final = "reviews"
@@ -47,11 +48,11 @@ class Database:
         """Open a pool of connections; with FULL, a commit that returned outlives a power failure."""
         raise NotImplementedError
 
-    def prepare_tables(self, engine: sa.Engine) -> None:
-        """Create the tables of our own where there are none: what `beat` writes to, and feedback."""
+    def create_tables(self, engine: sa.Engine) -> None:
+        """Create the tables beside those of DBOS, where there are none."""
         with engine.begin() as connection:
             self.one_writer(connection)
-            for table in (self._heartbeat, feedback_table(self.schema)):
+            for table in (self._heartbeat, self.watermarks, self.feedback):
                 table.create(connection, checkfirst=True)
 
     def beat(self, engine: sa.Engine) -> None:
@@ -60,6 +61,16 @@ class Database:
         with engine.begin() as connection:
             if not connection.execute(sa.update(self._heartbeat).values(at=now)).rowcount:
                 connection.execute(sa.insert(self._heartbeat).values(id=1, at=now))
+
+    @property
+    def feedback(self) -> sa.Table:
+        """What became of cards of CDS Hooks."""
+        return feedback_table(self.schema)
+
+    @property
+    def watermarks(self) -> sa.Table:
+        """How far the changes of each kind were searched for."""
+        return watermarks_table(self.schema)
 
     @property
     def _heartbeat(self) -> sa.Table:

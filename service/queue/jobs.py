@@ -40,9 +40,10 @@ from service.queue.database import (
     open_jobs,
     waiting_keys,
 )
-from service.queue.feedback import FeedbackCount, count_feedback, feedback_table, store_feedback
+from service.queue.feedback import FeedbackCount, count_feedback, store_feedback
 from service.queue.gate import Gate
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
+from service.queue.watermarks import Watermark, read_watermark, write_watermark
 from service.request_id import followed_as
 from service.telemetry.logs import Event, log_info, log_warning
 
@@ -178,6 +179,14 @@ class Jobs:
             return False
         return True
 
+    async def watermark(self, server: str, kind: str) -> Watermark | None:
+        """How far the changes of a kind on a server were searched for; `None` before the first search."""
+        return await self._ask(self._read_watermark, server, kind)
+
+    async def advance(self, server: str, kind: str, watermark: Watermark) -> None:
+        """Keep how far the changes of a kind were searched for; on return it is on disk."""
+        await self._ask(self._write_watermark, server, kind, watermark)
+
     async def _put_in_again(self, failed: Sequence[Job]) -> None:
         await self._accept([_task(job.kind, job.reference, Cause.RETRY) for job in failed])
         await self._ask(self._delete, [job.id for job in failed])
@@ -211,7 +220,7 @@ class Jobs:
             self._database.prepare()
             DBOS.migrate(self._database.url)
             self._engine = self._database.engine(synchronous="FULL")
-            self._database.prepare_tables(self._engine)
+            self._database.create_tables(self._engine)
             self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             why = str(getattr(error, "orig", error)).splitlines()[:1]
@@ -234,6 +243,16 @@ class Jobs:
                         self._client.enqueue_in_transaction(
                             connection, _options(task, delay), *task.arguments
                         )
+
+    def _read_watermark(self, server: str, kind: str) -> Watermark | None:
+        with self._engine.connect() as connection:
+            return read_watermark(connection, self._database.watermarks, server, kind)
+
+    def _write_watermark(self, server: str, kind: str, watermark: Watermark) -> None:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            table = self._database.watermarks
+            write_watermark(connection, table, server=server, kind=kind, watermark=watermark)
 
     def _list(self, states: frozenset[State], limit: int) -> list[Job]:
         failed = self._listed(states & {State.FAILED}, None)
@@ -259,11 +278,11 @@ class Jobs:
     def _keep_feedback(self, told: Sequence[Feedback]) -> list[Feedback]:
         with self._engine.begin() as connection:
             self._database.one_writer(connection)
-            return store_feedback(connection, feedback_table(self._database.schema), told)
+            return store_feedback(connection, self._database.feedback, told)
 
     def _count_feedback(self) -> list[FeedbackCount]:
         with self._engine.connect() as connection:
-            return count_feedback(connection, feedback_table(self._database.schema))
+            return count_feedback(connection, self._database.feedback)
 
     def _count(self) -> dict[str, int]:
         counts = dict.fromkeys((State.WAITING.value, State.RUNNING.value, State.FAILED.value), 0)

@@ -1,8 +1,10 @@
 """What the queue's jobs do: review a patient, or find out which patients to review."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
+from typing import Final
 
 from service import clock
 from service.cause import Cause
@@ -10,10 +12,16 @@ from service.errors import InputError, ServerRefused
 from service.fhir.client import FhirClient
 from service.gather.changes import find_patients_changed_since, find_patients_of_deleted
 from service.gather.ours import find_patients_to_follow
+from service.gather.roster import EntryFault, fault_of, read_roster
 from service.queue.jobs import Jobs
+from service.queue.sweeps import Sweep
 from service.review import Reviewer
-from service.telemetry.logs import Event, log_info
+from service.telemetry.logs import Event, log_info, log_warning
 from service.telemetry.metrics import Metrics
+
+ROSTER: Final = "roster"
+ALL_MEMBERS: Final = "all"
+"""The task in the queue by which the roster is reviewed, and its one reference."""
 
 
 @dataclass(slots=True)
@@ -24,6 +32,15 @@ class Work:
     client: FhirClient
     metrics: Metrics
     queue: Jobs | None = None
+    _sweep: Sweep | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """The periodic sweep remembers what it has logged."""
+        every = self.reviewer.settings.sweep_interval
+        if every is not None:
+            self._sweep = Sweep(
+                client=self.client, knowledge=self.reviewer.knowledge, metrics=self.metrics, every=every
+            )
 
     async def review(self, patient_id: str, cause: str) -> None:
         """Review a patient as of today and write the outcome back. A deleted patient needs no review."""
@@ -55,19 +72,47 @@ class Work:
 
     async def sweep(self, since: str, _: str) -> None:
         """Have every patient reviewed whose record changed since an instant."""
+        instant = datetime.fromisoformat(since)
         await self._accept(
-            await find_patients_changed_since(self.client, since, self.reviewer.knowledge), Cause.SWEEP
+            await find_patients_changed_since(self.client, instant, self.reviewer.knowledge), Cause.SWEEP
         )
+
+    async def sweep_changes(self, _reference: str, _: str) -> None:
+        """Have every patient reviewed whose record changed since the last such sweep."""
+        if self._sweep is not None and self.queue is not None:
+            await self._sweep.run(self.queue)
 
     async def find_deleted(self, reference: str, _: str) -> None:
         """Have the patient reviewed whom a deleted resource was about."""
         await self._accept(await find_patients_of_deleted(self.client, reference), Cause.DELETED)
 
     async def review_daily(self, _day: str, _: str) -> None:
-        """Have every patient reviewed whom time alone may concern. Once a day is enough."""
+        """Have every patient reviewed whom time alone may concern, and the roster. Once a day is enough."""
+        if self.queue is not None and self.reviewer.settings.roster is not None:
+            await self.queue.accept_task(ROSTER, ALL_MEMBERS, Cause.ROSTER)
         today = clock.today(self.reviewer.settings.timezone)
         followed = await find_patients_to_follow(self.client, self.reviewer.knowledge, today)
         await self._accept(set(followed), Cause.DAILY)
+
+    async def review_roster(self, _reference: str, _: str) -> None:
+        """Have every patient of the roster reviewed, part by part; each part is stored before the next.
+
+        Raises `RosterFaulty` in the end, where an entry cannot be used: the job is then listed as failed
+        until a later one finds no fault.
+        """
+        roster, today = self.reviewer.settings.roster, clock.today(self.reviewer.settings.timezone)
+        faults: list[EntryFault] = []
+        if roster is None:
+            return
+        async for found in read_roster(self.client, roster, today):
+            await self._accept(set(found.patients), Cause.ROSTER)
+            faults += found.faults
+            for fault in found.faults:
+                log_warning(Event.ROSTER_FAULT, member=fault.place, reason=fault.why)
+            log_info(Event.ROSTER_READ, read=found.read, of=found.of)
+            self.metrics.set_roster(looked_up=found.read, waiting=found.of - found.read, faulty=len(faults))
+        if faults:
+            raise fault_of(faults)
 
     async def _accept(self, patient_ids: set[str], cause: Cause) -> None:
         if self.queue is not None and patient_ids:

@@ -10,9 +10,9 @@ import msgspec
 from service.core.dates import Interval, PartialDate
 from service.core.knowledge import Knowledge
 from service.core.records import Coding, Concept, DoubtfulDate
-from service.fhir.references import plain_system
 from service.fhir.sources import UNDECODABLE, Source
 from service.fhir.views import ConceptView, PeriodView
+from service.ids import plain_system
 
 Meaning = TypeVar("Meaning")
 
@@ -99,12 +99,16 @@ _ReadDate = Callable[[Source, str, str | None], PartialDate | None]
 
 
 class Elements:
-    """Reads elements, and keeps the dates that cannot be meant in `doubtful`."""
+    """Reads elements, and keeps the dates that cannot be meant in `doubtful`.
+
+    `of_site` are the codings read so far that only the site's own lists know.
+    """
 
     def __init__(self, knowledge: Knowledge, zone: tzinfo = UTC) -> None:
         self.knowledge = knowledge
         self.zone = zone
         self.doubtful: list[DoubtfulDate] = []
+        self.of_site: list[Coding] = []
         self._systems = {plain_system(uri): system for uri, system in knowledge.systems.items()}
 
     def concept(self, view: ConceptView | None) -> Concept:
@@ -121,7 +125,10 @@ class Elements:
             category = _E_CATEGORY if system == "icd-9-cm" and code.startswith("E") else _ICD_CATEGORY
             if len(code) > category and "." not in code:
                 code = f"{code[:category]}.{code[category:]}"
-        return Coding(system, code, display)
+        coding = Coding(system, code, display)
+        if self.knowledge.site.has(coding):
+            self.of_site.append(coding)
+        return coding
 
     def system(self, uri: str | None) -> str | None:
         """The short id of a code system, by whatever spelling of its address; the address where it has none.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from service.core.elements import Bearing, ElementRule, ElementUse, How
 from service.core.knowledge import Knowledge
-from service.fhir.references import plain_system
+from service.ids import plain_system
 
 Resource = dict[str, Any]
 Rules: TypeAlias = Mapping[str, ElementRule]

@@ -178,22 +178,26 @@ def _total(
     entered = {
         one.value for one in answered if one.measure is measure and (one.value is not None or one.unread)
     }
-    items = elements.knowledge.score_items
-    wanted = {code for code, of in items.exact.items() if of is measure}
-    asked = {
-        (coding.system, coding.code): question
-        for question in questions
-        for coding in question.concept.codings
-        if (coding.system, coding.code) in wanted
-    }
-    if asked.keys() == wanted:
-        values = [_points(question, elements) for question in asked.values()]
+    for asked in _questions_of(measure, questions, elements):
+        values = [_points(question, elements) for question in asked]
         added = None if None in values else sum(value for value in values if value is not None)
         entered |= {added} if added is not None or not entered else set()
     if not entered:
         return None
     value = entered.pop() if len(entered) == 1 else None
     return Told(measure, value, unread=None if value is not None else _ANSWER)
+
+
+def _questions_of(
+    measure: Measure, questions: tuple[AskedQuestion, ...], elements: Elements
+) -> Iterator[tuple[AskedQuestion, ...]]:
+    """The questions of a score, by each code system in which all of them were asked."""
+    asked = {(c.system, c.code): question for question in questions for c in question.concept.codings}
+    items = [key for key, of in elements.knowledge.score_items.exact.items() if of is measure]
+    for system in dict.fromkeys(system for system, _ in items):
+        wanted = [key for key in items if key[0] == system]
+        if all(key in asked for key in wanted):
+            yield tuple(asked[key] for key in wanted)
 
 
 _MOST_POINTS = 3

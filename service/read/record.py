@@ -40,7 +40,7 @@ from service.core.results import bears_on_assessment, procedure_kind
 from service.errors import NotAssessable, NotFhir
 from service.fhir.kinds import BEAR_BY_CODE, READ_KINDS
 from service.fhir.loose import part, text
-from service.fhir.references import Reference, plain_system, read_reference
+from service.fhir.references import Reference, read_reference
 from service.fhir.sources import UNDECODABLE, Gathered, Source, separate_versions
 from service.fhir.views import (
     AllergyView,
@@ -55,6 +55,7 @@ from service.fhir.views import (
     QuantityView,
     ReferenceView,
 )
+from service.ids import plain_system
 from service.read.care_plans import PlanReader, deleted_plan
 from service.read.certainty import apply_certainty, read_certainty
 from service.read.completeness import ContentsReader, decode_composition, decode_list, gives_contents
@@ -171,6 +172,7 @@ class _Reader:
         }
         self._codes_by_questionnaire = codes_by_questionnaire(gathered.sources, elements)
         self.unread_records: list[str] = []
+        self.of_site: list[VersionedReference] = []
         try:
             view: PatientView = decode_view(patient, _PATIENT)
             self._identifiers = {_key(i) for i in view.identifier if i.value}
@@ -205,6 +207,7 @@ class _Reader:
             refused=tuple(sorted({*self.gathered.refused, *withheld})),
             none_known=tuple(sorted(told[Contents.NONE_KNOWN])),
             unread_records=tuple(dict.fromkeys((*self.unread_records, *self.plans.not_there))),
+            of_site=tuple(self.of_site),
         )
         return replace(record, read=self._read(record))
 
@@ -228,7 +231,13 @@ class _Reader:
         return tuple(sorted({*named, *(review.evidence for review in record.benefit_reviews)}, key=str))
 
     def take(self, source: Source) -> None:
-        """Read one resource, if it is of a kind that is read."""
+        """Read one resource, if it is of a kind that is read; one with a code of the site's own is noted."""
+        self.elements.of_site.clear()
+        self._take(source)
+        if self.elements.of_site:
+            self.of_site.append(source.reference)
+
+    def _take(self, source: Source) -> None:
         kind = source.head.resource_type
         if kind is None or not _A_KIND.fullmatch(kind):
             self.unreadable.append(Unreadable(source.reference, "resourceType"))
@@ -487,6 +496,9 @@ class _Reader:
     def _take_response(self, source: Source) -> None:
         view = decode_response(source)
         questions = questions_of(view, self._codes_by_questionnaire)
+        self.elements.of_site += filter(
+            self.knowledge.site.has, (coding for one in questions for coding in one.concept.codings)
+        )
         bears = asks_what_bears(questions, self.elements)
         if not bears and not view.subject.reference:
             return

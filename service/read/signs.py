@@ -25,7 +25,7 @@ from service.core.records import (
     Verification,
     VersionedReference,
 )
-from service.core.results import is_denied, measure_of
+from service.core.results import is_denied, measure_of_ours
 from service.fhir.sources import Source
 from service.fhir.views import FlagView, ObservationView, ResultView
 from service.read.elements import Elements, UnreadableElement, decode_view
@@ -118,7 +118,7 @@ class FindingReader:
         """The suicidality that one result reports; `None` where an instrument asked, and if it is denied."""
         knowledge = self._elements.knowledge
         found = next((kind for one in _named(code, answers) if (kind := self._kind(one)) is not None), None)
-        if found is None or measure_of(code, knowledge) is not None:
+        if found is None or measure_of_ours(code, knowledge) is not None:
             return None
         denied = is_denied(answers, _stated(result), knowledge)
         return None if denied or any(denies_suicidality(one, knowledge) for one in answers) else found

@@ -393,6 +393,13 @@ class TreatmentOut(_AnswerPart):
     duration: RuleOut | None
 
 
+class SiteListsOut(_AnswerPart):
+    """The version of the site's own lists, and the records that have a code which only these lists know."""
+
+    version: str
+    evidence: Evidence
+
+
 class AssessmentAnswer(_AnswerPart):
     """A treatment-resistance assessment and the decision drawn from it."""
 
@@ -403,6 +410,9 @@ class AssessmentAnswer(_AnswerPart):
     as_of: date
     criteria: Versioned
     knowledge_version: str
+    site_lists: SiteListsOut | None = Field(
+        description="The site's own lists, where a record was read by them; else null"
+    )
     patient: str
     pathways: list[PathwayOut]
     episode: EpisodeOut
@@ -437,6 +447,12 @@ def answer_schema(knowledge: Knowledge) -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["$defs"]["SafetyOut"]["properties"]["id"]["enum"] = sorted(knowledge.safety_groups)
     return schema
+
+
+def _site_lists(found: Assessment) -> SiteListsOut | None:
+    if not found.of_site:
+        return None
+    return SiteListsOut(version=found.knowledge.site.version, evidence=_refs(found.of_site))
 
 
 def _treatment(treatment: Treatment) -> TreatmentOut:
@@ -503,6 +519,7 @@ def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[Wanted
         as_of=found.as_of,
         criteria=Versioned(id=criteria.id, version=criteria.version),
         knowledge_version=found.knowledge.version,
+        site_lists=_site_lists(found),
         patient=f"Patient/{found.patient.id}",
         pathways=[_pathway(pathway) for pathway in found.pathways],
         episode=EpisodeOut(start=_date_range(found.episode.start), assumed=found.episode.assumed),

@@ -18,6 +18,7 @@ from service.core.words import (
     describe_trial,
     list_not_screened,
     name_decision,
+    name_site_lists,
     state_decision,
     state_response,
     state_treatment,
@@ -145,6 +146,8 @@ def list_cautions(found: Assessment) -> list[str]:
         if finding.effect is Effect.CAUTION
     ]
     texts += [f"{warning.text}." for warning in found.warnings]
+    if found.of_site:
+        texts.append(name_site_lists(found))
     if found.not_screened:
         texts.append(f"Not screened: {list_not_screened(found.not_screened)}.")
     return texts

@@ -35,6 +35,7 @@ _CAUSES = {
     Cause.SWEEP: "A sweep found a change",
     Cause.DELETED: "The FHIR server reported a deletion",
     Cause.DAILY: "A daily review was due",
+    Cause.ROSTER: "A review of the roster was due",
     Cause.RETRY: "A failed review was queued again by hand",
     Cause.COMMAND: "A command was given",
     Cause.WITHDRAWAL: "The draft was withdrawn by hand",

@@ -35,6 +35,10 @@ class Event(StrEnum):
     QUEUE_RESUMED = "queue-resumed"
     CDS_CLOSED = "cds-hooks-closed"
     KEYS_FAILED = "keys-of-a-caller-failed"
+    SWEPT = "changes-swept"
+    NOT_SWEPT = "changes-not-swept"
+    ROSTER_READ = "roster-read"
+    ROSTER_FAULT = "roster-fault"
     JOB_TRIED = "job-tried"
     JOB_FAILED = "job-failed"
     LIBRARY = "library-message"
@@ -67,6 +71,11 @@ class Field(StrEnum):
     VERSION = "version"
     KNOWLEDGE = "knowledge"
     LEFT_OUT = "left_out"
+    PATIENTS = "patients"
+    KINDS = "kinds"
+    READ = "read"
+    OF = "of"
+    MEMBER = "member"
 
 
 MOST_LINES = 60

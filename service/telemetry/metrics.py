@@ -71,6 +71,18 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._swept = Gauge(
+            "trd_sweep_watermark_seconds",
+            "Up to when the changes of a kind of resource were searched for, in seconds since 1970.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self._roster = Gauge(
+            "trd_roster_members",
+            "Members of the roster at its last review.",
+            ("state",),
+            registry=self.registry,
+        )
         for kind in HookEvent:
             self._hook_events.labels(kind.value)
 
@@ -102,6 +114,15 @@ class Metrics:
     def count_feedback(self, outcome: str) -> None:
         """Count what became of a card."""
         self._feedback.labels(outcome).inc()
+
+    def set_swept(self, kind: str, reached: float) -> None:
+        """Set up to when the changes of a kind of resource were searched for, in seconds since 1970."""
+        self._swept.labels(kind).set(reached)
+
+    def set_roster(self, *, looked_up: int, waiting: int, faulty: int) -> None:
+        """Set how many members of the roster are looked up, are yet to be, and cannot be used."""
+        for state, number in {"looked-up": looked_up, "waiting": waiting, "faulty": faulty}.items():
+            self._roster.labels(state).set(number)
 
     def observe_lag(self, seconds: float) -> None:
         """Note how late the event loop is."""

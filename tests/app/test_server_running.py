@@ -272,6 +272,7 @@ async def test_a_request_leaves_one_line(lines: Lines) -> None:
     }
     (started,), (stopped,) = lines.of(Event.STARTED), lines.of(Event.STOPPED)
     assert started["version"] == stopped["version"] == __version__
+    assert started["knowledge"] == reviewer().knowledge.version
 
 
 async def test_every_request_to_the_server_has_the_id_of_the_request_that_asked(lines: Lines) -> None:

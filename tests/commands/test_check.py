@@ -484,10 +484,28 @@ async def test_the_tier_comes_with_its_reason(traits: dict[str, Any], tier: str,
 async def test_what_starts_a_review_is_said() -> None:
     server = stating(a_double(), with_subscriptions)
     reached = settings(fhir_base_url=BASE, public_url="https://service.example")
-    off = settings(fhir_base_url=BASE, daily_at="off")
+    off = settings(fhir_base_url=BASE, daily_at="off", sweep_every="off")
     assert found(await checked(server, reached), "triggers").startswith("Subscriptions (rest-hook)")
     assert "TRD_PUBLIC_URL" in found(await checked(server), "triggers")
-    assert "the daily review (05:00) only" in found(await checked(a_double(), reached), "triggers")
+    by_the_clock = "only the daily review (05:00) and a sweep for changes every 60 minutes: "
+    assert found(await checked(a_double(), reached), "triggers").startswith(by_the_clock)
     assert found(await checked(a_double(), off), "triggers").startswith("none: ")
     in_r5 = stating(a_double(fhir_version="5.0.0"), with_subscriptions)
     assert state_of(await checked(in_r5, reached), "triggers") is CheckState.WARNING
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_where_changes_cannot_be_searched_for_no_sweep_is_promised(
+    tmp_path: Path, *, listed: bool
+) -> None:
+    """The statement shows search parameters of all kinds, and not the one for changes."""
+
+    def without_changes(rest: Resource) -> None:
+        for kind in rest["resource"]:
+            kind["searchParam"] = [{"name": "_id"}]
+
+    roster = tmp_path / "roster.txt"
+    roster.write_text("ann\n", encoding="utf-8")
+    chosen = settings(fhir_base_url=BASE, roster=str(roster) if listed else None)
+    said = found(await checked(stating(a_double(), without_changes), chosen), "triggers")
+    assert said.startswith(f"only the daily review (05:00){' with the roster' if listed else ''}: ")

@@ -79,7 +79,7 @@ def test_those_whose_records_changed_since_a_day_are_reviewed_with_a_plan_or_wit
 
     listed = run("sweep", "--since", "2026-11-22", "--dry-run").out.splitlines()
     assert listed == ["Patient/ann", "Patient/carl", "2 patients to review"]
-    assert "ge2026-11-22" in asked
+    assert "ge2026-11-22T00:00:00+00:00" in asked
     assert "Patient/carl: needs-information" in run("sweep", *AS_OF, "--since", "2026-11-22").out
     assert run("sweep", "--dry-run").out == "Patient/ann\n1 patients to review\n"
     assert run("sweep", "--since", "tomorrow").code == SettingsError.exit_code

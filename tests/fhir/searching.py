@@ -1,6 +1,7 @@
 """What a search of the pretended server finds."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import httpx
 
@@ -55,6 +56,14 @@ def _days(plan: Resource) -> Iterator[str]:
         yield from activity.get("detail", {}).get("scheduledTiming", {}).get("event", [])
 
 
+def _is_changed(resource: Resource, wanted: str) -> bool:
+    """By when it was stored; what does not say so was stored at the end of 2026."""
+    stored = datetime.fromisoformat(resource.get("meta", {}).get("lastUpdated", "2026-12-31T00:00:00+00:00"))
+    asked = datetime.fromisoformat(wanted[2:])
+    asked = asked if asked.tzinfo else asked.replace(tzinfo=UTC)
+    return stored >= asked if wanted.startswith("ge") else stored < asked
+
+
 _FITS: dict[str, Callable[[Resource, str], bool]] = {
     "_id": _has_id,
     "patient": _is_of,
@@ -63,4 +72,5 @@ _FITS: dict[str, Callable[[Resource, str], bool]] = {
     "target": _targets,
     "agent": _is_by,
     "activity-date": _is_active_on,
+    "_lastUpdated": _is_changed,
 }

@@ -12,8 +12,9 @@ from service.errors import NotFhir
 from service.fhir.models import validated
 from service.fhir.names import derived_id
 from service.fhir.r5.models import validated_r5
-from service.fhir.references import Reference, plain_system, read_reference
+from service.fhir.references import Reference, read_reference
 from service.fhir.sources import read_owner, take_resource
+from service.ids import plain_system
 
 LONG = "eXAMPLE.of_a-long~id" + "x" * 68
 BASE = "https://ehr.example/api/FHIR/R4"

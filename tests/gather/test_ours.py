@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from service.errors import ServerMisread
+from service.errors import ServerMisread, ServerRefused
 from service.fhir.names import ASSESSMENT_MODULE, PLAN_IDENTIFIER
 from service.gather.ours import find_patients_to_follow
 from tests.core.builders import US
@@ -156,3 +156,24 @@ async def test_a_list_with_an_error_in_it_is_none() -> None:
 
     with pytest.raises(ServerMisread, match="resources may be missing"):
         await found(server)
+
+
+@pytest.mark.parametrize(
+    ("takes", "status", "stops"), [([], 400, False), ([], 403, False), ([], 503, True), (None, 400, True)]
+)
+async def test_a_server_that_takes_no_plan_and_refuses_to_look_for_one_has_none_of_ours(
+    takes: list[str] | None, status: int, *, stops: bool
+) -> None:
+    """As Epic does, which asks for a category: else the daily review would fail every day."""
+    double = FhirDouble([], takes=takes)
+
+    def server(request: httpx.Request) -> httpx.Response:
+        refused = request.url.path.endswith("/CarePlan") and "identifier" in request.url.params
+        return httpx.Response(status) if refused else double(request)
+
+    finding = find_patients_to_follow(client_of(server, attempts=1), US, AS_OF)
+    if stops:
+        with pytest.raises(ServerRefused):
+            await finding
+    else:
+        assert await finding == []

@@ -12,6 +12,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from service.errors import ServerMisread
 from service.fhir.client import FhirClient
 from service.fhir.kinds import SCREENED_KINDS
+from service.gather.changes import find_swept_kinds
 from service.gather.everything import gather
 from service.gather.files import read_bundle
 from service.knowledge import load_dialects, mappings_directory
@@ -66,6 +67,14 @@ async def reviewed(double: VendorDouble, by: Reviewer) -> Review:
 def told(answer: AssessmentAnswer) -> str:
     """All that an answer says but what was not screened."""
     return answer.model_copy(update={"not_screened": [], "summary": ""}).model_dump_json()
+
+
+@pytest.mark.parametrize("vendor", VENDORS.values(), ids=list(VENDORS))
+async def test_where_a_vendor_cannot_be_searched_for_changes_it_takes_a_roster(vendor: Vendor) -> None:
+    """Of those that are known here, HealthLake alone can, as far as its documentation goes."""
+    kinds = await find_swept_kinds(client_at_vendor(holding(vendor, PLANNED)))
+    assert bool(kinds.swept) is (vendor.dialect == "healthlake")
+    assert bool(kinds.left_out) is (vendor.dialect != "healthlake")
 
 
 @pytest.mark.parametrize("vendor", VENDORS.values(), ids=list(VENDORS))
