@@ -7,7 +7,9 @@ class Cause(StrEnum):
     """The doors of this service, and what else leads to writing. It never decides whether that happens."""
 
     OPERATION = "operation"
+    REVIEWS = "reviews"
     REST_HOOK = "rest-hook"
+    HL7V2 = "hl7v2"
     SWEEP = "sweep"
     DELETED = "deleted"
     DAILY = "daily"

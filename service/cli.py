@@ -28,7 +28,7 @@ from service.errors import InputError, MappingsError, ServerError, ServerMisread
 from service.fhir.auth import Algorithm
 from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
-from service.gather.identified import find_patient_id, read_identifier
+from service.gather.identified import PatientName, find_named, read_identifier
 from service.ids import ID, is_id
 from service.knowledge import Signature, load_knowledge, mappings_directory
 from service.render.answer import AssessmentAnswer, answer_schema
@@ -66,6 +66,7 @@ Source = Annotated[
 PatientArgument = Annotated[
     str, typer.Argument(help="`Patient/<id>` or `identifier=SYSTEM|VALUE` of the configured server.")
 ]
+_ONE = "this patient: an id, `Patient/<id>` or `identifier=SYSTEM|VALUE`"
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="DATE", help="Assess as of this day (default: today).")
 ]
@@ -306,18 +307,16 @@ def show_changes(
 def check_command(
     *,
     patient: Annotated[
-        str | None, typer.Option("--patient", metavar="ID", help="Ask for the records of this patient.")
+        str | None, typer.Option("--patient", metavar="PATIENT", help=f"Ask for the records of {_ONE}.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check the connection to the FHIR server, and what it offers. Exits 1 if that is not enough."""
     from service.commands.check import check, print_check
 
-    patient_id = None if patient is None else patient.removeprefix("Patient/")
-    if patient_id is not None and not is_id(patient_id):
-        raise typer.BadParameter("not the id of a patient", param_hint="--patient")
+    named = None if patient is None else _read_patient_option(patient)
     settings = load_settings()
-    report = asyncio.run(check(settings, _knowledge(settings), patient_id))
+    report = asyncio.run(check(settings, _knowledge(settings), named))
     if as_json:
         _print_json(report)
     else:
@@ -347,7 +346,9 @@ def decide_again(
         raise typer.Exit(_DIFFERENT)
 
 
-ById = Annotated[str | None, typer.Option("--patient", metavar="ID", help="Only resources of this patient.")]
+ByPatient = Annotated[
+    str | None, typer.Option("--patient", metavar="PATIENT", help=f"Only resources of {_ONE}.")
+]
 ByDecision = Annotated[
     str | None,
     typer.Option("--decision", metavar="D", help="Only with this decision or this reason for a decision."),
@@ -371,7 +372,7 @@ Until = Annotated[
 @app.command("written")
 def list_written(  # noqa: PLR0913 - each is an option of the command
     *,
-    patient: ById = None,
+    patient: ByPatient = None,
     decision: ByDecision = None,
     version: ByVersion = None,
     since: Since = None,
@@ -382,7 +383,7 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     from service.commands.written import list_written, print_written
 
     settings = load_settings()
-    wanted = _wanted(patient, decision, version, since, until)
+    wanted = _wanted(_find_option(settings, patient), decision, version, since, until)
     asked = partial(list_written, wanted=wanted, timezone=settings.timezone)
     found = _with_client(settings, asked)
     if not as_json:
@@ -393,29 +394,23 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
 
 
 def _wanted(
-    patient: str | None, decision: str | None, version: str | None, since: str | None, until: str | None
+    patient_id: str | None, decision: str | None, version: str | None, since: str | None, until: str | None
 ) -> "WrittenFilter":
     from service.commands.written import WrittenFilter
     from service.core.decision import DecisionName, ReasonOfDecision
 
-    if patient is not None and not is_id(patient.removeprefix("Patient/")):
-        raise typer.BadParameter("not the id of a patient", param_hint="--patient")
     known = [*(name.value for name in DecisionName), *(reason.value for reason in ReasonOfDecision)]
     if decision is not None and decision not in known:
         raise typer.BadParameter(f"one of {', '.join(known)}", param_hint="--decision")
     return WrittenFilter(
-        patient.removeprefix("Patient/") if patient else None,
-        decision,
-        version,
-        _parse_day(since, "--since"),
-        _parse_day(until, "--until"),
+        patient_id, decision, version, _parse_day(since, "--since"), _parse_day(until, "--until")
     )
 
 
 @app.command("withdraw")
 def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     *,
-    patient: ById = None,
+    patient: ByPatient = None,
     decision: ByDecision = None,
     version: ByVersion = None,
     since: Since = None,
@@ -429,7 +424,7 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     from service.commands.withdraw import WithdrawalOutcome, find_drafts, plan_withdrawals, print_withdrawals
 
     settings = load_settings()
-    wanted = _wanted(patient, decision, version, since, until)
+    wanted = _wanted(_find_option(settings, patient), decision, version, since, until)
     drafts, left = _with_client(settings, partial(find_drafts, settings=settings, wanted=wanted))
     print_withdrawals(Terminal(), [*plan_withdrawals(drafts, reason), *left])
     if not drafts:
@@ -481,18 +476,35 @@ def _of_patient(
     settings: Settings, named: str, ask: Callable[[FhirClient, str], Awaitable[Found]], argument: str
 ) -> Found:
     """Ask something about a patient of the configured FHIR server, who is named by id or by identifier."""
+    patient = _read_patient(named, argument)
+
+    async def asked(client: FhirClient) -> Found:
+        return await ask(client, await find_named(client, patient))
+
+    return _with_client(settings, asked)
+
+
+def _read_patient(named: str, argument: str) -> PatientName:
+    """Who is named by `Patient/<id>` or `identifier=SYSTEM|VALUE`, which no message repeats."""
     if _PATIENT.fullmatch(named):
-        patient_id = named.removeprefix("Patient/")
-        return _with_client(settings, lambda client: ask(client, patient_id))
+        return named.removeprefix("Patient/")
     identifier = read_identifier(named.removeprefix(_BY_IDENTIFIER))
     if identifier is None or not named.startswith(_BY_IDENTIFIER):
         form = "not of the form Patient/<id> or identifier=SYSTEM|VALUE"
         raise typer.BadParameter(form, param_hint=argument)
+    return identifier
 
-    async def asked(client: FhirClient) -> Found:
-        return await ask(client, await find_patient_id(client, identifier))
 
-    return _with_client(settings, asked)
+def _find_option(settings: Settings, named: str | None) -> str | None:
+    """The id of the patient whom an option names, if it names one."""
+    if named is None:
+        return None
+    return _with_client(settings, partial(find_named, patient=_read_patient_option(named)))
+
+
+def _read_patient_option(named: str) -> PatientName:
+    """Who is named by an option, which takes an id alone as well."""
+    return named if is_id(named) else _read_patient(named, "--patient")
 
 
 @app.command()

@@ -6,6 +6,7 @@
     │   ├── NotFhir           JSON, but not the resource expected here
     │   ├── NotCdsHooks       JSON, but not the request or the feedback of CDS Hooks
     │   ├── NotSupplied       the record that is asked about is neither brought along nor can it be read
+    │   ├── NotHl7            not a message of HL7 version 2
     │   ├── NoSuchPatient     no patient of the FHIR server has the identifier
     │   ├── RosterFaulty      a roster, or lines of it, cannot be used
     │   └── NotAssessable     readable, but not one patient's complete record
@@ -18,6 +19,7 @@
     │   ├── NotAuthorized     no token: the token server or the token file does not give one
     │   ├── ServerMisread     an answer that is not what FHIR promises
     │   │   └── TooManyPages  an answer that goes on for more pages than are read
+    │   ├── PagesExpired      the server forgot the pages of a search before all were read
     │   ├── NotSwept          it cannot be searched for what changed
     │   └── ServerUnsupported it speaks a release of FHIR that this service does not
     ├── QueueError            the queue's database failed; nothing was accepted     exit 4
@@ -83,8 +85,18 @@ class NotSupplied(InputError):
     """A caller of CDS Hooks did not bring along the whole record, and the rest cannot be read."""
 
 
+class NotHl7(InputError):
+    """The input is not a message of HL7 version 2."""
+
+
 class NoSuchPatient(InputError):
-    """No patient of the FHIR server has the identifier that was given."""
+    """No patient of the FHIR server has the identifier that was given.
+
+    An engine may speak of a patient before the FHIR server has the record, so that a job asks again after
+    `retry_after` seconds.
+    """
+
+    retry_after = 900.0
 
 
 class RosterFaulty(InputError):
@@ -172,6 +184,12 @@ class NotAuthorized(ServerError):
 
 class ServerMisread(ServerError):
     """The FHIR server's answer is not what FHIR promises."""
+
+
+class PagesExpired(ServerError):
+    """The FHIR server no longer has the next page of a search. The search can be begun again."""
+
+    passing = True
 
 
 class TooManyPages(ServerMisread):

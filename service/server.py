@@ -42,6 +42,8 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
             tasks = {
                 "sweep": work.sweep,
                 "deleted": work.find_deleted,
+                "identified": work.find_identified,
+                "merged": work.find_merged,
                 DAILY: work.review_daily,
                 CHANGES: work.sweep_changes,
                 ROSTER: work.review_roster,

@@ -25,6 +25,7 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _MINUTES = re.compile(r"[1-9]\d{0,3}")
 _LONGEST_INTERVAL = 1440
 _GROUP = re.compile(rf"Group/{ID}")
+_SYSTEM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s|,$\\]{1,200}")
 _OFF = "off"
 _SHORTEST_SECRET = 16
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -141,6 +142,11 @@ class Settings(BaseSettings):
         description="Owner of the Tasks that the service raises: `Practitioner/<id>`, "
         "`PractitionerRole/<id>`, `Organization/<id>` or `CareTeam/<id>`",
     )
+    hl7v2_authorities: Annotated[Mapping[str, str], NoDecode] = Field(
+        {},
+        description="Systems of identifiers by the assigning authority that HL7 v2 messages name, as "
+        '`{"authority": "system"}`',
+    )
     hook_secret: SecretStr | None = Field(None, description="Secret that notifications must present")
     api_token: SecretStr | None = Field(
         None, description="Bearer token that callers of operations must present"
@@ -230,6 +236,15 @@ class Settings(BaseSettings):
         if not found or not all(map(is_id, found)):
             raise ValueError("neither ids of patients, separated by commas, nor a file with one a line")
         return found
+
+    @field_validator("hl7v2_authorities", mode="before")
+    @classmethod
+    def _read_authorities(cls, value: object) -> object:
+        """Read a JSON object; a system may not hold what ends it in a search."""
+        found = _json_object(value.strip() or "{}") if isinstance(value, str) else value
+        if not isinstance(found, Mapping) or not all(map(_is_system, found.values())):
+            raise ValueError('not systems of identifiers, as {"authority": "system"}')
+        return dict(found)
 
     @field_validator("hook_secret", "api_token")
     @classmethod
@@ -346,11 +361,19 @@ def is_roster(text: str) -> bool:
     return bool(_GROUP.fullmatch(text)) or Path(text).is_file()
 
 
-def _headers_in(value: SecretStr) -> dict[str, str]:
+def _json_object(text: str) -> object:
     try:
-        found = json.loads(value.get_secret_value())
+        return json.loads(text)
     except ValueError:
-        found = None
+        return None
+
+
+def _is_system(value: object) -> bool:
+    return isinstance(value, str) and _SYSTEM.fullmatch(value) is not None
+
+
+def _headers_in(value: SecretStr) -> dict[str, str]:
+    found = _json_object(value.get_secret_value())
     if not isinstance(found, dict) or not all(map(_is_header, found.items())):
         raise ValueError('not headers, as {"name": "value"}')
     return found

@@ -70,14 +70,20 @@ LOOPBACK = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 def load_case(server: str, name: str) -> str:
     """Load a case under ids of its own, so that no test sees another's; returns the id of its patient."""
+    renamed = renamed_case(name)
+    load(server, renamed)
+    return patient_id_of(renamed)
+
+
+def renamed_case(name: str) -> Resource:
+    """The bundle of a case under ids of its own."""
     bundle = case_bundle(name)
     tag = uuid.uuid4().hex[:8]
     ids = {f"{r['resourceType']}/{r['id']}": f"{tag}-{r['id']}"[:64] for r in resources_of(bundle)}
     for resource in resources_of(bundle):
         resource["id"] = ids[f"{resource['resourceType']}/{resource['id']}"]
     renamed: Resource = json.loads(json.dumps(bundle), object_hook=lambda value: _renamed(value, ids))
-    load(server, renamed)
-    return patient_id_of(renamed)
+    return renamed
 
 
 def _renamed(value: Resource, ids: dict[str, str]) -> Resource:

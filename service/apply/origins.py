@@ -132,7 +132,7 @@ async def _search(client: FhirClient, params: dict[str, str]) -> list[Origin]:
     device = await device_id(client)
     found = [
         origin
-        async for page in client.pages("Provenance", {**params, "_count": _PAGE_SIZE})
+        for page in await client.all_pages("Provenance", {**params, "_count": _PAGE_SIZE})
         for entry in page.entry
         if (origin := _read(bytes(entry.resource), device)) is not None
     ]

@@ -57,7 +57,7 @@ async def find_tasks(client: FhirClient, patient_id: str | None = None) -> list[
     if patient_id is not None:
         params["patient"] = patient_id
     found: list[Resource] = []
-    async for page in client.pages("Task", params):
+    for page in await client.all_pages("Task", params):
         tasks = (task for entry in page.entry if (task := _ours(entry.resource)))
         found += [await as_signed(client, task) for task in tasks if _is_about(task, patient_id)]
     return found

@@ -36,7 +36,7 @@ async def retry_jobs(database_url: str | None, reason: str | None = None) -> int
 def job_as_json(job: Job) -> str:
     """A job as one JSON object; its times are written as ISO 8601 has them."""
     times = {"created": job.created.isoformat(), "finished": job.finished and job.finished.isoformat()}
-    return json.dumps(asdict(job) | times)
+    return json.dumps(asdict(job) | times | {"reference": job.shown})
 
 
 # --- for a terminal -------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def print_jobs(console: Terminal, jobs: Iterable[Job]) -> None:
     for job in jobs:
         table.add_row(
             job.id,
-            f"{job.kind} {job.reference}",
+            f"{job.kind} {job.shown}",
             job.state.value,
             str(job.attempts),
             f"{job.created:%Y-%m-%d %H:%M:%S}",

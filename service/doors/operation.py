@@ -1,20 +1,24 @@
 """The operations `$assess-treatment-resistance`, which reads, and `$propose-care-plan`, which writes."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from typing import NamedTuple
 
 from aiohttp import web
 
-from service import clock
 from service.cause import Cause
 from service.core.decision import DecisionName, ReasonOfDecision
 from service.doors.exchange import fhir_response, json_response, refuse_other_formats, wants_plain_json
 from service.doors.parameters import Asked, Question, read_question, render_answer, take_asked
-from service.doors.ports import CLIENT, METRICS, REVIEWER, SETTINGS, TOLD, Door, Route
-from service.errors import NotAssessable, NotFhir, NotJson
+from service.doors.ports import CLIENT, SETTINGS, Door, Route
+from service.doors.reviewing import (
+    assess_patient,
+    propose_for_patient,
+    reviewer_asked_for,
+    reviewer_of_today,
+    tell,
+)
+from service.errors import NotFhir
 from service.gather.files import read_bundle
 from service.gather.identified import find_patient_id
 from service.ids import ID
@@ -91,10 +95,10 @@ async def _answered(request: web.Request) -> _Answered | Question:
     """The answer to a record that is handed in, or the question where there is none."""
     asked = await take_asked(request)
     started = time.monotonic()
-    reviewer = _reviewer(request)
+    reviewer = reviewer_of_today(request)
     answered = await reviewer.run(len(asked.body), _answer_bundle, asked, reviewer.as_of)
     if isinstance(answered, _Answered):
-        _tell(request, answered.decision, answered.reason, time.monotonic() - started)
+        tell(request, answered.decision, answered.reason, time.monotonic() - started)
     return answered
 
 
@@ -103,7 +107,7 @@ def _answer_bundle(reviewer: Reviewer, asked: Asked, today: date) -> _Answered |
     question = read_question(asked)
     if question.bundle is None:
         return question
-    answer = _asked_for(reviewer, question, today).review(read_bundle(question.bundle)).answer
+    answer = reviewer_asked_for(reviewer, question, today).review(read_bundle(question.bundle)).answer
     return _Answered(render_answer(answer, plain=asked.plain), answer.decision, answer.reason)
 
 
@@ -117,7 +121,7 @@ async def _question_on_patient(request: web.Request) -> Question:
 
 async def _question_without_record(request: web.Request) -> Question:
     asked = await take_asked(request)
-    return await _reviewer(request).run(len(asked.body), _read_question, asked)
+    return await reviewer_of_today(request).run(len(asked.body), _read_question, asked)
 
 
 def _read_question(_: Reviewer, asked: Asked) -> Question:
@@ -128,59 +132,15 @@ def _read_question(_: Reviewer, asked: Asked) -> Question:
 
 
 async def _assess(request: web.Request, question: Question, patient_id: str) -> web.Response:
-    reviewer = _reviewer(request)
-    reviewer = _asked_for(reviewer, question, reviewer.as_of)
-    started = time.monotonic()
-    with _record_of_server():
-        review = await reviewer.review_patient(request.app[CLIENT], patient_id)
-    answer = review.answer
-    _tell(request, answer.decision, answer.reason, time.monotonic() - started)
+    answer = await assess_patient(request, question, patient_id)
     return _response(request, render_answer(answer, plain=wants_plain_json(request)))
 
 
 async def _propose(request: web.Request, question: Question, patient_id: str) -> web.Response:
-    reviewer = _reviewer(request)
-    reviewer = _asked_for(reviewer, question, reviewer.as_of)
-    started = time.monotonic()
-    with _record_of_server():
-        proposal = await reviewer.propose(request.app[CLIENT], patient_id, cause=Cause.OPERATION)
-    answer = proposal.answer
-    _tell(request, answer.decision, answer.reason, time.monotonic() - started)
-    request[TOLD] |= proposal.log_fields
-    request.app[METRICS].count_outcome(proposal.held, answer.care_plan.tier)
+    proposal = await propose_for_patient(request, question, patient_id, cause=Cause.OPERATION)
     plain = wants_plain_json(request)
-    return _response(request, render_answer(answer, proposal.written, plain=plain))
-
-
-def _asked_for(reviewer: Reviewer, question: Question, today: date) -> Reviewer:
-    """The reviewer of the day and the criteria set asked for; raises `NotFhir` for an unknown set."""
-    reviewer = reviewer.on(question.as_of or today)
-    if question.criteria is None:
-        return reviewer
-    known = reviewer.knowledge.criteria_sets
-    if question.criteria not in known:
-        raise NotFhir(f"criteria: no such criteria set; there are: {', '.join(sorted(known))}")
-    return reviewer.under(question.criteria)
+    return _response(request, render_answer(proposal.answer, proposal.written, plain=plain))
 
 
 def _response(request: web.Request, content: bytes) -> web.Response:
     return json_response(content) if wants_plain_json(request) else fhir_response(content)
-
-
-def _reviewer(request: web.Request) -> Reviewer:
-    """The reviewer of today."""
-    return request.app[REVIEWER].on(clock.today(request.app[SETTINGS].timezone))
-
-
-@contextmanager
-def _record_of_server() -> Iterator[None]:
-    """A record that cannot be read is the caller's fault only where the caller sent it."""
-    try:
-        yield
-    except (NotJson, NotFhir) as error:
-        raise NotAssessable(str(error)) from None
-
-
-def _tell(request: web.Request, decision: DecisionName, reason: ReasonOfDecision, seconds: float) -> None:
-    request.app[METRICS].count_decision(decision.value, reason.value, seconds)
-    request[TOLD] |= {"decision": decision.value, "reason": reason.value}

@@ -89,14 +89,15 @@ def read_question(asked: Asked) -> Question:
     if bundles and identifiers:
         raise NotFhir("bundle and identifier exclude each other")
     return Question(
-        _read_day(days[0]) if days else None,
+        read_day(days[0]) if days else None,
         (criteria[0] or "") if criteria else None,
-        _read_patient(identifiers[0]) if identifiers else None,
+        read_patient_identifier(identifiers[0]) if identifiers else None,
         bundles[0] if bundles else None,
     )
 
 
-def _read_patient(text: str | None) -> PatientIdentifier:
+def read_patient_identifier(text: str | None) -> PatientIdentifier:
+    """The identifier of a patient, as `system|value`. Raises `NotFhir`."""
     identifier = read_identifier(text or "")
     if identifier is None:
         raise NotFhir("identifier: not of the form system|value")
@@ -131,8 +132,8 @@ def _read_parameters(body: bytes) -> list[_Parameter]:
     return found
 
 
-def _read_day(text: str | None) -> date:
-    """A day as FHIR writes it; a month or a year is none."""
+def read_day(text: str | None) -> date:
+    """A day as FHIR writes it. Raises `NotFhir`; a month or a year is none."""
     try:
         day = date.fromisoformat(text) if text is not None and _DAY.fullmatch(text) else None
     except ValueError:

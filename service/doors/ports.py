@@ -15,8 +15,9 @@ from service.settings import Settings
 from service.telemetry.limits import PerMinute
 from service.telemetry.metrics import Metrics
 
-Task = Literal["sweep", "deleted"]
-"""`sweep` refers to an instant: all that changed since is to be reviewed. `deleted` refers to `Type/id`."""
+Task = Literal["sweep", "deleted", "identified", "merged"]
+"""`sweep` refers to an instant: all that changed since is to be reviewed. `deleted` refers to `Type/id`.
+`identified` refers to a patient by identifiers, `merged` to one whose record was merged into another."""
 
 
 class Queue(Protocol):
@@ -51,11 +52,13 @@ class Door(StrEnum):
     METADATA = "metadata"
     DEFINITION = "definition"
     KEYS = "keys"
+    REVIEWS = "reviews"
     REST_HOOK = "rest-hook"
     CDS_SERVICES = "cds-services"
     CDS_HOOK = "cds-hook"
     CDS_FEEDBACK = "cds-feedback"
     CDS_PREFLIGHT = "cds-preflight"
+    HL7V2 = "hl7v2"
     LIVE = "health-live"
     READY = "health-ready"
     METRICS = "metrics"

@@ -7,7 +7,6 @@ where it cannot be stored, 503, so that the server tries again. It is an Operati
 transaction a Bundle with one for each entry: HAPI 8.8 takes anything else for a failure and sends it again.
 """
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from service.doors.bodies import read_body
 from service.doors.exchange import fhir_response
 from service.doors.outcome import to_bundle_response, to_information_outcome
 from service.doors.ports import METRICS, QUEUE, REVIEWER, Door, Route
+from service.doors.storing import store
 from service.errors import NotFhir, NotJson
 from service.fhir.kinds import NOTICED_KINDS, WRITTEN_KINDS
 from service.fhir.names import BASE
@@ -30,13 +30,11 @@ from service.fhir.sources import UNDECODABLE, Source, find_owner, take_resource
 from service.fhir.views import CodingView, IdentifierView, OwnerView, View
 from service.ids import ID
 from service.review import Reviewer
-from service.telemetry.logs import Event, log_error
 from service.telemetry.metrics import HookEvent
 
 _SWEEP_MARGIN = timedelta(minutes=10)
 """How long ago a change may have been that a notification without a body speaks of: HAPI tries for a minute,
 and clocks differ."""
-_STORE_SECONDS = 10.0
 
 
 class _Request(View):
@@ -233,16 +231,9 @@ def _address_of(request: web.Request) -> tuple[str, str] | None:
 
 async def _store(request: web.Request, notice: Notice) -> web.Response:
     """Store what a notification asks for, then answer."""
-    metrics = request.app[METRICS]
-    try:
-        async with asyncio.timeout(_STORE_SECONDS):
-            await _enqueue(request, notice)
-    except Exception as error:  # noqa: BLE001 - whatever the database raises, the event is not stored
-        log_error(Event.QUEUE_FAILED, error)
-        metrics.count_hook_event(HookEvent.NOT_STORED)
-        raise web.HTTPServiceUnavailable from None
+    await store(request, _enqueue(request, notice))
     for kind, times in notice.kinds.items():
-        metrics.count_hook_event(kind, times)
+        request.app[METRICS].count_hook_event(kind, times)
     return fhir_response(notice.to_answer())
 
 

@@ -17,7 +17,8 @@ MOST_GUESSES = 10
 """How many wrong secrets a minute from one peer are answered with 401; more are answered with 429."""
 _MINUTE = "60"
 _BEARER = "bearer "
-_OPERATIONS = frozenset({Door.ASSESS, Door.ASSESS_BUNDLE, Door.PROPOSE})
+_OPERATIONS = frozenset({Door.ASSESS, Door.ASSESS_BUNDLE, Door.PROPOSE, Door.REVIEWS})
+_NOTIFICATIONS = frozenset({Door.REST_HOOK, Door.HL7V2})
 _OF_CALLERS = frozenset({Door.CDS_SERVICES, Door.CDS_HOOK, Door.CDS_FEEDBACK})
 """Doors that know their callers by signed tokens."""
 
@@ -78,7 +79,7 @@ class Trust:
         """Raise the answer 401 or 403 where the request may not come in."""
         if door in _OPERATIONS:
             self._check_secret(self.token, request, _bearer(request))
-        elif door is Door.REST_HOOK:
+        elif door in _NOTIFICATIONS:
             given = (request.headers.get(SECRET_HEADER), _bearer(request))
             self._check_secret(self.hook_secret, request, *given)
         elif door is Door.METRICS:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -128,7 +129,8 @@ class _Knowing(_Client):
         methods = configuration.token_endpoint_auth_methods_supported
         if "client_secret_post" in methods and "client_secret_basic" not in methods:
             return _Form({"client_id": self.client_id, "client_secret": self.secret})
-        return _Form({}, httpx.BasicAuth(self.client_id, self.secret))
+        # RFC 6749, section 2.3.1: both are encoded before they go into the header.
+        return _Form({}, httpx.BasicAuth(quote(self.client_id, safe=""), quote(self.secret, safe="")))
 
 
 class TokenFile(httpx.Auth):

@@ -28,6 +28,7 @@ from service import __version__
 from service.core.plans import WriteTier
 from service.errors import (
     NoServerThere,
+    PagesExpired,
     RecordTooLarge,
     ServerMisread,
     ServerRefused,
@@ -421,9 +422,10 @@ class FhirClient:
     async def pages(self, path: str, params: Parameters) -> AsyncIterator[BundleView]:
         """Every page of a search, its resources as R4 JSON, following `next` on the same origin only.
 
-        Raises `ServerError` when any page cannot be read, or where the last one is as full as it may be and
-        the total says that there are more: half a record is never an answer. A total that the server stated
-        on a page with room to spare is an estimate (docs/decisions/0025).
+        Raises `PagesExpired` when the server no longer has a page, and another `ServerError` when it cannot
+        be read, or where the last one is as full as it may be and the total says that there are more: half a
+        record is never an answer. A total that the server stated on a page with room to spare is an estimate
+        (docs/decisions/0025).
         """
         where = f"GET {path}"
         body, asked = await self._first_page(path, params)
@@ -441,7 +443,7 @@ class FhirClient:
                 raise TooManyPages(f"{where}: its pages do not end")
             seen.add(str(following))
             address = following
-            bundle = await self._page(await self._get(str(following)), f"{where}, page {len(seen)}")
+            bundle = await self._next_page(str(following), f"{where}, page {len(seen)}")
             sizes.append(len(bundle.entry))
             total = total if bundle.total is None else bundle.total
             yield bundle
@@ -449,6 +451,35 @@ class FhirClient:
             raise ServerMisread(
                 f"{where}: the answer has {sum(sizes)} of {total} resources, so it is incomplete"
             )
+
+    async def all_pages(self, path: str, params: Parameters) -> list[BundleView]:
+        """Every page of a search at once, as `pages` has them.
+
+        Where the server forgets its pages before all were read, the search is begun again, once, and what was
+        read before is dropped. Raises as `pages` does, and `PagesExpired` the second time.
+        """
+        with suppress(PagesExpired):
+            return [page async for page in self.pages(path, params)]
+        return [page async for page in self.pages(path, params)]
+
+    async def _next_page(self, address: str, where: str) -> BundleView:
+        """A page after the first one. Raises `PagesExpired` where the server no longer has it."""
+        try:
+            body = await self._get(address)
+        except ServerRefused as refused:
+            if not await self._has_expired(refused):
+                raise
+            said = ", ".join((str(refused.status), *refused.issues))
+            raise PagesExpired(
+                f"{where}: the server no longer has the pages of this search ({said})"
+            ) from None
+        return await self._page(body, where)
+
+    async def _has_expired(self, refused: ServerRefused) -> bool:
+        """Whether a page is refused because the server keeps the pages of a search for a while only."""
+        if refused.status == HTTPStatus.GONE or not refused.issues:
+            return refused.status == HTTPStatus.GONE
+        return not (await self.dialect()).expired.isdisjoint(refused.issues)
 
     async def _first_page(self, path: str, params: Parameters) -> tuple[bytes, Parameters]:
         """The first page and what it was asked for with.

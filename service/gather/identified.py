@@ -3,7 +3,10 @@
 The identifier is in the request to the FHIR server and nowhere else: no message repeats it.
 """
 
-from typing import NamedTuple
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,6 +19,9 @@ from service.gather.ours import standing_id
 from service.gather.searches import PAGE_SIZE, side_by_side, take_answer
 from service.ids import plain_system
 
+LONGEST_REFERENCE: Final = 900
+"""How many characters of a reference by identifiers the queue can keep, together with its kind."""
+
 _WHERE = "GET Patient"
 
 
@@ -24,6 +30,10 @@ class PatientIdentifier(NamedTuple):
 
     system: str
     value: str
+
+
+PatientName = str | PatientIdentifier
+"""A patient by the id on the FHIR server, or by an identifier."""
 
 
 class _KnownBy(View):
@@ -39,6 +49,36 @@ def read_identifier(text: str) -> PatientIdentifier | None:
     return PatientIdentifier(system, value) if system and value and "|" not in value else None
 
 
+async def find_named(client: FhirClient, patient: PatientName) -> str:
+    """The id of a patient who is named. Raises as `find_patient_id` does."""
+    return patient if isinstance(patient, str) else await find_patient_id(client, patient)
+
+
+def to_reference(identifiers: Iterable[PatientIdentifier]) -> str:
+    """One person by identifiers, in characters that the queue keeps and in which nobody reads them."""
+    named = "\n".join(sorted({f"{one.system}|{one.value}" for one in identifiers}))
+    return urlsafe_b64encode(named.encode()).decode().rstrip("=")
+
+
+def read_identifiers(reference: str) -> list[PatientIdentifier]:
+    """The identifiers that a reference was made of."""
+    padded = reference + "=" * (-len(reference) % 4)
+    named = urlsafe_b64decode(padded).decode().split("\n")
+    return [PatientIdentifier(*one.rsplit("|", 1)) for one in named]
+
+
+async def find_identified_patients(client: FhirClient, reference: str) -> set[str]:
+    """The ids of the patients whom a reference by identifiers names; those with no patient are passed over.
+
+    Raises as `find_patient_id` does for an identifier that may name the wrong one.
+    """
+    found = set()
+    for identifier in read_identifiers(reference):
+        with suppress(NoSuchPatient):
+            found.add(await find_patient_id(client, identifier))
+    return found
+
+
 async def find_patient_id(client: FhirClient, identifier: PatientIdentifier) -> str:
     """The id of the one patient with an identifier; who was merged is found under the id that stands now.
 
@@ -47,7 +87,7 @@ async def find_patient_id(client: FhirClient, identifier: PatientIdentifier) -> 
     """
     found: list[str] = []
     params = {"identifier": f"{identifier.system}|{identifier.value}", "_count": PAGE_SIZE}
-    async for page in client.pages("Patient", params):
+    for page in await client.all_pages("Patient", params):
         found += _ids_of(page, identifier)
     standing = {one for one in await side_by_side(*(standing_id(client, one) for one in found)) if one}
     if not standing:

@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 PAGE_SIZE = "200"
 _NOT_SEARCHED = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 """How a server answers who searches for what it does not show, or lets nobody search for."""
-_UNPROCESSABLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+UNPROCESSABLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 _OF_THE_SEARCH = frozenset(
     {
         "required",
@@ -109,7 +109,7 @@ async def search_kind(client: FhirClient, kind: str, params: dict[str, str]) -> 
     try:
         return await _shown(client, kind, params)
     except ServerRefused as refused:
-        if refused.status not in _UNPROCESSABLE:
+        if refused.status not in UNPROCESSABLE:
             return await _not_shown(client, refused)
     found = await side_by_side(*(_search(client, kind, {**params, **more}) for more in declared.parameters))
     sources = {(source.reference, bytes(source.content)): source for one in found for source in one.sources}
@@ -132,11 +132,15 @@ async def _shown(client: FhirClient, kind: str, params: dict[str, str]) -> KindS
 
 async def _not_shown(client: FhirClient, refused: ServerRefused) -> KindShown:
     """Nothing; raises the refusal where it does not say that the kind is not shown."""
-    told = _OF_THE_SEARCH if refused.status in _UNPROCESSABLE else frozenset()
-    told |= (await client.dialect()).withheld
-    if refused.status in _NOT_SEARCHED or told.intersection(refused.issues):
+    if is_not_shown(refused, await client.dialect()):
         return KindShown([], refused=True)
     raise refused
+
+
+def is_not_shown(refused: ServerRefused, dialect: Dialect) -> bool:
+    """Whether the refusal of a search says that a kind is not shown to us, or not by such a search."""
+    told = _OF_THE_SEARCH if refused.status in UNPROCESSABLE else frozenset()
+    return refused.status in _NOT_SEARCHED or not (told | dialect.withheld).isdisjoint(refused.issues)
 
 
 async def read_all_pages(client: FhirClient, path: str, params: dict[str, str]) -> list[Source]:
@@ -172,7 +176,7 @@ async def _read_all(client: FhirClient, path: str, params: dict[str, str]) -> _S
     sources: dict[tuple[VersionedReference, bytes], Source] = {}
     entries, total = 0, None
     dialect = await client.dialect()
-    async for page in client.pages(path, params):
+    for page in await client.all_pages(path, params):
         total = page.total if page.total is not None else total
         entries += len(page.entry)
         for source in _entries(page, path, dialect):

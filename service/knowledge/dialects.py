@@ -29,17 +29,20 @@ class Overload:
 class Dialect:
     """How the FHIR servers of one vendor differ from what their statement says.
 
-    `withheld` and `incomplete` are error numbers of the vendor that say so of results. `tells_changes` is
-    whether it can be searched for what changed; `None` where its statement says so.
+    `withheld` and `incomplete` are error numbers of the vendor that say so of results, `expired` of the pages
+    that are still to be read. `lacks` are the kinds that such servers do not show. `tells_changes`
+    is whether it can be searched for what changed; `None` where its statement says so.
     """
 
     id: str
     software: frozenset[str] = frozenset()
     publishers: frozenset[str] = frozenset()
+    lacks: frozenset[str] = frozenset()
     searches: Mapping[str, DeclaredSearch] = field(default_factory=dict)
     tells_changes: bool | None = None
     withheld: frozenset[str] = frozenset()
     incomplete: frozenset[str] = frozenset()
+    expired: frozenset[str] = frozenset()
     overloads: tuple[Overload, ...] = ()
 
     def is_spoken_by(self, software: str | None, publisher: str | None) -> bool:
@@ -82,10 +85,12 @@ def to_dialect(file: DialectFile) -> Dialect:
         id=file.id,
         software=frozenset(file.recognised.software),
         publishers=frozenset(file.recognised.publishers),
+        lacks=frozenset(file.lacks.kinds),
         searches={one.kind: DeclaredSearch(tuple(one.parameters), one.partial) for one in file.search},
         tells_changes=file.changes.searched if file.changes else None,
         withheld=frozenset(issues.withheld if issues else ()),
         incomplete=frozenset(issues.incomplete if issues else ()),
+        expired=frozenset(issues.expired if issues else ()),
         overloads=tuple(Overload(one.status, one.word.encode()) for one in file.overload),
     )
 

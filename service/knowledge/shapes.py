@@ -410,10 +410,11 @@ class LackedFile(Strict):
 
 
 class IssuesFile(Strict):
-    """Error numbers of the vendor: results are withheld, or are not complete and may be later."""
+    """Error numbers of the vendor: results are withheld, not complete, or no longer there."""
 
     withheld: _ErrorNumbers = []
     incomplete: _ErrorNumbers = []
+    expired: _ErrorNumbers = []
     source: _Source
 
 

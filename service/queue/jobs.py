@@ -1,8 +1,9 @@
 """The durable queue: what was accepted is on disk, and every accepted review is done.
 
-A job is a kind and a reference: `patient` and a patient's id, or a task such as `deleted` and `Condition/7`.
-Of one reference at most one job runs, in whichever process, and at most one waits; an event that finds one
-waiting needs no job of its own, because that job will read the record after the event.
+A job is a kind and a reference: `patient` and a patient's id, `identified` and the identifiers of a patient,
+or a task such as `deleted` and `Condition/7`. Of one reference at most one job runs, in whichever process,
+and at most one waits; an event that finds one waiting needs no job of its own, because that job will read
+the record after the event.
 
 The queue holds references, reasons and times, never content of a record. `Jobs` sees the queue and adds to
 it; `JobQueue` also does the work. Both keep it in DBOS, in an SQLite file or in PostgreSQL; what DBOS does
@@ -49,6 +50,8 @@ from service.telemetry.logs import Event, log_info, log_warning
 
 DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
+IDENTIFIED: Final = frozenset({"identified", "merged"})
+"""The kinds of jobs that refer to a patient by identifiers, which are shown to nobody."""
 
 Handler = Callable[[str, str], Awaitable[None]]
 """Does a job, given its reference and what caused it."""
@@ -62,7 +65,7 @@ _AHEAD: Final = 8  # jobs claimed for each worker, so that none idles until the 
 _BATCH: Final = 500
 _ANSWER_SECONDS: Final = 2.0
 _NO_HANDLER: Final = "nothing here handles this kind"
-_NAME: Final = re.compile(r"[A-Za-z0-9\-.:+_~/]{1,400}")
+_NAME: Final = re.compile(r"[A-Za-z0-9\-.:+_~/]{1,1000}")
 """What is queued: a kind of job, a reference or an instant, and a cause."""
 
 _log = logging.getLogger(__name__)
@@ -90,6 +93,11 @@ class Job:
     created: datetime
     finished: datetime | None
     reason: str | None
+
+    @property
+    def shown(self) -> str:
+        """The reference as it may be shown; of one that holds identifiers of a patient, nothing."""
+        return "(by identifier)" if self.kind in IDENTIFIED else self.reference
 
     def failed_with(self, text: str) -> bool:
         """Whether it failed for a reason that has this text, in whatever case."""

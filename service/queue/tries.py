@@ -7,7 +7,15 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final
 
-from service.errors import ServerError, ServerMisread, ServerRefused, TrdError, WorkerLost, WorkersBusy
+from service.errors import (
+    NoSuchPatient,
+    ServerError,
+    ServerMisread,
+    ServerRefused,
+    TrdError,
+    WorkerLost,
+    WorkersBusy,
+)
 
 _REASON_LENGTH: Final = 300
 
@@ -92,7 +100,8 @@ class Fault(Enum):
     PASSING = auto()
     """The server failed this request and may answer the same one later."""
     UNFORESEEN = auto()
-    """An answer that is not FHIR, or an error of the program: it may pass, and more likely stays."""
+    """An answer that is not FHIR, an error of the program, or a patient whom the server does not know: it may
+    pass, and more likely stays."""
     LASTING = auto()
     """The record, the request or the setup is faulty, and will be at every further try."""
 
@@ -112,7 +121,7 @@ def failed_try(error: Exception) -> FailedTry:
     name = type(error).__name__
     if isinstance(error, TrdError):
         told = f"{name} {error.status}" if isinstance(error, ServerRefused) else name
-        asked = error.retry_after if isinstance(error, ServerError) else None
+        asked = error.retry_after if isinstance(error, ServerError | NoSuchPatient) else None
         return FailedTry(_fault_of(error), f"{name}: {error}"[:_REASON_LENGTH], told, asked)
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
@@ -125,7 +134,7 @@ def _fault_of(error: TrdError) -> Fault:
             return Fault.AWAY
         case ServerError(passing=True) | WorkersBusy():
             return Fault.PASSING
-        case ServerMisread() | WorkerLost():
+        case ServerMisread() | WorkerLost() | NoSuchPatient():
             return Fault.UNFORESEEN
         case _:
             return Fault.LASTING

@@ -8,9 +8,10 @@ from typing import Final
 
 from service import clock
 from service.cause import Cause
-from service.errors import InputError, ServerRefused
+from service.errors import InputError, NoSuchPatient, ServerRefused
 from service.fhir.client import FhirClient
 from service.gather.changes import find_patients_changed_since, find_patients_of_deleted
+from service.gather.identified import find_identified_patients
 from service.gather.ours import find_patients_to_follow
 from service.gather.roster import EntryFault, fault_of, read_roster
 from service.queue.jobs import Jobs
@@ -85,6 +86,17 @@ class Work:
     async def find_deleted(self, reference: str, _: str) -> None:
         """Have the patient reviewed whom a deleted resource was about."""
         await self._accept(await find_patients_of_deleted(self.client, reference), Cause.DELETED)
+
+    async def find_identified(self, reference: str, _: str) -> None:
+        """Have the patient reviewed whom identifiers name. Raises `NoSuchPatient` where none has them."""
+        patient_ids = await find_identified_patients(self.client, reference)
+        if not patient_ids:
+            raise NoSuchPatient("no patient of the FHIR server has the identifier that a message named")
+        await self._accept(patient_ids, Cause.HL7V2)
+
+    async def find_merged(self, reference: str, _: str) -> None:
+        """The same for one whose record was merged into another: it may be gone."""
+        await self._accept(await find_identified_patients(self.client, reference), Cause.HL7V2)
 
     async def review_daily(self, _day: str, _: str) -> None:
         """Have every patient reviewed whom time alone may concern, and the roster. Once a day is enough."""

@@ -31,7 +31,9 @@ _AGENT = {
 }
 _CAUSES = {
     Cause.OPERATION: "An operation was requested",
+    Cause.REVIEWS: "A review was requested",
     Cause.REST_HOOK: "The FHIR server reported a change",
+    Cause.HL7V2: "An integration engine sent a message",
     Cause.SWEEP: "A sweep found a change",
     Cause.DELETED: "The FHIR server reported a deletion",
     Cause.DAILY: "A daily review was due",

@@ -80,7 +80,7 @@ class PretendReviewer(Reviewer):
     """Reviews as the real one does; what it would write is only told."""
 
     async def propose(self, client: FhirClient, patient_id: str, *, cause: Cause = Cause.OTHER) -> Proposal:
-        assert cause is Cause.OPERATION
+        assert cause in {Cause.OPERATION, Cause.REVIEWS}
         review = await self.review_patient(client, patient_id)
         return Proposal(review, review.answer, WRITTEN)
 

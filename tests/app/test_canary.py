@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from service.gather.identified import PatientIdentifier, to_reference
+from tests.app.engines import a_message
 from tests.app.hooks import INSTANCE, a_call, prefetch_of
 from tests.contract_write import found_by
 from tests.running import Service, at_least, patients_to_treat, until
@@ -22,6 +24,7 @@ from tests.support import Resource
 CANARY = "Canarybird"
 SYSTEM = "http://canarybird.example/mrn"
 PATIENT = "p-000"
+TYPES = {"/hl7v2": "application/hl7-v2"}
 HOOK = "/cds-services/esketamine-patient-view"
 FEEDBACK = {
     "card": INSTANCE,
@@ -84,13 +87,18 @@ async def test_no_word_of_a_record_gets_out(server: str, tmp_path: Path) -> None
     load(server, record)
     heard: list[str] = []
     async with (
-        Service(tmp_path, fhir_base_url=server) as service,
+        Service(tmp_path, fhir_base_url=server, hl7v2_authorities=json.dumps({"HOSP": SYSTEM})) as service,
         httpx.AsyncClient(base_url=service.address, trust_env=False, timeout=30) as http,
     ):
 
         async def say(method: str, path: str, body: object = None) -> None:
             content = body if isinstance(body, bytes) else json.dumps(body).encode() if body else None
-            answer = await http.request(method, path, content=content)
+            answer = await http.request(
+                method,
+                path,
+                content=content,
+                headers={"Content-Type": TYPES[path]} if path in TYPES else None,
+            )
             heard.append(f"{answer.status_code} {answer.headers} {answer.text}")
 
         for resource in [*record, *broken(record)]:
@@ -106,6 +114,11 @@ async def test_no_word_of_a_record_gets_out(server: str, tmp_path: Path) -> None
         await say(
             "POST", "/fhir/Patient/p-000/$propose-care-plan", {"resourceType": "Parameters", "x": CANARY}
         )
+        for message in messages():
+            await say("POST", "/hl7v2", message)
+        for wanted in ({"identifier": f"{SYSTEM}|{CANARY}-mrn"}, {"identifier": f"{SYSTEM}|{CANARY}"}):
+            await say("POST", "/reviews", wanted)
+        await say("POST", "/reviews", {"patient": f"{CANARY} x", CANARY: CANARY})
         asked = a_call("patient-view", PATIENT, prefetch_of(record), fhirServer=f"https://{CANARY}.example")
         await http.post(HOOK, json=asked)  # a card may say what the record says
         for fault in ({"hook": CANARY}, {"prefetch": {"patient": CANARY}}, {"prefetch": {CANARY: record[0]}}):
@@ -118,11 +131,14 @@ async def test_no_word_of_a_record_gets_out(server: str, tmp_path: Path) -> None
         database = queue_of(tmp_path)
         assert await service.stop() == 0
 
+    assert [said for said in heard if "MSA|AA" in said]
+    assert [said for said in heard if "MSA|AE" in said]
     (plan,) = await found_by(server, f"CarePlan?patient={PATIENT}")
     assert plan["subject"]["reference"] == f"Patient/{PATIENT}"
     assert service.reviews >= 1
     allowed = {f"Condition/{CANARY}"}
     assert CANARY not in service.log
+    assert to_reference([PatientIdentifier(SYSTEM, f"{CANARY}-mrn")]) not in service.log
     assert [said for said in heard if CANARY in said] == []
     assert CANARY not in without(allowed, database)
     assert PATIENT not in service.log
@@ -130,6 +146,19 @@ async def test_no_word_of_a_record_gets_out(server: str, tmp_path: Path) -> None
     files = bytes_of_queue(tmp_path)
     assert PATIENT in files
     assert CANARY not in without(allowed, files)
+
+
+def messages() -> list[bytes]:
+    """Messages of an engine: one that is taken, and some that are not, with canaries beside the header."""
+    pid = f"PID|1||{CANARY}-mrn^^^HOSP^MR||{CANARY}son^{CANARY}ina|||||{CANARY} Street"
+    obx = f"OBX|1|TX|x||{CANARY} note"
+    return [
+        a_message("ORU^R01^ORU_R01", pid, obx).encode(),
+        a_message("ADT^A40", pid, f"MRG|{CANARY}-old^^^{CANARY}").encode(),
+        a_message("ADT^A08", f"PID|1||{CANARY}^^^{CANARY}", f"{CANARY}|{CANARY}").encode(),
+        a_message(f"{CANARY}", pid, control_id="").encode(),
+        f"{CANARY}".encode(),
+    ]
 
 
 def queue_of(folder: Path) -> str:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import app as app_module
-from service.doors import bodies, rest_hook
+from service.doors import bodies, storing
 from service.doors.rest_hook import read_notification
 from service.fhir.kinds import WRITTEN_KINDS
 from service.fhir.names import BASE as OURS
@@ -341,7 +341,7 @@ async def test_a_queue_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPa
         async def accept_task(self, *_: object) -> None:
             await asyncio.sleep(60)
 
-    monkeypatch.setattr(rest_hook, "_STORE_SECONDS", 0.05)
+    monkeypatch.setattr(storing, "STORE_SECONDS", 0.05)
     async with serving(queue=Hanging()) as site:
         await issue_of(await site.post(HOOK), 503)
 

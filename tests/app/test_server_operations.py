@@ -95,6 +95,8 @@ async def test_every_way_gives_the_bytes_that_the_command_prints(name: str) -> N
             await site.post(f"/fhir/{ASSESS}", data=case_bytes(name), params=day),
         ]
         assessments = {values_of(await fhir_of(answer))["assessment"] for answer in answers}
+        plain = await site.post("/reviews", json={"patient": patient_id_of(bundle), **day})
+        assessments.add(await plain.text())
 
     assert assessments == {printed(name)}
 

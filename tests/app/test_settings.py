@@ -121,6 +121,23 @@ def test_a_file_of_patients_that_names_none_is_refused(
         load_settings()
 
 
+def test_authorities_are_systems_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().hl7v2_authorities == {}
+    monkeypatch.setenv("TRD_HL7V2_AUTHORITIES", "")
+    assert load_settings().hl7v2_authorities == {}
+    monkeypatch.setenv("TRD_HL7V2_AUTHORITIES", '{"HOSP": "urn:oid:1.2.3", "": "http://x.example/mrn"}')
+    assert load_settings().hl7v2_authorities == {"HOSP": "urn:oid:1.2.3", "": "http://x.example/mrn"}
+
+
+@pytest.mark.parametrize(
+    "given", ["HOSP", "[]", '"x"', '{"HOSP": 1}', '{"HOSP": ""}', '{"HOSP": "1.2.3"}', '{"HOSP": "urn:a|b"}']
+)
+def test_authorities_that_are_none_stop_the_start(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRD_HL7V2_AUTHORITIES", given)
+    with pytest.raises(SettingsError, match="TRD_HL7V2_AUTHORITIES: "):
+        load_settings()
+
+
 SECRETS = (
     "TRD_API_TOKEN",
     "TRD_HOOK_SECRET",

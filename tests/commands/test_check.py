@@ -4,8 +4,7 @@ import inspect
 import json
 import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from itertools import count
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import httpx
 import pytest
 import trustme
 
-from service.commands.check import CheckReport, CheckState, check, check_server, print_check
+from service.commands.check import check, check_server
+from service.commands.check_findings import CheckReport, CheckState
 from service.commands.keys import KeyStep, change_keys
 from service.fhir.auth import Algorithm
-from service.fhir.kinds import READ_KINDS, WRITTEN_KINDS
-from service.render.terminal import Terminal
-from service.settings import Settings
+from service.fhir.kinds import READ_KINDS, SCREENED_KINDS, WRITTEN_KINDS
+from tests.commands.checking import FOLDER, HOW_TO_RENEW, TABLES, a_double, checked, dated, file_of, printed
 from tests.contract_write import TWO_FAILURES
 from tests.fhir.authorizing import Authorizing
 from tests.fhir.double import FhirDouble
@@ -26,38 +25,24 @@ from tests.fhir.test_auth import SECRET, a_client, public_of, smart, with_secret
 from tests.fhir.test_tls import serving
 from tests.lists import knowledge_of
 from tests.servers.doubles import running_double
+from tests.servers.vendors import EPIC, VENDORS, Vendor, VendorDouble, remarking
 from tests.support import (
     BASE,
     Handler,
     Resource,
+    a_bundle,
     case_bundle,
     client_of,
     fhir_response,
     patient_id_of,
     resources_of,
+    reviewer,
     run_command,
     settings,
 )
 
-GOLDEN = Path(__file__).with_name("check.txt")
-NOW = datetime(2026, 11, 23, 9, 0, 30, tzinfo=UTC)
 PATIENT = patient_id_of(case_bundle(TWO_FAILURES))
 Change = Callable[[Resource], None]
-
-
-def a_double(**traits: Any) -> FhirDouble:
-    return FhirDouble(resources_of(case_bundle(TWO_FAILURES)), **traits)
-
-
-def dated(server: Handler, seconds: float = 0) -> Handler:
-    """A server whose clock is so many seconds behind ours."""
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        answered = server(request)
-        answered.headers["Date"] = (NOW - timedelta(seconds=seconds)).strftime("%a, %d %b %Y %H:%M:%S GMT")
-        return answered
-
-    return answer
 
 
 def saying(server: Handler, **answers: httpx.Response) -> Handler:
@@ -93,26 +78,6 @@ def with_subscriptions(rest: Resource) -> None:
     rest["resource"].append({"type": "Subscription", "interaction": [{"code": "create"}, {"code": "update"}]})
 
 
-async def checked(
-    server: Handler,
-    chosen: Settings | None = None,
-    *,
-    patient_id: str | None = None,
-    seconds: float = 0.012,
-) -> CheckReport:
-    chosen = chosen or settings(fhir_base_url=BASE)
-    ticks = count()
-    return await check_server(
-        client_of(server, attempts=1),
-        a_client(server, chosen),
-        chosen,
-        knowledge_of(),
-        patient_id=patient_id,
-        now=lambda: NOW,
-        timer=lambda: next(ticks) * seconds,
-    )
-
-
 def state_of(report: CheckReport, name: str) -> CheckState | None:
     return next((one.state for one in report.findings if one.name == name), None)
 
@@ -127,20 +92,17 @@ def failed(report: CheckReport) -> list[str]:
     return [one.name for one in report.findings if one.state is CheckState.FAILED]
 
 
-def printed(report: CheckReport) -> str:
-    console = Terminal(width=80)
-    with console.capture() as captured:
-        print_check(console, report)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
-
-
 # --- the table, the object and the exit code ------------------------------------------------------
 
 
-async def test_the_table_reads_well_at_80_columns() -> None:
-    report = await checked(dated(a_double(), seconds=2))
+@pytest.mark.parametrize("name", TABLES)
+async def test_the_table_of_a_server_is_the_one_on_file(name: str) -> None:
+    assert await TABLES[name]() == file_of(name).read_text(encoding="utf-8"), HOW_TO_RENEW
 
-    assert printed(report) == GOLDEN.read_text(encoding="utf-8")
+
+def test_every_table_on_file_is_of_a_server() -> None:
+    assert {path.stem for path in FOLDER.glob("*.txt")} == {*TABLES}
+    assert {*VENDORS} < {*TABLES}
 
 
 def test_the_command_prints_a_table_or_one_object_and_writes_nothing() -> None:
@@ -387,6 +349,39 @@ async def test_kinds_that_the_server_lacks_stay_unscreened() -> None:
     report = await checked(stating(a_double(), without("Flag", "List", "QuestionnaireResponse")))
     assert (report.ready, state_of(report, "Flag")) == (True, CheckState.WARNING)
     assert found(report, "unscreened").startswith("QuestionnaireResponse, Flag;")
+
+
+@pytest.mark.parametrize("vendor", VENDORS.values(), ids=list(VENDORS))
+@pytest.mark.parametrize("named", [True, False], ids=["with a patient", "for nobody"])
+@pytest.mark.parametrize("known", [True, False], ids=["dialect", "no dialect"])
+async def test_what_is_said_to_stay_unscreened_is_what_a_review_lists(
+    vendor: Vendor, named: bool, known: bool
+) -> None:
+    says = vendor.says if known else {}
+    double = VendorDouble(replace(vendor, says=says), resources_of(case_bundle(TWO_FAILURES)))
+    patient = patient_id_of(a_bundle(double.resources))
+    chosen = settings(fhir_base_url=BASE, fhir_dialect=vendor.dialect if known and vendor.chosen else None)
+
+    report = await checked(double, chosen, patient_id=patient if named else None)
+    review = await reviewer().review_patient(a_client(double, chosen), patient)
+
+    told = {kind for kind in SCREENED_KINDS if kind in found(report, "unscreened").split(";")[0].split(", ")}
+    assert told == {*SCREENED_KINDS} & {*review.answer.not_screened}
+
+
+@pytest.mark.parametrize("status", [405, 501])
+async def test_a_search_that_nobody_may_make_leaves_the_kind_out_as_in_a_review(status: int) -> None:
+    server = saying(stating(a_double(), without_everything), Flag=httpx.Response(status))
+    report = await checked(server)
+    assert (report.ready, state_of(report, "Flag")) == (True, CheckState.WARNING)
+    assert "Flag" in found(report, "unscreened")
+
+
+async def test_what_a_dialect_says_is_withheld_stays_unscreened() -> None:
+    vendor = remarking(EPIC, "processing", "warning", "59204")
+    report = await checked(VendorDouble(vendor, resources_of(case_bundle(TWO_FAILURES))))
+    assert found(report, "Condition") == "the server withholds some"
+    assert report.ready is False
 
 
 async def test_a_kind_that_is_refused_stays_unscreened() -> None:

@@ -110,7 +110,7 @@ def test_written_prints_a_table_and_json_lines(run: Run) -> None:
 
 
 WRONG_USAGE = {
-    "a patient that is none": (["written", "--patient", "a b"], "not the id of a patient"),
+    "a patient that is none": (["written", "--patient", "a b"], "not of the form Patient/<id>"),
     "a decision that is none": (["written", "--decision", "maybe"], "one of propose, decline"),
     "a day that is none": (["withdraw", "--until", "2026-13-01"], "not a date of the form"),
     "not a plan": (["replay", "Patient/ann"], "not of the form CarePlan/<id>"),

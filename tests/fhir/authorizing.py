@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 import httpx
 from joserfc import jwt
@@ -22,7 +22,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 class Authorizing:
     """Stands before a server. `keys` are the public keys of the client, `secret` what it shares.
 
-    It `grants` what is asked for, unless other scopes are named.
+    It `grants` what is asked for, unless other scopes are named; what it does not `support` is refused.
     `granted` counts tokens; `refused` says why a client was refused, in order.
     """
 
@@ -36,10 +36,13 @@ class Authorizing:
         methods: tuple[str, ...] = (),
         capabilities: tuple[str, ...] = ("permission-v2",),
         grants: str | None = None,
+        supports: frozenset[str] | None = None,
+        token_url: str = TOKEN_URL,
     ) -> None:
         self.server, self.keys, self.secret = server, keys, secret
         self.life, self.methods, self.capabilities = life, methods, capabilities
-        self.grants = grants
+        self.grants, self.supports = grants, supports
+        self.token_url = token_url
         self.granted = 0
         self.refused: list[str] = []
         self.scopes: list[str] = []
@@ -48,7 +51,7 @@ class Authorizing:
         self._used: set[str] = set()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        if str(request.url) == TOKEN_URL:
+        if str(request.url) == self.token_url:
             return self._grant(request)
         if request.url.path.endswith("/.well-known/smart-configuration"):
             return httpx.Response(200, json=self._configuration())
@@ -60,14 +63,15 @@ class Authorizing:
 
     def _configuration(self) -> dict[str, Any]:
         methods = {"token_endpoint_auth_methods_supported": list(self.methods)} if self.methods else {}
-        return {"token_endpoint": TOKEN_URL, "capabilities": list(self.capabilities), **methods}
+        return {"token_endpoint": self.token_url, "capabilities": list(self.capabilities), **methods}
 
     def _grant(self, request: httpx.Request) -> httpx.Response:
         fields = dict(parse_qsl(request.content.decode()))
         why = self._fault(request, fields)
         if why:
             self.refused.append(why)
-            body = {"error": "invalid_client", "error_description": json.dumps(fields)}
+            error = "invalid_scope" if why == "scope" else "invalid_client"
+            body = {"error": error, "error_description": json.dumps(fields)}
             return httpx.Response(401 if self.secret else 400, json=body)
         self.granted += 1
         self.scopes.append(fields["scope"])
@@ -80,7 +84,8 @@ class Authorizing:
     def _fault(self, request: httpx.Request, fields: dict[str, str]) -> str | None:
         if request.method != "POST" or fields.get("grant_type") != "client_credentials":
             return "grant"
-        if not fields.get("scope"):
+        asked = set(fields.get("scope", "").split())
+        if not asked or (self.supports is not None and not asked <= self.supports):
             return "scope"
         return self._fault_of_secret(request, fields) if self.secret else self._fault_of_assertion(fields)
 
@@ -89,7 +94,7 @@ class Authorizing:
         if "client_secret_post" not in self.methods:
             _, _, encoded = request.headers.get("Authorization", "").partition(" ")
             user, _, password = base64.b64decode(encoded).decode().partition(":")
-            given = user, password
+            given = unquote_plus(user), unquote_plus(password)
         return None if given == self.secret else "secret"
 
     def _fault_of_assertion(self, fields: dict[str, str]) -> str | None:
@@ -105,9 +110,26 @@ class Authorizing:
         faults = {
             "header": not token.header.get("kid") or token.header.get("typ") != "JWT",
             "iss": claims.get("iss") != "our-client" or claims.get("sub") != claims.get("iss"),
-            "aud": claims.get("aud") != TOKEN_URL,
+            "aud": claims.get("aud") != self.token_url,
             "exp": not 0 < claims.get("exp", 0) - time.time() <= _LONGEST_SECONDS + _CLOCKS_APART,
             "jti": not claims.get("jti") or claims["jti"] in self._used,
         }
         self._used.add(claims.get("jti", ""))
         return next((name for name, faulty in faults.items() if faulty), None)
+
+
+class Entra(Authorizing):
+    """The token endpoint of Microsoft Entra ID before a server: client credentials, for one resource.
+
+    As the Microsoft identity platform documents it (v2.0, OAuth 2.0 client credentials): a scope that ends in
+    `/.default` is required, and the answer does not repeat it. No system of Microsoft was asked.
+    """
+
+    def __init__(self, server: Handler, *, tenant: str, resource: str, secret: tuple[str, str]) -> None:
+        super().__init__(
+            server,
+            secret=secret,
+            life=3599,
+            supports=frozenset({f"{resource}/.default"}),
+            token_url=f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
+        )

@@ -18,6 +18,7 @@ from service.errors import NotAuthorized, ServerError, ServerMisread, ServerRefu
 from service.fhir.auth import Algorithm, GrantedToken, authentication
 from service.fhir.client import FhirClient
 from service.fhir.keys import read_keys
+from service.knowledge import load_dialects, mappings_directory
 from service.settings import Settings
 from tests.contract_write import TWO_FAILURES
 from tests.fhir.authorizing import TOKEN_URL, Authorizing, Handler
@@ -39,7 +40,10 @@ def a_client(server: Handler, chosen: Settings, **parts: Any) -> FhirClient:
         auth.http = http
         for name, value in parts.items():
             setattr(auth, name, value)
-    return FhirClient(BASE, http, seconds=5, attempts=2, connections=4, headers=chosen.headers)
+    dialects = load_dialects(mappings_directory(), chosen.fhir_dialect)
+    return FhirClient(
+        BASE, http, seconds=5, attempts=2, connections=4, headers=chosen.headers, dialects=dialects
+    )
 
 
 def smart(key: Path, **others: object) -> Settings:
@@ -209,6 +213,14 @@ async def test_a_server_without_a_configuration_needs_the_address(key: Path) -> 
 async def test_a_shared_secret(methods: tuple[str, ...]) -> None:
     server = Authorizing(a_double(), secret=("our-client", SECRET), methods=methods)
     await a_client(server, with_secret()).get("metadata")
+    assert (server.granted, server.refused) == (1, [])
+
+
+@pytest.mark.parametrize("methods", [("client_secret_basic",), ("client_secret_post",)])
+@pytest.mark.parametrize("secret", ["a+b/c==", "50% of it", "Q~8.x:y-z", "schlüssel"])
+async def test_a_secret_may_have_any_characters(methods: tuple[str, ...], secret: str) -> None:
+    server = Authorizing(a_double(), secret=("our-client", secret), methods=methods)
+    await a_client(server, with_secret(fhir_client_secret=secret)).get("metadata")
     assert (server.granted, server.refused) == (1, [])
 
 

@@ -9,7 +9,14 @@ import httpx
 import pytest
 
 from service import __version__
-from service.errors import ServerError, ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.errors import (
+    PagesExpired,
+    ServerError,
+    ServerMisread,
+    ServerRefused,
+    ServerUnreachable,
+    SettingsError,
+)
 from service.fhir import client as client_module
 from service.fhir.client import FhirClient, open_client
 from service.fhir.release import Release
@@ -418,7 +425,7 @@ async def test_every_page_is_read() -> None:
 BROKEN_PAGES: dict[str, tuple[httpx.Response, type[ServerError]]] = {
     "500": (httpx.Response(500, headers=FHIR_JSON), ServerRefused),
     "401": (httpx.Response(401), ServerRefused),
-    "410": (httpx.Response(410), ServerRefused),
+    "410": (httpx.Response(410), PagesExpired),
     "HTML": (httpx.Response(200, headers={"Content-Type": "text/html"}), ServerMisread),
     "cut off": (fhir_response(b'{"resourceType":"Bundle","entry":[{"resour'), ServerMisread),
     "another resource": (fhir_response(a_patient()), ServerMisread),

@@ -5,7 +5,14 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from service.errors import NotAssessable, ServerError, ServerMisread, ServerRefused, ServerUnreachable
+from service.errors import (
+    NotAssessable,
+    PagesExpired,
+    ServerError,
+    ServerMisread,
+    ServerRefused,
+    ServerUnreachable,
+)
 from service.fhir.client import FhirClient
 from service.fhir.kinds import EVERYTHING_KINDS, READ_KINDS
 from service.fhir.names import PLAN_IDENTIFIER
@@ -337,7 +344,7 @@ async def test_what_comes_again_on_later_pages_is_taken_once() -> None:
     [
         (lambda: httpx.Response(500), ServerRefused),
         (lambda: httpx.Response(404), ServerRefused),
-        (lambda: httpx.Response(410), ServerRefused),
+        (lambda: httpx.Response(410), PagesExpired),
         (lambda: fhir_response(b'{"resourceType":"Bundle","entry":['), ServerMisread),
     ],
     ids=["500", "404", "410", "cut off"],

@@ -170,6 +170,27 @@ def test_whom_a_command_does_not_find_is_not_repeated(
     assert CANARY not in ran.stdout + ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("check", "read"), ("written", "1 plans, 1 assessments"), ("withdraw --yes", "1 of 1 withdrawn")],
+)
+def test_an_option_takes_an_identifier_in_place_of_an_id(server: str, command: str, said: str) -> None:
+    run_command("propose", f"Patient/{PATIENT}", "--as-of", AS_OF.isoformat(), TRD_FHIR_BASE_URL=server)
+    arguments = [*command.split(), "--patient"]
+
+    found, lost, wrong = (
+        run_command(*arguments, f"identifier={named}", TRD_FHIR_BASE_URL=server)
+        for named in (NAMED, f"{SYSTEM}|{CANARY}-18", CANARY)
+    )
+
+    assert (found.returncode, found.stderr) == (0, "")
+    assert said in found.stdout
+    assert "no patient of the FHIR server has it" in lost.stdout + lost.stderr
+    assert (lost.returncode, wrong.returncode) == (1 if command == "check" else InputError.exit_code, 2)
+    for ran in (found, lost, wrong):
+        assert CANARY not in ran.stdout + ran.stderr
+
+
 # --- the operations -------------------------------------------------------------------------------
 
 

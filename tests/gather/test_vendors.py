@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 from httpx_aiohttp import HttpxAiohttpClient
 
-from service.errors import ServerMisread
+from service.errors import ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.kinds import SCREENED_KINDS
 from service.gather.changes import find_swept_kinds
@@ -18,7 +18,7 @@ from service.gather.files import read_bundle
 from service.knowledge import load_dialects, mappings_directory
 from service.render.answer import AssessmentAnswer
 from service.review import Review, Reviewer
-from tests.servers.vendors import EPIC, VENDORS, Vendor, VendorDouble, remarking, with_category
+from tests.servers.vendors import EPIC, VENDORS, Vendor, VendorDouble, an_outcome, remarking, with_category
 from tests.support import (
     BASE,
     InMemory,
@@ -31,6 +31,7 @@ from tests.support import (
     case_reviewer,
     client_of,
     each_case_of_servers,
+    fhir_response,
     patient_id_of,
     resources_of,
     reviewer,
@@ -122,6 +123,15 @@ class TestVendors:
             missing = run_command("assess", "Patient/nobody", **environment)
         assert (found.returncode, missing.returncode) == (0, 4), found.stderr
         assert "Miller" not in missing.stderr
+
+    async def test_a_refusal_is_named_by_its_number_and_not_by_its_words(self, vendor: Vendor) -> None:
+        double = holding(vendor, BY_SEARCH)
+        double.answers = {
+            "Condition": lambda _: fhir_response(an_outcome("processing", "fatal", "59187"), 409)
+        }
+        with pytest.raises(ServerRefused) as refused:
+            await client_at_vendor(double).all_pages("Condition", {"patient": patient_of(double)})
+        assert str(refused.value) == "GET /r4/Condition: the server answered 409 (processing, 59187)"
 
 
 @contextmanager

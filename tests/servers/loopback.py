@@ -1,6 +1,7 @@
 """A web application on loopback, in a thread of its own."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def on_loopback(app: web.Application) -> Iterator[str]:
-    """Serve an application on a free port; yields its origin, `http://127.0.0.1:PORT`."""
+def on_loopback(app: web.Application, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve an application on a free port; yields its origin, `http://127.0.0.1:PORT` (https with `tls`)."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -26,8 +27,8 @@ def on_loopback(app: web.Application) -> Iterator[str]:
 
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     try:
-        wait_for(_start(runner))
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        wait_for(_start(runner, tls))
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         wait_for(runner.cleanup())
         loop.call_soon_threadsafe(loop.stop)
@@ -35,9 +36,9 @@ def on_loopback(app: web.Application) -> Iterator[str]:
         loop.close()
 
 
-async def _start(runner: web.AppRunner) -> None:
+async def _start(runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
 
 
 async def has_left(request: web.Request, is_holding: Callable[[], bool]) -> bool:

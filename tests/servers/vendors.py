@@ -197,6 +197,9 @@ class VendorDouble(PretendServer):
             return self._refused(request, 404, an_outcome("not-supported"))
         if path == "metadata" or rest:
             return super().__call__(request)
+        if kind == "Patient" and "identifier" in request.url.params:
+            self.asked.append(request)
+            return self._page(self._identified(request.url.params["identifier"]), request)
         return self._refusal(kind, request) or super().__call__(request)
 
     def _refused(self, request: httpx.Request, status: int, outcome: Resource) -> httpx.Response:
@@ -216,6 +219,12 @@ class VendorDouble(PretendServer):
         if wrong or (unknown and not self.vendor.ignores_unknown):
             return self._refused(request, 400, an_outcome("invalid", number="59100"))
         return None
+
+    def _identified(self, named: str) -> list[Resource]:
+        system, _, value = named.partition("|")
+        wanted = {"system": system, "value": value}
+        patients = [one for one in self.resources if one["resourceType"] == "Patient"]
+        return [one for one in patients if wanted in one.get("identifier", [])]
 
     def _search(self, kind: str, params: httpx.QueryParams) -> list[Resource]:
         found = super()._search(kind, params)
