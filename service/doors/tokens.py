@@ -17,7 +17,7 @@ _LONGEST = 8192
 _LONGEST_NAME = 256
 
 
-class _Header(msgspec.Struct):
+class _TokenHeader(msgspec.Struct):
     alg: str
     kid: str
     jku: str | None = None
@@ -68,7 +68,7 @@ def read_token(text: str) -> CallerToken | None:
         return None
     try:
         head, body, _ = text.split(".")
-        header, claims = _decoded(head, _Header), _decoded(body, _TokenClaims)
+        header, claims = _decoded(head, _TokenHeader), _decoded(body, _TokenClaims)
     except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError):
         return None
     if header.alg not in _ALGORITHMS or not _is_proper(claims):

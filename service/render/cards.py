@@ -107,7 +107,7 @@ class CardOccasion:
     address: str | None
 
 
-class _Message(NamedTuple):
+class _CardMessage(NamedTuple):
     """What a card says first."""
 
     indicator: Indicator
@@ -141,7 +141,7 @@ def render_cards(
     return [card]
 
 
-def _message(occasion: CardOccasion, decision: Decision) -> _Message | None:
+def _message(occasion: CardOccasion, decision: Decision) -> _CardMessage | None:
     """What is said; nothing about other orders, and nothing of somebody who has died unless it is ordered.
 
     Current suicidality is to be seen first, whatever the decision; only a contraindicated order comes before.
@@ -152,10 +152,10 @@ def _message(occasion: CardOccasion, decision: Decision) -> _Message | None:
     suicidal = any(alert.code == SUICIDALITY for alert in decision.assessment.alerts)
     if not suicidal or (said is not None and said.indicator is Indicator.CRITICAL):
         return said
-    return _Message(Indicator.WARNING, f"{_ASSESS_RISK} {said.summary if said else ''}".strip())
+    return _CardMessage(Indicator.WARNING, f"{_ASSESS_RISK} {said.summary if said else ''}".strip())
 
 
-def _viewed(decision: Decision) -> _Message | None:
+def _viewed(decision: Decision) -> _CardMessage | None:
     """What is said to somebody who opens the chart; `None` for what nobody asked about."""
     match decision:
         case Decline(treatment=Treatment() as treatment):
@@ -163,52 +163,58 @@ def _viewed(decision: Decision) -> _Message | None:
         case Propose():
             return _proposed(decision)
         case NeedsReview():
-            return _Message(
+            return _CardMessage(
                 Indicator.WARNING, f"Review before esketamine is proposed: {_to_review(decision)}"
             )
         case NeedsInformation() if _is_near(decision):
             facts = _listed(fact.text for fact in _leading_to_proposal(decision))
-            return _Message(Indicator.INFO, f"Esketamine may be indicated. It would take: {facts}")
+            return _CardMessage(Indicator.INFO, f"Esketamine may be indicated. It would take: {facts}")
         case _:
             return None
 
 
-def _ordered(decision: Decision) -> _Message:
+def _ordered(decision: Decision) -> _CardMessage:
     """What is said to somebody who orders esketamine."""
     match decision:
         case Decline(reason=ReasonOfDecision.CONTRAINDICATED):
-            return _Message(Indicator.CRITICAL, f"Esketamine is contraindicated: {_against(decision)}")
+            return _CardMessage(Indicator.CRITICAL, f"Esketamine is contraindicated: {_against(decision)}")
         case Decline(treatment=Treatment() as treatment):
             return _treated(decision, treatment)
         case Decline():
-            return _Message(Indicator.WARNING, f"Esketamine is not supported: {_against(decision)}")
+            return _CardMessage(Indicator.WARNING, f"Esketamine is not supported: {_against(decision)}")
         case Propose():
             return _proposed(decision)
         case NeedsReview():
-            return _Message(Indicator.WARNING, f"Review before esketamine is ordered: {_to_review(decision)}")
+            return _CardMessage(
+                Indicator.WARNING, f"Review before esketamine is ordered: {_to_review(decision)}"
+            )
         case NeedsInformation():
             what = _listed(missing.what for missing in decision.assessment.missing)
-            return _Message(Indicator.WARNING, f"The record does not show whether esketamine fits: {what}")
+            return _CardMessage(
+                Indicator.WARNING, f"The record does not show whether esketamine fits: {what}"
+            )
         case _:
             assert_never(decision)
 
 
-def _proposed(decision: Propose) -> _Message:
+def _proposed(decision: Propose) -> _CardMessage:
     if decision.treatment is not None:
-        return _Message(Indicator.INFO, state_treatment(decision.treatment))
+        return _CardMessage(Indicator.INFO, state_treatment(decision.treatment))
     drafted = ""
     if isinstance(decision.schedule, Schedule):
         sessions = decision.schedule.sessions
         drafted = f"; a draft of {len(sessions)} sessions from {sessions[0].date.isoformat()} is proposed"
-    return _Message(Indicator.INFO, f"The record meets the criteria for {_TITLES[decision.reason]}{drafted}.")
+    return _CardMessage(
+        Indicator.INFO, f"The record meets the criteria for {_TITLES[decision.reason]}{drafted}."
+    )
 
 
-def _treated(decision: Decline, treatment: Treatment) -> _Message:
+def _treated(decision: Decline, treatment: Treatment) -> _CardMessage:
     """Where a treatment stands; what stands against it comes first."""
     if decision.reason is not ReasonOfDecision.IN_TREATMENT:
-        return _Message(Indicator.WARNING, f"Under treatment with esketamine, but: {_against(decision)}")
+        return _CardMessage(Indicator.WARNING, f"Under treatment with esketamine, but: {_against(decision)}")
     look = treatment.next.code in _TO_LOOK_AT
-    return _Message(Indicator.WARNING if look else Indicator.INFO, state_treatment(treatment))
+    return _CardMessage(Indicator.WARNING if look else Indicator.INFO, state_treatment(treatment))
 
 
 def _is_near(decision: NeedsInformation) -> bool:
