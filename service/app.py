@@ -8,7 +8,7 @@ from typing import cast
 from aiohttp import web
 
 from service import __version__
-from service.doors import cds_hooks, health, hl7v2, keys, operation, published, rest_hook, reviews
+from service.doors import cds_hooks, health, hl7v2, keys, operation, published, rest_hook, reviews, topics
 from service.doors.bodies import BODIES, Bodies, let_go
 from service.doors.callers import Callers
 from service.doors.connections import IDLE_SECONDS, DoorRunner, bounded, note_work
@@ -35,7 +35,7 @@ from service.telemetry.limits import PerMinute
 from service.telemetry.logs import Event, log_info
 from service.telemetry.metrics import Metrics
 
-_DOORS = (operation, reviews, cds_hooks, published, rest_hook, hl7v2, health, keys)
+_DOORS = (operation, reviews, cds_hooks, published, rest_hook, topics, hl7v2, health, keys)
 LARGEST_BODY = 10 * 1024 * 1024
 _SHUTDOWN_SECONDS = 30.0
 """How long requests under way may take to end when the service stops."""

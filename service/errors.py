@@ -8,6 +8,7 @@
     │   ├── NotSupplied       the record that is asked about is neither brought along nor can it be read
     │   ├── NotHl7            not a message of HL7 version 2
     │   ├── NoSuchPatient     no patient of the FHIR server has the identifier
+    │   ├── ForeignReference  a notification names a resource of another server
     │   ├── RosterFaulty      a roster, or lines of it, cannot be used
     │   └── NotAssessable     readable, but not one patient's complete record
     │       └── RecordTooLarge  more than is read of one patient
@@ -101,6 +102,10 @@ class NoSuchPatient(InputError):
 
 class RosterFaulty(InputError):
     """A roster of patients cannot be read, or not every line or member of it can be used."""
+
+
+class ForeignReference(InputError):
+    """A notification names a resource of another server than the configured one."""
 
 
 class NotAssessable(InputError):

@@ -39,11 +39,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         async with Pool(settings.workers or default_number(), reviewer) as pool:
             work = Work(replace(reviewer, workers=Workers(pool)), client, metrics)
             at_doors = replace(reviewer, workers=Workers(pool, _MOST_PENDING))
-            tasks = {
-                "sweep": work.sweep,
-                "deleted": work.find_deleted,
-                "identified": work.find_identified,
-                "merged": work.find_merged,
+            tasks = work.tasks | {
                 DAILY: work.review_daily,
                 CHANGES: work.sweep_changes,
                 ROSTER: work.review_roster,

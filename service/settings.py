@@ -171,6 +171,25 @@ class Settings(BaseSettings):
         "`TRD_FHIR_BASE_URL`; addresses separated by commas",
     )
 
+    topics: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Canonical addresses of the topics to subscribe to, in place of those of this service"
+    )
+
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _split_topics(cls, value: object) -> object:
+        """Read addresses that are separated by commas."""
+        if isinstance(value, str):
+            return tuple(topic.strip() for topic in value.split(",") if topic.strip())
+        return value
+
+    @field_validator("topics")
+    @classmethod
+    def _absolute_topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(topic.startswith(("http://", "https://", "urn:")) for topic in value):
+            raise ValueError("absolute addresses, separated by commas")
+        return value
+
     @field_validator("clinic_days", mode="before")
     @classmethod
     def _split_days(cls, value: object) -> object:

@@ -20,6 +20,7 @@ from service.demo.sandbox.processes import free_port
 from service.render.guidance import guidance_id
 from service.telemetry.logs import Event
 from tests.contract_write import ask, found_by, session_dates
+from tests.notified import event, named, notification
 from tests.support import Resource, a_condition, resources_of
 
 _START_SECONDS = 120.0
@@ -169,26 +170,42 @@ def an_event(patient: str) -> Resource:
 # --- notifications --------------------------------------------------------------------------------
 
 
+Notify = Callable[[httpx.AsyncClient, str, str], Awaitable[None]]
+
+
 async def notify(http: httpx.AsyncClient, address: str, patient: str) -> None:
     """Tell the service of a change, again and again until it confirms, as a FHIR server does."""
-    event = an_event(patient)
+    condition = an_event(patient)
+    path = f"Condition/{condition['id']}"
+    await _until_confirmed(lambda: http.put(f"{address}/hooks/fhir/{path}", json=condition))
+
+
+async def notify_by_topic(http: httpx.AsyncClient, address: str, patient: str) -> None:
+    """The same by a notification that only names the resource that changed: the patient's condition."""
+    (template,) = [one.bundle for one in demo_patients(clock.today("UTC")) if one.patient_id == "propose-two"]
+    record = renamed(template, patient)
+    (focus,) = [f"Condition/{r['id']}" for r in record if r["resourceType"] == "Condition"]
+    told = notification("R5", event(focus=focus), entries=(named(focus),))
+    await _until_confirmed(lambda: http.post(f"{address}/hooks/topics", json=told))
+
+
+async def _until_confirmed(send: Callable[[], Awaitable[httpx.Response]]) -> None:
     while True:
         with contextlib.suppress(httpx.TransportError):
-            answer = await http.put(f"{address}/hooks/fhir/Condition/{event['id']}", json=event)
-            if answer.status_code == httpx.codes.OK:
+            if (await send()).status_code == httpx.codes.OK:
                 return
         await asyncio.sleep(_POLL_SECONDS)
 
 
 @contextlib.asynccontextmanager
 async def notifying(
-    address: str, patients: Iterable[str], *, a_second: float
+    address: str, patients: Iterable[str], *, a_second: float, by: Notify = notify
 ) -> AsyncIterator[dict[str, None]]:
     """Tell of a change of each patient, so many a second, while the block runs; gives those confirmed."""
     confirmed: dict[str, None] = {}
 
     async def tell(patient: str) -> None:
-        await notify(http, address, patient)
+        await by(http, address, patient)
         confirmed[patient] = None
 
     async def tell_all() -> None:

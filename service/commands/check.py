@@ -6,6 +6,7 @@ nothing of a record is shown.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -26,12 +27,13 @@ from service.errors import (
     ServerUnreachable,
 )
 from service.fhir.client import FhirClient, open_client
-from service.fhir.kinds import WRITTEN_KINDS
+from service.fhir.kinds import WATCHED_KINDS, WRITTEN_KINDS
 from service.fhir.release import Release
 from service.fhir.scopes import lacking_to_read, lacking_to_write, names_kinds
 from service.fhir.target import Target
 from service.gather.changes import find_swept_kinds
 from service.gather.identified import PatientName
+from service.gather.subscriptions import FAILED_STATUSES
 from service.knowledge.dialects import PLAIN
 from service.render.terminal import Terminal
 from service.settings import Settings
@@ -264,17 +266,44 @@ def _why(target: Target) -> str:
 async def find_triggers(client: FhirClient, settings: Settings) -> CheckFinding:
     """What can start a review by itself."""
     daily = await _by_the_clock(client, settings)
-    subscription = (await client.offered()).get("Subscription")
-    codes = {one.code for one in subscription.interaction} if subscription else set()
-    if await client.release() is not Release.R4 or not codes >= {"create", "update"}:
-        found = f"{f'only {daily}' if daily else 'none'}: the server offers no Subscription of R4"
-        to_do = "See which way fits the server (docs/triggers.md)."
-        return warning("triggers", found, to_do)
+    way = await _way_of_subscriptions(client, settings)
+    if way is None:
+        found = (
+            f"{f'only {daily}' if daily else 'none'}: the server offers no Subscription that can be set up"
+        )
+        return warning("triggers", found, "See which way fits the server (docs/triggers.md).")
     beside = f", {daily}" if daily else ""
     if settings.public_url is None:
         to_do = "Set TRD_PUBLIC_URL to the address at which the server reaches this service."
         return warning("triggers", f"Subscriptions once TRD_PUBLIC_URL is set{beside}", to_do)
-    return ok("triggers", f"Subscriptions (rest-hook), by trd-careplan subscribe{beside}")
+    failed = await _failed_subscriptions(client)
+    if failed:
+        to_do = "Run trd-careplan subscribe, then trd-careplan sweep --since the day of the last review."
+        return warning("triggers", f"Subscriptions that deliver nothing: {', '.join(failed)}{beside}", to_do)
+    return ok("triggers", f"Subscriptions ({way}), by trd-careplan subscribe{beside}")
+
+
+async def _way_of_subscriptions(client: FhirClient, settings: Settings) -> str | None:
+    """How the server would notify; `None` where no Subscription can be set up."""
+    offered = await client.offered()
+    if "Subscription" not in offered or not offered["Subscription"].takes("create", "update"):
+        return None
+    if settings.topics:
+        return "topics of TRD_TOPICS"
+    if await client.release() is Release.R4:
+        return "rest-hook"
+    return "topics" if "SubscriptionTopic" in offered else None
+
+
+async def _failed_subscriptions(client: FhirClient) -> list[str]:
+    """Our Subscriptions by which the server delivers nothing, as far as it shows them."""
+    failed = []
+    for kind in WATCHED_KINDS:
+        with suppress(ServerError):
+            found = await client.find(f"Subscription/trd-careplan-{kind.lower()}")
+            if found is not None and found.get("status") in FAILED_STATUSES:
+                failed.append(kind)
+    return failed
 
 
 async def _by_the_clock(client: FhirClient, settings: Settings) -> str | None:

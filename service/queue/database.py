@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from service.errors import QueueError, SettingsError, SetupError
 from service.queue.feedback import feedback_table
+from service.queue.heard import heard_table
 from service.queue.watermarks import watermarks_table
 
 APPLICATION: Final = "trd-careplan"
@@ -52,7 +53,7 @@ class Database:
         """Create the tables beside those of DBOS, where there are none."""
         with engine.begin() as connection:
             self.one_writer(connection)
-            for table in (self._heartbeat, self.watermarks, self.feedback):
+            for table in (self._heartbeat, self.watermarks, self.feedback, heard_table(self.schema)):
                 table.create(connection, checkfirst=True)
 
     def beat(self, engine: sa.Engine) -> None:

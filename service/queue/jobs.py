@@ -24,12 +24,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Final, ParamSpec, Self, TypeVar
 
+import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.cause import Cause
 from service.errors import InputError, QueueError, SetupError
 from service.feedback import Feedback
+from service.fhir.notifications import Heard
 from service.ids import is_id
 from service.queue.claims import Claims
 from service.queue.database import (
@@ -43,6 +45,7 @@ from service.queue.database import (
 )
 from service.queue.feedback import FeedbackCount, count_feedback, store_feedback
 from service.queue.gate import Gate
+from service.queue.heard import delete_heard, keep_heard, read_heard, select_heard
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
 from service.queue.watermarks import Watermark, read_watermark, write_watermark
 from service.request_id import followed_as
@@ -163,6 +166,22 @@ class Jobs:
         await self._put_in_again(failed)
         return len(failed)
 
+    async def last_heard(self, key: str) -> Heard | None:
+        """What was last heard of a Subscription, by the digest it is known by; `None` where nothing was."""
+        return await self._ask(self._heard, select_heard(self._database.schema, key))
+
+    async def all_heard(self) -> dict[str, Heard]:
+        """What was last heard of every Subscription, each by its digest."""
+        return await self._ask(self._all_heard)
+
+    async def keep_heard(self, key: str, heard: Heard) -> None:
+        """Keep what was heard of a Subscription; on return it is on disk. Its number never falls."""
+        await self._ask(self._keep_heard, key, heard)
+
+    async def forget_heard(self, key: str) -> None:
+        """Forget what was heard of a Subscription, as it counts anew."""
+        await self._ask(self._forget_heard, key)
+
     async def counts(self) -> dict[str, int]:
         """Count the jobs that wait, run and have failed, for the metrics."""
         return await self._ask(self._count)
@@ -237,6 +256,24 @@ class Jobs:
     def _close(self) -> None:
         self._client.destroy()
         self._engine.dispose()
+
+    def _heard(self, query: sa.Select[Any]) -> Heard | None:
+        with self._engine.connect() as connection:
+            return next((heard for _, heard in read_heard(connection.execute(query))), None)
+
+    def _all_heard(self) -> dict[str, Heard]:
+        with self._engine.connect() as connection:
+            return dict(read_heard(connection.execute(select_heard(self._database.schema))))
+
+    def _keep_heard(self, key: str, heard: Heard) -> None:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            keep_heard(connection, self._database.schema, key, heard)
+
+    def _forget_heard(self, key: str) -> None:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            connection.execute(delete_heard(self._database.schema, key))
 
     def _store(self, tasks: Sequence[Task], delay: float | None = None) -> None:
         """Add each task unless one of its reference waits already. Committed on return."""

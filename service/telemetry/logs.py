@@ -41,6 +41,7 @@ class Event(StrEnum):
     ROSTER_FAULT = "roster-fault"
     JOB_TRIED = "job-tried"
     JOB_FAILED = "job-failed"
+    SUBSCRIPTION_FAILED = "subscription-failed"
     LIBRARY = "library-message"
 
 

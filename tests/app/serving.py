@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from service.core.records import VersionedReference
 from service.doors.ports import Task
 from service.feedback import Feedback
 from service.fhir.client import FhirClient
+from service.fhir.notifications import Heard
 from service.review import Proposal, Reviewer
 from tests.support import Handler, PretendServer, Resource, client_of, resources_of, reviewer, settings
 
@@ -36,6 +37,7 @@ class PretendQueue:
     accepted: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     tasks: list[tuple[Task, str]] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
+    heard: dict[str, Heard] = field(default_factory=dict)
     fault: Exception | None = None
     well: bool = True
     paused: str | None = None
@@ -53,6 +55,19 @@ class PretendQueue:
         new = [one for one in told if one not in self.feedback]
         self.feedback += new
         return new
+
+    async def last_heard(self, key: str) -> Heard | None:
+        self._fail()
+        return self.heard.get(key)
+
+    async def keep_heard(self, key: str, heard: Heard) -> None:
+        self._fail()
+        known = self.heard.get(key, heard)
+        self.heard[key] = replace(heard, number=max(known.number, heard.number))
+
+    async def forget_heard(self, key: str) -> None:
+        self._fail()
+        del self.heard[key]
 
     async def counts(self) -> Mapping[str, int]:
         self._fail()
