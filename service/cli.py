@@ -379,12 +379,13 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     until: Until = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per resource.")] = False,
 ) -> None:
-    """List the plans, assessments and Tasks that this service wrote to the FHIR server."""
-    from service.commands.written import list_written, print_written
+    """List what this service wrote to the FHIR server: plans, assessments and Tasks, or documents."""
+    from service.commands.documents import list_ours
+    from service.commands.written import print_written
 
     settings = load_settings()
     wanted = _wanted(_find_option(settings, patient), decision, version, since, until)
-    asked = partial(list_written, wanted=wanted, timezone=settings.timezone)
+    asked = partial(list_ours, settings=settings, wanted=wanted)
     found = _with_client(settings, asked)
     if not as_json:
         print_written(Terminal(), [listed.written for listed in found])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,8 @@ from service.ids import ID, is_id
 
 PREFIX = "TRD_"
 ENV_FILE = ".env"
+DEFAULT_DATABASE_URL: Final = "sqlite:///trd-careplan.sqlite"
+_AUTHOR = re.compile(rf"(Practitioner|PractitionerRole|Organization|Device)/{ID}")
 _OWNER = re.compile(rf"(Practitioner|PractitionerRole|Organization|CareTeam)/{ID}")
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -141,6 +143,11 @@ class Settings(BaseSettings):
         None,
         description="Owner of the Tasks that the service raises: `Practitioner/<id>`, "
         "`PractitionerRole/<id>`, `Organization/<id>` or `CareTeam/<id>`",
+    )
+    document_author: str | None = Field(
+        None,
+        description="Author of the documents on a server that takes no CarePlan: `Practitioner/<id>`, "
+        "`PractitionerRole/<id>`, `Organization/<id>` or `Device/<id>`; by default the service itself",
     )
     hl7v2_authorities: Annotated[Mapping[str, str], NoDecode] = Field(
         {},
@@ -287,6 +294,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 "not Practitioner/<id>, PractitionerRole/<id>, Organization/<id> or CareTeam/<id>"
             )
+        return value.strip()
+
+    @field_validator("document_author")
+    @classmethod
+    def _known_author(cls, value: str | None) -> str | None:
+        if value is None or not value.strip():
+            return None
+        if not _AUTHOR.fullmatch(value.strip()):
+            raise ValueError("not Practitioner/<id>, PractitionerRole/<id>, Organization/<id> or Device/<id>")
         return value.strip()
 
     @field_validator("daily_at")

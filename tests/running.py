@@ -19,6 +19,7 @@ from service.demo.run import demo_patients
 from service.demo.sandbox.processes import free_port
 from service.render.guidance import guidance_id
 from service.telemetry.logs import Event
+from tests.app.engines import DOOR, ER7, SYSTEM, a_message
 from tests.contract_write import ask, found_by, session_dates
 from tests.notified import event, named, notification
 from tests.support import Resource, a_condition, resources_of
@@ -144,11 +145,26 @@ def without_settings() -> dict[str, str]:
 
 
 def patients_to_treat(tag: str, number: int) -> dict[str, list[Resource]]:
-    """Patients whose two documented failures, moved to today, call for a CarePlan: their records by id."""
+    """Patients whose two documented failures, moved to today, call for a CarePlan: their records by id.
+
+    Each has a number at the hospital (`number_of`).
+    """
     (template,) = [
         patient.bundle for patient in demo_patients(clock.today("UTC")) if patient.patient_id == "propose-two"
     ]
-    return {f"{tag}-{n:03}": renamed(template, f"{tag}-{n:03}") for n in range(number)}
+    patients = [f"{tag}-{n:03}" for n in range(number)]
+    return {patient: [_numbered(one, patient) for one in renamed(template, patient)] for patient in patients}
+
+
+def number_of(patient: str) -> str:
+    """The medical record number of a patient."""
+    return f"MRN-{patient}"
+
+
+def _numbered(resource: Resource, patient: str) -> Resource:
+    if resource["resourceType"] != "Patient":
+        return resource
+    return resource | {"identifier": [{"system": SYSTEM, "value": number_of(patient)}]}
 
 
 def renamed(bundle: Resource, patient: str) -> list[Resource]:
@@ -187,6 +203,26 @@ async def notify_by_topic(http: httpx.AsyncClient, address: str, patient: str) -
     (focus,) = [f"Condition/{r['id']}" for r in record if r["resourceType"] == "Condition"]
     told = notification("R5", event(focus=focus), entries=(named(focus),))
     await _until_confirmed(lambda: http.post(f"{address}/hooks/topics", json=told))
+
+
+async def notify_by_message(http: httpx.AsyncClient, address: str, patient: str) -> None:
+    """The same by an HL7 v2 message with a result, from an engine that knows the patient's number."""
+    number = number_of(patient)
+    message = a_message("ORU^R01^ORU_R01", f"PID|1||{number}^^^HOSP^MR", control_id=f"C-{number}").encode()
+    headers = {"Content-Type": ER7}
+    await _until_confirmed(lambda: http.post(f"{address}{DOOR}", content=message, headers=headers))
+
+
+async def ask_to_propose(http: httpx.AsyncClient, address: str, patient: str) -> None:
+    """Have the patient reviewed and the outcome written at once, by the operation."""
+    operation = f"{address}/fhir/Patient/{patient}/$propose-care-plan"
+    await _until_confirmed(lambda: http.post(operation))
+
+
+async def ask_for_review(http: httpx.AsyncClient, address: str, patient: str) -> None:
+    """The same in plain JSON, by the patient's number."""
+    asked = {"identifier": f"{SYSTEM}|{number_of(patient)}", "write": True}
+    await _until_confirmed(lambda: http.post(f"{address}/reviews", json=asked))
 
 
 async def _until_confirmed(send: Callable[[], Awaitable[httpx.Response]]) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service import clock
+from service.apply.held import Held, find_general_hold
 from service.commands.check_findings import CheckFinding, CheckReport, CheckState, failed, ok, said, warning
 from service.commands.check_reading import find_reading
 from service.core.knowledge import Knowledge
@@ -244,11 +245,21 @@ async def find_tier(client: FhirClient, settings: Settings) -> CheckFinding:
     if target.tier is WriteTier.RETURN_ONLY:
         to_do = "Have it take CarePlan (create and update), or use the answers as they are returned."
         return warning("tier", found, to_do)
+    if target.tier.is_below_care_plan:
+        return await _find_documents(client, settings, found)
     left_out = [kind for kind in WRITTEN_KINDS if kind not in target.takes]
     if left_out:
         found = f"{found}. It does not take {', '.join(left_out)}"
         return warning("tier", found, "See what is then left out (docs/servers.md).")
     return ok("tier", found)
+
+
+async def _find_documents(client: FhirClient, settings: Settings, found: str) -> CheckFinding:
+    """What to do where the server takes no CarePlan."""
+    to_do = "See what is then left out: assessments, Tasks and the course of treatment (docs/servers.md)."
+    if await find_general_hold(client, settings) is Held.NO_AUTHOR:
+        to_do = "Set TRD_DOCUMENT_AUTHOR to the Practitioner in whose name documents are written."
+    return warning("tier", found, to_do)
 
 
 def _why(target: Target) -> str:
@@ -259,6 +270,10 @@ def _why(target: Target) -> str:
             return "the server offers no transactions, so one resource is written after the other"
         case WriteTier.SINGLE_REQUESTS:
             return "the server gives ids of its own, so one resource is written after the other"
+        case WriteTier.DOCUMENT:
+            return "the server takes no CarePlan, so a proposal is written as a DocumentReference"
+        case WriteTier.COMMUNICATION:
+            return "the server takes neither CarePlan nor documents, so a proposal is sent as a Communication"
         case WriteTier.RETURN_ONLY:
             return "the server does not say that it takes CarePlan (create and update)"
 

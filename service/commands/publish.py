@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from service.apply.held import Held
 from service.core.knowledge import Knowledge
 from service.errors import ServerMisread, ServerUnsupported, SettingsError
 from service.fhir.client import FhirClient
@@ -13,7 +14,6 @@ from service.fhir.models import validated
 from service.fhir.release import Release
 from service.publish.deliver import TO_WRITE, Compared, Standing, compare, deliver
 from service.publish.published import publish, transaction
-from service.review import Held
 from service.settings import Settings
 
 

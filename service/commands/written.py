@@ -15,6 +15,7 @@ from service.apply.stored import as_signed
 from service.apply.tasks import find_tasks
 from service.commands.compare import PrintedPart
 from service.core.decision import DecisionName, ReasonOfDecision
+from service.core.documents import DocumentOfRecord
 from service.core.records import VersionedReference
 from service.fhir.client import FhirClient
 from service.fhir.kinds import LISTED_AS, PATIENT_ELEMENTS, ListedAs
@@ -83,11 +84,15 @@ class WrittenFilter:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A resource of ours and its facts; `origin` is the origin of the last version that we wrote."""
+    """A resource of ours and its facts; `origin` is the origin of the last version that we wrote.
+
+    `document` is what stands in place of a plan, where the server takes none.
+    """
 
     written: Written
     content: Resource
     origin: Origin | None
+    document: DocumentOfRecord | None = None
 
 
 class _Origins:
@@ -213,5 +218,6 @@ def print_written(console: Terminal, found: Iterable[Written]) -> None:
         table.add_row(*cells)
     console.print(table)
     numbers = Counter(one.kind for one in rows)
-    counts = ", ".join(f"{numbers[kind]} {kind}s" for kind in get_args(ListedAs))
+    shown = (kind for kind in get_args(ListedAs) if numbers[kind] or kind != "document")
+    counts = ", ".join(f"{numbers[kind]} {kind}s" for kind in shown)
     console.print(counts, style="dim")

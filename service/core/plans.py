@@ -23,11 +23,22 @@ class PlanAction(StrEnum):
 
 
 class WriteTier(StrEnum):
-    """How a FHIR server lets an outcome be written: all at once, one after the other, or not at all."""
+    """How a FHIR server lets an outcome be written.
+
+    As resources, all at once or one after the other; below CarePlan, the proposal alone as a document or as a
+    Communication; or not at all.
+    """
 
     TRANSACTION = "transaction"
     SINGLE_REQUESTS = "single-requests"
+    DOCUMENT = "document"
+    COMMUNICATION = "communication"
     RETURN_ONLY = "return-only"
+
+    @property
+    def is_below_care_plan(self) -> bool:
+        """Whether a proposal is written as a page, since the server takes no CarePlan."""
+        return self in {WriteTier.DOCUMENT, WriteTier.COMMUNICATION}
 
 
 @dataclass(frozen=True, slots=True)

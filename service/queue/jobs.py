@@ -49,9 +49,9 @@ from service.queue.heard import delete_heard, keep_heard, read_heard, select_hea
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
 from service.queue.watermarks import Watermark, read_watermark, write_watermark
 from service.request_id import followed_as
+from service.settings import DEFAULT_DATABASE_URL
 from service.telemetry.logs import Event, log_info, log_warning
 
-DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
 IDENTIFIED: Final = frozenset({"identified", "merged"})
 """The kinds of jobs that refer to a patient by identifiers, which are shown to nobody."""
@@ -119,7 +119,7 @@ class Jobs:
     """The queue as any process sees it: accepts, lists, retries. Runs nothing."""
 
     def __init__(self, database_url: str | None = None) -> None:
-        self._database = open_database(database_url or DEFAULT_URL)
+        self._database = open_database(database_url or DEFAULT_DATABASE_URL)
         self._incoming: dict[str, Task] = {}
         self._storing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
