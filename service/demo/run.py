@@ -24,7 +24,8 @@ from rich.text import Text
 from service import clock
 from service.core.decision import DecisionName
 from service.core.plans import PlanAction
-from service.demo.sandbox import load, running_sekmet
+from service.demo.order import find_order_faults, show_cards, sign_order
+from service.demo.sandbox import call_hook, load, running_sekmet
 from service.demo.treatment import PassedWeek, TreatedPatient, TreatmentStory, find_faults, tell_answer
 from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
@@ -128,6 +129,7 @@ async def run_demo(console: Terminal, settings: Settings, *, fhir: str | None, k
                 console.print(f"service       {address}")
                 await _subscribe(console, chosen, address, client, reviewer)
                 await _watch(console, reviewer.as_of, client)
+                await _order(console, reviewer.as_of, address)
                 await _watch_treatment(console, reviewer, treated)
                 record = f"Patient/{treated.patient_id}" if keep or fhir else None
                 _invite(console, base, address if keep else None, record)
@@ -187,6 +189,16 @@ async def _watch(console: Terminal, today: date, client: FhirClient) -> None:
         raise DemoFailed("\n".join(wrong))
     said = f"All {len(patients)} patients as expected, {seconds:.1f} s after loading began."
     console.print(said, style="green")
+
+
+async def _order(console: Terminal, today: date, address: str) -> None:
+    """Sign an order of esketamine for a patient with a contraindication; check and show what is answered."""
+    told = tomllib.loads((fixtures_directory() / "demo.toml").read_text(encoding="utf-8"))
+    patient = _patient(fixtures_directory() / "cases" / told["ordered"], today)
+    cards = await asyncio.to_thread(call_hook, address, sign_order(patient.patient_id))
+    show_cards(console, patient.patient_id, cards)
+    if wrong := find_order_faults(cards):
+        raise DemoFailed("\n".join(wrong))
 
 
 async def _watch_treatment(console: Terminal, reviewer: Reviewer, patient: TreatedPatient) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.demo import run as demo
+from service.demo.order import Card, find_order_faults
 from service.demo.run import DemoFailed, demo_patients, record_of, run_demo, show_weeks, treatment_story
 from service.demo.treatment import TreatedPatient, find_faults
 from service.render.terminal import Terminal
@@ -35,6 +36,8 @@ def test_the_demo_shows_every_patient_and_ends_well() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "All 11 patients as expected" in ran.stdout
     assert "The treatment went as expected" in ran.stdout
+    assert "An order of esketamine  Patient/" in ran.stdout
+    assert "Esketamine is contraindicated: Hypersensitivity" in ran.stdout
     for did in (
         "a clinician activates the draft",
         "session 10: did not come",
@@ -46,6 +49,13 @@ def test_the_demo_shows_every_patient_and_ends_well() -> None:
         assert said in ran.stdout
     for shown in ("propose (trd)", "propose (acute-suicidality)", "decline (contraindicated)", "12. "):
         assert shown in ran.stdout
+
+
+@pytest.mark.parametrize("cards", [[], [{"indicator": "info", "detail": "AllergyIntolerance/1"}]])
+def test_an_order_that_no_critical_card_answers_fails_the_demo(cards: list[Card]) -> None:
+    assert find_order_faults(cards) == [
+        "the order of esketamine was not answered by a critical card with its evidence"
+    ]
 
 
 async def test_the_weeks_are_shown_as_the_readme_shows_them(tmp_path: Path) -> None:
