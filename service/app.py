@@ -10,8 +10,9 @@ from typing import cast
 from aiohttp import web
 
 from service import __version__
-from service.doors import health, hl7v2, keys, operation, published, rest_hook, reviews, topics
+from service.doors import cds_hooks, health, hl7v2, keys, operation, published, rest_hook, reviews, topics
 from service.doors.bodies import BODIES, Bodies, let_go
+from service.doors.callers import Callers
 from service.doors.connections import IDLE_SECONDS, DoorRunner, bounded, note_work
 from service.doors.exchange import observe, render_errors
 from service.doors.ports import (
@@ -26,7 +27,7 @@ from service.doors.ports import (
     SETTINGS,
     Queue,
 )
-from service.doors.trust import MOST_GUESSES, check_trust, guard
+from service.doors.trust import CALLERS, MOST_GUESSES, check_trust, guard
 from service.errors import SettingsError
 from service.fhir.client import FhirClient
 from service.publish.published import publish
@@ -37,6 +38,7 @@ from service.telemetry.limits import PerMinute
 from service.telemetry.logs import Event, log_info
 from service.telemetry.metrics import Metrics
 
+_DOORS = (operation, reviews, cds_hooks, published, rest_hook, topics, hl7v2, health, keys)
 LARGEST_BODY = 10 * 1024 * 1024
 _SHUTDOWN_SECONDS = 30.0
 """How long requests under way may take to end when the service stops."""
@@ -55,7 +57,7 @@ def build_app(
     Raises `SettingsError` where the service would be open to others without its secrets.
     """
     check_trust(settings)
-    middlewares = [note_work, let_go, observe, render_errors, guard]
+    middlewares = [note_work, let_go, observe, cds_hooks.allow_pages, render_errors, guard]
     app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
     app[SETTINGS] = settings
     app[REVIEWER] = reviewer
@@ -63,23 +65,17 @@ def build_app(
     app[PUBLISHED] = publish(reviewer.knowledge)
     app[QUEUE] = queue
     app[METRICS] = metrics or Metrics()
+    app[CALLERS] = Callers(settings)
     app[GUESSES] = PerMinute(MOST_GUESSES)
     app[AT_WORK] = set()
     app[BODIES] = Bodies()
     app[health.PROBE] = health.ServerProbe(client)
     app[DOORS] = {
         app.router.add_route(route.method, route.path, route.handler): route.door
-        for route in (
-            *operation.ROUTES,
-            *reviews.ROUTES,
-            *published.ROUTES,
-            *rest_hook.ROUTES,
-            *topics.ROUTES,
-            *hl7v2.ROUTES,
-            *health.ROUTES,
-            *keys.ROUTES,
-        )
+        for door in _DOORS
+        for route in door.ROUTES
     }
+    app.cleanup_ctx.append(cds_hooks.lend_clients)
     app.cleanup_ctx.append(_life)
     return app
 
@@ -124,6 +120,8 @@ async def _listen(take: Callable[[], asyncio.BaseProtocol], settings: Settings) 
 async def _life(app: web.Application) -> AsyncIterator[None]:
     """Say in the log when the service starts and stops, and watch the event loop meanwhile."""
     log_info(Event.STARTED, version=__version__, knowledge=app[REVIEWER].knowledge.version)
+    if app[CALLERS].closed:
+        log_info(Event.CDS_CLOSED)
     watch = asyncio.create_task(watch_lag(app[METRICS].observe_lag))
     yield
     watch.cancel()

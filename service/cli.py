@@ -730,6 +730,20 @@ def jobs_command(  # noqa: PLR0913 - each is an option of the command
         print_jobs(_terminal(wide=wide), listed)
 
 
+@app.command("feedback")
+def feedback_command(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False
+) -> None:
+    """Count what became of cards of CDS Hooks: accepted, or overridden and why."""
+    from service.commands.feedback import count_as_json, count_feedback, print_feedback
+
+    counts = asyncio.run(count_feedback(load_settings().database_url))
+    if as_json:
+        sys.stdout.writelines(f"{count_as_json(count)}\n" for count in counts)
+    else:
+        print_feedback(Terminal(), counts)
+
+
 @app.command()
 def demo(
     *,

@@ -4,6 +4,8 @@
     ├── InputError            the caller's record or request cannot be used        exit 3
     │   ├── NotJson           not JSON, or not a JSON object
     │   ├── NotFhir           JSON, but not the resource expected here
+    │   ├── NotCdsHooks       JSON, but not the request or the feedback of CDS Hooks
+    │   ├── NotSupplied       the record that is asked about is neither brought along nor can it be read
     │   ├── NotHl7            not a message of HL7 version 2
     │   ├── NoSuchPatient     no patient of the FHIR server has the identifier
     │   ├── ForeignReference  a notification names a resource of another server
@@ -75,6 +77,14 @@ class NotJson(InputError):
 
 class NotFhir(InputError):
     """The input is JSON, but not the FHIR resource expected here."""
+
+
+class NotCdsHooks(InputError):
+    """The input is JSON, but not the request or the feedback that CDS Hooks describes."""
+
+
+class NotSupplied(InputError):
+    """A caller of CDS Hooks did not bring along the whole record, and the rest cannot be read."""
 
 
 class NotHl7(InputError):

@@ -171,14 +171,18 @@ class Reviewer:
 
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
-        review = await self._gathered_and_reviewed(client, patient_id)
+        return await self.review_of(client, await gather(client, patient_id, self.knowledge), patient_id)
+
+    async def review_of(self, client: FhirClient, gathered: Gathered, patient_id: str) -> Review:
+        """Review a record of this server, together with what else of ours stands there. Reads only."""
+        review = await self._reviewed(client, gathered)
         if review.intent.new_plan_id is None or (await client.target()).tier.is_below_care_plan:
             return review
         return await self._with_unlisted_plans(client, review, await find_assessment(client, patient_id))
 
-    async def _gathered_and_reviewed(self, client: FhirClient, patient_id: str) -> Review:
+    async def _reviewed(self, client: FhirClient, gathered: Gathered) -> Review:
         """The review of what is gathered; under treatment, together with our Tasks."""
-        gathered = await with_signed_plans(client, await gather(client, patient_id, self.knowledge))
+        gathered = await with_signed_plans(client, gathered)
         review = await self.review_beside(gathered)
         if treatment_of(review.decision) is None:
             return review
@@ -240,7 +244,7 @@ class Reviewer:
         assessment = await find_assessment(client, patient_id)
         owner = self.settings.task_owner
         try:
-            reviewed = await self._gathered_and_reviewed(client, patient_id)
+            reviewed = await self._reviewed(client, await gather(client, patient_id, self.knowledge))
         except RecordTooLarge:
             now = clock.now_iso()
             await ask_to_look(client, patient_id, assessment, owner=owner, cause=cause, recorded=now)

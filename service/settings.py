@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -168,6 +169,17 @@ class Settings(BaseSettings):
         None, description="Address under which other systems reach the service"
     )
 
+    cds_clients: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        description="Who may call CDS Hooks: the issuers of tokens, each with the address of its keys, as "
+        '`{"issuer": "address"}`',
+    )
+    cds_fhir_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="FHIR servers that a caller of CDS Hooks may have the service read, beside "
+        "`TRD_FHIR_BASE_URL`; addresses separated by commas",
+    )
+
     topics: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Canonical addresses of the topics to subscribe to, in place of those of this service"
     )
@@ -209,6 +221,35 @@ class Settings(BaseSettings):
         """Read "2026-12-24,2026-12-31"."""
         if isinstance(value, str):
             return tuple(day.strip() for day in value.split(",") if day.strip())
+        return value
+
+    @field_validator("cds_clients", mode="before")
+    @classmethod
+    def _read_clients(cls, value: object) -> object:
+        """Read a JSON object of texts."""
+        if not isinstance(value, str) or not value.strip():
+            return value or {}
+        try:
+            found = json.loads(value)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+            raise ValueError('not issuers with the addresses of their keys, as {"issuer": "address"}')
+        return found
+
+    @field_validator("cds_fhir_servers", mode="before")
+    @classmethod
+    def _split_servers(cls, value: object) -> object:
+        """Read "https://ehr.example.org/r4,https://other.example.org/fhir"."""
+        if isinstance(value, str):
+            return tuple(one.strip().rstrip("/") for one in value.split(",") if one.strip())
+        return value
+
+    @field_validator("cds_fhir_servers")
+    @classmethod
+    def _proper_servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(is_web_address, value)):
+            raise ValueError("not addresses that start with http:// or https://, without a user")
         return value
 
     @field_validator("patients_allowed", mode="before")
@@ -362,6 +403,15 @@ class Settings(BaseSettings):
 def _is_weekday(written: str) -> bool:
     """Whether a day is written out, or cut after three letters or later."""
     return len(written) >= len("mon") and any(day.startswith(written) for day in _FULL_WEEKDAYS)
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an address of the web that names no user."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and "@" not in url.netloc
+    except ValueError:
+        return False
 
 
 def is_roster(text: str) -> bool:

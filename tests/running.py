@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -186,7 +186,7 @@ def an_event(patient: str) -> Resource:
 # --- notifications --------------------------------------------------------------------------------
 
 
-Notify = Callable[[httpx.AsyncClient, str, str], Awaitable[None]]
+Notify = Callable[[httpx.AsyncClient, str, str], Coroutine[Any, Any, None]]
 
 
 async def notify(http: httpx.AsyncClient, address: str, patient: str) -> None:

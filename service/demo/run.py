@@ -26,7 +26,8 @@ from service import clock
 from service.core.decision import DecisionName
 from service.core.plans import PlanAction
 from service.demo.guest import DemoVisit, check_free, holds_others, mark, visit_somebody
-from service.demo.sandbox import running_sekmet
+from service.demo.order import find_order_faults, show_cards, sign_order
+from service.demo.sandbox import call_hook, running_sekmet
 from service.demo.treatment import PassedWeek, TreatedPatient, TreatmentStory, find_faults, tell_answer
 from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
@@ -130,6 +131,7 @@ async def run_demo(console: Terminal, settings: Settings, *, fhir: str | None, k
             console.print(f"treatment     Patient/{treated.patient_id}: {weeks}")
             async with serving(chosen) as address, _subscribed(console, address, client, reviewer, visit):
                 await _watch(console, reviewer.as_of, client, visit)
+                await _order(console, reviewer.as_of, address, visit)
                 await _watch_treatment(console, reviewer, treated)
                 record = f"Patient/{treated.patient_id}" if keep else None
                 _invite(console, base, address if keep else None, record)
@@ -233,6 +235,17 @@ async def _watch(console: Terminal, today: date, client: FhirClient, visit: Demo
 
 def _visitor(patient: DemoPatient, visit: DemoVisit) -> DemoPatient:
     return replace(patient, patient_id=visit.own(patient.patient_id), bundle=visit.rename(patient.bundle))
+
+
+async def _order(console: Terminal, today: date, address: str, visit: DemoVisit) -> None:
+    """Sign an order of esketamine for a patient with a contraindication; check and show what is answered."""
+    told = tomllib.loads((fixtures_directory() / "demo.toml").read_text(encoding="utf-8"))
+    patient = _patient(fixtures_directory() / "cases" / told["ordered"], today)
+    patient_id = visit.own(patient.patient_id)
+    cards = await asyncio.to_thread(call_hook, address, sign_order(patient_id))
+    show_cards(console, patient_id, cards)
+    if wrong := find_order_faults(cards):
+        raise DemoFailed("\n".join(wrong))
 
 
 async def _watch_treatment(console: Terminal, reviewer: Reviewer, patient: TreatedPatient) -> None:

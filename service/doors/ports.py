@@ -1,12 +1,13 @@
 """What the doors are given, and what they are called."""
 
 from asyncio import BaseProtocol
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
 from aiohttp import web
 
+from service.feedback import Feedback
 from service.fhir.client import FhirClient
 from service.fhir.notifications import Heard
 from service.publish.published import Published
@@ -32,6 +33,9 @@ class Queue(Protocol):
 
     async def accept_task(self, name: Task, reference: str) -> None:
         """Return once a task is durably stored; raise when that cannot be done."""
+
+    async def keep_feedback(self, told: Sequence[Feedback]) -> Sequence[Feedback]:
+        """Return once what became of cards is durably stored: that which was not known before."""
 
     async def last_heard(self, key: str) -> Heard | None:
         """What was last heard of a Subscription; `None` where nothing was."""
@@ -64,6 +68,10 @@ class Door(StrEnum):
     KEYS = "keys"
     REVIEWS = "reviews"
     REST_HOOK = "rest-hook"
+    CDS_SERVICES = "cds-services"
+    CDS_HOOK = "cds-hook"
+    CDS_FEEDBACK = "cds-feedback"
+    CDS_PREFLIGHT = "cds-preflight"
     TOPICS = "topics"
     HL7V2 = "hl7v2"
     LIVE = "health-live"

@@ -176,6 +176,12 @@ class FhirClient:
         bounded._bytes_left = number  # noqa: SLF001 - of the same class
         return bounded
 
+    def acting_with(self, token: str) -> "FhirClient":
+        """This client, showing the server a token that somebody lent to it, which nothing keeps."""
+        acting = copy(self)
+        acting._headers = {**self._headers, "Authorization": f"Bearer {token}"}  # noqa: SLF001 - the same
+        return acting
+
     async def get(self, path: str) -> bytes:
         """One resource as R4 JSON.
 
@@ -592,6 +598,30 @@ async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
             dialects=dialects,
             rate=RequestRate(settings.fhir_rate),
         )
+
+
+@asynccontextmanager
+async def open_clients_of_callers(
+    settings: Settings, *, seconds: float
+) -> AsyncIterator[Mapping[str, FhirClient]]:
+    """A client for each server that callers may have the service read, by its address.
+
+    It has no credentials of its own, and asks once: the caller waits. Raises `SettingsError`.
+    """
+    dialects = load_dialects(settings.mappings or mappings_directory(), None)
+    own = () if settings.fhir_base_url is None else (str(settings.fhir_base_url).rstrip("/"),)
+    async with HttpxAiohttpClient(timeout=seconds, verify=_tls(settings)) as http:
+        yield {
+            base: FhirClient(
+                base,
+                http,
+                seconds=seconds,
+                attempts=1,
+                connections=settings.fhir_connections,
+                dialects=dialects,
+            )
+            for base in (*own, *settings.cds_fhir_servers)
+        }
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | bool:

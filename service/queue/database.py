@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from service.errors import QueueError, SettingsError, SetupError
+from service.queue.feedback import feedback_table
 from service.queue.heard import heard_table
 from service.queue.watermarks import watermarks_table
 
@@ -63,7 +64,7 @@ class Database:
         """Create the tables beside those of DBOS, where there are none."""
         with engine.begin() as connection:
             self.one_writer(connection)
-            for table in (self._heartbeat, self.watermarks, heard_table(self.schema)):
+            for table in (self._heartbeat, self.watermarks, self.feedback, heard_table(self.schema)):
                 table.create(connection, checkfirst=True)
 
     def beat(self, engine: sa.Engine) -> None:
@@ -72,6 +73,11 @@ class Database:
         with engine.begin() as connection:
             if not connection.execute(sa.update(self._heartbeat).values(at=now)).rowcount:
                 connection.execute(sa.insert(self._heartbeat).values(id=1, at=now))
+
+    @property
+    def feedback(self) -> sa.Table:
+        """What became of cards of CDS Hooks."""
+        return feedback_table(self.schema)
 
     @property
     def watermarks(self) -> sa.Table:

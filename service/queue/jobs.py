@@ -30,6 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.cause import Cause
 from service.errors import InputError, QueueError, SetupError
+from service.feedback import Feedback
 from service.fhir.notifications import Heard
 from service.ids import is_id
 from service.queue.claims import Claims
@@ -42,6 +43,7 @@ from service.queue.database import (
     open_jobs,
     waiting_keys,
 )
+from service.queue.feedback import FeedbackCount, count_feedback, store_feedback
 from service.queue.gate import Gate
 from service.queue.heard import delete_heard, keep_heard, read_heard, select_heard
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
@@ -194,6 +196,17 @@ class Jobs:
         """Count the jobs that wait, run and have failed, for the metrics."""
         return await self._ask(self._count)
 
+    async def keep_feedback(self, told: Sequence[Feedback]) -> list[Feedback]:
+        """Keep what became of cards, on disk on return; returns what was not known before.
+
+        Raises `QueueError` when the database fails.
+        """
+        return await self._ask(self._keep_feedback, told)
+
+    async def feedback(self) -> list[FeedbackCount]:
+        """How many cards were accepted and overridden."""
+        return await self._ask(self._count_feedback)
+
     async def healthy(self) -> bool:
         """Say whether the database can be written to in time."""
         try:
@@ -317,6 +330,15 @@ class Jobs:
     def _find(self, job_id: str) -> Job | None:
         found = self._client.list_workflows(name=WORKFLOW, workflow_ids=[job_id])
         return _job(found[0]) if found else None
+
+    def _keep_feedback(self, told: Sequence[Feedback]) -> list[Feedback]:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            return store_feedback(connection, self._database.feedback, told)
+
+    def _count_feedback(self) -> list[FeedbackCount]:
+        with self._engine.connect() as connection:
+            return count_feedback(connection, self._database.feedback)
 
     def _count(self) -> dict[str, int]:
         counts = dict.fromkeys((State.WAITING.value, State.RUNNING.value, State.FAILED.value), 0)

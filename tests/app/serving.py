@@ -1,7 +1,7 @@
 """The web service as its tests run it: in this process, with a pretend FHIR server and a queue in memory."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +15,7 @@ from service.app import build_app
 from service.cause import Cause
 from service.core.records import VersionedReference
 from service.doors.ports import Task
+from service.feedback import Feedback
 from service.fhir.client import FhirClient
 from service.fhir.notifications import Heard
 from service.review import Proposal, Reviewer
@@ -35,6 +36,7 @@ class PretendQueue:
 
     accepted: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     tasks: list[tuple[Task, str]] = field(default_factory=list)
+    feedback: list[Feedback] = field(default_factory=list)
     heard: dict[str, Heard] = field(default_factory=dict)
     fault: Exception | None = None
     well: bool = True
@@ -47,6 +49,12 @@ class PretendQueue:
     async def accept_task(self, name: Task, reference: str) -> None:
         self._fail()
         self.tasks.append((name, reference))
+
+    async def keep_feedback(self, told: Sequence[Feedback]) -> Sequence[Feedback]:
+        self._fail()
+        new = [one for one in told if one not in self.feedback]
+        self.feedback += new
+        return new
 
     async def last_heard(self, key: str) -> Heard | None:
         self._fail()

@@ -223,6 +223,8 @@ BAD_VALUES: dict[str, tuple[str, ...]] = {
     "sweep_every": ("0", "1441", "hourly", "1.5"),
     "hl7v2_authorities": ("HOSP=urn:x", "[]", '{"HOSP": 3}', '{"HOSP": "urn:x|y"}'),
     "document_author": ("Patient/1", "ann", "Practitioner/.."),
+    "cds_clients": ("https://ehr.example", "[]", '{"https://ehr.example": 3}'),
+    "cds_fhir_servers": ("ehr.example", "https://a:b@ehr.example"),
     "topics": ("visits", "https://a.example/topic,visits"),
     "roster": ("/nowhere/roster.txt", "Group/..", "Patient/1"),
     "patients_allowed": ("17,Anna Canary", "patients.txt", "/nowhere/patients.txt"),

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from service.demo import run as demo
+from service.demo.order import Card, find_order_faults
 from service.demo.run import DemoFailed, demo_patients, record_of, run_demo, show_weeks, treatment_story
 from service.demo.sandbox import load, running_sekmet
 from service.demo.treatment import TreatedPatient, find_faults
@@ -41,6 +42,8 @@ def test_the_demo_shows_every_patient_and_ends_well() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "All 11 patients as expected" in ran.stdout
     assert "The treatment went as expected" in ran.stdout
+    assert "An order of esketamine  Patient/" in ran.stdout
+    assert "Esketamine is contraindicated: Hypersensitivity" in ran.stdout
     for did in (
         "a clinician activates",
         "session 10: did not",
@@ -52,6 +55,13 @@ def test_the_demo_shows_every_patient_and_ends_well() -> None:
         assert said in ran.stdout
     for shown in ("propose (trd)", "propose (acute-suicidality)", "decline (contraindicated)", "12. "):
         assert shown in ran.stdout
+
+
+@pytest.mark.parametrize("cards", [[], [{"indicator": "info", "detail": "AllergyIntolerance/1"}]])
+def test_an_order_that_no_critical_card_answers_fails_the_demo(cards: list[Card]) -> None:
+    assert find_order_faults(cards) == [
+        "the order of esketamine was not answered by a critical card with its evidence"
+    ]
 
 
 @pytest.mark.parametrize("columns", [80, 100])
