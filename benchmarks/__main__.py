@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from benchmarks import events, from_hapi, liveness, long_records, read_and_decide
+from benchmarks import cds_hooks, events, from_hapi, liveness, long_records, read_and_decide
 from benchmarks.figures import Figure, table
 from tests.servers import LoadRefusedError, MissingToolError, ServerStartError
 
@@ -14,7 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
-    figures = [*read_and_decide.measure(), *long_records.measure(), *liveness.measure()]
+    figures = [*read_and_decide.measure(), *long_records.measure(), *liveness.measure(), *cds_hooks.measure()]
     failed = False
     try:
         figures += from_hapi.measure()

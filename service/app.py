@@ -1,15 +1,18 @@
 """The web service: the only place where its parts are put together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 from aiohttp import web
 
 from service import __version__
-from service.doors import health, hl7v2, keys, operation, published, rest_hook, reviews
+from service.doors import cds_hooks, health, hl7v2, keys, operation, published, rest_hook, reviews, topics
 from service.doors.bodies import BODIES, Bodies, let_go
+from service.doors.callers import Callers
 from service.doors.connections import IDLE_SECONDS, DoorRunner, bounded, note_work
 from service.doors.exchange import observe, render_errors
 from service.doors.ports import (
@@ -24,7 +27,8 @@ from service.doors.ports import (
     SETTINGS,
     Queue,
 )
-from service.doors.trust import MOST_GUESSES, check_trust, guard
+from service.doors.trust import CALLERS, MOST_GUESSES, check_trust, guard
+from service.errors import SettingsError
 from service.fhir.client import FhirClient
 from service.publish.published import publish
 from service.review import Reviewer
@@ -34,6 +38,7 @@ from service.telemetry.limits import PerMinute
 from service.telemetry.logs import Event, log_info
 from service.telemetry.metrics import Metrics
 
+_DOORS = (operation, reviews, cds_hooks, published, rest_hook, topics, hl7v2, health, keys)
 LARGEST_BODY = 10 * 1024 * 1024
 _SHUTDOWN_SECONDS = 30.0
 """How long requests under way may take to end when the service stops."""
@@ -52,7 +57,7 @@ def build_app(
     Raises `SettingsError` where the service would be open to others without its secrets.
     """
     check_trust(settings)
-    middlewares = [note_work, let_go, observe, render_errors, guard]
+    middlewares = [note_work, let_go, observe, cds_hooks.allow_pages, render_errors, guard]
     app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
     app[SETTINGS] = settings
     app[REVIEWER] = reviewer
@@ -60,22 +65,17 @@ def build_app(
     app[PUBLISHED] = publish(reviewer.knowledge)
     app[QUEUE] = queue
     app[METRICS] = metrics or Metrics()
+    app[CALLERS] = Callers(settings)
     app[GUESSES] = PerMinute(MOST_GUESSES)
     app[AT_WORK] = set()
     app[BODIES] = Bodies()
     app[health.PROBE] = health.ServerProbe(client)
     app[DOORS] = {
         app.router.add_route(route.method, route.path, route.handler): route.door
-        for route in (
-            *operation.ROUTES,
-            *reviews.ROUTES,
-            *published.ROUTES,
-            *rest_hook.ROUTES,
-            *hl7v2.ROUTES,
-            *health.ROUTES,
-            *keys.ROUTES,
-        )
+        for door in _DOORS
+        for route in door.ROUTES
     }
+    app.cleanup_ctx.append(cds_hooks.lend_clients)
     app.cleanup_ctx.append(_life)
     return app
 
@@ -93,7 +93,7 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[s
     await runner.setup()
     try:
         take = bounded(cast(web.Server, runner.server), app)
-        listener = await asyncio.get_running_loop().create_server(take, settings.host, settings.port)
+        listener = await _listen(take, settings)
         try:
             host, port = listener.sockets[0].getsockname()[:2]
             yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -103,9 +103,25 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[s
         await runner.cleanup()
 
 
+async def _listen(take: Callable[[], asyncio.BaseProtocol], settings: Settings) -> asyncio.Server:
+    """Open the port; raises `SettingsError` where another program has it, or the system refuses it."""
+    host, port = settings.host, settings.port
+    try:
+        return await asyncio.get_running_loop().create_server(take, host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"TRD_PORT: another program listens on {host}:{port}; set another port"
+            ) from None
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+        raise SettingsError(f"TRD_HOST, TRD_PORT: cannot listen on {host}:{port} ({reason})") from None
+
+
 async def _life(app: web.Application) -> AsyncIterator[None]:
     """Say in the log when the service starts and stops, and watch the event loop meanwhile."""
     log_info(Event.STARTED, version=__version__, knowledge=app[REVIEWER].knowledge.version)
+    if app[CALLERS].closed:
+        log_info(Event.CDS_CLOSED)
     watch = asyncio.create_task(watch_lag(app[METRICS].observe_lag))
     yield
     watch.cancel()

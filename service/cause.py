@@ -9,6 +9,7 @@ class Cause(StrEnum):
     OPERATION = "operation"
     REVIEWS = "reviews"
     REST_HOOK = "rest-hook"
+    TOPIC = "topic"
     HL7V2 = "hl7v2"
     SWEEP = "sweep"
     DELETED = "deleted"

@@ -4,8 +4,11 @@
     ├── InputError            the caller's record or request cannot be used        exit 3
     │   ├── NotJson           not JSON, or not a JSON object
     │   ├── NotFhir           JSON, but not the resource expected here
+    │   ├── NotCdsHooks       JSON, but not the request or the feedback of CDS Hooks
+    │   ├── NotSupplied       the record that is asked about is neither brought along nor can it be read
     │   ├── NotHl7            not a message of HL7 version 2
     │   ├── NoSuchPatient     no patient of the FHIR server has the identifier
+    │   ├── ForeignReference  a notification names a resource of another server
     │   ├── RosterFaulty      a roster, or lines of it, cannot be used
     │   └── NotAssessable     readable, but not one patient's complete record
     │       └── RecordTooLarge  more than is read of one patient
@@ -24,6 +27,7 @@
     ├── WorkerError           no worker process did the work; try it again          exit 1
     │   ├── WorkersBusy       too much waits for the worker processes
     │   └── WorkerLost        a worker process ended before its work was done
+    ├── OutputError           what was asked for cannot be written                 exit 2
     └── SetupError            the service itself is not set up right               exit 2
         ├── SettingsError     a setting is unknown or has a bad value
         └── MappingsError     a list under `mappings/` is faulty
@@ -75,6 +79,14 @@ class NotFhir(InputError):
     """The input is JSON, but not the FHIR resource expected here."""
 
 
+class NotCdsHooks(InputError):
+    """The input is JSON, but not the request or the feedback that CDS Hooks describes."""
+
+
+class NotSupplied(InputError):
+    """A caller of CDS Hooks did not bring along the whole record, and the rest cannot be read."""
+
+
 class NotHl7(InputError):
     """The input is not a message of HL7 version 2."""
 
@@ -91,6 +103,10 @@ class NoSuchPatient(InputError):
 
 class RosterFaulty(InputError):
     """A roster of patients cannot be read, or not every line or member of it can be used."""
+
+
+class ForeignReference(InputError):
+    """A notification names a resource of another server than the configured one."""
 
 
 class NotAssessable(InputError):
@@ -210,6 +226,12 @@ class WorkersBusy(WorkerError):
 
 class WorkerLost(WorkerError):
     """A worker process ended before its work was done."""
+
+
+class OutputError(TrdError):
+    """A file or the output that was asked for cannot be written. The message names it and the reason."""
+
+    exit_code = 2
 
 
 class SetupError(TrdError):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
+from http import HTTPStatus
 from typing import TypeVar
 from weakref import WeakValueDictionary
 from zoneinfo import ZoneInfo
@@ -12,7 +12,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from service import clock
+from service.apply.documents import Filing, find_document, open_filing
+from service.apply.held import Held, find_general_hold, find_hold
 from service.apply.intent import Conclusion, Intent, intend
+from service.apply.proposals import DocumentIntent, intend_document, withdraw_document, write_document
 from service.apply.send import CONFLICTS
 from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
 from service.apply.stored import with_signed_plans
@@ -23,8 +26,10 @@ from service.apply.write_back import write_back
 from service.cause import Cause
 from service.clinic import clinic_calendar
 from service.core.decision import Decision, decide, treatment_of
+from service.core.documents import DocumentOfRecord
 from service.core.knowledge import Knowledge
-from service.core.plans import PlanAction, WriteTier
+from service.core.plans import PlanAction
+from service.core.proposed import dates_proposed_on, with_dates
 from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
 from service.core.settling import with_settling_facts
@@ -41,6 +46,7 @@ from service.fhir.loose import Resource
 from service.fhir.sources import Gathered, read_subject
 from service.gather.everything import gather
 from service.knowledge import load_knowledge, mappings_directory
+from service.read.label import read_label
 from service.read.record import read_record
 from service.render.answer import AssessmentAnswer, CarePlanOut, to_answer
 from service.render.provenance import Occasion
@@ -62,6 +68,11 @@ class Review:
     intent: Intent
 
     @property
+    def conclusion(self) -> Conclusion:
+        """The decision and what it means for the care plan, without an assessment on record."""
+        return Conclusion(self.decision, self.intent, None, self.record.plans)
+
+    @property
     def plan_before(self) -> Resource | None:
         """The plan of record that the decision concerns, as the server gave it."""
         known = self.intent.before
@@ -76,41 +87,6 @@ class Review:
         reference = f"CarePlan/{known.evidence.id}" if known else None
         out = CarePlanOut(action=self.intent.action, reference=reference, why=self.intent.why)
         return to_answer(self.decision, out, self.intent.tasks)
-
-
-class Held(StrEnum):
-    """Why nothing can be written, whatever the decision: the settings, or what the FHIR server takes."""
-
-    WRITE_OFF = "write-off"
-    NOT_ALLOWED = "patient-not-allowed"
-    NOT_TAKEN = "care-plan-not-taken"
-
-    @property
-    def why(self) -> str:
-        """The reason in words."""
-        return _WHY_HELD[self]
-
-
-_WHY_HELD = {
-    Held.WRITE_OFF: "TRD_WRITE is off",
-    Held.NOT_ALLOWED: "the patient is not among TRD_PATIENTS_ALLOWED",
-    Held.NOT_TAKEN: "the FHIR server does not accept CarePlan resources",
-}
-
-
-async def find_hold(client: FhirClient, settings: Settings, patient_id: str) -> Held | None:
-    """Why nothing can be written for a patient; `None` where it can."""
-    if settings.writes and not settings.allows(patient_id):
-        return Held.NOT_ALLOWED
-    return await find_general_hold(client, settings)
-
-
-async def find_general_hold(client: FhirClient, settings: Settings) -> Held | None:
-    """Why nothing can be written for any patient; `None` where it can."""
-    if not settings.writes:
-        return Held.WRITE_OFF
-    taken = (await client.target()).tier is not WriteTier.RETURN_ONLY
-    return None if taken else Held.NOT_TAKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +171,18 @@ class Reviewer:
 
     async def review_patient(self, client: FhirClient, patient_id: str) -> Review:
         """Gather a patient's record from the FHIR server and review it. Reads only."""
-        review = await self._gathered_and_reviewed(client, patient_id)
-        if review.intent.new_plan_id is None:
+        return await self.review_of(client, await gather(client, patient_id, self.knowledge), patient_id)
+
+    async def review_of(self, client: FhirClient, gathered: Gathered, patient_id: str) -> Review:
+        """Review a record of this server, together with what else of ours stands there. Reads only."""
+        review = await self._reviewed(client, gathered)
+        if review.intent.new_plan_id is None or (await client.target()).tier.is_below_care_plan:
             return review
         return await self._with_unlisted_plans(client, review, await find_assessment(client, patient_id))
 
-    async def _gathered_and_reviewed(self, client: FhirClient, patient_id: str) -> Review:
+    async def _reviewed(self, client: FhirClient, gathered: Gathered) -> Review:
         """The review of what is gathered; under treatment, together with our Tasks."""
-        gathered = await with_signed_plans(client, await gather(client, patient_id, self.knowledge))
+        gathered = await with_signed_plans(client, gathered)
         review = await self.review_beside(gathered)
         if treatment_of(review.decision) is None:
             return review
@@ -235,7 +215,8 @@ class Reviewer:
         async with _turn_of(client, patient_id):
             done = await self._propose(client, patient_id, cause)
             created = done.review.intent.action is PlanAction.CREATE and done.written
-            if not created or (await client.target()).loses_no_race:
+            target = await client.target()
+            if not created or target.loses_no_race or target.tier.is_below_care_plan:
                 return done
             # Somebody else may have created one of another identity: then one of the two is revoked.
             again = await self._propose(client, patient_id, cause)
@@ -247,8 +228,11 @@ class Reviewer:
             if held is not None:
                 review = await self.review_patient(client, patient_id)
                 return Proposal(review, await _held_back(client, review, held), (), held)
+            below = (await client.target()).tier.is_below_care_plan
             try:
-                return await self._review_and_write(client, patient_id, cause)
+                return await (self._review_and_file if below else self._review_and_write)(
+                    client, patient_id, cause
+                )
             except ServerRefused as refused:
                 if refused.status not in CONFLICTS or attempt == _TRIES:
                     client.doubt_capability()
@@ -260,7 +244,7 @@ class Reviewer:
         assessment = await find_assessment(client, patient_id)
         owner = self.settings.task_owner
         try:
-            reviewed = await self._gathered_and_reviewed(client, patient_id)
+            reviewed = await self._reviewed(client, await gather(client, patient_id, self.knowledge))
         except RecordTooLarge:
             now = clock.now_iso()
             await ask_to_look(client, patient_id, assessment, owner=owner, cause=cause, recorded=now)
@@ -270,6 +254,43 @@ class Reviewer:
         conclusion = Conclusion(review.decision, review.intent, assessment, review.record.plans)
         written = await write_back(client, conclusion, occasion)
         return Proposal(review, await _after_writing(client, review, written), written)
+
+    async def _review_and_file(self, client: FhirClient, patient_id: str, cause: Cause) -> Proposal:
+        """One try where the server takes no CarePlan: the proposal is written as a document."""
+        async with open_filing(client, self.settings) as filing:
+            review, intended = await self.review_for_document(filing, patient_id)
+            occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar)
+            label = read_label(review.gathered.content_of(review.record.person.evidence))
+            written = await write_document(filing, intended, review.conclusion, occasion, label)
+        reference = intended.reference(written[0] if written else None)
+        step = {"action": intended.step.action, "why": intended.step.why}
+        answer = await _with_care_plan(client, review.answer, reference=reference, **step)
+        return Proposal(review, answer, written)
+
+    async def review_for_document(self, filing: Filing, patient_id: str) -> tuple[Review, DocumentIntent]:
+        """A review on the dates of the document that stands, and what becomes of that.
+
+        Writes nothing to the server.
+        """
+        known = await find_document(filing, patient_id)
+        review = await self.review_patient(filing.client, patient_id)
+        kept = await asyncio.to_thread(self._on_dates_of, known, review)
+        counted_from = known.proposed_on if known and kept is not review else self.as_of
+        return kept, intend_document(kept.conclusion, known, proposed_on=counted_from)
+
+    def _on_dates_of(self, known: DocumentOfRecord | None, review: Review) -> Review:
+        """The review on the dates that an untouched document proposes, where they still lie ahead."""
+        if known is None or not known.proposes or known.proposed_on is None:
+            return review
+        calendar = clinic_calendar(self.settings, known.proposed_on)
+        dates = dates_proposed_on(review.decision, calendar, known.proposed_on)
+        if not dates:
+            return review
+        record = with_dates(review.record, review.decision, dates)
+        decided = decide(record, self.knowledge, self.calendar, self.as_of)
+        decision = with_settling_facts(decided, record, self.calendar)
+        plans = review.record.plans
+        return replace(review, decision=decision, intent=intend(decision, plans, review.gathered))
 
 
 def _review_packed(reviewer: Reviewer, gathered: Gathered, as_of: date, criteria_id: str) -> bytes:
@@ -292,18 +313,30 @@ async def withdraw_draft(
         await write_withdrawal(client, plan, reason=reason, grounds=grounds, recorded=clock.now_iso())
 
 
+async def withdraw_filed(
+    client: FhirClient, settings: Settings, patient_id: str, known: DocumentOfRecord, *, reason: str
+) -> None:
+    """Withdraw the proposal of a document by hand, as `withdraw_draft` does that of a plan."""
+    await check_withdrawable(client, settings)
+    async with _turn_of(client, patient_id), open_filing(client, settings) as filing:
+        if await find_document(filing, patient_id) != known:
+            raise ServerRefused(f"{known.evidence.type}: it was changed since", HTTPStatus.CONFLICT)
+        await withdraw_document(filing, patient_id, known, reason=reason, recorded=clock.now_iso())
+
+
 async def check_withdrawable(client: FhirClient, settings: Settings) -> None:
     """Make sure that plans can be revoked. The patients allowed do not matter (docs/decisions/0018).
 
-    Raises `SettingsError` in shadow mode, and `ServerUnsupported` where the server takes no CarePlan.
+    Raises `SettingsError` in shadow mode, and where an author is missing; `ServerUnsupported` where the
+    server takes neither a CarePlan nor a document.
     """
     match await find_general_hold(client, settings):
         case None:
             return
-        case Held.WRITE_OFF as held:
-            raise SettingsError(f"{held.why}, so no draft can be withdrawn")
-        case held:
+        case Held.NOT_TAKEN as held:
             raise ServerUnsupported(f"{held.why}, so no draft can be revoked")
+        case held:
+            raise SettingsError(f"{held.why}, so no draft can be withdrawn")
 
 
 async def check_task_owner(client: FhirClient, settings: Settings) -> None:

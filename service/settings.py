@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from datetime import date, time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -18,6 +19,8 @@ from service.ids import ID, is_id
 
 PREFIX = "TRD_"
 ENV_FILE = ".env"
+DEFAULT_DATABASE_URL: Final = "sqlite:///trd-careplan.sqlite"
+_AUTHOR = re.compile(rf"(Practitioner|PractitionerRole|Organization|Device)/{ID}")
 _OWNER = re.compile(rf"(Practitioner|PractitionerRole|Organization|CareTeam)/{ID}")
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -28,6 +31,8 @@ _SYSTEM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s|,$\\]{1,200}")
 _OFF = "off"
 _SHORTEST_SECRET = 16
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_FULL_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_FILE_NAME = re.compile(r".*\.[a-z]{2,5}")
 
 
 class Settings(BaseSettings):
@@ -36,7 +41,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True)
 
     fhir_base_url: AnyHttpUrl | None = Field(None, description="Base address of the FHIR server")
-    fhir_timeout: Annotated[float, Field(gt=0)] = Field(
+    fhir_timeout: Annotated[float, Field(gt=0, le=3600)] = Field(
         30, description="Seconds to wait for one answer of the FHIR server"
     )
     fhir_attempts: Annotated[int, Field(ge=1, le=10)] = Field(
@@ -141,6 +146,11 @@ class Settings(BaseSettings):
         description="Owner of the Tasks that the service raises: `Practitioner/<id>`, "
         "`PractitionerRole/<id>`, `Organization/<id>` or `CareTeam/<id>`",
     )
+    document_author: str | None = Field(
+        None,
+        description="Author of the documents on a server that takes no CarePlan: `Practitioner/<id>`, "
+        "`PractitionerRole/<id>`, `Organization/<id>` or `Device/<id>`; by default the service itself",
+    )
     hl7v2_authorities: Annotated[Mapping[str, str], NoDecode] = Field(
         {},
         description="Systems of identifiers by the assigning authority that HL7 v2 messages name, as "
@@ -159,12 +169,43 @@ class Settings(BaseSettings):
         None, description="Address under which other systems reach the service"
     )
 
+    cds_clients: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        description="Who may call CDS Hooks: the issuers of tokens, each with the address of its keys, as "
+        '`{"issuer": "address"}`',
+    )
+    cds_fhir_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="FHIR servers that a caller of CDS Hooks may have the service read, beside "
+        "`TRD_FHIR_BASE_URL`; addresses separated by commas",
+    )
+
+    topics: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Canonical addresses of the topics to subscribe to, in place of those of this service"
+    )
+
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _split_topics(cls, value: object) -> object:
+        """Read addresses that are separated by commas."""
+        if isinstance(value, str):
+            return tuple(topic.strip() for topic in value.split(",") if topic.strip())
+        return value
+
+    @field_validator("topics")
+    @classmethod
+    def _absolute_topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(topic.startswith(("http://", "https://", "urn:")) for topic in value):
+            raise ValueError("absolute addresses, separated by commas")
+        return value
+
     @field_validator("clinic_days", mode="before")
     @classmethod
     def _split_days(cls, value: object) -> object:
         """Read "mon,wed,fri"."""
         if isinstance(value, str):
-            return tuple(day.strip().lower()[:3] for day in value.split(",") if day.strip())
+            days = (day.strip().lower() for day in value.split(",") if day.strip())
+            return tuple(day[:3] if _is_weekday(day) else day for day in days)
         return value
 
     @field_validator("clinic_days")
@@ -182,6 +223,35 @@ class Settings(BaseSettings):
             return tuple(day.strip() for day in value.split(",") if day.strip())
         return value
 
+    @field_validator("cds_clients", mode="before")
+    @classmethod
+    def _read_clients(cls, value: object) -> object:
+        """Read a JSON object of texts."""
+        if not isinstance(value, str) or not value.strip():
+            return value or {}
+        try:
+            found = json.loads(value)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+            raise ValueError('not issuers with the addresses of their keys, as {"issuer": "address"}')
+        return found
+
+    @field_validator("cds_fhir_servers", mode="before")
+    @classmethod
+    def _split_servers(cls, value: object) -> object:
+        """Read "https://ehr.example.org/r4,https://other.example.org/fhir"."""
+        if isinstance(value, str):
+            return tuple(one.strip().rstrip("/") for one in value.split(",") if one.strip())
+        return value
+
+    @field_validator("cds_fhir_servers")
+    @classmethod
+    def _proper_servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(is_web_address, value)):
+            raise ValueError("not addresses that start with http:// or https://, without a user")
+        return value
+
     @field_validator("patients_allowed", mode="before")
     @classmethod
     def _read_patients(cls, value: object) -> object:
@@ -190,7 +260,10 @@ class Settings(BaseSettings):
             return value
         if not value.strip():
             return frozenset()
-        names = _lines_of(Path(value.strip())) if Path(value.strip()).is_file() else value.split(",")
+        path = Path(value.strip())
+        if _FILE_NAME.fullmatch(value.strip()) and not path.is_file():
+            raise ValueError("there is no such file")
+        names = _lines_of(path) if path.is_file() else value.split(",")
         found = frozenset(name.strip().removeprefix("Patient/") for name in names if name.strip())
         if not found or not all(map(is_id, found)):
             raise ValueError("neither ids of patients, separated by commas, nor a file with one a line")
@@ -208,9 +281,12 @@ class Settings(BaseSettings):
     @field_validator("hook_secret", "api_token")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        """An empty secret is none."""
-        if value is not None and 0 < len(value.get_secret_value()) < _SHORTEST_SECRET:
+        """An empty secret is none. It has to fit in a header as it is."""
+        secret = "" if value is None else value.get_secret_value()
+        if 0 < len(secret) < _SHORTEST_SECRET:
             raise ValueError(f"shorter than {_SHORTEST_SECRET} characters")
+        if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
+            raise ValueError("not only letters, digits and signs of ASCII, without spaces at the ends")
         return value
 
     @field_validator("country", "subdivision")
@@ -229,11 +305,27 @@ class Settings(BaseSettings):
             )
         return value.strip()
 
+    @field_validator("document_author")
+    @classmethod
+    def _known_author(cls, value: str | None) -> str | None:
+        if value is None or not value.strip():
+            return None
+        if not _AUTHOR.fullmatch(value.strip()):
+            raise ValueError("not Practitioner/<id>, PractitionerRole/<id>, Organization/<id> or Device/<id>")
+        return value.strip()
+
     @field_validator("daily_at")
     @classmethod
     def _known_time(cls, value: str) -> str:
         if value != _OFF and not _TIME.fullmatch(value):
             raise ValueError("neither a time of the day, as HH:MM, nor off")
+        return value
+
+    @field_validator("mappings")
+    @classmethod
+    def _known_directory(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("there is no such directory")
         return value
 
     @field_validator("sweep_every")
@@ -261,11 +353,13 @@ class Settings(BaseSettings):
             raise ValueError("not a time zone of the IANA database") from None
         return value
 
-    @field_validator("fhir_base_url")
+    @field_validator("fhir_base_url", "fhir_token_url", "public_url")
     @classmethod
-    def _no_credentials(cls, value: AnyHttpUrl | None) -> AnyHttpUrl | None:
+    def _bare_address(cls, value: AnyHttpUrl | None) -> AnyHttpUrl | None:
         if value is not None and (value.username or value.password):
             raise ValueError("no user and password in the address: set TRD_FHIR_AUTH=basic")
+        if value is not None and (value.query is not None or value.fragment is not None):
+            raise ValueError("an address without ? and #")
         return value
 
     @field_validator("fhir_headers")
@@ -304,6 +398,20 @@ class Settings(BaseSettings):
     def weekdays(self) -> frozenset[int]:
         """Clinic days as numbers, Monday is 0."""
         return frozenset(_WEEKDAYS.index(day) for day in self.clinic_days)
+
+
+def _is_weekday(written: str) -> bool:
+    """Whether a day is written out, or cut after three letters or later."""
+    return len(written) >= len("mon") and any(day.startswith(written) for day in _FULL_WEEKDAYS)
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an address of the web that names no user."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and "@" not in url.netloc
+    except ValueError:
+        return False
 
 
 def is_roster(text: str) -> bool:
@@ -348,7 +456,7 @@ def load_settings(**overrides: object) -> Settings:
     A secret may be in a file, which the variable with `_FILE` behind its name names. Raises `SettingsError`
     that names each variable at fault and why. Values are never repeated.
     """
-    given = {**dotenv_values(ENV_FILE), **os.environ}
+    given = {**_read_env_file(), **os.environ}
     unknown = sorted(name for name in given if name.startswith(PREFIX) and name not in _KNOWN)
     if unknown:
         raise SettingsError(f"unknown setting: {', '.join(unknown)}")
@@ -357,8 +465,23 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**{**_secrets_in_files(given), **chosen})
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
-        lines = [f"{_variable(fault['loc'])}: {fault['msg']}" for fault in faults]
+        lines = [
+            f"{_variable(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults
+        ]
         raise SettingsError("\n".join(lines)) from None
+
+
+def _read_env_file() -> dict[str, str | None]:
+    """What the `.env` file sets, if there is one; raises `SettingsError` where it cannot be read."""
+    try:
+        with Path(ENV_FILE).open(encoding="utf-8") as file:
+            return dotenv_values(stream=file)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{ENV_FILE}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{ENV_FILE}: cannot be read (it is not UTF-8)") from None
 
 
 _SECRETS = frozenset(

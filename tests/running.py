@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -19,7 +19,9 @@ from service.demo.run import demo_patients
 from service.demo.sandbox.processes import free_port
 from service.render.guidance import guidance_id
 from service.telemetry.logs import Event
+from tests.app.engines import DOOR, ER7, SYSTEM, a_message
 from tests.contract_write import ask, found_by, session_dates
+from tests.notified import event, named, notification
 from tests.support import Resource, a_condition, resources_of
 
 _START_SECONDS = 120.0
@@ -143,11 +145,26 @@ def without_settings() -> dict[str, str]:
 
 
 def patients_to_treat(tag: str, number: int) -> dict[str, list[Resource]]:
-    """Patients whose two documented failures, moved to today, call for a CarePlan: their records by id."""
+    """Patients whose two documented failures, moved to today, call for a CarePlan: their records by id.
+
+    Each has a number at the hospital (`number_of`).
+    """
     (template,) = [
         patient.bundle for patient in demo_patients(clock.today("UTC")) if patient.patient_id == "propose-two"
     ]
-    return {f"{tag}-{n:03}": renamed(template, f"{tag}-{n:03}") for n in range(number)}
+    patients = [f"{tag}-{n:03}" for n in range(number)]
+    return {patient: [_numbered(one, patient) for one in renamed(template, patient)] for patient in patients}
+
+
+def number_of(patient: str) -> str:
+    """The medical record number of a patient."""
+    return f"MRN-{patient}"
+
+
+def _numbered(resource: Resource, patient: str) -> Resource:
+    if resource["resourceType"] != "Patient":
+        return resource
+    return resource | {"identifier": [{"system": SYSTEM, "value": number_of(patient)}]}
 
 
 def renamed(bundle: Resource, patient: str) -> list[Resource]:
@@ -169,26 +186,62 @@ def an_event(patient: str) -> Resource:
 # --- notifications --------------------------------------------------------------------------------
 
 
+Notify = Callable[[httpx.AsyncClient, str, str], Coroutine[Any, Any, None]]
+
+
 async def notify(http: httpx.AsyncClient, address: str, patient: str) -> None:
     """Tell the service of a change, again and again until it confirms, as a FHIR server does."""
-    event = an_event(patient)
+    condition = an_event(patient)
+    path = f"Condition/{condition['id']}"
+    await _until_confirmed(lambda: http.put(f"{address}/hooks/fhir/{path}", json=condition))
+
+
+async def notify_by_topic(http: httpx.AsyncClient, address: str, patient: str) -> None:
+    """The same by a notification that only names the resource that changed: the patient's condition."""
+    (template,) = [one.bundle for one in demo_patients(clock.today("UTC")) if one.patient_id == "propose-two"]
+    record = renamed(template, patient)
+    (focus,) = [f"Condition/{r['id']}" for r in record if r["resourceType"] == "Condition"]
+    told = notification("R5", event(focus=focus), entries=(named(focus),))
+    await _until_confirmed(lambda: http.post(f"{address}/hooks/topics", json=told))
+
+
+async def notify_by_message(http: httpx.AsyncClient, address: str, patient: str) -> None:
+    """The same by an HL7 v2 message with a result, from an engine that knows the patient's number."""
+    number = number_of(patient)
+    message = a_message("ORU^R01^ORU_R01", f"PID|1||{number}^^^HOSP^MR", control_id=f"C-{number}").encode()
+    headers = {"Content-Type": ER7}
+    await _until_confirmed(lambda: http.post(f"{address}{DOOR}", content=message, headers=headers))
+
+
+async def ask_to_propose(http: httpx.AsyncClient, address: str, patient: str) -> None:
+    """Have the patient reviewed and the outcome written at once, by the operation."""
+    operation = f"{address}/fhir/Patient/{patient}/$propose-care-plan"
+    await _until_confirmed(lambda: http.post(operation))
+
+
+async def ask_for_review(http: httpx.AsyncClient, address: str, patient: str) -> None:
+    """The same in plain JSON, by the patient's number."""
+    asked = {"identifier": f"{SYSTEM}|{number_of(patient)}", "write": True}
+    await _until_confirmed(lambda: http.post(f"{address}/reviews", json=asked))
+
+
+async def _until_confirmed(send: Callable[[], Awaitable[httpx.Response]]) -> None:
     while True:
         with contextlib.suppress(httpx.TransportError):
-            answer = await http.put(f"{address}/hooks/fhir/Condition/{event['id']}", json=event)
-            if answer.status_code == httpx.codes.OK:
+            if (await send()).status_code == httpx.codes.OK:
                 return
         await asyncio.sleep(_POLL_SECONDS)
 
 
 @contextlib.asynccontextmanager
 async def notifying(
-    address: str, patients: Iterable[str], *, a_second: float
+    address: str, patients: Iterable[str], *, a_second: float, by: Notify = notify
 ) -> AsyncIterator[dict[str, None]]:
     """Tell of a change of each patient, so many a second, while the block runs; gives those confirmed."""
     confirmed: dict[str, None] = {}
 
     async def tell(patient: str) -> None:
-        await notify(http, address, patient)
+        await by(http, address, patient)
         confirmed[patient] = None
 
     async def tell_all() -> None:

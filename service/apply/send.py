@@ -32,7 +32,7 @@ from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE
 from service.fhir.target import Target
 from service.fhir.views import TransactionResponseView
-from service.render.device import render_device
+from service.render.device import render_device, with_device_inside
 from service.render.guidance import sign_guidance
 from service.render.provenance import render_stored
 
@@ -184,12 +184,17 @@ class _Sender:
         for write, entry in zip(writes, entries, strict=True):
             status = entry.response.status or ""
             version = version_of(entry.response.etag) or read_reference(entry.response.location).version
-            now = VersionedReference(write.kind, str(write.resource["id"]), version)
+            given = read_reference(entry.response.location)
+            named = given.id_of(write.kind) if write.kind in self.target.only_created else None
+            now = VersionedReference(write.kind, named or str(write.resource["id"]), version)
             self._note(write, claimed, now, created=not status.startswith("200"))
             written.append(now)
         return tuple(written)
 
     def _entry(self, write: Write, claimed: frozenset[str]) -> dict[str, Any]:
+        if write.kind in self.target.only_created:
+            resource = _without_id(self._addressed(write.resource))
+            return {"resource": resource, "request": {"method": "POST", "url": write.kind}}
         request = {"method": "PUT", "url": write.reference}
         version = _NO_VERSION if write.reference in claimed else write.version
         if version is not None:
@@ -205,7 +210,8 @@ class _Sender:
         return tuple(written)
 
     async def _store_one(self, write: Write) -> VersionedReference:
-        stored = await self._put(write) if self.target.names_ids or not write.is_new else None
+        named = self.target.names_ids and write.kind not in self.target.only_created
+        stored = await self._put(write) if named or not write.is_new else None
         if stored is None:
             stored = await self._create(write)
         identity = stored.id or str(write.resource["id"])
@@ -235,8 +241,7 @@ class _Sender:
         """Store under an id that the server gives, unless one with our identifier is there."""
         named = next(iter(write.resource.get("identifier", [])), None)
         unless = None if named is None else urlencode({"identifier": f"{named['system']}|{named['value']}"})
-        resource = {key: value for key, value in self._addressed(write.resource).items() if key != "id"}
-        stored = await self.client.create(resource, unless=unless)
+        stored = await self.client.create(_without_id(self._addressed(write.resource)), unless=unless)
         if write.is_claimed and not stored.created:
             raise ServerRefused(f"POST {write.kind}: one of ours is there already", HTTPStatus.CONFLICT)
         return stored
@@ -360,25 +365,28 @@ class _Sender:
         }
         if not given or resource["resourceType"] != "GuidanceResponse":
             return resource
-        return sign_guidance(_with_addresses(resource, given))
+        return sign_guidance(with_addresses(resource, given))
 
     def _addressed(self, resource: Resource) -> Resource:
         """The resource as it is sent: its references as the server knows them, our Device where it can be."""
-        addressed: Resource = _with_addresses(self._settled(resource), self.moved)
+        addressed: Resource = with_addresses(self._settled(resource), self.moved)
         if self.moved.get(_DEVICE) == f"#{DEVICE_INSIDE}":
-            inside = render_device() | {"id": DEVICE_INSIDE}
-            others = [one for one in addressed.get("contained", []) if one.get("id") != DEVICE_INSIDE]
-            addressed |= {"contained": [*others, inside]}
+            return with_device_inside(addressed)
         return addressed
 
 
-def _with_addresses(value: Any, moved: dict[str, str]) -> Any:
+def _without_id(resource: Resource) -> Resource:
+    """The resource as it is sent to a server that gives it an id."""
+    return {key: value for key, value in resource.items() if key != "id"}
+
+
+def with_addresses(value: Any, moved: dict[str, str]) -> Any:
     """A part of a resource with its references as the server knows them."""
     if isinstance(value, list):
-        return [_with_addresses(one, moved) for one in value]
+        return [with_addresses(one, moved) for one in value]
     if not isinstance(value, dict):
         return value
-    changed = {key: _with_addresses(one, moved) for key, one in value.items()}
+    changed = {key: with_addresses(one, moved) for key, one in value.items()}
     reference = changed.get("reference")
     if isinstance(reference, str):
         address = read_reference(reference).address

@@ -6,14 +6,15 @@ nothing of a record is shown.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from rich.table import Table
 from rich.text import Text
 
 from service import clock
+from service.apply.held import Held, find_general_hold
 from service.commands.check_findings import CheckFinding, CheckReport, CheckState, failed, ok, said, warning
 from service.commands.check_reading import find_reading
 from service.core.knowledge import Knowledge
@@ -26,14 +27,15 @@ from service.errors import (
     ServerUnreachable,
 )
 from service.fhir.client import FhirClient, open_client
-from service.fhir.kinds import WRITTEN_KINDS
+from service.fhir.kinds import WATCHED_KINDS, WRITTEN_KINDS
 from service.fhir.release import Release
 from service.fhir.scopes import lacking_to_read, lacking_to_write, names_kinds
 from service.fhir.target import Target
 from service.gather.changes import find_swept_kinds
 from service.gather.identified import PatientName
+from service.gather.subscriptions import FAILED_STATUSES
 from service.knowledge.dialects import PLAIN
-from service.render.terminal import Terminal
+from service.render.terminal import Indented, Terminal
 from service.settings import Settings
 
 _CLOCKS_APART_SECONDS = 60
@@ -242,11 +244,21 @@ async def find_tier(client: FhirClient, settings: Settings) -> CheckFinding:
     if target.tier is WriteTier.RETURN_ONLY:
         to_do = "Have it take CarePlan (create and update), or use the answers as they are returned."
         return warning("tier", found, to_do)
+    if target.tier.is_below_care_plan:
+        return await _find_documents(client, settings, found)
     left_out = [kind for kind in WRITTEN_KINDS if kind not in target.takes]
     if left_out:
         found = f"{found}. It does not take {', '.join(left_out)}"
         return warning("tier", found, "See what is then left out (docs/servers.md).")
     return ok("tier", found)
+
+
+async def _find_documents(client: FhirClient, settings: Settings, found: str) -> CheckFinding:
+    """What to do where the server takes no CarePlan."""
+    to_do = "See what is then left out: assessments, Tasks and the course of treatment (docs/servers.md)."
+    if await find_general_hold(client, settings) is Held.NO_AUTHOR:
+        to_do = "Set TRD_DOCUMENT_AUTHOR to the Practitioner in whose name documents are written."
+    return warning("tier", found, to_do)
 
 
 def _why(target: Target) -> str:
@@ -257,6 +269,10 @@ def _why(target: Target) -> str:
             return "the server offers no transactions, so one resource is written after the other"
         case WriteTier.SINGLE_REQUESTS:
             return "the server gives ids of its own, so one resource is written after the other"
+        case WriteTier.DOCUMENT:
+            return "the server takes no CarePlan, so a proposal is written as a DocumentReference"
+        case WriteTier.COMMUNICATION:
+            return "the server takes neither CarePlan nor documents, so a proposal is sent as a Communication"
         case WriteTier.RETURN_ONLY:
             return "the server does not say that it takes CarePlan (create and update)"
 
@@ -264,17 +280,44 @@ def _why(target: Target) -> str:
 async def find_triggers(client: FhirClient, settings: Settings) -> CheckFinding:
     """What can start a review by itself."""
     daily = await _by_the_clock(client, settings)
-    subscription = (await client.offered()).get("Subscription")
-    codes = {one.code for one in subscription.interaction} if subscription else set()
-    if await client.release() is not Release.R4 or not codes >= {"create", "update"}:
-        found = f"{f'only {daily}' if daily else 'none'}: the server offers no Subscription of R4"
-        to_do = "See which way fits the server (docs/triggers.md)."
-        return warning("triggers", found, to_do)
+    way = await _way_of_subscriptions(client, settings)
+    if way is None:
+        found = (
+            f"{f'only {daily}' if daily else 'none'}: the server offers no Subscription that can be set up"
+        )
+        return warning("triggers", found, "See which way fits the server (docs/triggers.md).")
     beside = f", {daily}" if daily else ""
     if settings.public_url is None:
         to_do = "Set TRD_PUBLIC_URL to the address at which the server reaches this service."
         return warning("triggers", f"Subscriptions once TRD_PUBLIC_URL is set{beside}", to_do)
-    return ok("triggers", f"Subscriptions (rest-hook), by trd-careplan subscribe{beside}")
+    failed = await _failed_subscriptions(client)
+    if failed:
+        to_do = "Run trd-careplan subscribe, then trd-careplan sweep --since the day of the last review."
+        return warning("triggers", f"Subscriptions that deliver nothing: {', '.join(failed)}{beside}", to_do)
+    return ok("triggers", f"Subscriptions ({way}), by trd-careplan subscribe{beside}")
+
+
+async def _way_of_subscriptions(client: FhirClient, settings: Settings) -> str | None:
+    """How the server would notify; `None` where no Subscription can be set up."""
+    offered = await client.offered()
+    if "Subscription" not in offered or not offered["Subscription"].takes("create", "update"):
+        return None
+    if settings.topics:
+        return "topics of TRD_TOPICS"
+    if await client.release() is Release.R4:
+        return "rest-hook"
+    return "topics" if "SubscriptionTopic" in offered else None
+
+
+async def _failed_subscriptions(client: FhirClient) -> list[str]:
+    """Our Subscriptions by which the server delivers nothing, as far as it shows them."""
+    failed = []
+    for kind in WATCHED_KINDS:
+        with suppress(ServerError):
+            found = await client.find(f"Subscription/trd-careplan-{kind.lower()}")
+            if found is not None and found.get("status") in FAILED_STATUSES:
+                failed.append(kind)
+    return failed
 
 
 async def _by_the_clock(client: FhirClient, settings: Settings) -> str | None:
@@ -295,16 +338,13 @@ async def _by_the_clock(client: FhirClient, settings: Settings) -> str | None:
 
 def print_check(console: Terminal, report: CheckReport) -> None:
     """Print the findings for a reader, each with what to do."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for _ in ("state", "name"):
-        table.add_column(no_wrap=True)
-    table.add_column()
+    widths = [max(len(finding.name) for finding in report.findings) + 2, max(map(len, CheckState)) + 2]
     for finding in report.findings:
         told = Text(finding.found)
         if finding.to_do:
             told.append(f"\n→ {finding.to_do}", "italic")
-        table.add_row(Text(finding.state.value, _STYLES[finding.state]), finding.name, told)
-    console.print(table)
+        state = Text(finding.state.value.ljust(widths[1]), _STYLES[finding.state])
+        console.print(Indented(told, sum(widths), state.append(finding.name, "default")))
     console.print()
     console.print(_conclusion(report))
 

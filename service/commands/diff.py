@@ -2,11 +2,11 @@
 
 from datetime import date
 
-from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from service import __version__
+from service.apply.documents import open_filing
+from service.apply.held import Held, find_hold
 from service.apply.intent import Conclusion, find_changes
 from service.apply.origins import Origin, origin_of, origins_of
 from service.apply.standing import find_assessment
@@ -16,15 +16,14 @@ from service.commands.compare import (
     compare_plans,
     print_changes,
     protocol_in_words,
-    table_of,
 )
 from service.core.decision import DecisionName, ReasonOfDecision
 from service.core.plans import PlanAction, WriteTier
 from service.core.tasks import TaskAction, TaskStep
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
-from service.render.terminal import Terminal
-from service.review import Held, Review, Reviewer, find_hold
+from service.render.terminal import Rows, Terminal
+from service.review import Review, Reviewer
 
 
 class PlanVersions(PrintedPart):
@@ -70,6 +69,9 @@ class Preview(PrintedPart):
 
 async def preview(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Preview:
     """Review a patient, and set what would be written against what is on record. Writes nothing."""
+    tier = (await client.target()).tier
+    if tier.is_below_care_plan:
+        return await _preview_document(reviewer, client, patient_id)
     assessment = await find_assessment(client, patient_id)
     review = await reviewer.review_patient(client, patient_id)
     conclusion = Conclusion(review.decision, review.intent, assessment, review.record.plans)
@@ -88,13 +90,36 @@ async def preview(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Pr
         action=intent.action,
         why=intent.why,
         held=await find_hold(client, reviewer.settings, patient_id),
-        tier=(await client.target()).tier,
+        tier=tier,
         before=str(intent.before.evidence) if intent.before else None,
         versions_before=_versions_of(before, origin) if before else None,
         versions_after=_versions_now(review, before),
         changes=compare_plans(before, intent.plan) if intent.plan else None,
         revoked=[write.reference for write in intent.revoked],
         tasks=[_task(step) for step in steps],
+    )
+
+
+async def _preview_document(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Preview:
+    """The same of the document that stands in place of a plan; what it says cannot be set against a plan."""
+    async with open_filing(client, reviewer.settings) as filing:
+        review, intended = await reviewer.review_for_document(filing, patient_id)
+    answer, known = review.answer, intended.known
+    return Preview(
+        patient=answer.patient,
+        as_of=answer.as_of,
+        decision=answer.decision,
+        reason=answer.reason,
+        action=intended.step.action,
+        why=intended.step.why,
+        held=await find_hold(client, reviewer.settings, patient_id),
+        tier=(await client.target()).tier,
+        before=str(known.evidence) if known else None,
+        versions_before=None,
+        versions_after=_versions_now(review, None),
+        changes=None,
+        revoked=[],
+        tasks=[],
     )
 
 
@@ -141,7 +166,8 @@ def print_preview(console: Terminal, found: Preview) -> None:
         said.append(f"\nNothing would be written: {found.held.value}", "yellow")
     if found.before is not None:
         said.append(f"\non record: {found.before}", "dim")
-    console.print(Panel(said))
+    console.print(said)
+    console.print()
     console.print(_versions_table(found))
     if found.changes is None:
         console.print(
@@ -156,10 +182,10 @@ def print_preview(console: Terminal, found: Preview) -> None:
         console.print(Text.assemble(step, f" {task.text or ''}"))
 
 
-def _versions_table(found: Preview) -> Table:
-    table = table_of("", "on record", "now")
+def _versions_table(found: Preview) -> Rows:
+    table = Rows("", "on record", "now")
     before = found.versions_before
     for name in PlanVersions.model_fields:
         old, new = getattr(before, name, None), getattr(found.versions_after, name)
-        table.add_row(name, old or "-", new or "-", style="" if old == new else "yellow")
+        table.add(name, old or "-", new or "-", style="" if old == new else "yellow")
     return table

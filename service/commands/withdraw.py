@@ -4,25 +4,26 @@ from collections.abc import AsyncIterator, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from rich.table import Table
-
 from service.apply.origins import Origin
 from service.apply.send import CONFLICTS
-from service.commands.written import Listed, WrittenFilter, list_written
+from service.commands.documents import list_ours, why_not_withdrawn
+from service.commands.written import Listed, WrittenFilter
 from service.core.plans import UNKNOWN_GROUNDS, why_kept
 from service.core.records import VersionedReference
 from service.errors import ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
+from service.fhir.references import read_reference
 from service.read.care_plans import plan_of_record
-from service.render.terminal import Terminal
-from service.review import check_withdrawable, withdraw_draft
+from service.render.terminal import Rows, Terminal
+from service.review import check_withdrawable, withdraw_draft, withdraw_filed
 from service.settings import Settings
 
 
 class WithdrawalOutcome(StrEnum):
     """What became of a plan."""
 
+    ASKED = "to be withdrawn"
     WITHDRAWN = "withdrawn"
     LEFT = "left"
 
@@ -44,7 +45,7 @@ async def find_drafts(
     Raises as `check_withdrawable` does.
     """
     await check_withdrawable(client, settings)
-    return sort_out(await list_written(client, wanted, settings.timezone))
+    return sort_out(await list_ours(client, settings, wanted))
 
 
 def sort_out(found: Iterable[Listed]) -> tuple[list[Listed], list[Withdrawal]]:
@@ -53,14 +54,20 @@ def sort_out(found: Iterable[Listed]) -> tuple[list[Listed], list[Withdrawal]]:
     left: list[Withdrawal] = []
     for listed in found:
         written = listed.written
-        if written.kind != "plan":
+        if written.kind not in {"plan", "document"}:
             continue
-        why = why_kept(plan_of_record(_evidence_of(listed.content), listed.content))
+        why = _why_left(listed)
         if why is None:
             drafts.append(listed)
         else:
             left.append(Withdrawal(written.resource, written.patient, WithdrawalOutcome.LEFT, why))
     return drafts, left
+
+
+def _why_left(listed: Listed) -> str | None:
+    if listed.document is not None:
+        return why_not_withdrawn(listed.document)
+    return why_kept(plan_of_record(_evidence_of(listed.content), listed.content))
 
 
 def _evidence_of(plan: Resource) -> VersionedReference:
@@ -70,7 +77,7 @@ def _evidence_of(plan: Resource) -> VersionedReference:
 def plan_withdrawals(drafts: Iterable[Listed], reason: str) -> list[Withdrawal]:
     """The withdrawals that are about to be made."""
     return [
-        Withdrawal(draft.written.resource, draft.written.patient, WithdrawalOutcome.WITHDRAWN, reason)
+        Withdrawal(draft.written.resource, draft.written.patient, WithdrawalOutcome.ASKED, reason)
         for draft in drafts
     ]
 
@@ -85,9 +92,8 @@ async def withdraw(
     """
     for listed in drafts:
         name, patient = listed.written.resource, listed.written.patient
-        grounds = _grounds(listed.origin, name)
         try:
-            await withdraw_draft(client, settings, listed.content, reason=reason, grounds=grounds)
+            await _withdraw_one(client, settings, listed, reason)
         except ServerRefused as refused:
             if refused.status not in CONFLICTS:
                 raise
@@ -98,6 +104,16 @@ async def withdraw(
             yield Withdrawal(name, patient, WithdrawalOutcome.WITHDRAWN, reason)
 
 
+async def _withdraw_one(client: FhirClient, settings: Settings, listed: Listed, reason: str) -> None:
+    written, known = listed.written, listed.document
+    if known is not None:
+        patient_id = read_reference(written.patient).id_of("Patient") or ""
+        await withdraw_filed(client, settings, patient_id, known, reason=reason)
+        return
+    grounds = _grounds(listed.origin, written.resource)
+    await withdraw_draft(client, settings, listed.content, reason=reason, grounds=grounds)
+
+
 def _grounds(origin: Origin | None, version: str) -> str:
     """What this very version of the plan rests on."""
     known = origin.grounds if origin is not None and version in origin.targets else None
@@ -106,10 +122,8 @@ def _grounds(origin: Origin | None, version: str) -> str:
 
 def print_withdrawals(console: Terminal, rows: Iterable[Withdrawal]) -> None:
     """Print what becomes of each plan, and why."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("plan", "patient", "", "why"):
-        table.add_column(heading, overflow="fold")
+    shown = Rows("plan", "patient", "", "why")
     for row in rows:
-        colour = "yellow" if row.outcome is WithdrawalOutcome.WITHDRAWN else "dim"
-        table.add_row(row.plan, row.patient, row.outcome.value, row.why, style=colour)
-    console.print(table)
+        colour = "dim" if row.outcome is WithdrawalOutcome.LEFT else "yellow"
+        shown.add(row.plan, row.patient, row.outcome.value, row.why, style=colour)
+    console.print(shown)

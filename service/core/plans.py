@@ -23,11 +23,22 @@ class PlanAction(StrEnum):
 
 
 class WriteTier(StrEnum):
-    """How a FHIR server lets an outcome be written: all at once, one after the other, or not at all."""
+    """How a FHIR server lets an outcome be written.
+
+    As resources, all at once or one after the other; below CarePlan, the proposal alone as a document or as a
+    Communication; or not at all.
+    """
 
     TRANSACTION = "transaction"
     SINGLE_REQUESTS = "single-requests"
+    DOCUMENT = "document"
+    COMMUNICATION = "communication"
     RETURN_ONLY = "return-only"
+
+    @property
+    def is_below_care_plan(self) -> bool:
+        """Whether a proposal is written as a page, since the server takes no CarePlan."""
+        return self in {WriteTier.DOCUMENT, WriteTier.COMMUNICATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +146,7 @@ def _reconcile_continuation(
     if found.action is PlanAction.NONE:
         found = replace(found, plan=chain[-1])
     if found.action is PlanAction.CREATE and not following:
-        found = replace(found, why="the treatment goes on, and no plan for that is on record")
+        found = replace(found, why="the treatment goes on, and there was no plan for that")
     return replace(found, superfluous=(*found.superfluous, *stray))
 
 
@@ -194,7 +205,7 @@ def _without_open_plan(
     if ours:
         why = "the record supports a plan again"
         return Reconciliation(PlanAction.CREATE, why, replaces=_latest_revoked(ours))
-    return Reconciliation(PlanAction.CREATE, "the record supports a plan, and none is on record")
+    return Reconciliation(PlanAction.CREATE, "the record supports a plan, and there was none")
 
 
 def _latest_revoked(plans: list[PlanOfRecord]) -> str | None:

@@ -25,6 +25,7 @@ class Bodies:
 
 BODIES = web.AppKey("bodies", Bodies)
 _HELD: web.RequestKey[int] = web.RequestKey("held", int)
+_RAW: web.RequestKey[bytes] = web.RequestKey("raw", bytes)
 
 
 @web.middleware
@@ -38,11 +39,18 @@ async def let_go(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The body of a request.
+    """The body of a request, without the mark that some programs begin it with. Raises as `read_raw` does."""
+    return without_mark(await read_raw(request, request.client_max_size))
+
+
+async def read_raw(request: web.Request, most: int) -> bytes:
+    """The body of a request as it was unpacked, of so many bytes at most; read once, and kept.
 
     Raises `NotJson` for one that cannot be unpacked, and the answers 408 and 413 for one that takes too
     long or is too large, and 503 where too much is held already.
     """
+    if _RAW in request:
+        return request[_RAW]
     body = bytearray()
     try:
         async with asyncio.timeout(READ_SECONDS):
@@ -50,15 +58,16 @@ async def read_body(request: web.Request) -> bytes:
             async for chunk in request.content.iter_any():
                 body += chunk
                 _count(request, len(chunk))
-                if len(body) > request.client_max_size:
-                    raise web.HTTPRequestEntityTooLarge(request.client_max_size)
+                if len(body) > most:
+                    raise web.HTTPRequestEntityTooLarge(most)
                 # What is unpacked comes without a wait: others are answered between its pieces.
                 await asyncio.sleep(0)
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except (web.RequestPayloadError, HttpProcessingError):
         raise NotJson("the body cannot be unpacked") from None
-    return without_mark(bytes(body))
+    request[_RAW] = bytes(body)
+    return request[_RAW]
 
 
 def _count(request: web.Request, size: int) -> None:

@@ -53,6 +53,11 @@ def json_response(content: bytes) -> web.Response:
     return _response(content, HTTPStatus.OK, PLAIN_JSON)
 
 
+def plain_response(content: dict[str, Any]) -> web.Response:
+    """The same of content that is not encoded yet."""
+    return json_response(msgspec.json.encode(content))
+
+
 def fhir_response(resource: dict[str, Any] | bytes, status: int = 200) -> web.Response:
     """An answer in FHIR JSON that no cache keeps."""
     body = resource if isinstance(resource, bytes) else msgspec.json.encode(resource)

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 from service.errors import (
     InputError,
     NoSuchPatient,
+    NotCdsHooks,
     NotFhir,
     NotHl7,
     NotJson,
+    NotSupplied,
+    QueueError,
     ServerError,
     ServerRefused,
     ServerUnreachable,
@@ -47,6 +50,7 @@ class IssueType(StrEnum):
     TRANSIENT = "transient"
     TIMEOUT = "timeout"
     EXCEPTION = "exception"
+    INCOMPLETE = "incomplete"
     INFORMATIONAL = "informational"
 
 
@@ -76,12 +80,15 @@ _GONE: dict[int, IssueType] = {
 _BY_KIND: tuple[tuple[type[TrdError], int, IssueType], ...] = (
     (NotJson, HTTPStatus.BAD_REQUEST, IssueType.STRUCTURE),
     (NotFhir, HTTPStatus.BAD_REQUEST, IssueType.INVALID),
+    (NotCdsHooks, HTTPStatus.BAD_REQUEST, IssueType.INVALID),
+    (NotSupplied, HTTPStatus.PRECONDITION_FAILED, IssueType.INCOMPLETE),
     (NotHl7, HTTPStatus.BAD_REQUEST, IssueType.STRUCTURE),
     (NoSuchPatient, HTTPStatus.NOT_FOUND, IssueType.NOT_FOUND),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY, IssueType.PROCESSING),
     (ServerUnreachable, HTTPStatus.GATEWAY_TIMEOUT, IssueType.TIMEOUT),
     (ServerUnsupported, HTTPStatus.BAD_GATEWAY, IssueType.NOT_SUPPORTED),
     (ServerError, HTTPStatus.BAD_GATEWAY, IssueType.TRANSIENT),
+    (QueueError, HTTPStatus.SERVICE_UNAVAILABLE, IssueType.TRANSIENT),
     (WorkerError, HTTPStatus.SERVICE_UNAVAILABLE, IssueType.TRANSIENT),
 )
 """The first row whose kind fits; anything else is unexpected while a request is answered."""

@@ -1,22 +1,28 @@
 """What the doors are given, and what they are called."""
 
 from asyncio import BaseProtocol
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
 from aiohttp import web
 
+from service.feedback import Feedback
 from service.fhir.client import FhirClient
+from service.fhir.notifications import Heard
 from service.publish.published import Published
 from service.review import Reviewer
 from service.settings import Settings
 from service.telemetry.limits import PerMinute
 from service.telemetry.metrics import Metrics
 
-Task = Literal["sweep", "deleted", "identified", "merged"]
-"""`sweep` refers to an instant: all that changed since is to be reviewed. `deleted` refers to `Type/id`.
-`identified` refers to a patient by identifiers, `merged` to one whose record was merged into another."""
+Task = Literal["sweep", "deleted", "changed", "gap", "identified", "merged"]
+"""`sweep` refers to an instant: all that changed since is to be reviewed. `deleted` and `changed` refer to
+`Type/id`, `gap` to events of a Subscription (`service.fhir.notifications.Gap`). `identified` refers to a
+patient by identifiers, `merged` to one whose record was merged into another."""
+
+HOOK_KEY = "key"
+"""The part of an address that is compared with the key of the hooks."""
 
 
 class Queue(Protocol):
@@ -27,6 +33,18 @@ class Queue(Protocol):
 
     async def accept_task(self, name: Task, reference: str) -> None:
         """Return once a task is durably stored; raise when that cannot be done."""
+
+    async def keep_feedback(self, told: Sequence[Feedback]) -> Sequence[Feedback]:
+        """Return once what became of cards is durably stored: that which was not known before."""
+
+    async def last_heard(self, key: str) -> Heard | None:
+        """What was last heard of a Subscription; `None` where nothing was."""
+
+    async def keep_heard(self, key: str, heard: Heard) -> None:
+        """Keep what was heard of a Subscription, durably; its number never falls."""
+
+    async def forget_heard(self, key: str) -> None:
+        """Forget what was heard of a Subscription, as it counts anew."""
 
     async def counts(self) -> Mapping[str, int]:
         """How many jobs are waiting, running and failed."""
@@ -50,6 +68,11 @@ class Door(StrEnum):
     KEYS = "keys"
     REVIEWS = "reviews"
     REST_HOOK = "rest-hook"
+    CDS_SERVICES = "cds-services"
+    CDS_HOOK = "cds-hook"
+    CDS_FEEDBACK = "cds-feedback"
+    CDS_PREFLIGHT = "cds-preflight"
+    TOPICS = "topics"
     HL7V2 = "hl7v2"
     LIVE = "health-live"
     READY = "health-ready"

@@ -176,6 +176,12 @@ class FhirClient:
         bounded._bytes_left = number  # noqa: SLF001 - of the same class
         return bounded
 
+    def acting_with(self, token: str) -> "FhirClient":
+        """This client, showing the server a token that somebody lent to it, which nothing keeps."""
+        acting = copy(self)
+        acting._headers = {**self._headers, "Authorization": f"Bearer {token}"}  # noqa: SLF001 - the same
+        return acting
+
     async def get(self, path: str) -> bytes:
         """One resource as R4 JSON.
 
@@ -342,10 +348,13 @@ class FhirClient:
                 f"{request}: the server answered {error.words}", error.status, error.wait
             ) from None
         except TimeoutError:
-            raise ServerUnreachable(f"{request}: no answer within {self._seconds:g} seconds") from None
+            where = f"the server at {_host_and_port(url)}"
+            said = f"{request}: {where} gave no answer within {self._seconds:g} seconds"
+            raise ServerUnreachable(said) from None
         except httpx.TransportError as error:
             fault = _name(error)
-            raise ServerUnreachable(f"{request}: the server cannot be reached ({fault})", fault) from None
+            where = f"the server at {_host_and_port(url)}"
+            raise ServerUnreachable(f"{request}: {where} cannot be reached ({fault})", fault) from None
         except (httpx.DecodingError, aiohttp.ClientError):
             # What the transport below httpx cannot make sense of comes through as its own error.
             raise ServerMisread(f"{request}: the answer is not proper HTTP") from None
@@ -591,6 +600,30 @@ async def open_client(settings: Settings) -> AsyncIterator[FhirClient]:
         )
 
 
+@asynccontextmanager
+async def open_clients_of_callers(
+    settings: Settings, *, seconds: float
+) -> AsyncIterator[Mapping[str, FhirClient]]:
+    """A client for each server that callers may have the service read, by its address.
+
+    It has no credentials of its own, and asks once: the caller waits. Raises `SettingsError`.
+    """
+    dialects = load_dialects(settings.mappings or mappings_directory(), None)
+    own = () if settings.fhir_base_url is None else (str(settings.fhir_base_url).rstrip("/"),)
+    async with HttpxAiohttpClient(timeout=seconds, verify=_tls(settings)) as http:
+        yield {
+            base: FhirClient(
+                base,
+                http,
+                seconds=seconds,
+                attempts=1,
+                connections=settings.fhir_connections,
+                dialects=dialects,
+            )
+            for base in (*own, *settings.cds_fhir_servers)
+        }
+
+
 def _tls(settings: Settings) -> ssl.SSLContext | bool:
     """Whom to trust, and the certificate to show; raises `SettingsError` for files that cannot be used."""
     if settings.fhir_ca is None and settings.fhir_cert is None:
@@ -638,6 +671,13 @@ def _kind_of(content: bytes | msgspec.Raw) -> str | None:
         return _KIND.decode(content).resource_type
     except UNDECODABLE:
         return None
+
+
+def _host_and_port(url: str) -> str:
+    """The server of an address, without user and password."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"[{parts.hostname}]:{port}" if ":" in (parts.hostname or "") else f"{parts.hostname}:{port}"
 
 
 def _headers(content: bytes | None, others: dict[str, str] | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Literal
 from service.core.records import MEDICINE_RECORDS
 
 PatientElement = Literal["subject", "patient", "for"]
-ListedAs = Literal["plan", "assessment", "task"]
+ListedAs = Literal["plan", "assessment", "task", "document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +22,10 @@ class Kind:
     code say anything here, and others are no evidence. `tells_of_others` says that it only reports how much
     there is of other kinds, so that without it nothing is unscreened. The changes of a `watched` kind can
     change a decision: they are subscribed to and swept for; of one `watched_by_medicine` only those that name
-    the medicine of the treatment by its code. A new resource of a `claimed` kind is never
-    stored over one that is there. `listed_as` is its name in `trd-careplan written`. A kind that is
-    `outside_everything_in_r5` may be about several subjects there, and HAPI's `$everything` leaves it out.
+    the medicine of the treatment by its code. One that `stands_in` is written in place of a CarePlan, where a
+    server takes none. A new resource of a `claimed` kind is never stored over one that is there. `listed_as`
+    is its name in `trd-careplan written`. A kind that is `outside_everything_in_r5` may be about several
+    subjects there, and HAPI's `$everything` leaves it out.
     `differs_in_r5` says that R5 spells elements that are read or written here in another way.
     """
 
@@ -38,6 +39,7 @@ class Kind:
     watched: bool = False
     watched_by_medicine: bool = False
     written: bool = False
+    stands_in: bool = False
     claimed: bool = False
     listed_as: ListedAs | None = None
     published: bool = False
@@ -108,6 +110,9 @@ KINDS = (
         differs_in_r5=True,
     ),
     Kind(name="Provenance", written=True, differs_in_r5=True),
+    # What stands in place of a CarePlan, where a server takes none.
+    Kind(name="DocumentReference", patient="subject", stands_in=True, listed_as="document"),
+    Kind(name="Communication", patient="subject", stands_in=True, listed_as="document"),
     # Definitions come in an order in which none names a later one.
     Kind(name="CodeSystem", published=True),
     Kind(name="ValueSet", published=True),

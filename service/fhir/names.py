@@ -5,14 +5,18 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-BASE = "https://trd-careplan.example/fhir"
-"""Canonical base of what this service defines; a reserved domain, so that it can collide with nobody's."""
+BASE = "urn:trd-careplan:fhir"
+"""Base of the names that this service gives, the same in every installation (docs/decisions/0037)."""
 
 PLAN_IDENTIFIER = f"{BASE}/identifier/care-plan"
 ASSESSMENT_IDENTIFIER = f"{BASE}/identifier/assessment"
 TASK_IDENTIFIER = f"{BASE}/identifier/task"
 DEVICE_IDENTIFIER = f"{BASE}/identifier/device"
 VERSION_IDENTIFIER = f"{BASE}/identifier/version"
+DOCUMENT_IDENTIFIER = f"{BASE}/identifier/document"
+"""Of what stands in place of a CarePlan: a DocumentReference or a Communication."""
+PROPOSAL_IDENTIFIER = f"{BASE}/identifier/proposal"
+"""Which proposal a document makes, as a digest."""
 PLAN_DEFINITION = f"{BASE}/PlanDefinition"
 ASSESSMENT_MODULE = f"{BASE}/OperationDefinition/assess-treatment-resistance"
 EDIT_DIGEST = f"{BASE}/StructureDefinition/edit-digest"
@@ -66,6 +70,19 @@ _PERSONS_PART = {
         "input",
         "output",
     ),
+    "DocumentReference": (
+        "status",
+        "docStatus",
+        "type",
+        "category",
+        "subject",
+        "author",
+        "authenticator",
+        "relatesTo",
+        "description",
+        "securityLabel",
+        "content",
+    ),
 }
 """What a person could change, by kind of resource. Not narrative, meta or created, which servers rewrite."""
 
@@ -88,13 +105,13 @@ def plan_identity(patient_id: str, anchor_id: str, pathway: str, generation: int
 
 
 def edit_digest(resource: dict[str, Any]) -> str:
-    """A digest of the part of a care plan or a Task that a person could change."""
+    """A digest of the part of a care plan, a Task or a document that a person could change."""
     parts = _PERSONS_PART[resource["resourceType"]]
     return _sha256(_canonical({key: resource[key] for key in parts if key in resource}))
 
 
 def is_edited(resource: dict[str, Any]) -> bool:
-    """Whether somebody changed a care plan or a Task of ours since it was written, as far as we can tell."""
+    """Whether somebody changed what is ours since it was written, as far as we can tell."""
     return extension_value(resource, EDIT_DIGEST) != edit_digest(resource)
 
 

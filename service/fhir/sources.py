@@ -11,7 +11,7 @@ from service.errors import NotFhir, NotJson
 from service.fhir.kinds import PATIENT_ELEMENTS
 from service.fhir.loose import Resource, part, text
 from service.fhir.references import Reference, read_reference
-from service.fhir.views import Head, OutcomeView, OwnerView
+from service.fhir.views import Head, NotifiedView, OutcomeView, OwnerView
 from service.ids import is_id
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -19,6 +19,7 @@ UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OWNER = msgspec.json.Decoder(OwnerView)
+_NOTIFIED = msgspec.json.Decoder(NotifiedView)
 _HEAD = msgspec.json.Decoder(Head)
 _OUTCOME = msgspec.json.Decoder(OutcomeView)
 _LONGEST_NUMBER = 12
@@ -181,6 +182,11 @@ def find_owner(source: Source, view: OwnerView) -> str | None:
     # A kind without a row, which a file may hold, can use either element.
     reference = named[PATIENT_ELEMENTS[kind]] if kind in PATIENT_ELEMENTS else view.subject or view.patient
     return read_reference(reference.reference if reference else None).id_of("Patient")
+
+
+def read_notified(source: Source) -> NotifiedView:
+    """Whose record a resource belongs to, and whether we wrote it. Raises one of `UNDECODABLE`."""
+    return _NOTIFIED.decode(source.content)
 
 
 def read_subject(resource: Resource) -> Reference:

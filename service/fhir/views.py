@@ -6,6 +6,8 @@ record. A full model of every resource would cost sixty times as much (docs/deci
 
 import msgspec
 
+from service.fhir.names import BASE
+
 
 class View(msgspec.Struct, rename="camel"):
     """A FHIR element; its JSON names are the camel case of the attribute names."""
@@ -60,6 +62,23 @@ class OwnerView(View):
     subject: ReferenceView | None = None
     patient: ReferenceView | None = None
     for_: ReferenceView | None = msgspec.field(name="for", default=None)
+
+
+class TagsView(View):
+    tag: list[CodingView] = []
+
+
+class NotifiedView(OwnerView):
+    """Whose record a resource belongs to, and whether we wrote it."""
+
+    meta: TagsView | None = None
+    identifier: list[IdentifierView] = []
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a tag or an identifier is one of ours."""
+        named = [*(self.meta.tag if self.meta else ()), *self.identifier]
+        return any((one.system or "").startswith(f"{BASE}/") for one in named)
 
 
 class PeriodView(View):
@@ -435,6 +454,7 @@ class SearchView(View):
 
 class EntryRequestView(View):
     method: str | None = None
+    url: str | None = None
 
 
 class EntryResponseView(View):
@@ -517,6 +537,19 @@ class ResourceCapability(View):
     def can_be_searched(self) -> bool:
         """Whether a search is among the interactions; a server need not list any."""
         return not self.interaction or any(one.code == "search-type" for one in self.interaction)
+
+    @property
+    def shows_history(self) -> bool:
+        """Whether the history of all resources of the kind is among the interactions."""
+        return any(one.code == "history-type" for one in self.interaction)
+
+    def has_operation(self, name: str) -> bool:
+        """Whether an operation, by its name without `$`, is among those offered."""
+        return any((one.name or "").removeprefix("$") == name for one in self.operation)
+
+    def takes(self, *interactions: str) -> bool:
+        """Whether all of these interactions are offered."""
+        return {*interactions} <= {one.code for one in self.interaction}
 
 
 class OperationCapability(View):

@@ -5,7 +5,8 @@ searched for, all at once. Both ways give the same record. What a record refers 
 answers is read by itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ from service.gather.searches import (
     side_by_side,
     take_answer,
 )
+from service.gather.supplied import Supplied
 
 LARGEST_RECORD = 64 * 1024 * 1024
 """The most bytes that are read of one patient; a record of 28,000 resources has some 10 MB."""
@@ -70,6 +72,10 @@ class _Shown(NamedTuple):
             (*self.partial, *other.partial),
         )
 
+    def without(self, kinds: Iterable[str], offered: Container[str | None]) -> "_Shown":
+        """The same, knowing that those of these kinds that the server does not offer are not shown."""
+        return self._replace(partial=(*self.partial, *(kind for kind in kinds if kind not in offered)))
+
 
 async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> Gathered:
     """Gather everything that is read of one patient. Raises `ServerError` where it is not complete.
@@ -82,8 +88,35 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
     """
     offered = await client.offered()
     client = client.reading_at_most(LARGEST_RECORD)
-    everything = _offers_everything(offered.get("Patient"))
     shown = await _record_of(client, patient_id, knowledge)
+    whole = await _with_all_led_to(client, patient_id, knowledge, shown.without(SCREENED_KINDS, offered))
+    return replace(whole, compartment=_offers_everything(offered.get("Patient")))
+
+
+async def gather_supplied(
+    client: FhirClient, supplied: Supplied, patient_id: str, knowledge: Knowledge
+) -> Gathered:
+    """Gather one patient's record of which a part was brought along: only the rest is read.
+
+    Raises as `gather` does.
+    """
+    if supplied.lacks_all:
+        return await gather(client, patient_id, knowledge)
+    kinds = [kind for kind in supplied.missing if kind in SEARCHED_KINDS]
+    offered = await client.offered() if kinds else {}
+    client = client.reading_at_most(LARGEST_RECORD)
+    shown = _Shown([*supplied.sources], supplied.withheld).without({*kinds} & {*SCREENED_KINDS}, offered)
+    if "Patient" in supplied.missing:
+        shown = shown.with_more(await _patient(client, patient_id))
+    if kinds:
+        shown = shown.with_more(await _found_by_searches(client, kinds, patient_id, knowledge))
+    return await _with_all_led_to(client, patient_id, knowledge, shown)
+
+
+async def _with_all_led_to(
+    client: FhirClient, patient_id: str, knowledge: Knowledge, shown: _Shown
+) -> Gathered:
+    """The record together with those of the patients merged into this one, and with what it refers to."""
     former: list[str] = []
     while following := next(iter(_merged_into(shown.sources, {patient_id, *former}, client.base)), None):
         if len(former) == MOST_MERGED:
@@ -91,13 +124,11 @@ async def gather(client: FhirClient, patient_id: str, knowledge: Knowledge) -> G
         former.append(following)
         shown = shown.with_more(await _record_of_former(client, following, knowledge))
     sources = [*shown.sources, *await read_referred(client, shown.sources)]
-    not_offered = [kind for kind in SCREENED_KINDS if kind not in offered]
     return Gathered(
         tuple(sources),
         patient_id,
         client.base,
-        compartment=everything,
-        not_read=tuple(sorted({*not_offered, *shown.refused, *shown.partial})),
+        not_read=tuple(sorted({*shown.refused, *shown.partial})),
         refused=tuple(dict.fromkeys(shown.refused)),
         former_ids=tuple(former),
     )

@@ -6,7 +6,7 @@ Each is a file of `mappings/servers/`. The server's statement says which one it 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from service.knowledge.shapes import DialectFile
+from service.knowledge.shapes import DialectFile, DocumentFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,18 @@ class Overload:
 
     status: int
     word: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentTerms:
+    """What a document must be like: the kinds of its author, any if none, and its `docStatus`.
+
+    `new` is that of a document, `changed` that of a later version of it.
+    """
+
+    authors: frozenset[str] = frozenset()
+    new: str = "preliminary"
+    changed: str = "preliminary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +56,7 @@ class Dialect:
     incomplete: frozenset[str] = frozenset()
     expired: frozenset[str] = frozenset()
     overloads: tuple[Overload, ...] = ()
+    document: DocumentTerms = DocumentTerms()
 
     def is_spoken_by(self, software: str | None, publisher: str | None) -> bool:
         """Whether a server that says this of itself speaks the dialect."""
@@ -92,7 +105,12 @@ def to_dialect(file: DialectFile) -> Dialect:
         incomplete=frozenset(issues.incomplete if issues else ()),
         expired=frozenset(issues.expired if issues else ()),
         overloads=tuple(Overload(one.status, one.word.encode()) for one in file.overload),
+        document=_to_terms(file.document),
     )
+
+
+def _to_terms(file: DocumentFile | None) -> DocumentTerms:
+    return DocumentTerms() if file is None else DocumentTerms(frozenset(file.authors), file.new, file.changed)
 
 
 def find_doubled(files: Iterable[DialectFile]) -> Iterable[tuple[str, str]]:

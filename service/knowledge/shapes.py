@@ -426,6 +426,19 @@ class OverloadFile(Strict):
     source: _Source
 
 
+class DocumentFile(Strict):
+    """What a document must be like where the server takes no CarePlan.
+
+    `authors` are the kinds of resource that may have written it; any where there are none. `new` and
+    `changed` are the `docStatus` of a document and of a later version of it.
+    """
+
+    authors: list[_Kind] = []
+    new: Literal["preliminary", "final", "amended"]
+    changed: Literal["preliminary", "final", "amended"]
+    source: _Source
+
+
 class ChangesFile(Strict):
     """Whether all patients of such a server can be searched for what changed (`_lastUpdated`)."""
 
@@ -447,6 +460,7 @@ class DialectFile(Strict):
     issues: IssuesFile | None = None
     search: list[RequiredSearchFile] = []
     overload: list[OverloadFile] = []
+    document: DocumentFile | None = None
 
 
 def to_criteria(file: CriteriaFile) -> Criteria:

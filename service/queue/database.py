@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from service.errors import QueueError, SettingsError, SetupError
+from service.queue.feedback import feedback_table
+from service.queue.heard import heard_table
 from service.queue.watermarks import watermarks_table
 
 APPLICATION: Final = "trd-careplan"
@@ -40,6 +42,17 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    @property
+    def name(self) -> str:
+        """Where it is, without user, password and further parameters."""
+        url = sa.make_url(self.url)
+        return str(sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it exists, as far as that is known before it is opened."""
+        return True
+
     def prepare(self) -> None:
         """Make the database ready to be opened."""
 
@@ -51,7 +64,7 @@ class Database:
         """Create the tables beside those of DBOS, where there are none."""
         with engine.begin() as connection:
             self.one_writer(connection)
-            for table in (self._heartbeat, self.watermarks):
+            for table in (self._heartbeat, self.watermarks, self.feedback, heard_table(self.schema)):
                 table.create(connection, checkfirst=True)
 
     def beat(self, engine: sa.Engine) -> None:
@@ -60,6 +73,11 @@ class Database:
         with engine.begin() as connection:
             if not connection.execute(sa.update(self._heartbeat).values(at=now)).rowcount:
                 connection.execute(sa.insert(self._heartbeat).values(id=1, at=now))
+
+    @property
+    def feedback(self) -> sa.Table:
+        """What became of cards of CDS Hooks."""
+        return feedback_table(self.schema)
 
     @property
     def watermarks(self) -> sa.Table:
@@ -100,6 +118,11 @@ class Sqlite(Database):
         self._path = Path(sa.make_url(url).database or "")
         self._lock: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file."""
+        return self._path.exists()
 
     def prepare(self) -> None:
         """Create the file, for its owner's eyes only, with a log that readers and a writer share."""

@@ -24,11 +24,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Final, ParamSpec, Self, TypeVar
 
+import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.cause import Cause
 from service.errors import InputError, QueueError, SetupError
+from service.feedback import Feedback
+from service.fhir.notifications import Heard
 from service.ids import is_id
 from service.queue.claims import Claims
 from service.queue.database import (
@@ -40,13 +43,15 @@ from service.queue.database import (
     open_jobs,
     waiting_keys,
 )
+from service.queue.feedback import FeedbackCount, count_feedback, store_feedback
 from service.queue.gate import Gate
+from service.queue.heard import delete_heard, keep_heard, read_heard, select_heard
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
 from service.queue.watermarks import Watermark, read_watermark, write_watermark
 from service.request_id import followed_as
+from service.settings import DEFAULT_DATABASE_URL
 from service.telemetry.logs import Event, log_info, log_warning
 
-DEFAULT_URL: Final = "sqlite:///trd-careplan.sqlite"
 PATIENT: Final = "patient"
 IDENTIFIED: Final = frozenset({"identified", "merged"})
 """The kinds of jobs that refer to a patient by identifiers, which are shown to nobody."""
@@ -114,10 +119,20 @@ class Jobs:
     """The queue as any process sees it: accepts, lists, retries. Runs nothing."""
 
     def __init__(self, database_url: str | None = None) -> None:
-        self._database = open_database(database_url or DEFAULT_URL)
+        self._database = open_database(database_url or DEFAULT_DATABASE_URL)
         self._incoming: dict[str, Task] = {}
         self._storing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
+
+    @staticmethod
+    def is_there(database_url: str | None = None) -> bool:
+        """Whether there is a queue that could be opened; none is made by asking."""
+        return open_database(database_url or DEFAULT_DATABASE_URL).is_there
+
+    @property
+    def name(self) -> str:
+        """Where the database is, without user and password."""
+        return self._database.name
 
     async def __aenter__(self) -> Self:
         """Open the database and create or update its tables; raises `SetupError` when it cannot."""
@@ -161,9 +176,36 @@ class Jobs:
         await self._put_in_again(failed)
         return len(failed)
 
+    async def last_heard(self, key: str) -> Heard | None:
+        """What was last heard of a Subscription, by the digest it is known by; `None` where nothing was."""
+        return await self._ask(self._heard, select_heard(self._database.schema, key))
+
+    async def all_heard(self) -> dict[str, Heard]:
+        """What was last heard of every Subscription, each by its digest."""
+        return await self._ask(self._all_heard)
+
+    async def keep_heard(self, key: str, heard: Heard) -> None:
+        """Keep what was heard of a Subscription; on return it is on disk. Its number never falls."""
+        await self._ask(self._keep_heard, key, heard)
+
+    async def forget_heard(self, key: str) -> None:
+        """Forget what was heard of a Subscription, as it counts anew."""
+        await self._ask(self._forget_heard, key)
+
     async def counts(self) -> dict[str, int]:
         """Count the jobs that wait, run and have failed, for the metrics."""
         return await self._ask(self._count)
+
+    async def keep_feedback(self, told: Sequence[Feedback]) -> list[Feedback]:
+        """Keep what became of cards, on disk on return; returns what was not known before.
+
+        Raises `QueueError` when the database fails.
+        """
+        return await self._ask(self._keep_feedback, told)
+
+    async def feedback(self) -> list[FeedbackCount]:
+        """How many cards were accepted and overridden."""
+        return await self._ask(self._count_feedback)
 
     async def healthy(self) -> bool:
         """Say whether the database can be written to in time."""
@@ -219,11 +261,30 @@ class Jobs:
             self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             why = str(getattr(error, "orig", error)).splitlines()[:1]
-            raise SetupError(f"the queue's database cannot be opened: {' '.join(why)}") from None
+            name = self._database.name
+            raise SetupError(f"the queue's database ({name}) cannot be opened: {' '.join(why)}") from None
 
     def _close(self) -> None:
         self._client.destroy()
         self._engine.dispose()
+
+    def _heard(self, query: sa.Select[Any]) -> Heard | None:
+        with self._engine.connect() as connection:
+            return next((heard for _, heard in read_heard(connection.execute(query))), None)
+
+    def _all_heard(self) -> dict[str, Heard]:
+        with self._engine.connect() as connection:
+            return dict(read_heard(connection.execute(select_heard(self._database.schema))))
+
+    def _keep_heard(self, key: str, heard: Heard) -> None:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            keep_heard(connection, self._database.schema, key, heard)
+
+    def _forget_heard(self, key: str) -> None:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            connection.execute(delete_heard(self._database.schema, key))
 
     def _store(self, tasks: Sequence[Task], delay: float | None = None) -> None:
         """Add each task unless one of its reference waits already. Committed on return."""
@@ -269,6 +330,15 @@ class Jobs:
     def _find(self, job_id: str) -> Job | None:
         found = self._client.list_workflows(name=WORKFLOW, workflow_ids=[job_id])
         return _job(found[0]) if found else None
+
+    def _keep_feedback(self, told: Sequence[Feedback]) -> list[Feedback]:
+        with self._engine.begin() as connection:
+            self._database.one_writer(connection)
+            return store_feedback(connection, self._database.feedback, told)
+
+    def _count_feedback(self) -> list[FeedbackCount]:
+        with self._engine.connect() as connection:
+            return count_feedback(connection, self._database.feedback)
 
     def _count(self) -> dict[str, int]:
         counts = dict.fromkeys((State.WAITING.value, State.RUNNING.value, State.FAILED.value), 0)

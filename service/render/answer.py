@@ -299,7 +299,7 @@ class ScheduleOut(_AnswerPart):
 
 
 class CarePlanOut(_AnswerPart):
-    """What is (or would be) done with the CarePlan.
+    """What is (or would be) done with the CarePlan, or with the document that stands in its place.
 
     `tier` is how the FHIR server was written to, or would be; `null` where a record is only assessed.
     """

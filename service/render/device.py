@@ -2,7 +2,7 @@
 
 from service import __version__
 from service.fhir.loose import Resource
-from service.fhir.names import DEVICE_ID, DEVICE_IDENTIFIER
+from service.fhir.names import DEVICE_ID, DEVICE_IDENTIFIER, DEVICE_INSIDE
 
 
 def render_device() -> Resource:
@@ -16,3 +16,10 @@ def render_device() -> Resource:
         "type": {"text": "Clinical decision support software"},
         "version": [{"value": __version__}],
     }
+
+
+def with_device_inside(resource: Resource) -> Resource:
+    """A resource that contains this software, for a server that keeps no Device of ours."""
+    inside = render_device() | {"id": DEVICE_INSIDE}
+    others = [one for one in resource.get("contained", []) if one.get("id") != DEVICE_INSIDE]
+    return {**resource, "contained": [*others, inside]}

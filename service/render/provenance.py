@@ -33,6 +33,7 @@ _CAUSES = {
     Cause.OPERATION: "An operation was requested",
     Cause.REVIEWS: "A review was requested",
     Cause.REST_HOOK: "The FHIR server reported a change",
+    Cause.TOPIC: "The FHIR server reported an event of a topic",
     Cause.HL7V2: "An integration engine sent a message",
     Cause.SWEEP: "A sweep found a change",
     Cause.DELETED: "The FHIR server reported a deletion",

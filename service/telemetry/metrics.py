@@ -1,6 +1,6 @@
 """Metrics in the text format of Prometheus. Labels are enumerations of this service, never an id."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -14,6 +14,11 @@ class HookEvent(StrEnum):
     CHANGED = "changed"
     DELETED = "deleted"
     SWEEP = "sweep"
+    NAMED = "named"
+    GAP = "gap"
+    HANDSHAKE = "handshake"
+    HEARTBEAT = "heartbeat"
+    SUBSCRIPTION_FAILED = "subscription-failed"
     OWN_WRITE = "own-write"
     NO_PATIENT = "no-patient"
     NOT_USED = "type-not-used"
@@ -49,6 +54,15 @@ class Metrics:
             "Reviews whose outcome was written back, or stood there already, by the way it is written.",
             ("tier",),
             registry=self.registry,
+        )
+        self._cards = Counter(
+            "trd_cds_cards",
+            "Answers to CDS Hooks, by the card given; none where there was nothing to say.",
+            ("hook", "indicator"),
+            registry=self.registry,
+        )
+        self._feedback = Counter(
+            "trd_cds_feedback", "Cards accepted and overridden.", ("outcome",), registry=self.registry
         )
         self._queue = Gauge("trd_queue_jobs", "Jobs in the queue.", ("state",), registry=self.registry)
         self._paused = Gauge(
@@ -96,6 +110,15 @@ class Metrics:
     def count_hook_event(self, kind: HookEvent, times: int = 1) -> None:
         """Count one thing that a notification told."""
         self._hook_events.labels(kind.value).inc(times)
+
+    def count_cards(self, hook: str, indicators: Sequence[str]) -> None:
+        """Count an answer to a hook by its cards."""
+        for indicator in indicators or ("none",):
+            self._cards.labels(hook, indicator).inc()
+
+    def count_feedback(self, outcome: str) -> None:
+        """Count what became of a card."""
+        self._feedback.labels(outcome).inc()
 
     def set_swept(self, kind: str, reached: float) -> None:
         """Set up to when the changes of a kind of resource were searched for, in seconds since 1970."""

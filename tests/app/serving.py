@@ -1,9 +1,9 @@
 """The web service as its tests run it: in this process, with a pretend FHIR server and a queue in memory."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -15,7 +15,9 @@ from service.app import build_app
 from service.cause import Cause
 from service.core.records import VersionedReference
 from service.doors.ports import Task
+from service.feedback import Feedback
 from service.fhir.client import FhirClient
+from service.fhir.notifications import Heard
 from service.review import Proposal, Reviewer
 from tests.support import Handler, PretendServer, Resource, client_of, resources_of, reviewer, settings
 
@@ -34,6 +36,8 @@ class PretendQueue:
 
     accepted: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     tasks: list[tuple[Task, str]] = field(default_factory=list)
+    feedback: list[Feedback] = field(default_factory=list)
+    heard: dict[str, Heard] = field(default_factory=dict)
     fault: Exception | None = None
     well: bool = True
     paused: str | None = None
@@ -45,6 +49,25 @@ class PretendQueue:
     async def accept_task(self, name: Task, reference: str) -> None:
         self._fail()
         self.tasks.append((name, reference))
+
+    async def keep_feedback(self, told: Sequence[Feedback]) -> Sequence[Feedback]:
+        self._fail()
+        new = [one for one in told if one not in self.feedback]
+        self.feedback += new
+        return new
+
+    async def last_heard(self, key: str) -> Heard | None:
+        self._fail()
+        return self.heard.get(key)
+
+    async def keep_heard(self, key: str, heard: Heard) -> None:
+        self._fail()
+        known = self.heard.get(key, heard)
+        self.heard[key] = replace(heard, number=max(known.number, heard.number))
+
+    async def forget_heard(self, key: str) -> None:
+        self._fail()
+        del self.heard[key]
 
     async def counts(self) -> Mapping[str, int]:
         self._fail()

@@ -15,6 +15,7 @@ import pytest
 
 from service.gather.identified import PatientIdentifier, to_reference
 from tests.app.engines import a_message
+from tests.app.hooks import INSTANCE, a_call, prefetch_of
 from tests.contract_write import found_by
 from tests.running import Service, at_least, patients_to_treat, until
 from tests.servers import load, running_sekmet
@@ -24,6 +25,13 @@ CANARY = "Canarybird"
 SYSTEM = "http://canarybird.example/mrn"
 PATIENT = "p-000"
 TYPES = {"/hl7v2": "application/hl7-v2"}
+HOOK = "/cds-services/esketamine-patient-view"
+FEEDBACK = {
+    "card": INSTANCE,
+    "outcome": "overridden",
+    "overrideReason": {"reason": {"code": CANARY}, "userComment": CANARY},
+    "outcomeTimestamp": "2026-11-23T10:00:00Z",
+}
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +116,14 @@ async def test_no_word_of_a_record_gets_out(server: str, tmp_path: Path) -> None
         )
         for message in messages():
             await say("POST", "/hl7v2", message)
-        for asked in ({"identifier": f"{SYSTEM}|{CANARY}-mrn"}, {"identifier": f"{SYSTEM}|{CANARY}"}):
-            await say("POST", "/reviews", asked)
+        for wanted in ({"identifier": f"{SYSTEM}|{CANARY}-mrn"}, {"identifier": f"{SYSTEM}|{CANARY}"}):
+            await say("POST", "/reviews", wanted)
         await say("POST", "/reviews", {"patient": f"{CANARY} x", CANARY: CANARY})
+        asked = a_call("patient-view", PATIENT, prefetch_of(record), fhirServer=f"https://{CANARY}.example")
+        await http.post(HOOK, json=asked)  # a card may say what the record says
+        for fault in ({"hook": CANARY}, {"prefetch": {"patient": CANARY}}, {"prefetch": {CANARY: record[0]}}):
+            await say("POST", HOOK, {**asked, **fault, "fhirAuthorization": {"access_token": CANARY}})
+        await say("POST", f"{HOOK}/feedback", {"feedback": [FEEDBACK]})
         await until(lambda: at_least(1, server, [PATIENT]), seconds=60)
         await until(service.is_idle, seconds=60)
         await say("GET", "/metrics")

@@ -425,8 +425,8 @@ def test_whatever_is_sent_gets_a_proper_answer(monkeypatch: pytest.MonkeyPatch) 
 
 @given(resources=st.lists(st.sampled_from([a_patient("a"), a_condition("c", "b"), a_statement("m", "a")])))
 def test_a_patient_is_named_once_whatever_the_number_of_changes(resources: list[Resource]) -> None:
-    notice = read_notification(json.dumps(a_bundle(resources)).encode())
+    told = read_notification(json.dumps(a_bundle(resources)).encode())
 
     expected = {r["subject"]["reference"][8:] if "subject" in r else r["id"] for r in resources}
-    assert set(notice.patients) == expected
-    assert sum(notice.kinds.values()) == len(resources)
+    assert set(told.patients) == expected
+    assert sum(told.kinds.values()) == len(resources)

@@ -3,7 +3,8 @@
 import pytest
 
 from service.app import build_app
-from service.doors.trust import check_trust, is_loopback
+from service.doors.local import is_loopback
+from service.doors.trust import check_trust
 from service.errors import SettingsError
 from tests.app.serving import SECRET, TOKEN, PretendQueue, issue_of, on_server, serving
 from tests.support import PretendServer, a_patient, case_bundle, client_of, reviewer, settings

@@ -78,6 +78,11 @@ def with_subscriptions(rest: Resource) -> None:
     rest["resource"].append({"type": "Subscription", "interaction": [{"code": "create"}, {"code": "update"}]})
 
 
+def with_topics(rest: Resource) -> None:
+    with_subscriptions(rest)
+    rest["resource"].append({"type": "SubscriptionTopic"})
+
+
 def state_of(report: CheckReport, name: str) -> CheckState | None:
     return next((one.state for one in report.findings if one.name == name), None)
 
@@ -487,6 +492,22 @@ async def test_what_starts_a_review_is_said() -> None:
     assert found(await checked(a_double(), off), "triggers").startswith("none: ")
     in_r5 = stating(a_double(fhir_version="5.0.0"), with_subscriptions)
     assert state_of(await checked(in_r5, reached), "triggers") is CheckState.WARNING
+    topics = reached.model_copy(update={"topics": ("http://ehr/topic/a",)})
+    assert found(await checked(in_r5, topics), "triggers").startswith("Subscriptions (topics of TRD_TOPICS)")
+    in_topics = stating(a_double(fhir_version="5.0.0"), with_topics)
+    assert found(await checked(in_topics, reached), "triggers").startswith("Subscriptions (topics)")
+
+
+async def test_a_subscription_that_delivers_nothing_is_named() -> None:
+    server = a_double()
+    failed = {"resourceType": "Subscription", "id": "trd-careplan-condition", "status": "error"}
+    server.put(failed)
+    report = await checked(
+        stating(server, with_subscriptions),
+        settings(fhir_base_url=BASE, public_url="https://service.example"),
+    )
+    assert state_of(report, "triggers") is CheckState.WARNING
+    assert "deliver nothing: Condition" in found(report, "triggers")
 
 
 @pytest.mark.parametrize("listed", [True, False])

@@ -18,7 +18,7 @@ from service.errors import NotHl7
 from tests.app.engines import AUTHORITIES, DOOR, ER7, SYSTEM, a_message
 from tests.app.serving import serving
 from tests.examples import soaked
-from tests.running import Service, assert_each_once, at_least, patients_to_treat, until
+from tests.running import Service, assert_each_once, at_least, number_of, patients_to_treat, until
 from tests.servers import load, running_sekmet
 from tests.support import run_command
 
@@ -32,16 +32,6 @@ NUMBER = 40
 def server() -> Iterator[str]:
     with running_sekmet() as base:
         yield base
-
-
-def loaded(server: str) -> dict[str, str]:
-    """Patients on a server who are to be treated: their medical record numbers by id."""
-    records = patients_to_treat("engine", NUMBER)
-    numbers = {patient: f"MRN-{patient}" for patient in records}
-    for patient, record in records.items():
-        named = {"identifier": [{"system": SYSTEM, "value": numbers[patient]}]}
-        load(server, [one | named if one["resourceType"] == "Patient" else one for one in record])
-    return numbers
 
 
 async def sent_until_acknowledged(http: httpx.AsyncClient, address: str, number: str) -> None:
@@ -59,7 +49,9 @@ async def sent_until_acknowledged(http: httpx.AsyncClient, address: str, number:
 async def test_killed_in_the_middle_every_acknowledged_message_is_done_once(
     server: str, tmp_path: Path
 ) -> None:
-    numbers = loaded(server)
+    records = patients_to_treat("engine", NUMBER)
+    load(server, [resource for record in records.values() for resource in record])
+    numbers = {patient: number_of(patient) for patient in records}
     settings = {"fhir_base_url": server, "hl7v2_authorities": json.dumps(AUTHORITIES)}
     async with (
         Service(tmp_path, **settings) as service,

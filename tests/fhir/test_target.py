@@ -63,6 +63,37 @@ def test_where_no_care_plan_can_be_written_nothing_is(statement: Resource) -> No
     assert (target.tier, target.takes) == (WriteTier.RETURN_ONLY, frozenset())
 
 
+@pytest.mark.parametrize(
+    ("statement", "tier", "takes"),
+    [
+        pytest.param(
+            a_statement("DocumentReference", "Communication"), "document", {"DocumentReference"}, id="both"
+        ),
+        pytest.param(
+            a_statement("DocumentReference", "Provenance"),
+            "document",
+            {"DocumentReference", "Provenance"},
+            id="with Provenance",
+        ),
+        pytest.param(
+            a_statement("DocumentReference", "Communication", does=("create",)),
+            "communication",
+            {"Communication"},
+            id="documents that are never updated",
+        ),
+        pytest.param(
+            a_statement("DocumentReference") | {"fhirVersion": "5.0.0"}, "return-only", set(), id="R5"
+        ),
+    ],
+)
+def test_below_care_plan_it_is_a_document_or_a_communication(
+    statement: Resource, tier: str, takes: set[str]
+) -> None:
+    target = target_of(statement)
+    assert (target.tier, {*target.takes}) == (WriteTier(tier), takes)
+    assert target.only_created == takes - {"DocumentReference"}
+
+
 class Server:
     """A server that keeps `known` kinds, whatever it says; `asked` are the requests that it got."""
 

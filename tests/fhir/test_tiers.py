@@ -35,7 +35,7 @@ from tests.support import (
     run_command,
 )
 
-NOT_TAKEN = "(not written: the FHIR server does not accept CarePlan resources)"
+NOT_TAKEN = "(not written: the FHIR server does not accept CarePlan resources, nor a document in their place)"
 HELD = 'trd_reviews_held_total{why="care-plan-not-taken"} 1.0'
 PATIENT = patient_id_of(case_bundle(TWO_FAILURES))
 WAYS: dict[str, dict[str, Any]] = {
@@ -257,3 +257,27 @@ def assert_authored(server: FhirDouble, *, inside: bool) -> None:
             else:
                 assert devices == {f"Device/{server.only('Device')['id']}"}
                 assert contained == []
+
+
+class NeverUpdatesProvenance(FhirDouble):
+    """A server that lets a Provenance be created and not updated."""
+
+    def advertised(self, statement: Resource) -> Resource:
+        statement = super().advertised(statement)
+        for kind in statement["rest"][0]["resource"]:
+            if kind["type"] == "Provenance":
+                kind["interaction"] = [one for one in kind["interaction"] if one["code"] != "update"]
+        return statement
+
+    def lets_in(self, method: str, path: str) -> bool:
+        return (method, path.partition("/")[0]) != ("PUT", "Provenance") and super().lets_in(method, path)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_provenance_that_can_only_be_created_is_created(way: str) -> None:
+    server = NeverUpdatesProvenance(a_record(), **WAYS[way])
+    done = await propose(server)
+    assert [one.type for one in done.written] == [kind for kind in WRITTEN_KINDS if kind != "Task"]
+    assert len(server.of_type("Provenance")) == 1
+    assert server.only("CarePlan")["status"] == "draft"
+    assert (await propose(server)).written == ()

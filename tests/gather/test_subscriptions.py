@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from service.errors import ServerUnsupported
 from service.fhir.client import FhirClient
 from service.fhir.kinds import WATCHED_KINDS
 from service.gather import subscriptions
@@ -22,11 +21,8 @@ ENDPOINT = "http://127.0.0.1:9/hooks/fhir"
 class Server:
     """Keeps Subscriptions and activates each the first time it is read after a write."""
 
-    def __init__(
-        self, settles_as: str = "active", offered: Iterable[str] = WATCHED_KINDS, fhir_version: str = "4.0.1"
-    ) -> None:
+    def __init__(self, settles_as: str = "active", offered: Iterable[str] = WATCHED_KINDS) -> None:
         self.offered = tuple(offered)
-        self.fhir_version = fhir_version
         self.held: dict[str, dict[str, Any]] = {}
         self.puts: list[str] = []
         self.settles_as = settles_as
@@ -42,7 +38,7 @@ class Server:
             rest = [{"mode": "server", "resource": [{"type": kind} for kind in self.offered]}]
             statement = {
                 "resourceType": "CapabilityStatement",
-                "fhirVersion": self.fhir_version,
+                "fhirVersion": "4.0.1",
                 "rest": rest,
             }
             return httpx.Response(200, json=statement, headers=kind)
@@ -82,13 +78,6 @@ def test_observations_are_limited_to_those_that_are_read_and_administrations_to_
     assert not any(code.startswith("http://loinc.org|") for code in codes)
     assert "http://www.nlm.nih.gov/research/umls/rxnorm|6130" not in codes, "ketamine is never the treatment"
     assert "http://loinc.org|44249-1" in criteria["Observation"].partition("?code=")[2].split(",")
-
-
-async def test_a_server_that_notifies_by_topics_is_left_alone() -> None:
-    server = Server(fhir_version="5.0.0")
-    with pytest.raises(ServerUnsupported, match="topics"):
-        await server.subscribe()
-    assert server.puts == []
 
 
 async def test_what_the_server_does_not_offer_is_not_subscribed_to() -> None:

@@ -19,6 +19,7 @@ from tests.running import (
     Wire,
     assert_each_once,
     at_least,
+    notify_by_topic,
     notifying,
     patients_to_treat,
     planned,
@@ -63,6 +64,27 @@ async def test_killed_in_the_middle_every_confirmed_event_is_done_once(
                 lost.append(len(confirmed.keys() - await planned(server)))
                 await service.start()
         await until(lambda: at_least(100, server, patients), seconds=60)
+        await until(service.is_idle, seconds=60)
+        assert await service.metric('trd_queue_jobs{state="failed"}') == 0
+
+    assert sum(lost) > 0, "no event was confirmed and not yet done when the service was killed"
+    await assert_each_once(server, patients)
+
+
+async def test_killed_in_the_middle_every_resource_that_was_named_is_read(
+    server: str, tmp_path: Path, sqlite_queue: str
+) -> None:
+    """Between the answer to a notification by a topic and the reading of what it names."""
+    patients = loaded(server, 30)
+    lost = []
+    async with Service(tmp_path, fhir_base_url=server, database_url=sqlite_queue) as service:
+        async with notifying(service.address, patients, a_second=25, by=notify_by_topic) as confirmed:
+            for part in (8, 16):
+                await until(partial(at_least, part, server, patients), seconds=60, every=0.1)
+                service.kill()
+                lost.append(len(confirmed.keys() - await planned(server)))
+                await service.start()
+        await until(lambda: at_least(30, server, patients), seconds=60)
         await until(service.is_idle, seconds=60)
         assert await service.metric('trd_queue_jobs{state="failed"}') == 0
 

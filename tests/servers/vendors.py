@@ -7,12 +7,13 @@ athenahealth and HealthLake follow public documentation alone: no statement of t
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 import httpx
 
 from service.fhir.kinds import READ_KINDS
-from tests.support import PretendServer, Resource, fhir_response
+from tests.support import BASE, PretendServer, Resource, fhir_response
 
 READ, SEARCH = "read", "search-type"
 _IN_EPIC = "urn:oid:1.2.840.114350.1.13.0.1.7.2.657369"
@@ -45,13 +46,39 @@ def offer(parameters: str = "", required: str = "", **others: Any) -> Offered:
     return Offered(frozenset(parameters.split()), frozenset(required.split()), **others)
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What the servers of a vendor let be written: the interactions by kind, and how they answer.
+
+    Extensions are not kept, and what is attached is then found under an address. With `empty_answers`, a
+    create is answered 201 without a body, as Oracle does. What does not fit `takes` is refused.
+    """
+
+    interactions: Mapping[str, tuple[str, ...]]
+    empty_answers: bool = False
+    takes: Callable[[Resource], bool] = lambda _: True
+
+
+def _oracle_takes(resource: Resource) -> bool:
+    """Whether a document is as Oracle documents it: `docStatus`, author, an end with a time, a charset."""
+    if resource["resourceType"] != "DocumentReference":
+        return True
+    (content,), (author,) = resource["content"], resource["author"]
+    return (
+        resource["docStatus"] in {"final", "amended"}
+        and author["reference"].startswith("Practitioner/")
+        and "T" in resource["context"]["period"]["end"]
+        and "charset" in content["attachment"]["contentType"]
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
     """How the servers of one vendor answer.
 
     `remark` comes with every search. `id_length` is how long ids are. `versions` is whether resources have a
     version. `ignores_unknown` is whether parameters that are not offered are passed over, not refused.
-    `throttled` is the answer of a server that is overloaded.
+    `writing` is what it lets be written. `throttled` is the answer of a server that is overloaded.
     """
 
     dialect: str
@@ -63,6 +90,7 @@ class Vendor:
     versions: bool = True
     ignores_unknown: bool = True
     page: int = 1000
+    writing: Writing | None = None
     throttled: Callable[[], httpx.Response] = lambda: httpx.Response(429)
 
     @property
@@ -94,7 +122,10 @@ EPIC = Vendor(
         "Flag": offer("patient subject category status _count"),
         "List": offer("patient subject code _count"),
         "CarePlan": offer("patient subject category status _count", "category"),
+        "DocumentReference": offer("patient subject author type category date docstatus status _id _count"),
+        "Communication": offer("patient subject category encounter _id _count"),
     },
+    writing=Writing({"DocumentReference": ("create", "update"), "Communication": ("create",)}),
     remark=an_outcome("processing", "warning", "4119"),
     id_length=88,
     versions=False,
@@ -115,7 +146,19 @@ ORACLE = Vendor(
         "CarePlan": offer(
             "_id date patient category _count", "category", choice={"category": frozenset({"assess-plan"})}
         ),
+        "DocumentReference": offer("_id patient encounter period type category date _lastUpdated _count"),
+        "Communication": offer("_id category received recipient", "category received recipient"),
+        "Provenance": offer("_id target"),
     },
+    writing=Writing(
+        {
+            "DocumentReference": ("create", "update"),
+            "Communication": ("create", "patch"),
+            "Provenance": ("create",),
+        },
+        empty_answers=True,
+        takes=_oracle_takes,
+    ),
     ignores_unknown=False,
     page=3,
 )
@@ -136,7 +179,10 @@ MEDITECH = Vendor(
         "Procedure": offer("_id _count patient date code status"),
         "QuestionnaireResponse": offer("_count _id authored patient questionnaire status"),
         "CarePlan": offer("_id _count patient category status"),
+        "Communication": offer("_id _count patient subject sender recipient sent part-of in-response-to"),
+        "DocumentReference": offer("_id patient type period status category"),
     },
+    writing=Writing({"Communication": ("create",)}),
 )
 ATHENAHEALTH = Vendor(
     dialect="athenahealth",
@@ -171,12 +217,20 @@ VENDORS = {one.dialect: one for one in (EPIC, ORACLE, MEDITECH, ATHENAHEALTH, HE
 class VendorDouble(PretendServer):
     """A server of a vendor that holds a record; what it does not offer is there and is not shown.
 
-    `throttles` is how many requests are answered as by an overloaded server, from now on.
+    `throttles` is how many requests are answered as by an overloaded server, from now on. `sent` is every
+    resource that was stored, as it came. `cut_after` is after how many more requests the connection is cut,
+    and `loses_answer` whether the answer to the last of them is lost. With
+    `cuts_after_write` the next write is the last one. `meanwhile` happens once, before a write is taken.
     """
 
     def __init__(self, vendor: Vendor, resources: Iterable[Resource]) -> None:
         self.vendor = vendor
         self.throttles = 0
+        self.sent: list[Resource] = []
+        self.cut_after: int | None = None
+        self.loses_answer = False
+        self.cuts_after_write = False
+        self.meanwhile: Callable[[], object] | None = None
         everything = "everything" in vendor.kinds["Patient"].operations
         held = [self._as_kept(resource) for resource in lengthened(resources, vendor.id_length)]
         super().__init__(held, everything=everything, offered=vendor.kinds, includes=False, page=vendor.page)
@@ -191,16 +245,78 @@ class VendorDouble(PretendServer):
             self.throttles -= 1
             self.asked.append(request)
             return self.vendor.throttled()
+        if self.cut_after == 0:
+            raise httpx.ConnectError("the connection is cut", request=request)
+        if self.cut_after is not None:
+            self.cut_after -= 1
+        answer = self._answered(request)
+        if self.cuts_after_write and request.method != "GET":
+            self.cuts_after_write, self.cut_after, self.loses_answer = False, 0, True
+        if self.cut_after == 0 and self.loses_answer:
+            raise httpx.ReadError("the answer is lost", request=request)
+        return answer
+
+    def _answered(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/r4/")
         kind, _, rest = path.partition("/")
         if path != "metadata" and kind not in self.vendor.kinds:
             return self._refused(request, 404, an_outcome("not-supported"))
+        if request.method != "GET":
+            return self._written(kind, rest, request)
         if path == "metadata" or rest:
             return super().__call__(request)
         if kind == "Patient" and "identifier" in request.url.params:
             self.asked.append(request)
             return self._page(self._identified(request.url.params["identifier"]), request)
         return self._refusal(kind, request) or super().__call__(request)
+
+    def _written(self, kind: str, identity: str, request: httpx.Request) -> httpx.Response:
+        """Store a resource, each time under another id where it is new, whatever stands there already."""
+        self.asked.append(request)
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        writing = self.vendor.writing
+        code = {"POST": "create", "PUT": "update"}[request.method]
+        if writing is None or code not in writing.interactions.get(kind, ()):
+            return fhir_response(an_outcome("not-supported"), 405)
+        resource = json.loads(request.content)
+        if not writing.takes(resource):
+            return fhir_response(an_outcome("business-rule"), 422)
+        if code == "create":
+            self.sent.append(resource)
+            return self._created(self.keep(resource | {"id": str(len(self.sent))}))
+        standing = next((one for one in self.resources if _is_at(one, kind, identity)), None)
+        if standing is None:
+            return fhir_response(an_outcome("not-found"), 404)
+        if request.headers.get("If-Match", _etag(standing)) != _etag(standing):
+            return fhir_response(an_outcome("conflict"), 409)
+        self.sent.append(resource)
+        return fhir_response(self.keep(resource))
+
+    def _created(self, stored: Resource) -> httpx.Response:
+        where = {"Location": f"{BASE}/{stored['resourceType']}/{stored['id']}"}
+        if self.vendor.writing is not None and self.vendor.writing.empty_answers:
+            headers = {**where, "ETag": _etag(stored), "Content-Type": "text/html"}
+            return httpx.Response(201, headers=headers)
+        answer = fhir_response(stored, 201)
+        answer.headers.update(where)
+        return answer
+
+    def keep(self, resource: Resource) -> Resource:
+        """Store a version of a resource, as such a server keeps it; gives what stands then."""
+        kind, identity = resource["resourceType"], resource["id"]
+        before = next((one for one in self.resources if _is_at(one, kind, identity)), None)
+        stored = {name: value for name, value in _as_stored(resource).items() if name != "meta"}
+        if self.vendor.versions:
+            number = int(before["meta"]["versionId"]) if before else 0
+            stored["meta"] = {"versionId": str(number + 1)}
+        self.resources = [one for one in self.resources if one is not before] + [stored]
+        return stored
+
+    def of_type(self, kind: str) -> list[Resource]:
+        """The resources of a type, as they stand."""
+        return [one for one in self.resources if one["resourceType"] == kind]
 
     def _refused(self, request: httpx.Request, status: int, outcome: Resource) -> httpx.Response:
         self.asked.append(request)
@@ -228,7 +344,8 @@ class VendorDouble(PretendServer):
 
     def _search(self, kind: str, params: httpx.QueryParams) -> list[Resource]:
         found = super()._search(kind, params)
-        return [one for one in found if _has(one, "category", params) and _has(one, "intent", params)]
+        asked = ("category", "intent", "type")
+        return [one for one in found if all(_has(one, element, params) for element in asked)]
 
     def _compartment(self, patient: str) -> list[Resource]:
         return [one for one in super()._compartment(patient) if self._shows(one)]
@@ -245,7 +362,7 @@ class VendorDouble(PretendServer):
         kinds = [
             {
                 "type": kind,
-                "interaction": [{"code": code} for code in ([READ, SEARCH] if one.parameters else [READ])],
+                "interaction": [{"code": code} for code in self._interactions(kind)],
                 "searchParam": [{"name": name} for name in sorted(one.parameters)],
                 "operation": [{"name": name} for name in one.operations],
             }
@@ -253,6 +370,10 @@ class VendorDouble(PretendServer):
         ]
         statement = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", **self.vendor.says}
         return {**statement, "rest": [{"mode": "server", "resource": kinds}]}
+
+    def _interactions(self, kind: str) -> list[str]:
+        written = self.vendor.writing.interactions.get(kind, ()) if self.vendor.writing else ()
+        return [READ, *([SEARCH] if self.vendor.kinds[kind].parameters else []), *written]
 
     def _as_kept(self, resource: Resource) -> Resource:
         return resource if self.vendor.versions else {k: v for k, v in resource.items() if k != "meta"}
@@ -290,8 +411,31 @@ def _has(resource: Resource, element: str, params: httpx.QueryParams) -> bool:
     if wanted is None:
         return True
     value = resource.get(element, [])
-    codes = {value} if isinstance(value, str) else {c["code"] for v in value for c in v.get("coding", [])}
-    return bool(codes.intersection(wanted.split(",")))
+    values = [value] if isinstance(value, dict) else value
+    codes = {value} if isinstance(value, str) else {c["code"] for v in values for c in v.get("coding", [])}
+    return bool(codes.intersection(one.rpartition("|")[2] for one in wanted.split(",")))
+
+
+def _is_at(resource: Resource, kind: str, identity: str) -> bool:
+    return (resource["resourceType"], resource["id"]) == (kind, identity)
+
+
+def _etag(resource: Resource) -> str:
+    return f'W/"{resource.get("meta", {}).get("versionId", "")}"'
+
+
+def _as_stored(value: Any) -> Any:
+    """A resource as it is kept: without extensions, and with an address in place of what is attached."""
+    if isinstance(value, list):
+        return [_as_stored(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: _as_stored(one) for name, one in value.items() if name not in {"extension", "data"}}
+    return {**kept, "url": f"{BASE}/Binary/{_digest(value['data'])}"} if "data" in value else kept
+
+
+def _digest(data: str) -> str:
+    return sha256(data.encode()).hexdigest()[:16]
 
 
 def remarking(vendor: Vendor, code: str, severity: str, number: str) -> Vendor:

@@ -12,14 +12,17 @@ from service.fhir.r5.written import render_in_r5
 
 _MODELS: dict[str, Any] = {kind: get_fhir_model_class(kind) for kind in WRITTEN_KINDS}
 
+_OF_R5 = frozenset({"Subscription", "SubscriptionTopic"})
+
 
 def validated_r5(resource: dict[str, Any]) -> dict[str, Any]:
     """A resource rendered in R4, as R5 has it, after its model has accepted its structure.
 
-    The id is left to the server, as in R4. Raises pydantic's `ValidationError`, which is a fault of this
-    service.
+    Subscriptions and their topics are rendered in R5 already, as R4 has nothing like them. The id is left to
+    the server, as in R4. Raises pydantic's `ValidationError`, which is a fault of this service.
     """
-    rendered = render_in_r5(resource)
-    model = _MODELS[rendered["resourceType"]]
+    kind = resource["resourceType"]
+    rendered = resource if kind in _OF_R5 else render_in_r5(resource)
+    model = get_fhir_model_class(kind) if kind in _OF_R5 else _MODELS[kind]
     model.model_validate({name: value for name, value in rendered.items() if name != "id"})
     return rendered

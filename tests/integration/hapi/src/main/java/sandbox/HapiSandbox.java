@@ -30,6 +30,7 @@ import ca.uhn.fhir.jpa.subscription.channel.config.SubscriptionChannelConfig;
 import ca.uhn.fhir.jpa.subscription.match.config.SubscriptionProcessorConfig;
 import ca.uhn.fhir.jpa.subscription.match.deliver.email.IEmailSender;
 import ca.uhn.fhir.jpa.subscription.submit.config.SubscriptionSubmitterConfig;
+import ca.uhn.fhir.jpa.topic.SubscriptionTopicConfig;
 import ca.uhn.fhir.jpa.util.ResourceCountCache;
 import ca.uhn.fhir.rest.api.EncodingEnum;
 import ca.uhn.fhir.rest.api.IResourceSupportedSvc;
@@ -99,7 +100,8 @@ public class HapiSandbox {
       String release = env.getProperty("sandbox.fhir-release", "r4");
       return switch (release) {
         case "r4" -> new String[] {JpaR4Config.class.getName()};
-        case "r5" -> new String[] {JpaR5Config.class.getName()};
+        // Subscriptions of R5 are by topics; without this part HAPI stores them, and no event matches.
+        case "r5" -> new String[] {JpaR5Config.class.getName(), SubscriptionTopicConfig.class.getName()};
         default -> throw new IllegalArgumentException("sandbox.fhir-release: r4 or r5, not " + release);
       };
     }

@@ -1,0 +1,113 @@
+"""What becomes of the document in place of a CarePlan: a decision set against it, and put into effect."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from service.apply.documents import Filing, file_document
+from service.apply.intent import Conclusion
+from service.apply.send import with_addresses
+from service.core.decision import Propose, grounds_of
+from service.core.documents import DocumentOfRecord, DocumentStep, reconcile_document
+from service.core.plans import PlanAction
+from service.core.records import VersionedReference
+from service.core.words import summarise
+from service.fhir.client import FhirClient
+from service.fhir.loose import Resource
+from service.fhir.names import CONTENT_DIGEST, DEVICE_ID, DEVICE_INSIDE, extension_value, grounds_digest
+from service.read.label import PatientLabel
+from service.render.device import with_device_inside
+from service.render.document import Page, render_proposal, render_superseded
+from service.render.provenance import Occasion, render_provenance
+
+_TITLE = "Proposed esketamine treatment"
+_CONTINUED = (
+    "the treatment is under way; its continuation is only returned, as nobody can activate a document"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentIntent:
+    """What is to be done with the document of record, and what it is to say.
+
+    `proposal` is the digest of the proposal that is wanted, if one is, and `proposed_on` the day from which
+    its dates are counted.
+    """
+
+    step: DocumentStep
+    known: DocumentOfRecord | None
+    proposal: str | None
+    proposed_on: date | None
+
+    def reference(self, written: VersionedReference | None) -> str | None:
+        """The document that stands, as far as there is one."""
+        evidence = written or (self.known.evidence if self.known else None)
+        return f"{evidence.type}/{evidence.id}" if evidence else None
+
+
+def intend_document(
+    conclusion: Conclusion, known: DocumentOfRecord | None, *, proposed_on: date | None
+) -> DocumentIntent:
+    """Set a conclusion against the document of record."""
+    decision, intent = conclusion.decision, conclusion.intent
+    continued = isinstance(decision, Propose) and decision.continuation is not None
+    wanted = None
+    if intent.action is PlanAction.CREATE and intent.plan is not None and not continued:
+        wanted = extension_value(intent.plan, CONTENT_DIGEST)
+    otherwise = _CONTINUED if continued else intent.why
+    grounds = grounds_digest(grounds_of(decision))
+    step = reconcile_document(wanted, known, grounds=grounds, otherwise=otherwise)
+    return DocumentIntent(step=step, known=known, proposal=wanted, proposed_on=proposed_on)
+
+
+async def write_document(
+    filing: Filing,
+    intended: DocumentIntent,
+    conclusion: Conclusion,
+    occasion: Occasion,
+    label: PatientLabel | None,
+) -> tuple[VersionedReference, ...]:
+    """Write the document where it changes, and its Provenance where the server takes one.
+
+    Returns the versions written. Raises as `file_document` does.
+    """
+    if not intended.step.writes:
+        return ()
+    decision = conclusion.decision
+    written = await file_document(
+        filing,
+        _page(intended, conclusion, label),
+        decision.assessment.patient.id,
+        intended.known,
+        grounds=grounds_digest(grounds_of(decision)),
+        recorded=occasion.recorded,
+    )
+    provenance = render_provenance(decision, [written], occasion)
+    return (written, *await _store_provenance(filing.client, provenance))
+
+
+async def withdraw_document(
+    filing: Filing, patient_id: str, known: DocumentOfRecord, *, reason: str, recorded: str
+) -> VersionedReference:
+    """Write that a proposal was withdrawn by hand. Raises as `file_document` does."""
+    why = f"Withdrawn by hand: {reason}"
+    page = render_superseded(_TITLE, why, None, proposed_on=known.proposed_on, withdrawn=known.grounds)
+    return await file_document(filing, page, patient_id, known, grounds=known.grounds, recorded=recorded)
+
+
+def _page(intended: DocumentIntent, conclusion: Conclusion, label: PatientLabel | None) -> Page:
+    plan, as_of = conclusion.intent.plan, conclusion.decision.assessment.as_of
+    if intended.proposal is None or plan is None:
+        why = summarise(conclusion.decision)
+        return render_superseded(_TITLE, why, label, proposed_on=intended.proposed_on)
+    proposed_on = intended.proposed_on or as_of
+    return render_proposal(plan, label, proposal=intended.proposal, proposed_on=proposed_on, as_of=as_of)
+
+
+async def _store_provenance(client: FhirClient, provenance: Resource) -> tuple[VersionedReference, ...]:
+    """Create the Provenance, with this software inside, where the server takes one."""
+    if "Provenance" not in (await client.target()).takes:
+        return ()
+    inside = {f"Device/{DEVICE_ID}": f"#{DEVICE_INSIDE}"}
+    sent = {key: value for key, value in with_addresses(provenance, inside).items() if key != "id"}
+    stored = await client.create(with_device_inside(sent))
+    return (VersionedReference("Provenance", stored.id or "unidentified", stored.version),)

@@ -1,0 +1,467 @@
+"""Below CarePlan: one contract of the documents on the servers of the vendors that take them."""
+
+import itertools
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.apply.held import Held
+from service.apply.ledger import open_ledger
+from service.commands.check import find_tier
+from service.commands.check_findings import CheckState
+from service.commands.diff import preview
+from service.commands.documents import list_ours
+from service.commands.withdraw import find_drafts, withdraw
+from service.commands.written import WrittenFilter
+from service.errors import ServerError
+from service.fhir.client import FhirClient
+from service.fhir.models import validated
+from service.knowledge import load_dialects, mappings_directory
+from service.queue.work import Work
+from service.review import Proposal, Reviewer
+from service.telemetry.metrics import Metrics
+from tests.contract_interrupted import an_aneurysm, no_aneurysm
+from tests.servers.vendors import EPIC, MEDITECH, ORACLE, Vendor, VendorDouble
+from tests.support import (
+    Resource,
+    a_condition,
+    case_bundle,
+    case_reviewer,
+    client_of,
+    patient_id_of,
+    resources_of,
+    settings,
+)
+
+CASE = "orders-renewed-every-month-count-under-the-criteria-for-orders"
+WRITERS = {"epic": EPIC, "oracle-millennium": ORACLE, "meditech": MEDITECH}
+KINDS = {"epic": "DocumentReference", "oracle-millennium": "DocumentReference", "meditech": "Communication"}
+
+
+class Site:
+    """A server of a vendor with a patient who is to be treated, and a service beside it."""
+
+    def __init__(self, vendor: Vendor, folder: Path) -> None:
+        self.double = VendorDouble(vendor, resources_of(case_bundle(CASE)))
+        self.patient = patient_id_of({"entry": [{"resource": one} for one in self.double.resources]})
+        self.kind = KINDS[vendor.dialect]
+        self.url = f"sqlite:///{folder}/queue.sqlite"
+        self.by = self.reviewer(document_author="Practitioner/7")
+        self.as_of = self.by.as_of
+
+    def reviewer(self, **chosen: object) -> Reviewer:
+        by = case_reviewer(CASE)
+        given = settings(criteria=by.settings.criteria, database_url=self.url, **chosen)
+        return replace(by, settings=given)
+
+    async def propose(self, *, days: int = 0, by: Reviewer | None = None) -> Proposal:
+        """A review by a process that knows nothing of the server yet, and tries once."""
+        by = (by or self.by).on(self.as_of + timedelta(days=days))
+        return await by.propose(self.client(), self.patient)
+
+    def client(self) -> FhirClient:
+        return client_of(self.double, attempts=1, dialects=load_dialects(mappings_directory()))
+
+    def holds(self, *resources: Resource) -> None:
+        """The record holds these as they are now."""
+        names = {(one["resourceType"], one["id"]) for one in resources}
+        kept = [one for one in self.double.resources if (one["resourceType"], one["id"]) not in names]
+        self.double.resources = [*kept, *resources]
+
+    @property
+    def documents(self) -> list[Resource]:
+        return self.double.of_type(self.kind)
+
+    @property
+    def said(self) -> list[Resource]:
+        """The documents that were sent, in order."""
+        return [one for one in self.double.sent if one["resourceType"] == self.kind]
+
+
+@pytest.fixture(params=WRITERS)
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
+    return Site(WRITERS[request.param], tmp_path)
+
+
+def html_of(document: Resource) -> str:
+    attachments = [one["attachment"] for one in document.get("content", [])]
+    attachments += [one["contentAttachment"] for one in document.get("payload", [])[1:]]
+    (attachment,) = attachments
+    assert attachment["contentType"] == "text/html; charset=utf-8"
+    return b64decode(attachment["data"]).decode()
+
+
+def identifier_of(document: Resource) -> Resource:
+    """The identifier by which a document is ours."""
+    found: Resource = document["identifier"][0]
+    return found
+
+
+def a_high_pressure(patient: str) -> Resource:
+    """What adds a caution to the plan."""
+    parts = [("8480-6", 165), ("8462-4", 101)]
+    component = [
+        {
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+            "valueQuantity": {"value": value, "unit": "mmHg", "code": "mm[Hg]"},
+        }
+        for code, value in parts
+    ]
+    return {
+        "resourceType": "Observation",
+        "id": "pressure",
+        "status": "final",
+        "subject": {"reference": f"Patient/{patient}"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "85354-9"}]},
+        "effectiveDateTime": "2026-11-20",
+        "component": component,
+    }
+
+
+def a_pregnancy(patient: str) -> Resource:
+    """What needs a review."""
+    code = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z33.1"}]}
+    return a_condition("pregnancy", patient, code=code, recordedDate="2026-11-01")
+
+
+# --- written once ---------------------------------------------------------------------------------
+
+
+async def test_a_proposal_is_written_once(site: Site) -> None:
+    done = await site.propose()
+
+    plan = done.answer.care_plan
+    (document,) = site.documents
+    assert (plan.action, plan.reference) == ("create", f"{site.kind}/{document['id']}")
+    assert plan.tier == {"DocumentReference": "document", "Communication": "communication"}[site.kind]
+    assert done.answer.treatment is None
+    assert done.written[0].type == site.kind
+    page = html_of(site.said[0])
+    assert "<h3>Sessions</h3>" in page
+    assert "<td>1</td>" in page
+    again = await site.propose()
+    assert (again.written, again.answer.care_plan.action) == ((), "none")
+    assert again.answer.care_plan.reference == plan.reference
+    assert len(site.said) == 1
+
+
+@pytest.mark.matrix
+async def test_it_is_repeated_a_hundred_times_and_written_once(site: Site) -> None:
+    for _ in range(100):
+        await site.propose()
+    assert len(site.said) == 1
+
+
+async def test_its_dates_stay_while_they_lie_ahead(site: Site) -> None:
+    await site.propose()
+    assert (await site.propose(days=3)).written == ()
+    later = await site.propose(days=30)
+    assert later.answer.care_plan.action == "update"
+    assert (await site.propose(days=31)).written == ()
+    assert len(site.said) == 2
+
+
+async def test_one_that_was_superseded_is_proposed_again_on_new_dates(site: Site) -> None:
+    await site.propose()
+    site.holds(*an_aneurysm(site.patient))
+    await site.propose()
+    site.holds(*no_aneurysm(site.patient))
+    await site.propose(days=7)
+    first, _, again = site.said
+    since = [identifier_of(one)["period"]["start"] for one in (first, again)]
+    assert since == [site.as_of.isoformat(), (site.as_of + timedelta(days=7)).isoformat()]
+    assert (await site.propose(days=8)).written == ()
+
+
+async def test_all_that_the_server_gets_is_accepted_by_the_models(site: Site) -> None:
+    await site.propose()
+    site.holds(*an_aneurysm(site.patient))
+    await site.propose()
+    assert len(site.said) == 2
+    for sent in site.double.sent:
+        validated(sent)
+
+
+async def test_where_provenance_can_only_be_created_it_is(tmp_path: Path) -> None:
+    site = Site(ORACLE, tmp_path)
+    done = await site.propose()
+    (provenance,) = site.double.of_type("Provenance")
+    assert provenance["target"][0]["reference"].startswith(str(done.written[0]).partition("/_")[0])
+    assert provenance["agent"][0]["who"]["reference"] == "#device"
+
+
+# --- the record changes ---------------------------------------------------------------------------
+
+
+async def test_a_changed_record_changes_the_document(site: Site) -> None:
+    first = await site.propose()
+    site.holds(a_high_pressure(site.patient))
+
+    done = await site.propose()
+
+    assert done.answer.care_plan.action == "update"
+    assert (await site.propose()).written == ()
+    assert "165" in html_of(site.said[1]) or "blood pressure" in html_of(site.said[1]).lower()
+    if site.kind == "DocumentReference":
+        assert len(site.documents) == 1
+        assert done.answer.care_plan.reference == first.answer.care_plan.reference
+    else:
+        earlier, later = site.documents
+        assert later["inResponseTo"] == [{"reference": f"Communication/{earlier['id']}"}]
+
+
+async def test_a_contraindication_supersedes_it_and_it_is_proposed_again(site: Site) -> None:
+    await site.propose()
+    site.holds(*an_aneurysm(site.patient))
+
+    done = await site.propose()
+
+    assert (done.answer.decision, done.answer.care_plan.action) == ("decline", "revoke")
+    assert "no longer holds" in html_of(site.said[1])
+    assert "<td>1</td>" not in html_of(site.said[1])
+    assert (await site.propose()).written == ()
+    site.holds(*no_aneurysm(site.patient))
+    again = await site.propose()
+    assert (again.answer.decision, again.answer.care_plan.action) == ("propose", "update")
+    assert (await site.propose()).written == ()
+    assert [one.get("status") for one in site.said] == (
+        ["current", "superseded", "current"] if site.kind == "DocumentReference" else ["completed"] * 3
+    )
+
+
+async def test_what_needs_a_review_is_returned_and_supersedes(site: Site) -> None:
+    """Neither an assessment nor a Task is written below CarePlan."""
+    await site.propose()
+    site.holds(a_pregnancy(site.patient))
+
+    done = await site.propose()
+
+    assert (done.answer.decision, done.answer.care_plan.action) == ("needs-review", "revoke")
+    assert {one["resourceType"] for one in site.double.sent} <= {site.kind, "Provenance"}
+    assert (await site.propose()).written == ()
+
+
+async def test_without_a_proposal_nothing_is_written(site: Site) -> None:
+    site.holds(*an_aneurysm(site.patient))
+    done = await site.propose()
+    assert (done.written, done.answer.care_plan.action) == ((), "none")
+    assert site.double.sent == []
+
+
+# --- people ---------------------------------------------------------------------------------------
+
+EDITS: dict[str, Callable[[Resource], Resource]] = {
+    "ended": lambda one: {**one, "status": "entered-in-error"},
+    "signed": lambda one: {**one, "docStatus": "final", "authenticator": {"reference": "Practitioner/9"}},
+    "rewritten": lambda one: {**one, "content": [{"attachment": {"url": "http://fhir.test/Binary/other"}}]},
+}
+
+
+@pytest.mark.parametrize("vendor", [EPIC, ORACLE], ids=lambda one: one.dialect)
+@pytest.mark.parametrize("edit", EDITS)
+async def test_a_document_that_a_person_edited_is_left(vendor: Vendor, edit: str, tmp_path: Path) -> None:
+    site = Site(vendor, tmp_path)
+    await site.propose()
+    (document,) = site.documents
+    edited = site.double.keep(EDITS[edit](document))
+    site.holds(*an_aneurysm(site.patient))
+
+    done = await site.propose()
+
+    assert (done.answer.care_plan.action, done.answer.care_plan.why) == (
+        "leave",
+        "a person edited the document",
+    )
+    assert (done.written, site.documents) == ((), [edited])
+
+
+@pytest.mark.parametrize("vendor", [EPIC, ORACLE], ids=lambda one: one.dialect)
+async def test_a_document_that_a_person_deleted_is_not_written_again(vendor: Vendor, tmp_path: Path) -> None:
+    site = Site(vendor, tmp_path)
+    await site.propose()
+    site.double.resources = [one for one in site.double.resources if one not in site.documents]
+    done = await site.propose()
+    assert (done.answer.care_plan.action, done.answer.care_plan.why) == (
+        "leave",
+        "a person deleted the document",
+    )
+    assert len(site.said) == 1
+
+
+async def test_a_document_that_changes_meanwhile_is_read_again(tmp_path: Path) -> None:
+    """A stale `If-Match` is answered 409; the edit that came between stands."""
+    site = Site(ORACLE, tmp_path)
+    await site.propose()
+    (document,) = site.documents
+    edited = EDITS["signed"](document)
+    site.holds(*an_aneurysm(site.patient))
+    site.double.meanwhile = lambda: site.double.keep(edited)
+
+    done = await site.propose()
+
+    assert (done.written, done.answer.care_plan.action) == ((), "leave")
+    assert site.documents[0]["authenticator"] == edited["authenticator"]
+
+
+# --- interruptions --------------------------------------------------------------------------------
+
+
+async def test_a_create_whose_answer_is_lost_is_looked_for_and_not_repeated(site: Site) -> None:
+    site.double.cuts_after_write = True
+    assert await is_interrupted(site)
+    assert len(site.documents) == 1
+    site.double.cut_after = None
+    done = await site.propose()
+    assert (done.written, done.answer.care_plan.action) == ((), "none")
+    assert done.answer.care_plan.reference == f"{site.kind}/{site.documents[0]['id']}"
+
+
+async def test_an_edit_after_an_interrupted_update_is_left(tmp_path: Path) -> None:
+    """By the version: one more was written than ours."""
+    site = Site(ORACLE, tmp_path)
+    await site.propose()
+    site.holds(a_high_pressure(site.patient))
+    site.double.cuts_after_write = True
+    assert await is_interrupted(site)
+    site.double.cut_after = None
+    edited = site.double.keep(EDITS["signed"](site.documents[0]))
+    done = await site.propose()
+    assert (done.answer.care_plan.action, site.documents) == ("leave", [edited])
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("loses_answer", [False, True], ids=["cut", "answer lost"])
+@pytest.mark.parametrize("change", [None, a_high_pressure], ids=["a first proposal", "an update"])
+async def test_interrupted_between_any_two_requests_it_is_written_once(
+    site: Site, change: Callable[[str], Resource] | None, loses_answer: bool, tmp_path: Path
+) -> None:
+    for number in itertools.count(1):
+        (tmp_path / str(number)).mkdir()
+        here = Site(site.double.vendor, tmp_path / str(number))
+        expected = 1
+        if change is not None:
+            await here.propose()
+            here.holds(change(here.patient))
+            expected = 1 if here.kind == "DocumentReference" else 2
+        here.double.cut_after, here.double.loses_answer = number, loses_answer
+        interrupted = await is_interrupted(here)
+        here.double.cut_after = None
+        done = await here.propose()
+        assert len(here.documents) == expected, number
+        assert done.answer.care_plan.reference == f"{here.kind}/{here.documents[-1]['id']}"
+        assert (await here.propose()).written == ()
+        if not interrupted:
+            break
+    assert number > 5
+
+
+async def is_interrupted(site: Site) -> bool:
+    """Whether a review is interrupted."""
+    try:
+        await site.propose()
+    except ServerError:
+        return True
+    return False
+
+
+async def test_a_document_that_is_not_in_the_ledger_is_found_by_its_identifier(
+    site: Site, tmp_path: Path
+) -> None:
+    """Another database: a Communication is taken up; a document whose signature was dropped is left."""
+    first = await site.propose()
+    (tmp_path / "queue.sqlite").unlink()
+    again = await site.propose()
+    assert again.written == ()
+    assert again.answer.care_plan.reference == first.answer.care_plan.reference
+    assert again.answer.care_plan.action == ("leave" if site.kind == "DocumentReference" else "none")
+
+
+async def test_the_ledger_holds_references_and_digests_only(site: Site) -> None:
+    await site.propose()
+    async with open_ledger(site.url, "http://fhir.test/r4", site.kind) as ledger:
+        (entry,) = (await ledger.all()).values()
+    assert entry.reference == f"{site.kind}/{site.documents[0]['id']}"
+    assert (entry.settled, len(entry.sent), entry.proposed_on) == (True, 64, site.as_of)
+
+
+# --- held -----------------------------------------------------------------------------------------
+
+
+async def test_without_an_author_oracle_gets_no_document(tmp_path: Path) -> None:
+    site = Site(ORACLE, tmp_path)
+    done = await site.propose(by=site.reviewer())
+    assert (done.held, done.answer.care_plan.tier) == (Held.NO_AUTHOR, "document")
+    assert "TRD_DOCUMENT_AUTHOR" in done.answer.care_plan.why
+    assert site.double.sent == []
+
+
+async def test_in_shadow_mode_nothing_is_written(site: Site) -> None:
+    done = await site.propose(by=site.reviewer(write="off"))
+    assert (done.held, done.written, site.double.sent) == (Held.WRITE_OFF, (), [])
+
+
+# --- by hand --------------------------------------------------------------------------------------
+
+
+async def test_a_document_is_listed_and_withdrawn_and_not_made_again(site: Site) -> None:
+    await site.propose()
+    client, chosen = site.client(), site.by.settings
+
+    listed = await list_ours(client, chosen, WrittenFilter())
+    drafts, left = await find_drafts(client, chosen, WrittenFilter(patient=site.patient))
+    done = [one async for one in withdraw(client, chosen, drafts, "asked by the ward")]
+
+    assert [(one.written.kind, one.written.patient) for one in listed] == [
+        ("document", f"Patient/{site.patient}")
+    ]
+    assert (len(drafts), left) == (1, [])
+    assert [one.outcome for one in done] == ["withdrawn"]
+    assert "asked by the ward" in html_of(site.said[1])
+    again = await site.propose()
+    assert (again.written, again.answer.care_plan.action) == ((), "leave")
+    assert "withdrawn" in again.answer.care_plan.why
+    assert (await find_drafts(client, chosen, WrittenFilter()))[0] == []
+
+
+async def test_a_document_that_was_changed_since_it_was_listed_is_not_withdrawn(tmp_path: Path) -> None:
+    site = Site(EPIC, tmp_path)
+    await site.propose()
+    client, chosen = site.client(), site.by.settings
+    drafts, _ = await find_drafts(client, chosen, WrittenFilter())
+    site.double.keep(EDITS["signed"](site.documents[0]))
+    (done,) = [one async for one in withdraw(client, chosen, drafts, "asked")]
+    assert done.outcome == "left"
+    assert len(site.said) == 1
+
+
+async def test_what_a_review_would_do_with_the_document_is_shown(site: Site) -> None:
+    by, client = site.by, site.client()
+    before = await preview(by, client, site.patient)
+    await site.propose()
+    after = await preview(by, client, site.patient)
+    assert (before.action, before.before, after.action) == ("create", None, "none")
+    assert len(site.said) == 1
+
+
+# --- told -----------------------------------------------------------------------------------------
+
+
+async def test_the_tier_is_told_in_the_metrics(site: Site) -> None:
+    metrics = Metrics()
+    await Work(site.by, site.client(), metrics).review(site.patient, "daily")
+    tier = {"DocumentReference": "document", "Communication": "communication"}[site.kind]
+    assert f'trd_reviews_written_total{{tier="{tier}"}} 1.0' in metrics.exposition().decode()
+    assert len(site.said) == 1
+
+
+async def test_the_check_names_the_tier_and_what_to_set(site: Site) -> None:
+    chosen = await find_tier(site.client(), site.by.settings)
+    assert chosen.state is CheckState.WARNING
+    assert chosen.found.startswith(("document: the server takes no CarePlan", "communication: the server"))
+    assert "docs/servers.md" in (chosen.to_do or "")
+    without = await find_tier(site.client(), site.reviewer().settings)
+    assert ("TRD_DOCUMENT_AUTHOR" in (without.to_do or "")) == (site.double.vendor is ORACLE)
