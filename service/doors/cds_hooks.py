@@ -187,7 +187,8 @@ async def _answer(request: web.Request, hook: Hook, body: bytes) -> list[Card]:
 async def _orders(client: FhirClient | None, asked: HookCall, reviewer: Reviewer) -> tuple[Order, ...]:
     """The drafts of esketamine. A medicine that is elsewhere is read there.
 
-    Raises `NotSupplied` where it cannot be had, since it could be esketamine.
+    Raises `NotSupplied` where it cannot be had, since it could be esketamine, and `NotAssessable` for an
+    order of esketamine for another patient.
     """
     try:
         drafts = read_drafts(asked.drafts, asked.supplied.sources, reviewer.knowledge)
@@ -198,11 +199,10 @@ async def _orders(client: FhirClient | None, asked: HookCall, reviewer: Reviewer
         raise NotCdsHooks("context.draftOrders: the medicine of a MedicationRequest cannot be read") from None
     if any(draft.is_unresolved for draft in drafts):
         raise NotSupplied("context.draftOrders: a MedicationRequest does not say its medicine")
-    return tuple(
-        Order(f"MedicationRequest/{draft.source.reference.id}", draft.medicine.label)
-        for draft in drafts
-        if draft.is_of_esketamine
-    )
+    ordered = [draft for draft in drafts if draft.is_of_esketamine]
+    if any(draft.patient_id not in {None, asked.patient_id} for draft in ordered):
+        raise NotAssessable("context.draftOrders: an order of another patient than context.patientId")
+    return tuple(Order(f"MedicationRequest/{one.source.reference.id}", one.medicine.label) for one in ordered)
 
 
 async def _review(own: FhirClient, client: FhirClient | None, asked: HookCall, reviewer: Reviewer) -> Review:

@@ -97,6 +97,9 @@ def read_call(hook: Hook, body: bytes) -> HookCall:
         raise NotCdsHooks(f"hook: not {hook.value}, which this service is for")
     if not is_id(request.context.patient_id):
         raise NotCdsHooks("context.patientId: not the id of a Patient")
+    if hook.of_orders and request.context.draft_orders is None:
+        # An answer without cards would say that there is nothing against the orders.
+        raise NotCdsHooks("context.draftOrders: missing")
     server = request.fhir_server
     if server is not None and not is_web_address(server):
         raise NotCdsHooks("fhirServer: not an address that starts with http:// or https://")

@@ -360,6 +360,10 @@ OTHERS = {
     "of another medicine": an_order(medicationCodeableConcept={"text": "Amoxicillin 500 mg tablet"}),
     "of ketamine": an_order(medicationCodeableConcept={"text": "Ketamine 50 mg/mL injection"}),
     "that forbids it": an_order(doNotPerform=True),
+    **{
+        f"that is {status}": an_order(status=status)
+        for status in ("cancelled", "entered-in-error", "stopped")
+    },
     "that is no prescription": {"resourceType": "ServiceRequest", "id": "mri", "code": {"text": "MRI"}},
 }
 
@@ -382,6 +386,37 @@ async def test_of_several_drafts_the_selected_ones_count() -> None:
         assert await cards_of(site, asked) == []
         asked["context"]["selections"] = ["MedicationRequest/order-1"]
         assert len(await cards_of(site, asked)) == 1
+
+
+@pytest.mark.parametrize("subject", ["Patient/else", f"{LISTED}/Patient/else", "Patient/else/_history/2"])
+async def test_an_order_of_another_patient_is_refused(subject: str) -> None:
+    draft = an_order(subject={"reference": subject})
+    async with serving() as site:
+        issue = await issue_of(await call(site, of_case(EXCLUDED, "order-sign", draft)), 422)
+
+    assert issue["diagnostics"].startswith("context.draftOrders: an order of another patient")
+
+
+@pytest.mark.parametrize("subject", [{}, {"reference": "urn:uuid:1"}, {"identifier": {"value": "17"}}])
+async def test_an_order_that_does_not_name_its_patient_is_of_the_one_whose_chart_is_open(
+    subject: Resource,
+) -> None:
+    async with serving() as site:
+        (card,) = await cards_of(site, of_case(EXCLUDED, "order-sign", an_order(subject=subject)))
+
+    assert card["indicator"] == "critical"
+
+
+@pytest.mark.parametrize("hook", ["order-select", "order-sign"])
+async def test_orders_that_do_not_come_are_no_empty_list(hook: str) -> None:
+    """As in requests of the time before 1.0, whose orders stand under other names."""
+    asked = of_case(EXCLUDED, hook)
+    async with serving() as site:
+        assert await cards_of(site, asked) == []
+        del asked["context"]["draftOrders"]
+        issue = await issue_of(await call(site, asked), 400)
+
+    assert issue["diagnostics"] == "context.draftOrders: missing"
 
 
 @pytest.mark.parametrize("medicine", [{"reference": "Medication/gone"}, None])
@@ -531,14 +566,14 @@ def _bodies(draw: st.DrawFn, whole: Resource) -> bytes:
 
 
 @pytest.mark.soak
-@tries(50)
+@tries(100)
 @given(bodies=st.lists(_bodies(_WHOLE), min_size=10, max_size=10))
 def test_no_request_breaks_the_service(bodies: list[bytes]) -> None:
     asyncio.run(_send("/cds-services/esketamine-order-sign", bodies))
 
 
 @pytest.mark.soak
-@tries(50)
+@tries(100)
 @given(bodies=st.lists(_bodies(_FEEDBACK), min_size=10, max_size=10))
 def test_no_feedback_breaks_the_service(bodies: list[bytes]) -> None:
     asyncio.run(_send(f"{VIEW}/feedback", bodies))
