@@ -1,4 +1,4 @@
-"""The command `jobs`: list the jobs of the queue, and put failed ones back."""
+"""The command `jobs`: list the jobs of the queue, and put failed ones back or drop them."""
 
 import json
 from collections.abc import Iterable
@@ -31,6 +31,18 @@ async def retry_jobs(database_url: str | None, reason: str | None = None) -> int
     """Put all failed jobs back, or those that failed for a reason that has this text; returns how many."""
     async with Jobs(database_url) as queue:
         return await queue.retry_all(reason or "")
+
+
+async def drop_job(database_url: str | None, job_id: str) -> None:
+    """Forget a failed job. Raises `InputError` when no failed job has this id."""
+    async with Jobs(database_url) as queue:
+        await queue.drop(job_id)
+
+
+async def drop_jobs(database_url: str | None, reason: str) -> int:
+    """Forget the jobs that failed for a reason that has this text; returns how many."""
+    async with Jobs(database_url) as queue:
+        return await queue.drop_all(reason)
 
 
 def job_as_json(job: Job) -> str:
