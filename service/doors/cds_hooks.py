@@ -40,10 +40,11 @@ from service.errors import (
 )
 from service.fhir.client import FhirClient, open_clients_of_callers
 from service.fhir.loose import Resource
-from service.fhir.sources import Gathered
+from service.fhir.sources import Gathered, Source
 from service.gather.everything import gather_supplied
 from service.gather.referred import read_referred
 from service.gather.supplied import prefetch_templates
+from service.ids import is_id
 from service.read.drafts import read_drafts
 from service.read.elements import UnreadableElement
 from service.render.cards import Card, CardOccasion, Hook, Order, render_cards
@@ -202,7 +203,12 @@ async def _orders(client: FhirClient | None, asked: HookCall, reviewer: Reviewer
     ordered = [draft for draft in drafts if draft.is_of_esketamine]
     if any(draft.patient_id not in {None, asked.patient_id} for draft in ordered):
         raise NotAssessable("context.draftOrders: an order of another patient than context.patientId")
-    return tuple(Order(f"MedicationRequest/{one.source.reference.id}", one.medicine.label) for one in ordered)
+    return tuple(Order(_name_of(one.source), one.medicine.label) for one in ordered)
+
+
+def _name_of(draft: Source) -> str:
+    """By what a card names a draft, which need not have an id yet."""
+    return f"MedicationRequest/{draft.head.id}" if is_id(draft.head.id or "") else "MedicationRequest"
 
 
 async def _review(own: FhirClient, client: FhirClient | None, asked: HookCall, reviewer: Reviewer) -> Review:

@@ -125,14 +125,15 @@ def _drafts(context: _Context) -> tuple[Source, ...]:
         drafts = [take_resource(entry.resource, entry.full_url) for entry in entries if bytes(entry.resource)]
     except (NotJson, NotFhir):
         raise NotCdsHooks("context.draftOrders: an entry is no FHIR resource") from None
-    selected = context.selections
-    if not selected:
+    selected = {*(context.selections or [])}
+    if not selected or not selected <= {name for draft in drafts for name in _names(draft)}:
+        # What was selected is among them under another name.
         return tuple(drafts)
-    return tuple(one for one in drafts if one.head.resource_type == "Medication" or _is_among(one, selected))
+    return tuple(one for one in drafts if one.head.resource_type == "Medication" or _names(one) & selected)
 
 
-def _is_among(draft: Source, selected: list[str]) -> bool:
-    return f"{draft.head.resource_type}/{draft.head.id}" in selected or draft.url in selected
+def _names(draft: Source) -> set[str]:
+    return {f"{draft.head.resource_type}/{draft.head.id}"} | ({draft.url} if draft.url else set())
 
 
 def read_feedback(hook: Hook, body: bytes) -> tuple[Feedback, ...]:

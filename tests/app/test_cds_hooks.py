@@ -388,6 +388,33 @@ async def test_of_several_drafts_the_selected_ones_count() -> None:
         assert len(await cards_of(site, asked)) == 1
 
 
+SELECTIONS = {
+    "none": [],
+    "by an id alone": ["order-1"],
+    "by an address": [f"{LISTED}/MedicationRequest/order-1"],
+    "of one that did not come": ["MedicationRequest/order-2", "MedicationRequest/order-3"],
+}
+
+
+@pytest.mark.parametrize("selections", SELECTIONS.values(), ids=SELECTIONS)
+async def test_a_selection_that_is_not_among_the_drafts_hides_none_of_them(selections: list[str]) -> None:
+    other = an_order(id="order-2", medicationCodeableConcept={"text": "Amoxicillin"})
+    asked = of_case(EXCLUDED, "order-select", an_order(), other)
+    asked["context"]["selections"] = selections
+    async with serving() as site:
+        (card,) = await cards_of(site, asked)
+
+    assert card["indicator"] == "critical"
+
+
+async def test_a_draft_without_an_id_is_an_order() -> None:
+    draft = {key: value for key, value in an_order().items() if key != "id"}
+    async with serving() as site:
+        (card,) = await cards_of(site, of_case(EXCLUDED, "order-sign", draft))
+
+    assert card["detail"].startswith("**Order:** esketamine (MedicationRequest)")
+
+
 @pytest.mark.parametrize("subject", ["Patient/else", f"{LISTED}/Patient/else", "Patient/else/_history/2"])
 async def test_an_order_of_another_patient_is_refused(subject: str) -> None:
     draft = an_order(subject={"reference": subject})
