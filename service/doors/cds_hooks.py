@@ -28,6 +28,7 @@ from service.doors.ports import (
     Route,
     door_of,
 )
+from service.doors.storing import store
 from service.doors.trust import CALLERS
 from service.errors import (
     NotAssessable,
@@ -105,7 +106,7 @@ async def call(request: web.Request) -> web.Response:
 async def feedback(request: web.Request) -> web.Response:
     """Keep what became of cards."""
     told = read_feedback(_hook_of(request), await read_body(request))
-    for one in await request.app[QUEUE].keep_feedback(told):
+    for one in await store(request, request.app[QUEUE].keep_feedback(told)):
         request.app[METRICS].count_feedback(one.outcome)
     return plain_response({})
 

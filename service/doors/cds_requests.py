@@ -162,8 +162,10 @@ def _reason(override: _Override | None) -> str | None:
 
 
 def _instant(text: str) -> datetime:
+    """An instant; one without an offset is in UTC, as the specification writes all of them."""
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        given = datetime.fromisoformat(text)
+        return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise NotCdsHooks("feedback.outcomeTimestamp: not an instant of ISO 8601") from None
 

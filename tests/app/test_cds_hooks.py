@@ -2,18 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.doors import cds_hooks
+from service.doors import cds_hooks, storing
 from service.doors.cds_requests import MOST_FEEDBACK, read_call
 from service.errors import QueueError, ServerUnreachable
+from service.feedback import Feedback
 from service.fhir.client import FhirClient, open_clients_of_callers
 from service.fhir.kinds import SEARCHED_KINDS
 from service.fhir.sources import Gathered
@@ -664,3 +666,24 @@ async def test_feedback_that_cannot_be_stored_is_to_be_sent_again() -> None:
         assert (await issue_of(answer, 503))["code"] == "transient"
 
     assert answer.headers["Retry-After"]
+
+
+async def test_a_queue_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(PretendQueue):
+        async def keep_feedback(self, _: object) -> Sequence[Feedback]:
+            await asyncio.sleep(60)
+            return ()
+
+    monkeypatch.setattr(storing, "STORE_SECONDS", 0.05)
+    async with serving(queue=Hanging()) as site:
+        await issue_of(await site.post(f"{VIEW}/feedback", json=_FEEDBACK), 503)
+
+
+async def test_an_instant_without_an_offset_is_in_utc() -> None:
+    """Wherever this machine is; the specification writes all of them in UTC."""
+    queue = PretendQueue()
+    told = json.loads(json.dumps(_FEEDBACK).replace("10:00:00Z", "10:00:00"))
+    async with serving(queue=queue) as site:
+        assert (await site.post(f"{VIEW}/feedback", json=told)).status == 200
+
+    assert queue.feedback[0].at == datetime(2026, 11, 23, 10, tzinfo=UTC)
