@@ -16,7 +16,10 @@ STORE_SECONDS = 10.0
 
 
 async def store(request: web.Request, storing: Awaitable[Stored]) -> Stored:
-    """What storing an event gives, once that is done. Raises the answer 503 where it is not, so that it is sent again."""
+    """Return once an event is stored, what storing it gives.
+
+    Raises the answer 503 where it is not stored, so that it is sent again.
+    """
     try:
         async with asyncio.timeout(STORE_SECONDS):
             return await storing
