@@ -6,7 +6,7 @@ from datetime import date
 from service.apply.documents import Filing, file_document
 from service.apply.intent import Conclusion
 from service.apply.send import with_addresses
-from service.core.decision import Propose, grounds_of
+from service.core.decision import grounds_of
 from service.core.documents import DocumentOfRecord, DocumentStep, reconcile_document
 from service.core.plans import PlanAction
 from service.core.records import VersionedReference
@@ -20,9 +20,6 @@ from service.render.document import Page, render_proposal, render_superseded
 from service.render.provenance import Occasion, render_provenance
 
 _TITLE = "Proposed esketamine treatment"
-_CONTINUED = (
-    "the treatment is under way; its continuation is only returned, as nobody can activate a document"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +46,11 @@ def intend_document(
 ) -> DocumentIntent:
     """Set a conclusion against the document of record."""
     decision, intent = conclusion.decision, conclusion.intent
-    continued = isinstance(decision, Propose) and decision.continuation is not None
     wanted = None
-    if intent.action is PlanAction.CREATE and intent.plan is not None and not continued:
+    if intent.action is PlanAction.CREATE and intent.plan is not None:
         wanted = extension_value(intent.plan, CONTENT_DIGEST)
-    otherwise = _CONTINUED if continued else intent.why
     grounds = grounds_digest(grounds_of(decision))
-    step = reconcile_document(wanted, known, grounds=grounds, otherwise=otherwise)
+    step = reconcile_document(wanted, known, grounds=grounds, otherwise=intent.why)
     return DocumentIntent(step=step, known=known, proposal=wanted, proposed_on=proposed_on)
 
 

@@ -27,6 +27,7 @@ from service.telemetry.metrics import Metrics
 from tests.contract_interrupted import an_aneurysm, no_aneurysm
 from tests.servers.vendors import EPIC, MEDITECH, ORACLE, Vendor, VendorDouble
 from tests.support import (
+    RXNORM,
     Resource,
     a_condition,
     case_bundle,
@@ -39,6 +40,7 @@ from tests.support import (
 
 CASE = "orders-renewed-every-month-count-under-the-criteria-for-orders"
 WRITERS = {"epic": EPIC, "oracle-millennium": ORACLE, "meditech": MEDITECH}
+PLANNED = "an-active-esketamine-plan-is-left-alone"
 KINDS = {"epic": "DocumentReference", "oracle-millennium": "DocumentReference", "meditech": "Communication"}
 
 
@@ -250,6 +252,54 @@ async def test_without_a_proposal_nothing_is_written(site: Site) -> None:
     done = await site.propose()
     assert (done.written, done.answer.care_plan.action) == ((), "none")
     assert site.double.sent == []
+
+
+# --- a treatment that somebody else's plan makes --------------------------------------------------
+
+
+def a_plan_of_another(patient: str, status: str = "active") -> Resource:
+    """A plan of esketamine that a clinic follows, in categories that the doubles show."""
+    (plan,) = [r for r in resources_of(case_bundle(PLANNED)) if r["resourceType"] == "CarePlan"]
+    coding = [{"code": code} for code in ("736271009", "assess-plan")]
+    about = {"subject": {"reference": f"Patient/{patient}"}, "category": [{"coding": coding}]}
+    return {**plan, **about, "status": status}
+
+
+def a_session(patient: str) -> Resource:
+    """Esketamine that was given this month."""
+    code = {"system": RXNORM, "code": "2119365", "display": "esketamine"}
+    return {
+        "resourceType": "MedicationRequest",
+        "id": "session",
+        "status": "completed",
+        "intent": "order",
+        "subject": {"reference": f"Patient/{patient}"},
+        "medicationCodeableConcept": {"coding": [code]},
+        "authoredOn": "2026-11-20",
+    }
+
+
+async def test_a_treatment_is_not_followed(site: Site) -> None:
+    """Not even by another author's plan: it is stated, and what is on record stays open to a review."""
+    site.holds(a_plan_of_another(site.patient))
+    planned = (await site.propose()).answer
+    assert (planned.decision, planned.reason, planned.treatment) == ("decline", "in-treatment", None)
+    assert "an esketamine care plan is under way" in planned.summary
+    site.holds(a_session(site.patient))
+    given = (await site.propose()).answer
+    assert (given.decision, given.treatment) == ("needs-review", None)
+    assert {one.id for one in given.safety} == {"prior-esketamine"}
+    assert site.double.sent == []
+
+
+@pytest.mark.parametrize("status", ["active", "on-hold"])
+async def test_a_treatment_that_begins_supersedes_the_document(site: Site, status: str) -> None:
+    await site.propose()
+    site.holds(a_plan_of_another(site.patient, status))
+    done = await site.propose()
+    assert (done.answer.care_plan.action, done.answer.treatment) == ("revoke", None)
+    assert "no longer holds" in html_of(site.said[1])
+    assert (await site.propose()).written == ()
 
 
 # --- people ---------------------------------------------------------------------------------------
