@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.errors import QueueError
+from service.render.document import SUPERSEDED
 from service.settings import DEFAULT_DATABASE_URL
 
 Done = TypeVar("Done")
@@ -44,6 +45,11 @@ class LedgerEntry:
     stored: str | None = None
     settled: bool = False
     withdrawn: bool = False
+
+    @property
+    def may_propose(self) -> bool:
+        """Whether a proposal stands, or the outcome of superseding it is unknown."""
+        return self.sent != SUPERSEDED or not self.settled
 
 
 class Ledger:

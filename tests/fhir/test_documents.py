@@ -11,10 +11,12 @@ import pytest
 
 from service.apply.held import Held
 from service.apply.ledger import open_ledger
+from service.cause import Cause
 from service.commands.check import find_tier
 from service.commands.check_findings import CheckState
 from service.commands.diff import preview
 from service.commands.documents import list_ours
+from service.commands.sweep import find_patients_of_daily
 from service.commands.withdraw import find_drafts, withdraw
 from service.commands.written import WrittenFilter
 from service.errors import ServerError
@@ -25,7 +27,7 @@ from service.queue.work import Work
 from service.review import Proposal, Reviewer
 from service.telemetry.metrics import Metrics
 from tests.contract_interrupted import an_aneurysm, no_aneurysm
-from tests.servers.vendors import EPIC, MEDITECH, ORACLE, Vendor, VendorDouble
+from tests.servers.vendors import EPIC, MEDITECH, ORACLE, VENDORS, Vendor, VendorDouble
 from tests.support import (
     RXNORM,
     Resource,
@@ -300,6 +302,53 @@ async def test_a_treatment_that_begins_supersedes_the_document(site: Site, statu
     assert (done.answer.care_plan.action, done.answer.treatment) == ("revoke", None)
     assert "no longer holds" in html_of(site.said[1])
     assert (await site.propose()).written == ()
+
+
+# --- whom the daily review is of -------------------------------------------------------------------
+
+
+async def test_the_daily_review_is_of_those_whose_proposal_stands(site: Site) -> None:
+    """By the ledger: no search shows our documents without a patient, and none shows plans by identifier."""
+    assert await find_patients_of_daily(site.by, site.client()) == ([], [])
+    await site.propose()
+    assert await find_patients_of_daily(site.by, site.client()) == ([site.patient], [])
+    queue = Queue()
+    await Work(site.by, site.client(), Metrics(), queue=queue).review_daily("2026-11-23", "daily")  # type: ignore[arg-type]
+    assert queue.accepted == [([site.patient], Cause.DAILY)]
+    site.holds(*an_aneurysm(site.patient))
+    await site.propose()
+    assert await find_patients_of_daily(site.by, site.client()) == ([], [])
+
+
+class Queue:
+    """Keeps what the daily review hands over."""
+
+    def __init__(self) -> None:
+        self.accepted: list[tuple[list[str], Cause]] = []
+
+    async def accept(self, patient_ids: list[str], cause: Cause) -> None:
+        self.accepted.append((patient_ids, cause))
+
+    async def all_heard(self) -> dict[str, object]:
+        return {}
+
+
+async def test_one_whose_outcome_is_unknown_is_looked_for_by_the_daily_review(site: Site) -> None:
+    await site.propose()
+    site.holds(*an_aneurysm(site.patient))
+    site.double.cuts_after_write = True
+    assert await is_interrupted(site)
+    site.double.cut_after = None
+    assert await find_patients_of_daily(site.by, site.client()) == ([site.patient], [])
+
+
+async def test_on_a_server_that_takes_nothing_nothing_of_ours_is_listed(tmp_path: Path) -> None:
+    """Although it refuses to be searched for our plans."""
+    for vendor in (VENDORS["athenahealth"], VENDORS["healthlake"], replace(EPIC, writing=None)):
+        site = Site(EPIC, tmp_path)
+        site.double = VendorDouble(vendor, resources_of(case_bundle(CASE)))
+        assert await list_ours(site.client(), site.by.settings, WrittenFilter()) == []
+        assert await find_patients_of_daily(site.by, site.client()) == ([], [])
 
 
 # --- people ---------------------------------------------------------------------------------------
