@@ -262,7 +262,7 @@ class Reviewer:
             occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar)
             label = read_label(review.gathered.content_of(review.record.person.evidence))
             written = await write_document(filing, intended, review.conclusion, occasion, label)
-        reference = intended.reference(written[0] if written else None)
+        reference = intended.reference(written[0] if written and intended.step.writes else None)
         step = {"action": intended.step.action, "why": intended.step.why}
         answer = await _with_care_plan(client, review.answer, reference=reference, **step)
         return Proposal(review, answer, written)

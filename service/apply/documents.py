@@ -57,6 +57,8 @@ class Filing:
     terms: DocumentTerms
     author: str | None
     recipient: str | None
+    traces: bool
+    """Whether the server takes a Provenance."""
 
     @property
     def updates(self) -> bool:
@@ -67,11 +69,12 @@ class Filing:
 @asynccontextmanager
 async def open_filing(client: FhirClient, settings: Settings) -> AsyncIterator[Filing]:
     """How documents are filed on a server that takes no CarePlan. Raises `QueueError` as the ledger does."""
-    tier = (await client.target()).tier
-    kind = "DocumentReference" if tier is WriteTier.DOCUMENT else "Communication"
+    target = await client.target()
+    kind = "DocumentReference" if target.tier is WriteTier.DOCUMENT else "Communication"
+    traces = "Provenance" in target.takes
     terms = (await client.dialect()).document
     async with open_ledger(settings.database_url, client.base, kind) as ledger:
-        yield Filing(client, ledger, kind, terms, settings.document_author, settings.task_owner)
+        yield Filing(client, ledger, kind, terms, settings.document_author, settings.task_owner, traces)
 
 
 # --- what stands ----------------------------------------------------------------------------------
@@ -240,13 +243,14 @@ async def file_document(  # noqa: PLR0913 - what is filed, about whom, over what
     """
     before = await filing.ledger.find(patient_id)
     entry = LedgerEntry(
-        reference=f"{known.evidence.type}/{known.evidence.id}" if known else None,
+        reference=known.address if known else None,
         sent=page.proposal,
         proposed_on=page.proposed_on,
         grounds=grounds,
         over=known.evidence.version if known else None,
         stored=before.stored if before else None,
         withdrawn=page.withdrawn is not None,
+        untraced=filing.traces and page.withdrawn is None,
     )
     await filing.ledger.save(patient_id, entry)
     stored = await _send(filing, page, patient_id, known, recorded)
@@ -265,7 +269,7 @@ async def _send(
             patient_id,
             author=author,
             recipient=filing.recipient,
-            earlier=f"{known.evidence.type}/{known.evidence.id}" if known else None,
+            earlier=known.address if known else None,
             recorded=recorded,
         )
         return await _create(filing.client, said)

@@ -34,7 +34,7 @@ class LedgerEntry:
     that it makes, or a word that it makes none; `over` the version that it takes the place of. `settled` is
     whether the server is known to have stored that; `stored` is then the digest of what a person could
     change, as the server has it. `proposed_on` is the day from which the dates were counted, `grounds` what
-    the proposal rests on, as a digest.
+    the proposal rests on, as a digest. `untraced` is whether its Provenance is still to be written.
     """
 
     reference: str | None
@@ -45,6 +45,7 @@ class LedgerEntry:
     stored: str | None = None
     settled: bool = False
     withdrawn: bool = False
+    untraced: bool = False
 
     @property
     def may_propose(self) -> bool:
@@ -140,6 +141,7 @@ def _table(schema: str | None) -> sa.Table:
         sa.Column("proposed_on", sa.Date),
         sa.Column("grounds", sa.Text, nullable=False),
         sa.Column("withdrawn", sa.Boolean, nullable=False),
+        sa.Column("untraced", sa.Boolean, nullable=False),
     )
 
 

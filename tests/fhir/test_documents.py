@@ -27,7 +27,7 @@ from service.queue.work import Work
 from service.review import Proposal, Reviewer
 from service.telemetry.metrics import Metrics
 from tests.contract_interrupted import an_aneurysm, no_aneurysm
-from tests.servers.vendors import EPIC, MEDITECH, ORACLE, VENDORS, Vendor, VendorDouble
+from tests.servers.vendors import EPIC, MEDITECH, ORACLE, VENDORS, Vendor, VendorDouble, Writing, an_outcome
 from tests.support import (
     RXNORM,
     Resource,
@@ -35,6 +35,7 @@ from tests.support import (
     case_bundle,
     case_reviewer,
     client_of,
+    fhir_response,
     patient_id_of,
     resources_of,
     settings,
@@ -196,6 +197,58 @@ async def test_where_provenance_can_only_be_created_it_is(tmp_path: Path) -> Non
     (provenance,) = site.double.of_type("Provenance")
     assert provenance["target"][0]["reference"].startswith(str(done.written[0]).partition("/_")[0])
     assert provenance["agent"][0]["who"]["reference"] == "#device"
+
+
+async def provenance_of(site: Site) -> list[str]:
+    """What the Provenance on the server is of."""
+    return [one["target"][0]["reference"] for one in site.double.of_type("Provenance")]
+
+
+async def test_a_provenance_that_is_refused_is_written_by_the_next_review(tmp_path: Path) -> None:
+    """The document stands, so nothing failed."""
+    site = Site(replace(ORACLE, writing=refusing("Provenance")), tmp_path)
+    done = await site.propose()
+    assert [one.type for one in done.written] == ["DocumentReference"]
+    again = await site.propose()
+    assert (again.written, again.answer.care_plan.action) == ((), "none")
+    site.double.vendor = ORACLE
+    late = await site.propose()
+    assert [one.type for one in late.written] == ["Provenance"]
+    assert late.answer.care_plan.reference == done.answer.care_plan.reference
+    assert await provenance_of(site) == [str(done.written[0])]
+    assert (await site.propose()).written == ()
+
+
+@pytest.mark.parametrize("after", [0, 1], ids=["cut before it is stored", "the answer is lost"])
+async def test_a_provenance_that_was_interrupted_is_there_once(tmp_path: Path, after: int) -> None:
+    site = Site(ORACLE, tmp_path)
+    site.double.cuts_at = ("Provenance", after)
+    done = await site.propose()
+    assert [one.type for one in done.written] == ["DocumentReference"]
+    site.double.cuts_at = None
+    await site.propose()
+    assert await provenance_of(site) == [str(done.written[0])]
+    assert (await site.propose()).written == ()
+
+
+async def test_a_provenance_that_cannot_be_looked_for_is_not_written_again(tmp_path: Path) -> None:
+    site = Site(ORACLE, tmp_path)
+    site.double.cuts_at = ("Provenance", 1)
+    await site.propose()
+    site.double.cuts_at = None
+    site.double.answers["Provenance"] = lambda _: fhir_response(an_outcome("forbidden"), 403)
+    assert (await site.propose()).written == ()
+    assert len(site.double.of_type("Provenance")) == 1
+    asked = len(site.double.asked)
+    await site.propose()
+    assert not any("Provenance" in path for path in site.double.paths[asked:])
+
+
+def refusing(kind: str) -> Writing:
+    """What Oracle lets be written, but for a kind that it refuses."""
+    assert ORACLE.writing is not None
+    takes = ORACLE.writing.takes
+    return replace(ORACLE.writing, takes=lambda one: one["resourceType"] != kind and takes(one))
 
 
 # --- the record changes ---------------------------------------------------------------------------
