@@ -15,6 +15,7 @@ from service import clock
 from service.apply.documents import Filing, find_document, open_filing
 from service.apply.held import Held, find_general_hold, find_hold
 from service.apply.intent import Conclusion, Intent, intend
+from service.apply.merged import find_former_documents, superfluous, take_over
 from service.apply.proposals import DocumentIntent, intend_document, withdraw_document, write_document
 from service.apply.send import CONFLICTS
 from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
@@ -274,9 +275,16 @@ class Reviewer:
         """
         known = await find_document(filing, patient_id)
         review = await self.review_patient(filing.client, patient_id)
+        former_ids = review.gathered.former_ids
+        if known is None and await take_over(filing, patient_id, former_ids):
+            return await self.review_for_document(filing, patient_id)
+        formers = await find_former_documents(filing, former_ids)
+        # One that may not be changed stands for the patient as well: nothing takes its place.
+        known = known or next(iter(formers.values()), None)
         kept = await asyncio.to_thread(self._on_dates_of, known, review)
         counted_from = known.proposed_on if known and kept is not review else self.as_of
-        return kept, intend_document(kept.conclusion, known, proposed_on=counted_from)
+        intended = intend_document(kept.conclusion, known, proposed_on=counted_from)
+        return kept, replace(intended, superfluous=superfluous(formers))
 
     def _on_dates_of(self, known: DocumentOfRecord | None, review: Review) -> Review:
         """The review on the dates that an untouched document proposes, where they still lie ahead."""

@@ -77,6 +77,10 @@ class Ledger:
         """Keep what is sent about a patient, in place of what was sent before."""
         await _asked(lambda: self._replace(patient_id, entry))
 
+    async def move(self, patient_id: str, to: str) -> None:
+        """Keep what was sent about a patient under another id, under which nothing was kept."""
+        await _asked(lambda: self._move(patient_id, to))
+
     def _create(self) -> None:
         with self._engine.begin() as connection:
             if self._table.schema is not None:
@@ -99,6 +103,14 @@ class Ledger:
                 sa.delete(self._table).where(*self._ours(), self._table.c.patient == patient_id)
             )
             connection.execute(sa.insert(self._table).values(row))
+
+    def _move(self, patient_id: str, to: str) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(self._table)
+                .where(*self._ours(), self._table.c.patient == patient_id)
+                .values(patient=to)
+            )
 
     def _ours(self) -> list[sa.ColumnElement[bool]]:
         return [self._table.c[name] == value for name, value in self._key.items()]

@@ -1,6 +1,7 @@
 """What becomes of the document in place of a CarePlan: a decision set against it, and put into effect."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from service.apply.documents import Filing, file_document
@@ -28,13 +29,15 @@ class DocumentIntent:
     """What is to be done with the document of record, and what it is to say.
 
     `proposal` is the digest of the proposal that is wanted, if one is, and `proposed_on` the day from which
-    its dates are counted.
+    its dates are counted. `superfluous` are the documents about patients merged into this one, by their ids,
+    which still make a proposal beside it.
     """
 
     step: DocumentStep
     known: DocumentOfRecord | None
     proposal: str | None
     proposed_on: date | None
+    superfluous: Mapping[str, DocumentOfRecord] = field(default_factory=dict)
 
     def reference(self, written: VersionedReference | None) -> str | None:
         """The document that stands, as far as there is one."""
@@ -69,6 +72,7 @@ async def write_document(
     is no failure: the document stands. The next review writes it.
     """
     decision, known = conclusion.decision, intended.known
+    ended = await _supersede(filing, intended, decision, label, occasion.recorded)
     written: tuple[VersionedReference, ...] = ()
     if intended.step.writes:
         document = await file_document(
@@ -81,11 +85,26 @@ async def write_document(
         )
         written = (document,)
     elif known is None or known.left is not None or not await _is_untraced(filing, decision, known):
-        return ()
+        return ended
     else:
         document = known.evidence
     provenance = render_provenance(decision, [document], occasion)
-    return (*written, *await _trace(filing, decision.assessment.patient.id, provenance))
+    return (*written, *await _trace(filing, decision.assessment.patient.id, provenance), *ended)
+
+
+async def _supersede(
+    filing: Filing, intended: DocumentIntent, decision: Decision, label: PatientLabel | None, recorded: str
+) -> tuple[VersionedReference, ...]:
+    """Write into the documents about former patients that their proposals do not hold beside this one."""
+    why = f"The patient is on record as {decision.assessment.patient.name}; what holds is stated there."
+    written = []
+    for former_id, known in intended.superfluous.items():
+        page = render_superseded(_TITLE, why, label, proposed_on=known.proposed_on)
+        document = await file_document(
+            filing, page, former_id, known, grounds=known.grounds, recorded=recorded
+        )
+        written.append(document)
+    return tuple(written)
 
 
 async def withdraw_document(

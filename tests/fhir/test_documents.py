@@ -1,6 +1,7 @@
 """Below CarePlan: one contract of the documents on the servers of the vendors that take them."""
 
 import itertools
+import json
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import replace
@@ -402,6 +403,99 @@ async def test_on_a_server_that_takes_nothing_nothing_of_ours_is_listed(tmp_path
         site.double = VendorDouble(vendor, resources_of(case_bundle(CASE)))
         assert await list_ours(site.client(), site.by.settings, WrittenFilter()) == []
         assert await find_patients_of_daily(site.by, site.client()) == ([], [])
+
+
+# --- patients who were merged ---------------------------------------------------------------------
+
+SURVIVOR = "survivor"
+
+
+def merge(site: Site) -> str:
+    """The record is now that of another patient, who replaces ours; returns the id of the former one."""
+    former = site.patient
+    (patient,) = site.double.of_type("Patient")
+    link = {"other": {"reference": f"Patient/{former}"}, "type": "replaces"}
+    site.holds({**patient, "id": SURVIVOR, "link": [link]})
+    back = {"other": {"reference": f"Patient/{SURVIVOR}"}, "type": "replaced-by"}
+    site.holds({**patient, "active": False, "link": [back]})
+    site.patient = SURVIVOR
+    return former
+
+
+def standing(site: Site) -> list[Resource]:
+    """The documents whose proposals stand; a Communication stands until another answers it."""
+    answered = {link["reference"] for one in site.documents for link in one.get("inResponseTo", [])}
+    return [
+        one
+        for one in site.documents
+        if one["identifier"][1]["value"] != "superseded" and f"{site.kind}/{one['id']}" not in answered
+    ]
+
+
+async def test_the_document_about_a_former_patient_becomes_that_of_the_one_who_stands(site: Site) -> None:
+    first = await site.propose()
+    merge(site)
+    done = await site.propose(days=1)
+    assert done.answer.care_plan.action == "update"
+    (document,) = standing(site)
+    assert document["subject"] == {"reference": f"Patient/{SURVIVOR}"}
+    since = [identifier_of(one)["period"]["start"] for one in site.said]
+    assert since == [site.as_of.isoformat()] * 2
+    if site.kind == "DocumentReference":
+        assert done.answer.care_plan.reference == first.answer.care_plan.reference
+    assert (await site.propose(days=1)).written == ()
+    listed = await list_ours(site.client(), site.by.settings, WrittenFilter())
+    assert [one.written.patient for one in listed] == [f"Patient/{SURVIVOR}"]
+    assert await find_patients_of_daily(site.by, site.client()) == ([SURVIVOR], [])
+
+
+async def test_of_two_documents_of_merged_patients_one_stands(site: Site) -> None:
+    """Both had one before they were merged."""
+    await site.propose()
+    former = merge(site)
+    (patient,) = [one for one in site.double.of_type("Patient") if one["id"] == SURVIVOR]
+    whole = site.double.resources
+    moved = [json.loads(json.dumps(one).replace(f"Patient/{former}", f"Patient/{SURVIVOR}")) for one in whole]
+    site.double.resources = [one for one in moved if one["resourceType"] not in {"Patient", site.kind}]
+    site.double.resources += [{k: v for k, v in patient.items() if k != "link"}]
+    site.double.resources += [one for one in whole if one["resourceType"] == site.kind]
+    await site.propose()
+    assert len(standing(site)) == 2
+    site.holds(*(one for one in whole if one["resourceType"] == "Patient"))
+
+    done = await site.propose()
+
+    assert {one["subject"]["reference"] for one in standing(site)} == {f"Patient/{SURVIVOR}"}
+    assert "is on record as" in html_of(site.said[-1])
+    assert len(standing(site)) == 1
+    assert site.kind in {one.type for one in done.written}
+    assert (await site.propose()).written == ()
+
+
+@pytest.mark.parametrize("vendor", [EPIC, ORACLE], ids=lambda one: one.dialect)
+async def test_a_document_about_a_former_patient_that_a_person_edited_is_left(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    site = Site(vendor, tmp_path)
+    await site.propose()
+    edited = site.double.keep(EDITS["signed"](site.documents[0]))
+    merge(site)
+    done = await site.propose()
+    assert (done.answer.care_plan.action, site.documents) == ("leave", [edited])
+    assert len(site.said) == 1
+
+
+async def test_without_the_ledger_a_document_about_a_former_patient_still_counts(
+    site: Site, tmp_path: Path
+) -> None:
+    """It is found by a search; one whose signature was dropped is taken for edited."""
+    await site.propose()
+    (tmp_path / "queue.sqlite").unlink()
+    merge(site)
+    done = await site.propose()
+    left = site.kind == "DocumentReference"
+    assert done.answer.care_plan.action == ("leave" if left else "update")
+    assert len(standing(site)) == 1
 
 
 # --- people ---------------------------------------------------------------------------------------
