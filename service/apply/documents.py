@@ -31,6 +31,7 @@ from service.fhir.names import (
 )
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, read_subject, reports_error
+from service.gather.everything import LARGEST_RECORD
 from service.knowledge.dialects import DocumentTerms
 from service.read.agenda import read_day
 from service.render.document import (
@@ -142,7 +143,8 @@ async def _search(filing: Filing, patient_id: str) -> Resource | None:
     loinc = f"{PLAN_OF_CARE_NOTE['system']}|{PLAN_OF_CARE_NOTE['code']}"
     params = {"patient": patient_id, **({"type": loinc} if filing.updates else {})}
     ours: list[Resource] = []
-    async for page in filing.client.pages(filing.kind, params):
+    client = filing.client.reading_at_most(LARGEST_RECORD)
+    async for page in client.pages(filing.kind, params):
         ours += [one for entry in page.entry if (one := _ours(filing.kind, entry.resource, patient_id))]
     answered = {address for one in ours for address in _answered_by(one)}
     last = [one for one in ours if f"{filing.kind}/{one['id']}" not in answered]

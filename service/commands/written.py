@@ -211,7 +211,8 @@ def print_written(console: Terminal, found: Iterable[Written]) -> None:
     ):
         table.add_column(heading, overflow="fold")
     for one in rows:
-        decision = "-" if one.decision is None else f"{one.decision.value} ({one.reason})"
+        reason = f" ({one.reason})" if one.reason else ""
+        decision = "-" if one.decision is None else f"{one.decision.value}{reason}"
         status = f"{one.status}{', edited' if one.edited else ''}"
         versions = (one.criteria or "-", one.knowledge or "-", one.software or "-", one.cause or "-")
         cells = (str(one.day or "-"), one.resource, one.patient, status, decision, *versions)

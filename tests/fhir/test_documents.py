@@ -1,5 +1,6 @@
 """Below CarePlan: one contract of the documents on the servers of the vendors that take them."""
 
+import io
 import itertools
 import json
 from base64 import b64decode
@@ -15,16 +16,17 @@ from service.apply.ledger import open_ledger
 from service.cause import Cause
 from service.commands.check import find_tier
 from service.commands.check_findings import CheckState
-from service.commands.diff import preview
+from service.commands.diff import Preview, preview, print_preview
 from service.commands.documents import list_ours
 from service.commands.sweep import find_patients_of_daily
 from service.commands.withdraw import find_drafts, withdraw
-from service.commands.written import WrittenFilter
+from service.commands.written import WrittenFilter, print_written
 from service.errors import ServerError
 from service.fhir.client import FhirClient
 from service.fhir.models import validated
 from service.knowledge import load_dialects, mappings_directory
 from service.queue.work import Work
+from service.render.terminal import Terminal
 from service.review import Proposal, Reviewer
 from service.telemetry.metrics import Metrics
 from tests.contract_interrupted import an_aneurysm, no_aneurysm
@@ -562,7 +564,8 @@ async def test_a_create_whose_answer_is_lost_is_looked_for_and_not_repeated(site
     assert len(site.documents) == 1
     site.double.cut_after = None
     done = await site.propose()
-    assert (done.written, done.answer.care_plan.action) == ((), "none")
+    assert {one.type for one in done.written} <= {"Provenance"}, "which the interruption left out"
+    assert (done.answer.care_plan.action, len(site.documents)) == ("none", 1)
     assert done.answer.care_plan.reference == f"{site.kind}/{site.documents[0]['id']}"
 
 
@@ -602,7 +605,7 @@ async def test_interrupted_between_any_two_requests_it_is_written_once(
         assert (await here.propose()).written == ()
         if not interrupted:
             break
-    assert number > 5
+    assert number > 3
 
 
 async def is_interrupted(site: Site) -> bool:
@@ -691,6 +694,35 @@ async def test_what_a_review_would_do_with_the_document_is_shown(site: Site) -> 
     after = await preview(by, client, site.patient)
     assert (before.action, before.before, after.action) == ("create", None, "none")
     assert len(site.said) == 1
+    site.holds(a_high_pressure(site.patient))
+    changed = await preview(by, client, site.patient)
+    site.holds(*an_aneurysm(site.patient))
+    ended = await preview(by, client, site.patient)
+    held = await preview(site.reviewer(write="off"), client, site.patient)
+    assert [shown(one) for one in (before, after, changed, ended, held)] == [
+        "A document with the page of the plan would be written.",
+        "The document on record stays unchanged.",
+        "The document would be replaced by the page of the plan as it is now.",
+        "The document would be replaced by a page that says why its proposal no longer holds.",
+        "The document on record stays unchanged.",
+    ]
+
+
+def shown(found: Preview) -> str:
+    """The last line of a preview, as a terminal shows it."""
+    console = Terminal(file=io.StringIO(), width=120)
+    print_preview(console, found)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()[-1].strip()
+
+
+async def test_a_list_of_documents_shows_no_empty_reason(site: Site) -> None:
+    await site.propose()
+    listed = await list_ours(site.client(), site.by.settings, WrittenFilter())
+    console = Terminal(file=io.StringIO(), width=200)
+    print_written(console, [one.written for one in listed])
+    assert isinstance(console.file, io.StringIO)
+    assert "None" not in console.file.getvalue()
 
 
 # --- told -----------------------------------------------------------------------------------------
