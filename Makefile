@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n logical
 # What a test program compiled once is not compiled again by each of its processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help test test-core matrix test-all integration soak check format docs demo sandbox bench mutants lock clean
+.PHONY: help test test-core matrix test-all integration soak check format docs pictures demo sandbox bench mutants lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -72,13 +72,16 @@ docs: $(STAMP) ## write the generated documents anew
 	$(BIN)/python -m tests.docs.compared_page > docs/criteria-compared.md
 	$(BIN)/python -m tests.docs.plan_pages
 
+pictures: $(STAMP) ## draw the picture of the demo anew (docs/demo.svg), with the dates of today
+	$(BIN)/python -m tests.docs.demo_picture
+
 bench: $(STAMP) ## the benchmarks (the HAPI one needs JDK 17 and Maven)
 	$(BIN)/python -m benchmarks
 
 ##@ Running
 
 demo: $(STAMP) ## from notification to CarePlan on an embedded FHIR server (FHIR=http://... uses yours, KEEP=1 stays up)
-	$(BIN)/trd-careplan demo $(if $(FHIR),--fhir $(FHIR)) $(if $(KEEP),--keep)
+	$(BIN)/trd-careplan demo $(if $(FHIR),--fhir '$(FHIR)') $(if $(KEEP),--keep) $(if $(YES),--yes)
 
 sandbox: $(STAMP) ## a HAPI FHIR server on loopback with the fixture patients (SERVER=hapi-r5: FHIR R5; sekmet: no Java)
 	$(BIN)/python -m tests.servers $(or $(SERVER),hapi) $(or $(PORT),8090)
