@@ -5,6 +5,7 @@ from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 from service.apply.followed import find_followed
+from service.apply.held import check_task_owner
 from service.cause import Cause
 from service.commands.compare import PrintedPart
 from service.commands.propose import say_done
@@ -14,7 +15,7 @@ from service.errors import RosterFaulty, TrdError
 from service.fhir.client import FhirClient
 from service.gather.changes import find_patients_changed_since
 from service.gather.roster import read_roster
-from service.review import Reviewer, check_task_owner
+from service.review import Reviewer
 
 
 class Swept(PrintedPart):
