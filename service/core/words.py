@@ -29,6 +29,7 @@ from service.core.trials import Counts, Trial
 _WHY_DECLINED = {
     ReasonOfDecision.DECEASED: "the patient has died",
     ReasonOfDecision.MINOR: "the patient is under 18",
+    ReasonOfDecision.IN_TREATMENT: "an esketamine care plan is under way, which is not followed here",
 }
 
 
