@@ -52,7 +52,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def pytest_configure(config: pytest.Config) -> None:
     """Load once what takes longer than most tests: our lists, and the certificates of an HTTP client."""
     patch = pytest.MonkeyPatch()
-    for user in ("service.review", "service.cli"):
+    for user in ("service.review", "service.cli.shared"):
         patch.setattr(f"{user}.load_knowledge", load_once)
     patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
     config.add_cleanup(patch.undo)

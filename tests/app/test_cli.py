@@ -313,7 +313,7 @@ def test_an_unexpected_error_shows_no_content(run: Run, monkeypatch: pytest.Monk
     def explode(_: bytes) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr(cli, "read_bundle", explode)
+    monkeypatch.setattr(cli.assessing, "read_bundle", explode)
     ran = run("assess", PROPOSE)
 
     assert ran.code == 1

@@ -293,12 +293,12 @@ class Screen(io.StringIO):
 async def test_a_command_that_takes_long_shows_that_it_goes_on(
     patience: float, error: io.StringIO, seen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_PATIENCE_SECONDS", patience)
+    monkeypatch.setattr(cli.shared, "_PATIENCE_SECONDS", patience)
     monkeypatch.setattr(sys, "stderr", error)
 
     async def answer() -> str:
         await asyncio.sleep(0.05)
         return "answer"
 
-    assert await cli._with_sign_of_life(answer()) == "answer"
+    assert await cli.shared.wait_with_sign_of_life(answer()) == "answer"
     assert ("asking the FHIR server" in error.getvalue()) is seen

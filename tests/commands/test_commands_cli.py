@@ -47,7 +47,7 @@ def run(server: FhirDouble, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     async def opened(_: Settings) -> AsyncIterator[FhirClient]:
         yield client_of(server)
 
-    monkeypatch.setattr(cli, "open_client", opened)
+    monkeypatch.setattr(cli.shared, "open_client", opened)
     monkeypatch.setenv("COLUMNS", "250")
 
     def call(*arguments: str, answer: str | None = None) -> Ran:
