@@ -13,6 +13,7 @@ import pytest
 
 from tests.contract_interrupted import (
     InterruptedContract,
+    InterruptedContractInBrief,
     InterruptedContractOfFewStories,
     age_device,
     assert_explained,
@@ -52,6 +53,13 @@ class TestSingleRequests(_OnADouble):
     traits: ClassVar = {"transactions": False}
 
 
+class TestSingleRequestsInBrief(_OnADouble, InterruptedContractInBrief):
+    """The same server as the next, with one story."""
+
+    traits: ClassVar = {"transactions": False, "guards_creation": False}
+
+
+@pytest.mark.matrix
 class TestSingleRequestsThatGuardNoCreation(_OnADouble, InterruptedContractOfFewStories):
     """One by one, where a creation is refused when it is to be guarded."""
 
