@@ -28,6 +28,8 @@ from tests.core.builders import (
 )
 from tests.lists import knowledge_of
 
+pytestmark = pytest.mark.no_cover
+
 MET, NOT_MET, OPEN = Finding.MET, Finding.NOT_MET, Finding.INDETERMINATE
 ADULT, CHILD, AGELESS = "1980-05-05", "2008-11-24", None
 

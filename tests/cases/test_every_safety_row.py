@@ -31,6 +31,8 @@ from tests.support import (
     reviewer,
 )
 
+pytestmark = pytest.mark.no_cover
+
 LOINC = "http://loinc.org"
 THREE_WEEKS_AGO = "2026-11-02"
 DECISIONS = {

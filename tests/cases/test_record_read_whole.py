@@ -28,6 +28,8 @@ from tests.examples import soaked
 from tests.generated.elements import Addition, with_one_more
 from tests.support import AS_OF, CASES, Resource, reviewer
 
+pytestmark = pytest.mark.no_cover
+
 SEED = 20261129
 IN_EVERY_RUN = 200
 SHARES = 20

@@ -25,6 +25,8 @@ from tests.fhir.front import Front
 from tests.running import Service, notify, patients_to_treat, reason_of, until
 from tests.servers import front_at, load, running_double
 
+pytestmark = pytest.mark.no_cover
+
 WRITES = ["PUT Device", "PUT CarePlan", "PUT GuidanceResponse", "PUT Provenance"]
 """A first proposal, where there are no transactions."""
 _HELD_SECONDS = 0.3

@@ -17,6 +17,8 @@ from tests.generated.clinic import Clinic, continues
 from tests.servers import double_in_memory
 from tests.support import AS_OF, client_at, client_of, reviewer
 
+pytestmark = pytest.mark.no_cover
+
 SEEDS = [seed if seed < 2 else pytest.param(seed, marks=pytest.mark.matrix) for seed in range(100)]
 
 
