@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n logical
 # What a test program compiled once is not compiled again by each of its processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help test test-core matrix test-all integration soak check format docs demo sandbox bench mutants lock clean
+.PHONY: help test test-core matrix test-all integration containers soak check format docs pictures demo sandbox bench mutants lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,6 +39,9 @@ test-all: ## every test that needs no external server; the part of `make test` m
 
 integration: $(STAMP) ## the tests on a real HAPI FHIR server (needs JDK 17 and Maven)
 	$(BIN)/pytest -m '' --hypothesis-profile=full -n 2 tests/integration
+
+containers: $(STAMP) ## the images and the Compose file on Docker or podman, end to end (minutes; says so where there is no engine)
+	$(BIN)/pytest -m '' tests/containers
 
 soak: $(STAMP) ## what happens rarely: 100,000 patients (PATIENTS=..., SEED=...), kills and races (needs JDK 17 and Maven)
 	$(BIN)/python -m tests.soak $(if $(PATIENTS),--patients $(PATIENTS)) $(if $(SEED),--seed $(SEED))
@@ -72,13 +75,16 @@ docs: $(STAMP) ## write the generated documents anew
 	$(BIN)/python -m tests.docs.compared_page > docs/criteria-compared.md
 	$(BIN)/python -m tests.docs.plan_pages
 
+pictures: $(STAMP) ## draw the picture of the demo anew (docs/demo.svg), with the dates of today
+	$(BIN)/python -m tests.docs.demo_picture
+
 bench: $(STAMP) ## the benchmarks (the HAPI one needs JDK 17 and Maven)
 	$(BIN)/python -m benchmarks
 
 ##@ Running
 
 demo: $(STAMP) ## from notification to CarePlan on an embedded FHIR server (FHIR=http://... uses yours, KEEP=1 stays up)
-	$(BIN)/trd-careplan demo $(if $(FHIR),--fhir $(FHIR)) $(if $(KEEP),--keep)
+	$(BIN)/trd-careplan demo $(if $(FHIR),--fhir '$(FHIR)') $(if $(KEEP),--keep) $(if $(YES),--yes)
 
 sandbox: $(STAMP) ## a HAPI FHIR server on loopback with the fixture patients (SERVER=hapi-r5: FHIR R5; sekmet: no Java)
 	$(BIN)/python -m tests.servers $(or $(SERVER),hapi) $(or $(PORT),8090)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Make the sandbox's secrets on its first start: random, each in the volume of the one container that reads it.
-# Needs the user ids of the readers in POSTGRES_UID, HAPI_UID and SERVICE_UID.
+# Make the sandbox's secrets on its first start: random, each in the volume of the containers that read it.
+# They belong to the group 0, under which every container of the sandbox runs, whatever its user id.
 set -eu
 umask 077
 root=${1:-/secrets}
@@ -14,12 +14,11 @@ is_complete() {
   done
 }
 
-# keep FILE UID VALUE: the file appears whole or not at all, and only its reader may read it.
+# keep FILE VALUE: the file appears whole or not at all, and nobody may change it.
 keep() {
   rm -f "$root/$1.new"
-  printf '%s' "$3" >"$root/$1.new"
-  chmod 0400 "$root/$1.new"
-  chown "$2" "$root/$1.new"
+  printf '%s' "$2" >"$root/$1.new"
+  chmod 0440 "$root/$1.new"
   mv -f "$root/$1.new" "$root/$1"
 }
 
@@ -28,16 +27,15 @@ if is_complete; then
   exit 0
 fi
 
-chmod 0755 "$root/postgres" "$root/hapi" "$root/service"
 hapi_password=$(random)
 trd_password=$(random)
-keep postgres/postgres_password "$POSTGRES_UID" "$(random)"
-keep postgres/hapi_password "$POSTGRES_UID" "$hapi_password"
-keep postgres/trd_password "$POSTGRES_UID" "$trd_password"
-keep hapi/spring.datasource.password "$HAPI_UID" "$hapi_password"
-keep service/TRD_DATABASE_URL "$SERVICE_UID" "postgresql://trd:$trd_password@postgres:5432/trd"
-keep service/TRD_HOOK_SECRET "$SERVICE_UID" "$(random)"
-keep service/TRD_API_TOKEN "$SERVICE_UID" "$(random)"
+keep postgres/postgres_password "$(random)"
+keep postgres/hapi_password "$hapi_password"
+keep postgres/trd_password "$trd_password"
+keep hapi/spring.datasource.password "$hapi_password"
+keep service/TRD_DATABASE_URL "postgresql://trd:$trd_password@postgres:5432/trd"
+keep service/TRD_HOOK_SECRET "$(random)"
+keep service/TRD_API_TOKEN "$(random)"
 is_complete || {
   echo "the secrets could not be made" >&2
   exit 1

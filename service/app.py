@@ -1,7 +1,9 @@
 """The web service: the only place where its parts are put together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import cast
 
@@ -26,6 +28,7 @@ from service.doors.ports import (
     Queue,
 )
 from service.doors.trust import CALLERS, MOST_GUESSES, check_trust, guard
+from service.errors import SettingsError
 from service.fhir.client import FhirClient
 from service.publish.published import publish
 from service.review import Reviewer
@@ -90,7 +93,7 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[s
     await runner.setup()
     try:
         take = bounded(cast(web.Server, runner.server), app)
-        listener = await asyncio.get_running_loop().create_server(take, settings.host, settings.port)
+        listener = await _listen(take, settings)
         try:
             host, port = listener.sockets[0].getsockname()[:2]
             yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -98,6 +101,20 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[s
             listener.close()
     finally:
         await runner.cleanup()
+
+
+async def _listen(take: Callable[[], asyncio.BaseProtocol], settings: Settings) -> asyncio.Server:
+    """Open the port; raises `SettingsError` where another program has it, or the system refuses it."""
+    host, port = settings.host, settings.port
+    try:
+        return await asyncio.get_running_loop().create_server(take, host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"TRD_PORT: another program listens on {host}:{port}; set another port"
+            ) from None
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+        raise SettingsError(f"TRD_HOST, TRD_PORT: cannot listen on {host}:{port} ({reason})") from None
 
 
 async def _life(app: web.Application) -> AsyncIterator[None]:

@@ -7,24 +7,39 @@ Exit codes: 0 assessed, whatever the decision; 1 `replay` differs, or `check` fa
 import asyncio
 import json
 import re
+import shutil
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import date
 from enum import StrEnum
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel
-from rich.progress import Progress
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from stamina.instrumentation import set_on_retry_hooks
+from typer.core import TyperGroup
 
-from service import clock
+from service import __version__, clock
 from service.commands.assess import read_input, review_each
+from service.commands.cohort import Cohort
+from service.commands.output import describe_system_fault, drop_output, write_file
 from service.commands.report import print_report, print_stages
 from service.core.knowledge import Knowledge
-from service.errors import InputError, MappingsError, ServerError, ServerMisread, TrdError
+from service.errors import (
+    InputError,
+    MappingsError,
+    NoSuchPatient,
+    ServerError,
+    ServerMisread,
+    ServerRefused,
+    SetupError,
+    TrdError,
+)
 from service.fhir.auth import Algorithm
 from service.fhir.client import FhirClient, open_client
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
@@ -32,7 +47,7 @@ from service.gather.identified import PatientName, find_named, read_identifier
 from service.ids import ID, is_id
 from service.knowledge import Signature, load_knowledge, mappings_directory
 from service.render.answer import AssessmentAnswer, answer_schema
-from service.render.terminal import Terminal, plain, printable_json
+from service.render.terminal import ENDLESS, Terminal, count, plain, print_escaped, printable_json
 from service.review import Review, Reviewer
 from service.settings import Settings, load_settings
 
@@ -40,19 +55,59 @@ if TYPE_CHECKING:
     from service.commands.withdraw import Withdrawal
     from service.commands.written import Listed, WrittenFilter
 
+
+class Commands(TyperGroup):
+    """The commands; what they print is handed on before one of them counts as done."""
+
+    def invoke(self, ctx: Any) -> object:
+        """Run a command. One whose reader has left, such as `head`, has done its work."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            drop_output()
+            raise typer.Exit(0) from None
+        except OSError:
+            drop_output()
+            raise
+
+
 app = typer.Typer(
-    help="Assess treatment-resistant depression from a FHIR record. Decision support: a clinician decides.",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 mappings_app = typer.Typer(help="The clinical lists under `mappings/`.", no_args_is_help=True)
 app.add_typer(mappings_app, name="mappings")
 
+
+def _print_version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(f"trd-careplan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Assess treatment-resistant depression from a FHIR record. Decision support: a clinician decides."""
+
+
 _PATIENT = re.compile(rf"Patient/{ID}")
 _BY_IDENTIFIER = "identifier="
 _CARE_PLAN = re.compile(rf"CarePlan/{ID}(/_history/{ID})?")
+_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _UNEXPECTED = 1
+_TOLD_TO_STOP = 143
+_PATIENCE_SECONDS = 2.0
+"""How long a command may take without showing that it goes on."""
 _DIFFERENT = 1
 _UNFIT = 1
 
@@ -70,6 +125,10 @@ _ONE = "this patient: an id, `Patient/<id>` or `identifier=SYSTEM|VALUE`"
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="DATE", help="Assess as of this day (default: today).")
 ]
+Csv = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a table with a row per patient as well.")
+]
+Wide = Annotated[bool, typer.Option("--wide", help="Wrap nothing: each row on one line.")]
 CriteriaId = Annotated[
     str | None, typer.Option("--criteria", metavar="ID", help="The criteria set to apply.")
 ]
@@ -87,30 +146,53 @@ def _parse_day(text: str | None, option: str) -> date | None:
 
 
 @app.command()
-def assess(
+def assess(  # noqa: PLR0913 - each is an option of the command
     source: Source,
     *,
     as_of: AsOf = None,
     criteria: CriteriaId = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per patient.")] = False,
+    csv: Csv = None,
+    wide: Wide = False,
 ) -> None:
     """Assess a patient record and print the decision. Reads only."""
     reviewer = _reviewer(as_of, criteria)
-    if _is_on_server(source):
-        _print(_review_on_server(reviewer, source).answer, as_json=as_json)
-        return
-    content = read_input(source)
-    if not is_ndjson(content):
-        _print(reviewer.review(read_bundle(content)).answer, as_json=as_json)
-        return
-    failed = 0
-    for where, review in review_each(reviewer, _with_progress(list(read_ndjson(content)))):
-        if isinstance(review, InputError):
-            failed += 1
-            _complain(f"{where}: {review}")
-        else:
-            _print(review.answer, as_json=as_json)
-    if failed:
+    _show_each(reviewer, source, lambda one: _print(one.answer, as_json=as_json, wide=wide), csv)
+
+
+def _show_each(
+    reviewer: Reviewer,
+    source: str,
+    show: Callable[[Review], None],
+    csv: Path | None,
+    *,
+    one: str | None = None,
+) -> None:
+    """Review and show the patient of a source, or each patient of an NDJSON file with a summary of all.
+
+    `one` are options that take a single patient.
+    """
+    cohort = Cohort()
+    content = b"" if _is_on_server(source) else read_input(source)
+    if is_ndjson(content) and one is not None:
+        raise typer.BadParameter("for one patient, and the file may hold several", param_hint=one)
+    if is_ndjson(content):
+        for where, review in review_each(reviewer, _with_progress(list(read_ndjson(content)))):
+            if isinstance(review, InputError):
+                cohort.unusable += 1
+                _complain(f"{where}: {review}")
+            else:
+                show(review)
+                cohort.answers.append(review.answer)
+        for line in cohort.summarise():
+            _complain(line)
+    else:
+        review = reviewer.review(read_bundle(content)) if content else _review_on_server(reviewer, source)
+        show(review)
+        cohort.answers.append(review.answer)
+    if csv is not None:
+        _complain(f"{write_file(csv, cohort.as_csv())} written")
+    if cohort.unusable:
         raise typer.Exit(InputError.exit_code)
 
 
@@ -119,27 +201,35 @@ def _reviewer(as_of: str | None, criteria: str | None, roster: str | None = None
     return Reviewer.prepare(settings, _day(as_of, settings))
 
 
+def _reviewer_of_the_past(as_of: str | None, criteria: str | None, roster: str | None = None) -> Reviewer:
+    """A reviewer whose outcomes may be written: nobody knows the record of a day to come."""
+    reviewer = _reviewer(as_of, criteria, roster)
+    if reviewer.as_of > clock.today(reviewer.settings.timezone):
+        raise typer.BadParameter("the day is in the future; nothing is written for it", param_hint="--as-of")
+    return reviewer
+
+
 def _with_progress(records: list[NamedRecord]) -> Iterator[NamedRecord]:
     """The records one by one, with a progress bar on a terminal when the output is redirected."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield from records
         return
-    with Progress(console=Terminal(stderr=True)) as progress:
+    # Otherwise what is printed meanwhile would go to standard error as well.
+    with Progress(console=Terminal(stderr=True), redirect_stdout=False, redirect_stderr=False) as progress:
         yield from progress.track(records, description="assessing")
 
 
 @app.command()
-def explain(source: Source, *, as_of: AsOf = None, criteria: CriteriaId = None) -> None:
+def explain(
+    source: Source,
+    *,
+    as_of: AsOf = None,
+    criteria: CriteriaId = None,
+    csv: Csv = None,
+    wide: Wide = False,
+) -> None:
     """Print every stage of an assessment: gathered, read, trials, findings, decision."""
-    print_stages(Terminal(), _reviewed(source, as_of=as_of, criteria=criteria))
-
-
-def _reviewed(source: str, *, as_of: str | None, criteria: str | None) -> Review:
-    """The review of one patient, from the server or from a file."""
-    reviewer = _reviewer(as_of, criteria)
-    if _is_on_server(source):
-        return _review_on_server(reviewer, source)
-    return reviewer.review(read_bundle(read_input(source)))
+    _show_each(_reviewer(as_of, criteria), source, partial(print_stages, _terminal(wide=wide)), csv)
 
 
 def _review_on_server(reviewer: Reviewer, source: str) -> Review:
@@ -158,34 +248,48 @@ def _print_json(said: BaseModel) -> None:
     sys.stdout.write(printable_json(said.model_dump_json()) + "\n")
 
 
-def _print(answer: AssessmentAnswer, *, as_json: bool) -> None:
+def _print(answer: AssessmentAnswer, *, as_json: bool, wide: bool = False) -> None:
     if as_json:
         _print_json(answer)
     else:
-        print_report(Terminal(), answer)
+        print_report(_terminal(wide=wide), answer)
+
+
+def _terminal(*, wide: bool) -> Terminal:
+    return Terminal(width=ENDLESS) if wide else Terminal()
 
 
 @app.command("plan")
-def show_plan(
+def show_plan(  # noqa: PLR0913 - each is an option of the command
     source: Source,
     *,
     as_of: AsOf = None,
     criteria: CriteriaId = None,
     ics: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the dates as iCalendar.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a printable HTML page.")] = None,
+    csv: Csv = None,
+    wide: Wide = False,
 ) -> None:
     """Show the esketamine plan on record with what happened so far, else the one that would be proposed."""
     from service.commands.plan import choose_plan, write_plan
     from service.render.calendar import print_plan
 
-    review = _reviewed(source, as_of=as_of, criteria=criteria)
-    shown = choose_plan(review)
-    if shown is None:
-        _say(f"No esketamine plan: {review.answer.care_plan.why}.")
-    elif ics is None and html is None:
-        print_plan(Terminal(), shown)
-    else:
-        write_plan(shown, ics=ics, html=html, now=clock.now())
+    console = _terminal(wide=wide)
+    to_files = ics is not None or html is not None
+
+    def show(review: Review) -> None:
+        shown, answer = choose_plan(review), review.answer
+        if shown is None:
+            said = f"{answer.decision} ({answer.reason}). {answer.summary}"
+            console.print(f"{answer.patient}: no esketamine plan: {said}")
+        elif to_files:
+            for path in write_plan(shown, ics=ics, html=html, now=clock.now()):
+                _say(f"{path} written")
+        else:
+            console.print(answer.patient)
+            print_plan(console, shown)
+
+    _show_each(_reviewer(as_of, criteria), source, show, csv, one="--ics, --html" if to_files else None)
 
 
 @app.command("propose")
@@ -197,14 +301,14 @@ def propose_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Assess a patient and write the outcome to the FHIR server (unless `TRD_WRITE` is off)."""
-    from service.commands.propose import propose
+    from service.commands.propose import propose, say_done
 
-    reviewer = _reviewer(as_of, criteria)
+    reviewer = _reviewer_of_the_past(as_of, criteria)
     proposal = _of_patient(reviewer.settings, patient, partial(propose, reviewer), "PATIENT")
     _print(proposal.answer, as_json=as_json)
     if not as_json:
-        written = ", ".join(map(str, proposal.written)) or "nothing"
-        Terminal().print(f"Care plan: {proposal.answer.care_plan.why}. Written: {written}")
+        plan = proposal.answer.care_plan
+        Terminal().print(say_done(plan.action, plan.why, map(str, proposal.written)))
 
 
 @app.command("sweep")
@@ -232,23 +336,23 @@ def sweep_command(
     """Review every patient with a plan, as the daily review does, and write the outcomes."""
     if since is not None and roster is not None:
         raise typer.BadParameter("not together with --since", param_hint="--roster")
-    reviewer = _reviewer(as_of, None, roster)
+    reviewer = _reviewer_of_the_past(as_of, None, roster)
     found = partial(_to_sweep, reviewer=reviewer, since=_parse_day(since, "--since"))
     patient_ids, faults = _with_client(reviewer.settings, found)
     number = len(patient_ids)
     if dry_run:
         _list_patients(patient_ids, as_json=as_json)
-        summary, failed = f"{number} patients to review", 0
+        summary, failed = f"{count(number, 'patient')} to review", 0
     else:
         swept = partial(_sweep, reviewer=reviewer, patient_ids=patient_ids, as_json=as_json)
-        failed = _with_client(reviewer.settings, swept)
-        summary = f"{number - failed} of {number} patients reviewed"
+        failed = asyncio.run(_connected(reviewer.settings, swept))  # it prints as it goes
+        summary = f"{number - failed} of {count(number, 'patient')} reviewed"
     if not as_json:
         _say(summary)
     for fault in faults:
         _complain(fault)
     if failed:
-        raise ServerError(f"{failed} of {number} reviews failed")
+        raise ServerError(f"{failed} of {count(number, 'review')} failed")
     if faults:
         raise typer.Exit(InputError.exit_code)
 
@@ -316,7 +420,7 @@ def check_command(
 
     named = None if patient is None else _read_patient_option(patient)
     settings = load_settings()
-    report = asyncio.run(check(settings, _knowledge(settings), named))
+    report = asyncio.run(_with_sign_of_life(check(settings, _knowledge(settings), named)))
     if as_json:
         _print_json(report)
     else:
@@ -378,6 +482,7 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     since: Since = None,
     until: Until = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per resource.")] = False,
+    wide: Wide = False,
 ) -> None:
     """List what this service wrote to the FHIR server: plans, assessments and Tasks, or documents."""
     from service.commands.documents import list_ours
@@ -388,7 +493,7 @@ def list_written(  # noqa: PLR0913 - each is an option of the command
     asked = partial(list_ours, settings=settings, wanted=wanted)
     found = _with_client(settings, asked)
     if not as_json:
-        print_written(Terminal(), [listed.written for listed in found])
+        print_written(_terminal(wide=wide), [listed.written for listed in found])
         return
     for listed in found:
         _print_json(listed.written)
@@ -427,14 +532,18 @@ def withdraw_drafts(  # noqa: PLR0913 - each is an option of the command
     settings = load_settings()
     wanted = _wanted(_find_option(settings, patient), decision, version, since, until)
     drafts, left = _with_client(settings, partial(find_drafts, settings=settings, wanted=wanted))
-    print_withdrawals(Terminal(), [*plan_withdrawals(drafts, reason), *left])
+    listed = [*plan_withdrawals(drafts, reason), *left]
+    if listed:
+        print_withdrawals(Terminal(), listed)
     if not drafts:
         _say("nothing to withdraw")
         return
     if not yes:
-        _confirm(f"Withdraw {len(drafts)} drafts?")
-    done = _with_client(settings, partial(_withdraw, settings=settings, drafts=drafts, reason=reason))
-    _say(f"{sum(one.outcome is WithdrawalOutcome.WITHDRAWN for one in done)} of {len(drafts)} withdrawn")
+        _confirm(f"Withdraw {count(len(drafts), 'draft')}?")
+    work = partial(_withdraw, settings=settings, drafts=drafts, reason=reason)
+    done = asyncio.run(_connected(settings, work))  # it prints as it goes
+    withdrawn = sum(one.outcome is WithdrawalOutcome.WITHDRAWN for one in done)
+    _say(f"{withdrawn} of {count(len(drafts), 'draft')} withdrawn")
 
 
 async def _withdraw(
@@ -465,12 +574,28 @@ Found = TypeVar("Found")
 
 def _with_client(settings: Settings, ask: Callable[[FhirClient], Awaitable[Found]]) -> Found:
     """Ask something of the configured FHIR server."""
+    return asyncio.run(_with_sign_of_life(_connected(settings, ask)))
 
-    async def connected() -> Found:
-        async with open_client(settings) as client:
-            return await ask(client)
 
-    return asyncio.run(connected())
+async def _connected(settings: Settings, ask: Callable[[FhirClient], Awaitable[Found]]) -> Found:
+    async with open_client(settings) as client:
+        return await ask(client)
+
+
+async def _with_sign_of_life(work: Awaitable[Found]) -> Found:
+    """Wait for a FHIR server; when that takes long, a terminal shows that it goes on."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=_PATIENCE_SECONDS)
+        if task.done() or not sys.stderr.isatty():
+            return await task
+        columns = SpinnerColumn(), TextColumn("asking the FHIR server"), TimeElapsedColumn()
+        console = Terminal(stderr=True)
+        with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress:
+            progress.add_task("")
+            return await task
+    finally:
+        task.cancel()
 
 
 def _of_patient(
@@ -480,7 +605,14 @@ def _of_patient(
     patient = _read_patient(named, argument)
 
     async def asked(client: FhirClient) -> Found:
-        return await ask(client, await find_named(client, patient))
+        patient_id = await find_named(client, patient)
+        try:
+            return await ask(client, patient_id)
+        except ServerRefused as refused:
+            if refused.status not in _GONE or await client.find(f"Patient/{patient_id}") is not None:
+                raise
+            typed = named if _PATIENT.fullmatch(named) else "identifier"
+            raise NoSuchPatient(f"{typed}: the FHIR server has no such patient") from None
 
     return _with_client(settings, asked)
 
@@ -565,7 +697,7 @@ class JobState(StrEnum):
 
 
 @app.command("jobs")
-def jobs_command(
+def jobs_command(  # noqa: PLR0913 - each is an option of the command
     *,
     state: Annotated[JobState, typer.Option(help="Only jobs in this state.")] = JobState.OPEN,
     retry: Annotated[str | None, typer.Option(metavar="ID", help="Queue this failed job again.")] = None,
@@ -574,6 +706,7 @@ def jobs_command(
         str | None, typer.Option(metavar="TEXT", help="Only jobs that failed for a reason with this text.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per job.")] = False,
+    wide: Wide = False,
 ) -> None:
     """List the jobs of the queue, or queue failed jobs again."""
     from service.commands.jobs import job_as_json, list_jobs, print_jobs, retry_job, retry_jobs
@@ -585,14 +718,16 @@ def jobs_command(
         _say(f"{retry}: the job is queued again")
         return
     if retry_all:
-        typer.echo(f"jobs queued again: {asyncio.run(retry_jobs(database_url, reason))}")
+        _say(f"{count(asyncio.run(retry_jobs(database_url, reason)), 'job')} queued again")
         return
     wanted = None if state is JobState.OPEN else State(state.value)
     listed = asyncio.run(list_jobs(database_url, wanted, reason))
     if as_json:
         sys.stdout.writelines(f"{job_as_json(job)}\n" for job in listed)
+    elif not listed:
+        _say("No job of the queue is open." if state is JobState.OPEN and not reason else "No such job.")
     else:
-        print_jobs(Terminal(), listed)
+        print_jobs(_terminal(wide=wide), listed)
 
 
 @app.command("feedback")
@@ -617,16 +752,31 @@ def demo(
         bool, typer.Option("--keep", help="Keep running afterwards and print requests to try.")
     ] = False,
     load_only: Annotated[bool, typer.Option("--load-only", help="Only load the patients.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before others' server is used.")] = False,
 ) -> None:
     """Run a demo: a FHIR server notifies the service of synthetic patients, and care plans appear."""
-    from service.demo.run import load_patients, run_demo
+    from service.demo.run import is_of_others, load_patients, run_demo
 
     settings = load_settings(fhir_base_url=fhir)
     if load_only:
-        _say(f"{asyncio.run(load_patients(settings))} patients loaded")
+        _say(f"{count(asyncio.run(load_patients(settings)), 'patient')} loaded")
         return
     address = str(settings.fhir_base_url) if settings.fhir_base_url else None
-    asyncio.run(run_demo(Terminal(), settings, fhir=address, keep=keep))
+    if address is not None and not yes and asyncio.run(is_of_others(settings)):
+        _complain(f"{address} holds patients who are none of the demo")
+        _confirm("Run the demo there?")
+    width = shutil.get_terminal_size((100, 0)).columns
+    asyncio.run(_until_told(run_demo(Terminal(width=width), settings, fhir=address, keep=keep)))
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    """Do something until it is done, or SIGTERM tells to stop: it then cleans up as after Ctrl-C."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        raise typer.Exit(_TOLD_TO_STOP) from None
 
 
 @app.command("publish")
@@ -654,7 +804,7 @@ def publish_command(
         _say("\n".join(report_published(compared, settings)))
         check_placed(compared)
     elif out is not None:
-        _say(f"{write_files(knowledge, out)} definitions written")
+        _say(f"{count(write_files(knowledge, out), 'definition')} written to {out}")
     else:
         sys.stdout.write(printable_json(render_bundle(knowledge)))
 
@@ -728,13 +878,15 @@ def _complain(message: str) -> None:
 def main() -> None:
     """Run the command; each error is one clear message without traceback or patient data."""
     set_on_retry_hooks([])  # its own would write a line a retry, where one clear message is wanted
+    print_escaped()
     try:
         app()
     except TrdError as error:
         _complain(_text(error))
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)
+    except OSError as error:
+        _complain(describe_system_fault(error))
+        sys.exit(SetupError.exit_code)
     except Exception as error:  # noqa: BLE001 - the last resort: a traceback could carry patient data
         _complain(f"internal error ({_where(error)}); please report it")
         sys.exit(_UNEXPECTED)

@@ -27,6 +27,7 @@
     ├── WorkerError           no worker process did the work; try it again          exit 1
     │   ├── WorkersBusy       too much waits for the worker processes
     │   └── WorkerLost        a worker process ended before its work was done
+    ├── OutputError           what was asked for cannot be written                 exit 2
     └── SetupError            the service itself is not set up right               exit 2
         ├── SettingsError     a setting is unknown or has a bad value
         └── MappingsError     a list under `mappings/` is faulty
@@ -225,6 +226,12 @@ class WorkersBusy(WorkerError):
 
 class WorkerLost(WorkerError):
     """A worker process ended before its work was done."""
+
+
+class OutputError(TrdError):
+    """A file or the output that was asked for cannot be written. The message names it and the reason."""
+
+    exit_code = 2
 
 
 class SetupError(TrdError):

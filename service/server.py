@@ -2,22 +2,25 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 from service import clock
 from service.app import build_app, listening
 from service.doors.trust import check_trust
-from service.fhir.client import open_client
+from service.errors import TrdError
+from service.fhir.client import FhirClient, open_client
 from service.queue.daily import DAILY, reviewing_daily
 from service.queue.gate import Gate
 from service.queue.jobs import JobQueue
 from service.queue.sweeps import CHANGES, sweeping
 from service.queue.work import ROSTER, Work
+from service.render.terminal import count
 from service.review import Reviewer, check_task_owner
 from service.settings import Settings
-from service.telemetry.logs import Event, configure_logs, log_info
+from service.telemetry.logs import Event, configure_logs, log_info, log_warning
 from service.telemetry.metrics import Metrics
 from service.workers import Pool, Workers, default_number
 
@@ -48,12 +51,26 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
             async with JobQueue(settings.database_url, work.review, tasks=tasks, gate=gate) as queue:
                 work.queue = queue
                 app = build_app(settings, at_doors, client, queue, metrics=metrics)
+                connecting = partial(_log_connection, client, settings, queue)
                 async with (
                     reviewing_daily(queue, settings),
                     sweeping(queue, settings),
                     listening(app, settings) as address,
+                    _beside(connecting),
                 ):
                     yield address
+
+
+@asynccontextmanager
+async def _beside(work: Callable[[], Coroutine[object, object, None]]) -> AsyncIterator[None]:
+    """Have something done meanwhile; what is not done in the end is given up."""
+    task = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def serve_forever(settings: Settings) -> None:
@@ -66,3 +83,33 @@ async def serve_forever(settings: Settings) -> None:
     async with serving(settings) as address:
         log_info(Event.LISTENING, address=address)
         await stop.wait()
+
+
+def _describe(settings: Settings, queue: JobQueue) -> dict[str, str]:
+    """What the service works with, for the log; neither the server nor the queue with credentials."""
+    daily = f", daily review at {settings.daily_at} {settings.timezone}" if settings.daily_time else ""
+    sweep = f", sweep every {settings.sweep_every} minutes" if settings.sweep_interval else ""
+    return {
+        "server": str(settings.fhir_base_url),
+        "queue": queue.name,
+        "mode": _mode(settings),
+        "triggers": f"operations, notifications{daily}{sweep}",
+    }
+
+
+def _mode(settings: Settings) -> str:
+    if not settings.writes:
+        return "shadow"
+    number = len(settings.patients_allowed)
+    return f"writes for {count(number, 'patient')}" if number else "writes"
+
+
+async def _log_connection(client: FhirClient, settings: Settings, queue: JobQueue) -> None:
+    """Say in the log what the service works with, and how outcomes are written once the server tells."""
+    described = _describe(settings, queue)
+    try:
+        tier = (await client.target()).tier
+    except TrdError as error:
+        log_warning(Event.CONNECTED, **described, tier="unknown", error=type(error).__name__)
+    else:
+        log_info(Event.CONNECTED, **described, tier=tier.value)

@@ -31,6 +31,8 @@ _SYSTEM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s|,$\\]{1,200}")
 _OFF = "off"
 _SHORTEST_SECRET = 16
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_FULL_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_FILE_NAME = re.compile(r".*\.[a-z]{2,5}")
 
 
 class Settings(BaseSettings):
@@ -39,7 +41,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True)
 
     fhir_base_url: AnyHttpUrl | None = Field(None, description="Base address of the FHIR server")
-    fhir_timeout: Annotated[float, Field(gt=0)] = Field(
+    fhir_timeout: Annotated[float, Field(gt=0, le=3600)] = Field(
         30, description="Seconds to wait for one answer of the FHIR server"
     )
     fhir_attempts: Annotated[int, Field(ge=1, le=10)] = Field(
@@ -202,7 +204,8 @@ class Settings(BaseSettings):
     def _split_days(cls, value: object) -> object:
         """Read "mon,wed,fri"."""
         if isinstance(value, str):
-            return tuple(day.strip().lower()[:3] for day in value.split(",") if day.strip())
+            days = (day.strip().lower() for day in value.split(",") if day.strip())
+            return tuple(day[:3] if _is_weekday(day) else day for day in days)
         return value
 
     @field_validator("clinic_days")
@@ -257,7 +260,10 @@ class Settings(BaseSettings):
             return value
         if not value.strip():
             return frozenset()
-        names = _lines_of(Path(value.strip())) if Path(value.strip()).is_file() else value.split(",")
+        path = Path(value.strip())
+        if _FILE_NAME.fullmatch(value.strip()) and not path.is_file():
+            raise ValueError("there is no such file")
+        names = _lines_of(path) if path.is_file() else value.split(",")
         found = frozenset(name.strip().removeprefix("Patient/") for name in names if name.strip())
         if not found or not all(map(is_id, found)):
             raise ValueError("neither ids of patients, separated by commas, nor a file with one a line")
@@ -275,9 +281,12 @@ class Settings(BaseSettings):
     @field_validator("hook_secret", "api_token")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        """An empty secret is none."""
-        if value is not None and 0 < len(value.get_secret_value()) < _SHORTEST_SECRET:
+        """An empty secret is none. It has to fit in a header as it is."""
+        secret = "" if value is None else value.get_secret_value()
+        if 0 < len(secret) < _SHORTEST_SECRET:
             raise ValueError(f"shorter than {_SHORTEST_SECRET} characters")
+        if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
+            raise ValueError("not only letters, digits and signs of ASCII, without spaces at the ends")
         return value
 
     @field_validator("country", "subdivision")
@@ -312,6 +321,13 @@ class Settings(BaseSettings):
             raise ValueError("neither a time of the day, as HH:MM, nor off")
         return value
 
+    @field_validator("mappings")
+    @classmethod
+    def _known_directory(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("there is no such directory")
+        return value
+
     @field_validator("sweep_every")
     @classmethod
     def _known_interval(cls, value: str) -> str:
@@ -337,11 +353,13 @@ class Settings(BaseSettings):
             raise ValueError("not a time zone of the IANA database") from None
         return value
 
-    @field_validator("fhir_base_url")
+    @field_validator("fhir_base_url", "fhir_token_url", "public_url")
     @classmethod
-    def _no_credentials(cls, value: AnyHttpUrl | None) -> AnyHttpUrl | None:
+    def _bare_address(cls, value: AnyHttpUrl | None) -> AnyHttpUrl | None:
         if value is not None and (value.username or value.password):
             raise ValueError("no user and password in the address: set TRD_FHIR_AUTH=basic")
+        if value is not None and (value.query is not None or value.fragment is not None):
+            raise ValueError("an address without ? and #")
         return value
 
     @field_validator("fhir_headers")
@@ -380,6 +398,11 @@ class Settings(BaseSettings):
     def weekdays(self) -> frozenset[int]:
         """Clinic days as numbers, Monday is 0."""
         return frozenset(_WEEKDAYS.index(day) for day in self.clinic_days)
+
+
+def _is_weekday(written: str) -> bool:
+    """Whether a day is written out, or cut after three letters or later."""
+    return len(written) >= len("mon") and any(day.startswith(written) for day in _FULL_WEEKDAYS)
 
 
 def is_web_address(text: str) -> bool:
@@ -433,7 +456,7 @@ def load_settings(**overrides: object) -> Settings:
     A secret may be in a file, which the variable with `_FILE` behind its name names. Raises `SettingsError`
     that names each variable at fault and why. Values are never repeated.
     """
-    given = {**dotenv_values(ENV_FILE), **os.environ}
+    given = {**_read_env_file(), **os.environ}
     unknown = sorted(name for name in given if name.startswith(PREFIX) and name not in _KNOWN)
     if unknown:
         raise SettingsError(f"unknown setting: {', '.join(unknown)}")
@@ -442,8 +465,23 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**{**_secrets_in_files(given), **chosen})
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
-        lines = [f"{_variable(fault['loc'])}: {fault['msg']}" for fault in faults]
+        lines = [
+            f"{_variable(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults
+        ]
         raise SettingsError("\n".join(lines)) from None
+
+
+def _read_env_file() -> dict[str, str | None]:
+    """What the `.env` file sets, if there is one; raises `SettingsError` where it cannot be read."""
+    try:
+        with Path(ENV_FILE).open(encoding="utf-8") as file:
+            return dotenv_values(stream=file)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{ENV_FILE}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{ENV_FILE}: cannot be read (it is not UTF-8)") from None
 
 
 _SECRETS = frozenset(

@@ -174,7 +174,7 @@ class CommandsContract:
         out = command(server, "withdraw", "--patient", patient, "--reason", "wrong <dose> list", "--yes")
         left = command(server, "withdraw", "--patient", edited_patient, "--yes")
 
-        assert out.endswith("1 of 1 withdrawn\n")
+        assert out.endswith("1 of 1 draft withdrawn\n")
         assert left.endswith("nothing to withdraw\n")
         assert "the plan is active" in left
         revoked = await read(server, plan)

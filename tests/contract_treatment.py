@@ -84,7 +84,7 @@ class TreatmentContract:
 
         out = command(server, "withdraw", "--patient", patient, "--yes")
 
-        assert out.endswith("1 of 1 withdrawn\n")
+        assert out.endswith("1 of 1 draft withdrawn\n")
         assert (await read(server, plans["block"]))["status"] == "revoked"
         assert await versions(server, plans["plan"]) == ["1", "2"]
         again = await propose(server, patient, days=WEEKS_LATER)

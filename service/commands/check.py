@@ -11,7 +11,6 @@ from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from rich.table import Table
 from rich.text import Text
 
 from service import clock
@@ -36,7 +35,7 @@ from service.gather.changes import find_swept_kinds
 from service.gather.identified import PatientName
 from service.gather.subscriptions import FAILED_STATUSES
 from service.knowledge.dialects import PLAIN
-from service.render.terminal import Terminal
+from service.render.terminal import Indented, Terminal
 from service.settings import Settings
 
 _CLOCKS_APART_SECONDS = 60
@@ -339,16 +338,13 @@ async def _by_the_clock(client: FhirClient, settings: Settings) -> str | None:
 
 def print_check(console: Terminal, report: CheckReport) -> None:
     """Print the findings for a reader, each with what to do."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for _ in ("state", "name"):
-        table.add_column(no_wrap=True)
-    table.add_column()
+    widths = [max(len(finding.name) for finding in report.findings) + 2, max(map(len, CheckState)) + 2]
     for finding in report.findings:
         told = Text(finding.found)
         if finding.to_do:
             told.append(f"\n→ {finding.to_do}", "italic")
-        table.add_row(Text(finding.state.value, _STYLES[finding.state]), finding.name, told)
-    console.print(table)
+        state = Text(finding.state.value.ljust(widths[1]), _STYLES[finding.state])
+        console.print(Indented(told, sum(widths), state.append(finding.name, "default")))
     console.print()
     console.print(_conclusion(report))
 

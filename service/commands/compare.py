@@ -7,13 +7,12 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from rich.table import Table
 from rich.text import Text
 
 from service.fhir.loose import Resource
 from service.fhir.names import protocol_of
 from service.read.agenda import Activity, Agenda, read_agenda
-from service.render.terminal import Terminal
+from service.render.terminal import Rows, Terminal
 
 _FIELDS = ("status", "intent", "title", "description", "period", "addresses", "replaces")
 """Elements of a plan that are shown as they are; sessions, steps and notes are shown one by one."""
@@ -203,16 +202,16 @@ def print_changes(
 ) -> None:
     """Print two versions of a plan, set against each other."""
     if changes.fields:
-        table = table_of("field", *headings)
+        table = Rows("field", *headings)
         for one in changes.fields:
-            table.add_row(one.field, *_in_words(one.before, one.after))
+            table.add(one.field, *_in_words(one.before, one.after))
         console.print(table)
     if changes.sessions:
-        table = table_of("session", *headings, "")
+        table = Rows("session", *headings, "")
         for session in changes.sessions:
             label = f"{session.change.value}{', reworded' if session.reworded else ''}"
             days = (_long(session.before), _long(session.after))
-            table.add_row(str(session.number), *days, label, style=_COLOUR[session.change.value])
+            table.add(str(session.number), *days, label, style=_COLOUR[session.change.value])
         console.print(table)
     _print_steps(console, changes.steps, headings)
     for note in changes.notes:
@@ -223,9 +222,9 @@ def _print_steps(console: Terminal, steps: Iterable[StepChange], headings: tuple
     changed = [step for step in steps if step.change is not Change.KEPT]
     if not changed:
         return
-    table = table_of("step", *headings)
+    table = Rows("step", *headings)
     for step in changed:
-        table.add_row(step.title, *_in_words(step.before, step.after))
+        table.add(step.title, *_in_words(step.before, step.after))
     console.print(table)
 
 
@@ -237,14 +236,6 @@ def _in_words(before: str | None, after: str | None) -> tuple[Text, Text]:
         left.append("".join(f"{word} " for word in old[from_:to]), style="" if what == "equal" else "red")
         right.append("".join(f"{word} " for word in new[start:end]), style="" if what == "equal" else "green")
     return left, right
-
-
-def table_of(*headings: str) -> Table:
-    """A table without lines, with these columns."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
 
 
 def _long(day: date | None) -> str:

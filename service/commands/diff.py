@@ -2,8 +2,6 @@
 
 from datetime import date
 
-from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from service import __version__
@@ -18,14 +16,13 @@ from service.commands.compare import (
     compare_plans,
     print_changes,
     protocol_in_words,
-    table_of,
 )
 from service.core.decision import DecisionName, ReasonOfDecision
 from service.core.plans import PlanAction, WriteTier
 from service.core.tasks import TaskAction, TaskStep
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
-from service.render.terminal import Terminal
+from service.render.terminal import Rows, Terminal
 from service.review import Review, Reviewer
 
 
@@ -169,7 +166,8 @@ def print_preview(console: Terminal, found: Preview) -> None:
         said.append(f"\nNothing would be written: {found.held.value}", "yellow")
     if found.before is not None:
         said.append(f"\non record: {found.before}", "dim")
-    console.print(Panel(said))
+    console.print(said)
+    console.print()
     console.print(_versions_table(found))
     if found.changes is None:
         console.print(
@@ -184,10 +182,10 @@ def print_preview(console: Terminal, found: Preview) -> None:
         console.print(Text.assemble(step, f" {task.text or ''}"))
 
 
-def _versions_table(found: Preview) -> Table:
-    table = table_of("", "on record", "now")
+def _versions_table(found: Preview) -> Rows:
+    table = Rows("", "on record", "now")
     before = found.versions_before
     for name in PlanVersions.model_fields:
         old, new = getattr(before, name, None), getattr(found.versions_after, name)
-        table.add_row(name, old or "-", new or "-", style="" if old == new else "yellow")
+        table.add(name, old or "-", new or "-", style="" if old == new else "yellow")
     return table

@@ -1,13 +1,12 @@
-"""The command `jobs`: list the jobs of the queue, and put failed ones back."""
+"""The command `jobs`: list the jobs of the queue, and put failed ones back. It makes no queue."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from rich.table import Table
-
+from service.errors import InputError
 from service.queue.jobs import Job, Jobs, State
-from service.render.terminal import Terminal
+from service.render.terminal import Rows, Terminal
 
 
 async def list_jobs(database_url: str | None, state: State | None, reason: str | None = None) -> list[Job]:
@@ -15,6 +14,8 @@ async def list_jobs(database_url: str | None, state: State | None, reason: str |
 
     With a reason, only those that failed for one that has this text.
     """
+    if not Jobs.is_there(database_url):
+        return []
     states = tuple(set(State) - {State.DONE}) if state is None else (state,)
     async with Jobs(database_url) as queue:
         listed = await queue.jobs(*states)
@@ -23,12 +24,16 @@ async def list_jobs(database_url: str | None, state: State | None, reason: str |
 
 async def retry_job(database_url: str | None, job_id: str) -> None:
     """Put a failed job back, with all its tries. Raises `InputError` when no failed job has this id."""
+    if not Jobs.is_there(database_url):
+        raise InputError(f"{job_id}: no failed job has this id")
     async with Jobs(database_url) as queue:
         await queue.retry(job_id)
 
 
 async def retry_jobs(database_url: str | None, reason: str | None = None) -> int:
     """Put all failed jobs back, or those that failed for a reason that has this text; returns how many."""
+    if not Jobs.is_there(database_url):
+        return 0
     async with Jobs(database_url) as queue:
         return await queue.retry_all(reason or "")
 
@@ -43,12 +48,10 @@ def job_as_json(job: Job) -> str:
 
 
 def print_jobs(console: Terminal, jobs: Iterable[Job]) -> None:
-    """Print jobs as a table."""
-    table = Table(box=None)
-    for heading in ("id", "job", "state", "tries", "since", "reason"):
-        table.add_column(heading, overflow="fold")
+    """Print jobs, a row each."""
+    rows = Rows("id", "job", "state", "tries", "since", "reason")
     for job in jobs:
-        table.add_row(
+        rows.add(
             job.id,
             f"{job.kind} {job.shown}",
             job.state.value,
@@ -56,4 +59,4 @@ def print_jobs(console: Terminal, jobs: Iterable[Job]) -> None:
             f"{job.created:%Y-%m-%d %H:%M:%S}",
             job.reason or "",
         )
-    console.print(table)
+    console.print(rows)

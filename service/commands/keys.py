@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from service.errors import InputError
+from service.errors import InputError, OutputError
 from service.fhir.auth import Algorithm
 from service.fhir.keys import KeyRing, make_key, read_keys
 
@@ -22,7 +22,8 @@ def change_keys(path: Path, step: KeyStep, algorithm: Algorithm) -> dict[str, An
     """Do one step, and return the public halves that FHIR servers are to know from now on.
 
     `NEW` makes a file, `NEXT` adds the key that signs after the next `ROTATE`, which drops the one that signs
-    now. Raises `InputError` where the file does not allow the step, and `SettingsError` for a faulty file.
+    now. Raises `InputError` where the file does not allow the step, `SettingsError` for a faulty file,
+    and `OutputError` for one that cannot be written.
     """
     if step is KeyStep.NEW:
         if path.exists():
@@ -31,8 +32,15 @@ def change_keys(path: Path, step: KeyStep, algorithm: Algorithm) -> dict[str, An
     else:
         ring = _changed(read_keys(path), step, algorithm)
     if step is not KeyStep.SHOW:
-        ring.write(path)
+        _write(ring, path)
     return ring.public()
+
+
+def _write(ring: KeyRing, path: Path) -> None:
+    try:
+        ring.write(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _changed(ring: KeyRing, step: KeyStep, algorithm: Algorithm) -> KeyRing:

@@ -13,6 +13,7 @@ from service.knowledge import (
     write_lock,
     write_site_lock,
 )
+from service.render.terminal import count
 
 
 def check_lists(directory: Path, criteria: str, site: Path | None = None) -> str:
@@ -21,14 +22,14 @@ def check_lists(directory: Path, criteria: str, site: Path | None = None) -> str
     Raises `MappingsError` that names each file, line and fault.
     """
     knowledge = _load(directory, criteria, site)
-    checked = f"{len(lists_in(directory))} lists, no fault; knowledge version {knowledge.version}"
+    checked = f"{count(len(lists_in(directory)), 'list')}, no fault; knowledge version {knowledge.version}"
     return "\n".join([checked, *_added(knowledge.site)])
 
 
 def lock_lists(directory: Path, today: date) -> str:
     """Pin every list as it is now, after a reviewed change, and report how many there are."""
     write_lock(directory, today)
-    return f"{len(lists_in(directory))} lists pinned"
+    return f"{count(len(lists_in(directory)), 'list')} pinned"
 
 
 def lock_site_lists(site: Path, directory: Path, criteria: str, *, signed: Signature, today: date) -> str:
@@ -47,7 +48,7 @@ def lock_site_lists(site: Path, directory: Path, criteria: str, *, signed: Signa
     except MappingsError:
         _put_back(lock, before)
         raise
-    return "\n".join([f"{len(knowledge.site.rows)} site lists pinned", *_added(knowledge.site)])
+    return "\n".join([f"{count(len(knowledge.site.rows), 'site list')} pinned", *_added(knowledge.site)])
 
 
 def _put_back(lock: Path, before: bytes | None) -> None:
@@ -70,5 +71,5 @@ def _added(site: SiteLists) -> list[str]:
     """What the site's own lists add: their version, and the rows of each file."""
     if not site.version:
         return []
-    rows = [f"{name}: {count} row{'s' * (count != 1)} added" for name, count in sorted(site.rows.items())]
+    rows = [f"{name}: {count(number, 'row')} added" for name, number in sorted(site.rows.items())]
     return [f"site lists, version {site.version}", *rows]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from service.commands.output import write_file
 from service.core.decision import Decline, Propose, ReasonOfDecision, treatment_of
 from service.core.plans import PlanAction
 from service.core.records import OPEN_PLAN, PlanStatus, VersionedReference
@@ -111,9 +112,12 @@ def _agenda(review: Review, plan: VersionedReference) -> Agenda:
     return read_agenda(review.gathered.content_of(plan))
 
 
-def write_plan(shown: ShownPlan, *, ics: Path | None, html: Path | None, now: datetime) -> None:
-    """Write the dates of a plan as iCalendar, or the plan as a page that prints, to the files given."""
+def write_plan(shown: ShownPlan, *, ics: Path | None, html: Path | None, now: datetime) -> Iterator[Path]:
+    """Write the dates of a plan as iCalendar, or the plan as a page that prints; gives each file written.
+
+    Raises `OutputError` for a file that cannot be written.
+    """
     if ics is not None:
-        ics.write_bytes(to_ics(shown, now))
+        yield write_file(ics, to_ics(shown, now))
     if html is not None:
-        html.write_text(to_page(shown), encoding="utf-8")
+        yield write_file(html, to_page(shown).encode())

@@ -6,14 +6,16 @@ from pathlib import Path
 import msgspec
 
 from service.apply.held import Held
+from service.commands.output import write_file
 from service.core.knowledge import Knowledge
-from service.errors import ServerMisread, ServerUnsupported, SettingsError
+from service.errors import OutputError, ServerMisread, ServerUnsupported
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
 from service.fhir.models import validated
 from service.fhir.release import Release
 from service.publish.deliver import TO_WRITE, Compared, Standing, compare, deliver
 from service.publish.published import publish, transaction
+from service.render.terminal import count
 from service.settings import Settings
 
 
@@ -27,16 +29,16 @@ def render_bundle(knowledge: Knowledge) -> str:
 def write_files(knowledge: Knowledge, directory: Path) -> int:
     """Write one file per definition, `Type-id.json`, and return how many.
 
-    Raises `SettingsError` where the directory cannot be written.
+    Raises `OutputError` where the directory cannot be written.
     """
     resources = publish(knowledge).resources
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for resource in resources:
-            path = directory / f"{resource['resourceType']}-{resource['id']}.json"
-            path.write_text(_as_text(validated(resource)), encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"--out: cannot be written ({error.strerror})") from None
+        raise OutputError(f"--out: cannot be written ({error.strerror})") from None
+    for resource in resources:
+        path = directory / f"{resource['resourceType']}-{resource['id']}.json"
+        write_file(path, _as_text(validated(resource)).encode())
     return len(resources)
 
 
@@ -61,10 +63,16 @@ def check_placed(compared: Iterable[Compared]) -> None:
 
 def report_published(compared: list[Compared], settings: Settings) -> list[str]:
     """A line for each definition that was not on the server as it is here, and how many were written."""
-    changed = [f"{one.reference}: {one.standing}" for one in compared if one.standing is not Standing.SAME]
-    written = sum(one.standing in TO_WRITE for one in compared)
     verb = "written" if settings.writes else f"to write ({Held.WRITE_OFF.why})"
-    return [*changed, f"{len(compared)} definitions, {written} {verb}"]
+    changed = [
+        f"{one.reference}: {verb}, it was {one.standing}"
+        if one.standing in TO_WRITE
+        else f"{one.reference}: {one.standing}"
+        for one in compared
+        if one.standing is not Standing.SAME
+    ]
+    written = sum(one.standing in TO_WRITE for one in compared)
+    return [*changed, f"{count(len(compared), 'definition')}, {written} {verb}"]
 
 
 def _as_text(resource: Resource) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -29,7 +28,7 @@ from service.render.answer import (
     TrialOut,
 )
 from service.render.progress import describe_treatment
-from service.render.terminal import Terminal
+from service.render.terminal import Indented, Terminal, Unwrapped
 from service.review import Review
 
 _MARK = {"met": ("✓ met", "green"), "not-met": ("✗ not met", "red"), "indeterminate": ("? open", "yellow")}
@@ -42,6 +41,8 @@ _TITLE = {
     "needs-information": ("yellow", "NEEDS INFORMATION"),
     "needs-review": ("yellow", "NEEDS REVIEW"),
 }
+_MARGIN = 13
+"""Columns of what is found of a criterion, before what it says."""
 _TIME_LINE = 40
 _WIDE = 126
 """Columns of a terminal in which the time line has room beside the verdicts."""
@@ -56,8 +57,8 @@ def print_report(console: Terminal, answer: AssessmentAnswer) -> None:
 
 def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[RenderableType]:
     if answer.alerts:
-        alerts = [Text.assemble((a.text, "bold"), "  ", _refs(a.evidence)) for a in answer.alerts]
-        yield Panel(Text("\n").join(alerts), title="ALERT", border_style="bold red")
+        alerts = [Text.assemble((a.text, "bold"), *_refs(a.evidence)) for a in answer.alerts]
+        yield Group(Text("ALERT", "bold red"), *(Indented(alert, 2) for alert in alerts))
     yield _headline(answer)
     yield from _treatment(answer)
     yield _criteria(answer)
@@ -85,18 +86,12 @@ def _parts(answer: AssessmentAnswer, *, with_time_line: bool) -> Iterator[Render
     yield Text("This is decision support; a clinician decides.", style="dim italic")
 
 
-def _headline(answer: AssessmentAnswer) -> Panel:
+def _headline(answer: AssessmentAnswer) -> Group:
     colour, title = _TITLE[answer.decision.value]
     criteria = f"criteria {answer.criteria.id} {answer.criteria.version}"
-    return Panel(
-        Text.assemble(
-            (title, f"bold {colour}"),
-            f" ({answer.reason.value})   {answer.patient}   as of {answer.as_of}   ",
-            (f"{criteria}, knowledge {answer.knowledge_version}", "dim"),
-            f"\n\n{answer.summary}",
-        ),
-        border_style=colour,
-    )
+    decided = (title, f"bold {colour}"), f" ({answer.reason.value})   {answer.patient}   as of {answer.as_of}"
+    versions = f"{criteria}, knowledge {answer.knowledge_version}", "dim"
+    return Group(Text.assemble(*decided), Text.assemble(versions), "", Indented(answer.summary, 2))
 
 
 def _treatment(answer: AssessmentAnswer) -> Iterator[Group]:
@@ -106,7 +101,7 @@ def _treatment(answer: AssessmentAnswer) -> Iterator[Group]:
 
 
 def _section(title: str, rows: Sequence[str | Text]) -> Group:
-    return Group(Text(title, "bold"), *(Padding(row, (0, 0, 0, 2)) for row in rows))
+    return Group(Text(title, "bold"), *(Indented(row, 2) for row in rows))
 
 
 def _with_note(said: str, note: str) -> Text:
@@ -116,24 +111,21 @@ def _with_note(said: str, note: str) -> Text:
 def _criteria(answer: AssessmentAnswer) -> Group:
     parts: list[RenderableType] = []
     for pathway in answer.pathways:
-        table = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for criterion in pathway.criteria:
-            table.add_row(Text(*_MARK[criterion.finding.value]), criterion.id, _why(criterion))
-        head = Text.assemble((f"Pathway {pathway.id}", "bold"), " ", _MARK[pathway.finding.value])
-        parts.extend([head, table])
+        parts.append(Text.assemble((f"Pathway {pathway.id}", "bold"), " ", _MARK[pathway.finding.value]))
+        parts.extend(part for criterion in pathway.criteria for part in _criterion(criterion))
     return Group(*parts)
 
 
-def _why(criterion: CriterionOut) -> Text:
-    reasons = (Text.assemble(reason.text, "  ", _refs(reason.evidence)) for reason in criterion.reasons)
-    return Text("\n").join(reasons)
+def _criterion(criterion: CriterionOut) -> Iterator[Indented]:
+    lead = Text.assemble("  ", _MARK[criterion.finding.value])
+    yield Indented(Text(criterion.id, "bold"), _MARGIN, lead)
+    for reason in criterion.reasons:
+        yield Indented(Text.assemble(reason.text, *_refs(reason.evidence)), _MARGIN)
 
 
-def _refs(evidence: list[str]) -> Text:
-    return Text(", ".join(evidence), "dim")
+def _refs(evidence: list[str]) -> Iterator[tuple[str, str]]:
+    """References, each on a line of its own, so that it can be copied."""
+    yield from ((f"\n  {reference}", "dim") for reference in evidence)
 
 
 def _trials(answer: AssessmentAnswer, *, with_time_line: bool) -> Group:
@@ -160,15 +152,15 @@ def _trials(answer: AssessmentAnswer, *, with_time_line: bool) -> Group:
         f"  {failed.definite} failed of {failed.required} required  ",
         (f"({failed.inferred} of them inferred, {failed.possible} more possible)", "dim"),
     )
-    reasons = [Text(line, "dim") for line in _trial_reasons(answer)]
-    return Group(head, Padding(table, (0, 0, 0, 1)), *(Padding(r, (0, 0, 0, 2)) for r in reasons))
+    reasons = (Indented(reason, 2) for reason in _trial_reasons(answer))
+    return Group(head, Padding(table, (0, 0, 0, 1)), *reasons)
 
 
-def _trial_reasons(answer: AssessmentAnswer) -> Iterator[str]:
+def _trial_reasons(answer: AssessmentAnswer) -> Iterator[Text]:
     for trial in answer.trials:
         reasons = [*trial.adequacy.reasons, *trial.outcome.reasons, *trial.counts_reasons]
         texts = "; ".join(dict.fromkeys(reason.text for reason in reasons))
-        yield f"{trial.ingredient.name}: {texts}  {', '.join(trial.evidence)}"
+        yield Text.assemble(f"{trial.ingredient.name}: {texts}", *_refs(trial.evidence), style="dim")
 
 
 def _bar(trial: TrialOut, first: date, last: date) -> Text:
@@ -215,8 +207,8 @@ def _safety_line(finding: SafetyOut) -> Text:
     return Text.assemble(
         (finding.effect.value, _EFFECT[finding.effect.value]),
         f" {finding.title}",
-        (f"{sure}  label section {finding.label_section}; ", "dim"),
-        _refs(finding.evidence),
+        (f"{sure}  label section {finding.label_section}", "dim"),
+        *_refs(finding.evidence),
     )
 
 
@@ -234,7 +226,7 @@ def _schedule(schedule: ScheduleOut) -> Group:
     head = Text.assemble(
         ("Proposed schedule", "bold"), "  ", (f"protocol {protocol.id} {protocol.version}", "dim")
     )
-    return Group(head, Padding(table, (0, 0, 0, 1)), Padding(schedule.then, (0, 0, 0, 2)))
+    return Group(head, Padding(table, (0, 0, 0, 1)), Indented(schedule.then, 2))
 
 
 def _long_date(day: date) -> str:
@@ -254,12 +246,12 @@ def _staging(answer: AssessmentAnswer) -> Text:
 
 def _measured(answer: AssessmentAnswer) -> Iterator[Text]:
     for score in answer.scores:
-        said = f"{score.scale.value.upper()} {score.value:g}, {_range(score.date)}: {score.reading}  "
-        yield Text.assemble(said, _refs(score.evidence))
+        said = f"{score.scale.value.upper()} {score.value:g}, {_range(score.date)}: {score.reading}"
+        yield Text.assemble(said, *_refs(score.evidence))
     for procedure in answer.procedures:
         sure = "" if procedure.done else " (not certain that it took place)"
         said = f"{procedure.kind.value.upper()}, {_range(procedure.start)}"
-        yield Text.assemble(said, (f"{sure}  ", "dim"), _refs(procedure.evidence))
+        yield Text.assemble(said, (sure, "dim"), *_refs(procedure.evidence))
 
 
 def _range(when: DateRange) -> str:
@@ -286,6 +278,7 @@ def _notes(answer: AssessmentAnswer) -> Iterator[str | Text]:
 # --- explain --------------------------------------------------------------------------------------
 
 
+_STAGE_LINE = 78
 _READ = (
     "exposures",
     "diagnoses",
@@ -302,27 +295,35 @@ _READ = (
 
 def print_stages(console: Terminal, review: Review) -> None:
     """Print what each stage of the pipeline handed to the next."""
-    console.rule("1 gathered", align="left")
+    _print_stage(console, "1 gathered")
     for source in review.gathered.sources:
         console.print(_with_note(str(source.reference), f"{len(bytes(source.content))} bytes"))
-    console.rule("2 read", align="left")
+    _print_stage(console, "2 read")
     record = review.record
-    console.print(_tree("person", record.person))
+    _print_tree(console, "person", record.person)
     for name in _READ:
         for item in getattr(record, name):
-            console.print(_tree(name, item))
+            _print_tree(console, name, item)
     assessment = review.decision.assessment
-    console.rule("3 trials", align="left")
-    console.print(_tree("episode", assessment.episode))
+    _print_stage(console, "3 trials")
+    _print_tree(console, "episode", assessment.episode)
     for trial in assessment.trials:
-        console.print(_tree(trial.name, trial, _COUNTS[trial.counts.value]))
-    console.rule("4 findings", align="left")
+        _print_tree(console, trial.name, trial, _COUNTS[trial.counts.value])
+    _print_stage(console, "4 findings")
     for pathway in assessment.pathways:
-        console.print(_tree(pathway.id, pathway, _MARK[pathway.finding.value]))
+        _print_tree(console, pathway.id, pathway, _MARK[pathway.finding.value])
     for finding in assessment.safety:
-        console.print(_tree("safety", finding))
-    console.rule("5 decision", align="left")
+        _print_tree(console, "safety", finding)
+    _print_stage(console, "5 decision")
     print_report(console, review.answer)
+
+
+def _print_stage(console: Terminal, title: str) -> None:
+    console.print(Text(f"{title} ".ljust(_STAGE_LINE, "─"), "green"))
+
+
+def _print_tree(console: Terminal, label: str, value: Any, mark: tuple[str, str] = ("", "")) -> None:
+    console.print(Unwrapped(_tree(label, value, mark)))
 
 
 def _tree(label: str, value: Any, mark: tuple[str, str] = ("", "")) -> Tree:

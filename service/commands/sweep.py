@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from service.cause import Cause
 from service.commands.compare import PrintedPart
+from service.commands.propose import say_done
 from service.core.decision import DecisionName, ReasonOfDecision
 from service.core.plans import PlanAction
 from service.errors import RosterFaulty, TrdError
@@ -29,10 +30,10 @@ class Swept(PrintedPart):
 
     def __str__(self) -> str:
         """One line for a terminal."""
-        if self.error is not None:
+        if self.care_plan is None:
             return f"{self.patient}: failed: {self.error}"
-        written = ", ".join(self.written) or "nothing"
-        return f"{self.patient}: {self.decision} ({self.reason}). Care plan: {self.why}. Written: {written}"
+        done = say_done(self.care_plan, self.why or "", self.written)
+        return f"{self.patient}: {self.decision} ({self.reason}). {done}"
 
 
 async def find_patients_since(reviewer: Reviewer, client: FhirClient, day: date) -> list[str]:

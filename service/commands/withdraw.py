@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from rich.table import Table
-
 from service.apply.origins import Origin
 from service.apply.send import CONFLICTS
 from service.commands.documents import list_ours, why_not_withdrawn
@@ -17,7 +15,7 @@ from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
 from service.fhir.references import read_reference
 from service.read.care_plans import plan_of_record
-from service.render.terminal import Terminal
+from service.render.terminal import Rows, Terminal
 from service.review import check_withdrawable, withdraw_draft, withdraw_filed
 from service.settings import Settings
 
@@ -25,6 +23,7 @@ from service.settings import Settings
 class WithdrawalOutcome(StrEnum):
     """What became of a plan."""
 
+    ASKED = "to be withdrawn"
     WITHDRAWN = "withdrawn"
     LEFT = "left"
 
@@ -78,7 +77,7 @@ def _evidence_of(plan: Resource) -> VersionedReference:
 def plan_withdrawals(drafts: Iterable[Listed], reason: str) -> list[Withdrawal]:
     """The withdrawals that are about to be made."""
     return [
-        Withdrawal(draft.written.resource, draft.written.patient, WithdrawalOutcome.WITHDRAWN, reason)
+        Withdrawal(draft.written.resource, draft.written.patient, WithdrawalOutcome.ASKED, reason)
         for draft in drafts
     ]
 
@@ -123,10 +122,8 @@ def _grounds(origin: Origin | None, version: str) -> str:
 
 def print_withdrawals(console: Terminal, rows: Iterable[Withdrawal]) -> None:
     """Print what becomes of each plan, and why."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("plan", "patient", "", "why"):
-        table.add_column(heading, overflow="fold")
+    shown = Rows("plan", "patient", "", "why")
     for row in rows:
-        colour = "yellow" if row.outcome is WithdrawalOutcome.WITHDRAWN else "dim"
-        table.add_row(row.plan, row.patient, row.outcome.value, row.why, style=colour)
-    console.print(table)
+        colour = "dim" if row.outcome is WithdrawalOutcome.LEFT else "yellow"
+        shown.add(row.plan, row.patient, row.outcome.value, row.why, style=colour)
+    console.print(shown)

@@ -7,8 +7,6 @@ from datetime import date, datetime
 from typing import get_args
 from zoneinfo import ZoneInfo
 
-from rich.table import Table
-
 from service.apply.origins import Origin, all_origins
 from service.apply.standing import find_assessment
 from service.apply.stored import as_signed
@@ -23,7 +21,7 @@ from service.fhir.loose import Resource, part, text
 from service.fhir.names import is_edited
 from service.fhir.references import read_reference
 from service.gather.ours import find_our_assessments, find_our_plans
-from service.render.terminal import Terminal
+from service.render.terminal import Rows, Terminal, count
 
 _PAGE_SIZE = "100"
 _DECISION_OF = {
@@ -197,27 +195,16 @@ def _day(instant: str | None, timezone: str) -> date | None:
 def print_written(console: Terminal, found: Iterable[Written]) -> None:
     """Print what was written as a table, the last day first."""
     rows = sorted(found, key=lambda one: (one.day or date.min, one.resource), reverse=True)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in (
-        "day",
-        "resource",
-        "patient",
-        "status",
-        "decision",
-        "criteria",
-        "knowledge",
-        "software",
-        "by",
-    ):
-        table.add_column(heading, overflow="fold")
+    table = Rows(
+        "resource", "day", "patient", "status", "decision", "criteria", "knowledge", "software", "by"
+    )
     for one in rows:
         decision = "-" if one.decision is None else f"{one.decision.value} ({one.reason})"
         status = f"{one.status}{', edited' if one.edited else ''}"
         versions = (one.criteria or "-", one.knowledge or "-", one.software or "-", one.cause or "-")
-        cells = (str(one.day or "-"), one.resource, one.patient, status, decision, *versions)
-        table.add_row(*cells)
+        table.add(one.resource, str(one.day or "-"), one.patient, status, decision, *versions)
     console.print(table)
     numbers = Counter(one.kind for one in rows)
     shown = (kind for kind in get_args(ListedAs) if numbers[kind] or kind != "document")
-    counts = ", ".join(f"{numbers[kind]} {kind}s" for kind in shown)
+    counts = ", ".join(count(numbers[kind], kind) for kind in shown)
     console.print(counts, style="dim")

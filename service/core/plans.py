@@ -146,7 +146,7 @@ def _reconcile_continuation(
     if found.action is PlanAction.NONE:
         found = replace(found, plan=chain[-1])
     if found.action is PlanAction.CREATE and not following:
-        found = replace(found, why="the treatment goes on, and no plan for that is on record")
+        found = replace(found, why="the treatment goes on, and there was no plan for that")
     return replace(found, superfluous=(*found.superfluous, *stray))
 
 
@@ -205,7 +205,7 @@ def _without_open_plan(
     if ours:
         why = "the record supports a plan again"
         return Reconciliation(PlanAction.CREATE, why, replaces=_latest_revoked(ours))
-    return Reconciliation(PlanAction.CREATE, "the record supports a plan, and none is on record")
+    return Reconciliation(PlanAction.CREATE, "the record supports a plan, and there was none")
 
 
 def _latest_revoked(plans: list[PlanOfRecord]) -> str | None:

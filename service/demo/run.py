@@ -4,15 +4,16 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import sys
 import tempfile
 import time
 import tomllib
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from importlib import resources
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,16 @@ from rich.text import Text
 from service import clock
 from service.core.decision import DecisionName
 from service.core.plans import PlanAction
+from service.demo.guest import DemoVisit, check_free, holds_others, mark, visit_somebody
 from service.demo.order import find_order_faults, show_cards, sign_order
-from service.demo.sandbox import call_hook, load, running_sekmet
+from service.demo.sandbox import call_hook, running_sekmet
 from service.demo.treatment import PassedWeek, TreatedPatient, TreatmentStory, find_faults, tell_answer
 from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
-from service.gather.subscriptions import subscribe
+from service.gather.subscriptions import NAME, subscribe
 from service.read.agenda import read_agenda
 from service.render.guidance import guidance_id, render_guidance
-from service.render.terminal import Terminal
+from service.render.terminal import Terminal, Unwrapped
 from service.review import Review, Reviewer
 from service.server import serving
 from service.settings import Settings
@@ -41,6 +43,8 @@ from service.telemetry.logs import configure_logs
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?=$|T)")
 _LIMIT_SECONDS = 90.0
 _POLL_SECONDS = 0.1
+_STORY = 80
+"""Columns of the story, on however wide a terminal."""
 
 
 class DemoFailed(TrdError):
@@ -109,39 +113,76 @@ def _moved(value: Any, by: timedelta) -> Any:
 async def run_demo(console: Terminal, settings: Settings, *, fhir: str | None, keep: bool) -> None:
     """Run the demo and show what came of each patient. Raises `DemoFailed` on a wrong outcome.
 
-    `fhir` is the address of a FHIR server to use instead of an embedded one. With `keep`, everything stays up
-    until it is interrupted.
+    `fhir` is the address of a FHIR server to use instead of an embedded one: there the demo writes for its
+    own patients alone and removes them in the end, however it ends. With `keep`, everything stays up until it
+    is interrupted, and the patients stay there for good.
     """
+    visit = visit_somebody() if fhir else DemoVisit()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="trd-careplan-demo-"))
         configure_logs(stack.enter_context((Path(folder) / "service.log").open("w", encoding="utf-8")))
         base = fhir or stack.enter_context(running_sekmet())
         console.print(f"FHIR server   {base}")
-        chosen = settings.model_copy(
-            update={"fhir_base_url": base, "port": 0, "database_url": f"sqlite:///{folder}/queue.sqlite"}
-        )
+        chosen = _settings_of(settings, base, Path(folder), visit)
         reviewer = Reviewer.prepare(chosen, clock.today(chosen.timezone))
-        async with open_client(chosen) as client:
-            treated = await _treat_until_today(client, reviewer)
+        async with open_client(chosen) as client, _visiting(console, client, visit, keep=keep):
+            treated = await _treat_until_today(client, reviewer, visit)
             weeks = f"{treated.story.weeks} weeks, each reviewed as of its last day"
             console.print(f"treatment     Patient/{treated.patient_id}: {weeks}")
-            async with serving(chosen) as address:
-                console.print(f"service       {address}")
-                await _subscribe(console, chosen, address, client, reviewer)
-                await _watch(console, reviewer.as_of, client)
-                await _order(console, reviewer.as_of, address)
+            async with serving(chosen) as address, _subscribed(console, address, client, reviewer, visit):
+                await _watch(console, reviewer.as_of, client, visit)
+                await _order(console, reviewer.as_of, address, visit)
                 await _watch_treatment(console, reviewer, treated)
-                record = f"Patient/{treated.patient_id}" if keep or fhir else None
+                record = f"Patient/{treated.patient_id}" if keep else None
                 _invite(console, base, address if keep else None, record)
                 if keep:
                     await asyncio.Event().wait()
 
 
-async def _treat_until_today(client: FhirClient, reviewer: Reviewer) -> TreatedPatient:
+def _settings_of(settings: Settings, base: str, folder: Path, visit: DemoVisit) -> Settings:
+    """The settings of the demo's service. On a server of others it writes for its own patients alone."""
+    own = frozenset(visit.own(one) for one in (*_patient_ids(), treatment_story().patient))
+    update = {
+        "fhir_base_url": base,
+        "port": 0,
+        "database_url": f"sqlite:///{folder}/queue.sqlite",
+        "daily_at": "off",
+        "sweep_every": "off",
+        "roster": None,
+        "patients_allowed": own if visit.is_guest else settings.patients_allowed,
+    }
+    return settings.model_copy(update=update)
+
+
+def _patient_ids() -> list[str]:
+    return [patient.patient_id for patient in demo_patients(date(2026, 1, 1))]
+
+
+@asynccontextmanager
+async def _visiting(
+    console: Terminal, client: FhirClient, visit: DemoVisit, *, keep: bool
+) -> AsyncIterator[None]:
+    """Remove in the end what the demo put on a server that others use; with `keep`, only say what stays."""
+    await visit.arrive(client)
+    try:
+        yield
+    finally:
+        if visit.is_guest and keep:
+            console.print(f"The patients stay on the server; their ids begin with {visit.name}.")
+        elif visit.is_guest:
+            left = await visit.leave(client)
+            said = f"not removed: {', '.join(left)}" if left else "The demo removed its patients and plans."
+            console.print(said, style="red" if left else "")
+
+
+async def _treat_until_today(client: FhirClient, reviewer: Reviewer, visit: DemoVisit) -> TreatedPatient:
     """A patient treated until a week ago, reviewed each week as of its last day; nobody is notified yet."""
     story, today = treatment_story(), reviewer.as_of
-    patient = TreatedPatient(client, await _free_id(client, story.patient), story, today)
-    await asyncio.to_thread(load, client.base, record_of(patient))
+    patient = TreatedPatient(client, visit.own(story.patient), story, today)
+    record = record_of(patient)
+    for resource in record:
+        mark(resource)
+    await visit.bring(client, patient.patient_id, record)
     for _ in range(story.weeks):
         done = await patient.live()
         proposal = await reviewer.on(patient.day).propose(client, patient.patient_id)
@@ -156,28 +197,29 @@ def record_of(patient: TreatedPatient) -> list[dict[str, Any]]:
     return [entry["resource"] for entry in bundle["entry"]]
 
 
-async def _free_id(client: FhirClient, patient_id: str) -> str:
-    """An id that no patient of the server has: each run of the demo treats a patient of its own."""
-    ids = (patient_id if number == 1 else f"{patient_id}-{number}" for number in count(1))
-    while await client.find(f"Patient/{(free := next(ids))}") is not None:
-        pass
-    return free
+@asynccontextmanager
+async def _subscribed(
+    console: Terminal, address: str, client: FhirClient, reviewer: Reviewer, visit: DemoVisit
+) -> AsyncIterator[None]:
+    """Have the server notify the demo's service, by Subscriptions of its own."""
+    console.print(f"service       {address}")
+    given = reviewer.settings.hook_secret
+    secret = given.get_secret_value() if given else None
+    endpoint, name = f"{address}/hooks/fhir", visit.own(NAME)
+    try:
+        for one in await subscribe(client, endpoint, secret, reviewer.knowledge, name=name):
+            console.print(f"subscription  {one.reference} {one.done}, {one.status}")
+        yield
+    finally:
+        await visit.unsubscribe(client)
 
 
-async def _subscribe(
-    console: Terminal, settings: Settings, address: str, client: FhirClient, reviewer: Reviewer
-) -> None:
-    secret = settings.hook_secret.get_secret_value() if settings.hook_secret else None
-    for subscription in await subscribe(client, f"{address}/hooks/fhir", secret, reviewer.knowledge):
-        console.print(f"subscription  {subscription.reference} {subscription.done}, {subscription.status}")
-
-
-async def _watch(console: Terminal, today: date, client: FhirClient) -> None:
+async def _watch(console: Terminal, today: date, client: FhirClient, visit: DemoVisit) -> None:
     """Load the patients, wait for what the server's own notifications bring about, and check it."""
-    patients = demo_patients(today)
+    patients = [_visitor(patient, visit) for patient in demo_patients(today)]
     started = time.monotonic()
     for patient in patients:
-        await asyncio.to_thread(load, client.base, patient.bundle)
+        await visit.bring(client, patient.patient_id, patient.bundle)
     console.print(f"loaded        {len(patients)} patients; the rest is up to the server's notifications\n")
     wrong = []
     for patient in patients:
@@ -191,12 +233,17 @@ async def _watch(console: Terminal, today: date, client: FhirClient) -> None:
     console.print(said, style="green")
 
 
-async def _order(console: Terminal, today: date, address: str) -> None:
+def _visitor(patient: DemoPatient, visit: DemoVisit) -> DemoPatient:
+    return replace(patient, patient_id=visit.own(patient.patient_id), bundle=visit.rename(patient.bundle))
+
+
+async def _order(console: Terminal, today: date, address: str, visit: DemoVisit) -> None:
     """Sign an order of esketamine for a patient with a contraindication; check and show what is answered."""
     told = tomllib.loads((fixtures_directory() / "demo.toml").read_text(encoding="utf-8"))
     patient = _patient(fixtures_directory() / "cases" / told["ordered"], today)
-    cards = await asyncio.to_thread(call_hook, address, sign_order(patient.patient_id))
-    show_cards(console, patient.patient_id, cards)
+    patient_id = visit.own(patient.patient_id)
+    cards = await asyncio.to_thread(call_hook, address, sign_order(patient_id))
+    show_cards(console, patient_id, cards)
     if wrong := find_order_faults(cards):
         raise DemoFailed("\n".join(wrong))
 
@@ -236,7 +283,9 @@ def show_weeks(console: Terminal, patient: TreatedPatient) -> None:
     """A row for each week: its number and last day, what people did, and what the service said."""
     head = "A treatment, week by week", "bold"
     console.print(Text.assemble("\n", head, f"  Patient/{patient.patient_id}\n"))
-    table = Table(box=SIMPLE_HEAD, expand=True, padding=(0, 1), pad_edge=False, show_edge=False)
+    table = Table(
+        box=SIMPLE_HEAD, width=min(console.width, _STORY), padding=(0, 1), pad_edge=False, show_edge=False
+    )
     table.add_column("week", justify="right")
     table.add_column("reviewed", no_wrap=True)
     table.add_column("what people did", ratio=2)
@@ -258,12 +307,22 @@ def _row(week: PassedWeek, today: date) -> tuple[str, Text, str, Text]:
 
 
 async def load_patients(settings: Settings) -> int:
-    """Load the patients of the demo on the configured server and no more; returns how many."""
-    patients = demo_patients(clock.today(settings.timezone))
+    """Load the patients of the demo on the configured server and no more; returns how many.
+
+    Raises `PatientTaken` where that would overwrite a patient who is none of the demo.
+    """
+    patients, visit = demo_patients(clock.today(settings.timezone)), DemoVisit()
     async with open_client(settings) as client:
+        await check_free(client, [patient.patient_id for patient in patients])
         for patient in patients:
-            await asyncio.to_thread(load, client.base, patient.bundle)
+            await visit.bring(client, patient.patient_id, visit.rename(patient.bundle))
     return len(patients)
+
+
+async def is_of_others(settings: Settings) -> bool:
+    """Whether the configured server holds patients who are none of the demo."""
+    async with open_client(settings) as client:
+        return await holds_others(client)
 
 
 async def _await_outcome(client: FhirClient, patient: DemoPatient, deadline: float) -> DemoOutcome:
@@ -324,25 +383,26 @@ def _invite(console: Terminal, base: str, address: str | None, treated: str | No
     `address` is that of the service where it stays up; `treated` is the patient under treatment where her
     record stays.
     """
-    command = sys.argv[0] if Path(sys.argv[0]).name == "trd-careplan" else "trd-careplan"
-    at = f"TRD_FHIR_BASE_URL={base} {command}"
+    command = shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "trd-careplan" else "trd-careplan"
     lines = [f"{command} demo --keep", f"{command} plan {_similar_case()}"]
     if treated is not None:
-        lines = [f"{at} plan {treated}", f"{at} plan {treated} --html plan.html", f"{at} explain {treated}"]
+        plan = f"{command} plan {treated}"
+        lines = [f"export TRD_FHIR_BASE_URL={shlex.quote(base)}", plan]
+        lines += [f"{plan} --html plan.html", f"{command} explain {treated}"]
     if address is not None:
         lines += [
-            f"curl {base}/CarePlan?subject={treated}",
-            f"curl '{address}/fhir/Patient/propose-two/$assess-treatment-resistance'",
-            f"curl {address}/health/ready",
-            f"curl {address}/metrics",
+            f"curl '{base}/CarePlan?subject={treated}'",
+            f"curl '{address}/fhir/{treated}/$assess-treatment-resistance'",
+            f"curl '{address}/health/ready'",
+            f"curl '{address}/metrics'",
         ]
     console.print(f"\n{'Still up; stop with Ctrl-C. ' if address else ''}To look closer:")
     for line in lines:
-        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+        console.print(Unwrapped(Text(f"  {line}")))
 
 
 def _similar_case() -> str:
     """A case in the course of a treatment as a source with its day, for where no server stays up."""
     case = fixtures_directory() / "cases" / treatment_story().similar
     as_of = tomllib.loads((case / "expected.toml").read_text(encoding="utf-8"))["as_of"]
-    return f"{os.path.relpath(case / 'bundle.json')} --as-of {as_of}"
+    return f"{shlex.quote(os.path.relpath(case / 'bundle.json'))} --as-of {as_of}"

@@ -348,10 +348,13 @@ class FhirClient:
                 f"{request}: the server answered {error.words}", error.status, error.wait
             ) from None
         except TimeoutError:
-            raise ServerUnreachable(f"{request}: no answer within {self._seconds:g} seconds") from None
+            where = f"the server at {_host_and_port(url)}"
+            said = f"{request}: {where} gave no answer within {self._seconds:g} seconds"
+            raise ServerUnreachable(said) from None
         except httpx.TransportError as error:
             fault = _name(error)
-            raise ServerUnreachable(f"{request}: the server cannot be reached ({fault})", fault) from None
+            where = f"the server at {_host_and_port(url)}"
+            raise ServerUnreachable(f"{request}: {where} cannot be reached ({fault})", fault) from None
         except (httpx.DecodingError, aiohttp.ClientError):
             # What the transport below httpx cannot make sense of comes through as its own error.
             raise ServerMisread(f"{request}: the answer is not proper HTTP") from None
@@ -668,6 +671,13 @@ def _kind_of(content: bytes | msgspec.Raw) -> str | None:
         return _KIND.decode(content).resource_type
     except UNDECODABLE:
         return None
+
+
+def _host_and_port(url: str) -> str:
+    """The server of an address, without user and password."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"[{parts.hostname}]:{port}" if ":" in (parts.hostname or "") else f"{parts.hostname}:{port}"
 
 
 def _headers(content: bytes | None, others: dict[str, str] | None) -> dict[str, str]:

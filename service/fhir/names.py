@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-BASE = "https://trd-careplan.example/fhir"
-"""Canonical base of what this service defines; a reserved domain, so that it can collide with nobody's."""
+BASE = "urn:trd-careplan:fhir"
+"""Base of the names that this service gives, the same in every installation (docs/decisions/0037)."""
 
 PLAN_IDENTIFIER = f"{BASE}/identifier/care-plan"
 ASSESSMENT_IDENTIFIER = f"{BASE}/identifier/assessment"

@@ -18,6 +18,8 @@ SECRET_HEADER = "X-Hook-Secret"  # noqa: S105 - the name of a header
 _REPORT_DELETIONS = "http://hapifhir.io/fhir/StructureDefinition/subscription-send-delete-messages"
 """HAPI reports deletions only where the channel asks for it; other servers ignore the extension."""
 
+NAME = "trd-careplan"
+"""What the ids of the service's own Subscriptions begin with."""
 FAILED_STATUSES = frozenset({"error", "off", "entered-in-error"})
 """Statuses of a Subscription by which nothing is delivered."""
 HEARTBEAT_EXTENSION = (
@@ -47,17 +49,19 @@ def hook_key(secret: bytes) -> str:
 
 
 async def subscribe(
-    client: FhirClient, endpoint: str, secret: str | None, knowledge: Knowledge
+    client: FhirClient, endpoint: str, secret: str | None, knowledge: Knowledge, *, name: str = NAME
 ) -> list[Subscribed]:
     """Create or repair one Subscription by criteria per kind, and wait until the server has activated them.
 
     A Subscription that differs from the one wanted, or that the server turned off, is written again. Kinds
     that the server does not offer are skipped; Observations and administrations of medicines are limited to
-    the codes that `knowledge` lists.
+    the codes that `knowledge` lists. `name` is what their ids begin with.
     """
     offered = await client.offered()
     wanted = [
-        render_subscription(kind, endpoint, secret, knowledge) for kind in WATCHED_KINDS if kind in offered
+        render_subscription(kind, endpoint, secret, knowledge) | {"id": f"{name}-{kind.lower()}"}
+        for kind in WATCHED_KINDS
+        if kind in offered
     ]
     return [await ensure(client, subscription) for subscription in wanted]
 
@@ -90,7 +94,7 @@ def render_subscription(kind: str, endpoint: str, secret: str | None, knowledge:
         channel["header"] = [f"{SECRET_HEADER}: {secret}"]
     return {
         "resourceType": "Subscription",
-        "id": f"trd-careplan-{kind.lower()}",
+        "id": f"{NAME}-{kind.lower()}",
         "status": "requested",
         "reason": "Review treatment resistance when the record changes",
         "criteria": f"{kind}?{codes}",

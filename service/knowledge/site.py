@@ -30,7 +30,7 @@ _CODE = re.compile(r"[^\s,|$\\?]+( [^\s,|$\\?]+)*")
 """A code as FHIR writes it, without the characters that part codes in a search."""
 _STANDARD = re.compile(
     r"https?://([a-z0-9.-]+\.)?hl7\.org(/|$)|urn:oid:2\.16\.840\.1\.113883\.(4\.642|5|12|18)(\.|$)"
-    r"|https?://trd-careplan\.example(/|$)"
+    r"|urn:trd-careplan(:|$)"
 )
 """Addresses of FHIR, of HL7 and of this service: what the codes there mean is not for a site to say."""
 

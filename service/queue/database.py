@@ -42,6 +42,17 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    @property
+    def name(self) -> str:
+        """Where it is, without user, password and further parameters."""
+        url = sa.make_url(self.url)
+        return str(sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it exists, as far as that is known before it is opened."""
+        return True
+
     def prepare(self) -> None:
         """Make the database ready to be opened."""
 
@@ -107,6 +118,11 @@ class Sqlite(Database):
         self._path = Path(sa.make_url(url).database or "")
         self._lock: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file."""
+        return self._path.exists()
 
     def prepare(self) -> None:
         """Create the file, for its owner's eyes only, with a log that readers and a writer share."""

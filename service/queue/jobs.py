@@ -124,6 +124,16 @@ class Jobs:
         self._storing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
+    @staticmethod
+    def is_there(database_url: str | None = None) -> bool:
+        """Whether there is a queue that could be opened; none is made by asking."""
+        return open_database(database_url or DEFAULT_DATABASE_URL).is_there
+
+    @property
+    def name(self) -> str:
+        """Where the database is, without user and password."""
+        return self._database.name
+
     async def __aenter__(self) -> Self:
         """Open the database and create or update its tables; raises `SetupError` when it cannot."""
         await asyncio.to_thread(self._open)
@@ -251,7 +261,8 @@ class Jobs:
             self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             why = str(getattr(error, "orig", error)).splitlines()[:1]
-            raise SetupError(f"the queue's database cannot be opened: {' '.join(why)}") from None
+            name = self._database.name
+            raise SetupError(f"the queue's database ({name}) cannot be opened: {' '.join(why)}") from None
 
     def _close(self) -> None:
         self._client.destroy()

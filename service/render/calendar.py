@@ -6,15 +6,16 @@ from datetime import date, datetime, timedelta
 
 from icalendar import Calendar, Event
 from rich.columns import Columns
-from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
 from service.core.treatment.course import SessionState
 from service.render.course import ShownDate, ShownPlan
 from service.render.progress import say_weekday
-from service.render.terminal import Terminal
+from service.render.terminal import Indented, Terminal
 
+_CALENDAR = 120
+"""Columns that months stand beside each other in."""
 _PRODUCT = "-//trd-careplan//plan of record//EN"
 _PLAN_STATUS = {
     "active": "CONFIRMED",
@@ -50,10 +51,10 @@ def print_plan(console: Terminal, shown: ShownPlan) -> None:
     dates = shown.dates
     on_days = {one.day: one for one in dates if one.day is not None}
     months = [_month(first, on_days) for first in _months(on_days)]
-    console.print(Columns(months, padding=(0, 3)))
+    console.print(Columns(months, padding=(0, 3)), width=min(console.width, _CALENDAR))
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for heading in ("", "date", "", "what"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     for one in dates:
         number = str(one.number) if one.number is not None else ""
         became = "" if _is_planned(one) else Text.assemble(_mark(one), f" {one.said}")
@@ -62,7 +63,7 @@ def print_plan(console: Terminal, shown: ShownPlan) -> None:
     console.print(table)
     for activity in shown.plan.undated:
         console.print(Text(f"\n{activity.title}", "bold"))
-        console.print(Padding(activity.description, (0, 0, 0, 2)))
+        console.print(Indented(activity.description, 2))
 
 
 def _months(days: Iterable[date]) -> list[date]:

@@ -1,5 +1,6 @@
 """The command as its users call it: output, exit codes, and nothing of a patient in a message."""
 
+import csv
 import io
 import json
 import socket
@@ -12,6 +13,7 @@ import jsonschema
 import pytest
 
 from service import cli
+from service.commands.cohort import _guarded
 from tests.support import each_case
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +61,7 @@ def test_json_follows_the_published_schema(run: Run) -> None:
 
     ran = run("assess", "-", *AS_OF, "--json", stdin="\n".join(lines).encode())
 
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err.splitlines()[0]) == (0, f"trd-careplan: {len(lines)} patients")
     answers = [json.loads(line) for line in ran.out.splitlines()]
     assert len(answers) == len(lines)
     for answer in answers:
@@ -90,7 +92,7 @@ def test_json_has_every_key_of_the_contract(run: Run) -> None:
     assert answer["care_plan"] == {
         "action": "create",
         "reference": None,
-        "why": "the record supports a plan, and none is on record",
+        "why": "the record supports a plan, and there was none",
         "tier": None,
     }
     assert answer["tasks"] == []
@@ -159,7 +161,58 @@ def test_one_bad_line_of_ndjson_does_not_hide_the_others(run: Run) -> None:
 
     assert ran.code == 3
     assert len(ran.out.splitlines()) == 2
-    assert ran.err == "trd-careplan: line 2: not a JSON object\n"
+    assert ran.err.splitlines() == [
+        "trd-careplan: line 2: not a JSON object",
+        "trd-careplan: 2 patients, 1 record that cannot be used",
+        "trd-careplan:      2  propose (trd)",
+    ]
+
+
+@pytest.mark.parametrize("command", ["assess", "explain", "plan"])
+def test_a_cohort_is_shown_one_after_the_other_with_a_summary_and_a_table(
+    run: Run, command: str, tmp_path: Path
+) -> None:
+    names = (
+        "two-documented-failures-propose-treatment",
+        "a-deceased-patient-is-declined",
+        "no-medicine-on-record-is-missing-information",
+    )
+    records = [json.loads((CASES / name / "bundle.json").read_bytes()) for name in names]
+    table = tmp_path / "cohort.csv"
+
+    ran = run(command, "-", *AS_OF, "--csv", table, stdin="\n".join(map(json.dumps, records)).encode())
+
+    assert ran.code == 0
+    for record in records:
+        assert f"Patient/{record['entry'][0]['resource']['id']}" in ran.out
+    assert [line.removeprefix("trd-careplan: ").strip() for line in ran.err.splitlines()] == [
+        "3 patients",
+        "1  decline (deceased)",
+        "1  needs-information (missing-information)",
+        "1  propose (trd)",
+        f"{table} written",
+    ]
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["decision"], row["failed_trials"], row["required_trials"]) for row in rows] == [
+        ("propose", "2", "2"),
+        ("decline", "2", "2"),
+        ("needs-information", "0", "2"),
+    ]
+    assert (rows[0]["maudsley"], rows[0]["mgh_s"], rows[0]["missing"]) == ("7", "2 to 3", "")
+    assert rows[2]["missing"]
+
+
+def test_the_table_of_a_cohort_holds_no_formula() -> None:
+    assert [_guarded(cell) for cell in ("=1+1", "@x", "-1", "plain")] == ["'=1+1", "'@x", "'-1", "plain"]
+
+
+def test_files_of_a_plan_are_of_one_patient(run: Run, tmp_path: Path) -> None:
+    twice = f"{json.dumps(bundle())}\n{json.dumps(bundle())}".encode()
+
+    ran = run("plan", "-", *AS_OF, "--ics", tmp_path / "x.ics", stdin=twice)
+
+    assert (ran.code, list(tmp_path.iterdir())) == (2, [])
 
 
 def _without(kind: str) -> bytes:
@@ -247,12 +300,13 @@ def test_wrong_usage(run: Run, arguments: list[str], message: str) -> None:
 def test_a_server_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("TRD_FHIR_BASE_URL", f"http://127.0.0.1:{unused.getsockname()[1]}/fhir")
+        where = f"127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setenv("TRD_FHIR_BASE_URL", f"http://{where}/fhir")
         monkeypatch.setenv("TRD_FHIR_ATTEMPTS", "1")
         ran = run("assess", "Patient/p", "--json")
 
     assert (ran.code, ran.out) == (4, "")
-    assert "GET /fhir/metadata: the server cannot be reached" in ran.err
+    assert f"GET /fhir/metadata: the server at {where} cannot be reached" in ran.err
 
 
 def test_an_unexpected_error_shows_no_content(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,20 @@
 """Settings: what is refused, and that no value is repeated in a message."""
 
+import asyncio
+import io
+import json
 from datetime import time
 from pathlib import Path
 
 import pytest
 
-from service.errors import SettingsError
-from service.settings import load_settings
+from service.errors import SettingsError, SetupError
+from service.queue.database import open_database
+from service.server import serving
+from service.settings import Settings, load_settings
+from service.telemetry.logs import configure_logs
+from tests.servers.doubles import running_double
+from tests.support import settings
 
 BAD = {
     "TRD_TYPO": ("x", "unknown setting: TRD_TYPO"),
@@ -178,3 +186,110 @@ def test_credentials_in_the_address_stop_the_start(monkeypatch: pytest.MonkeyPat
     with pytest.raises(SettingsError, match=r"TRD_FHIR_BASE_URL: .*TRD_FHIR_AUTH=basic") as told:
         load_settings()
     assert "secret" not in str(told.value)
+
+
+BAD_VALUES: dict[str, tuple[str, ...]] = {
+    "fhir_base_url": (
+        "fhir.example",
+        "ftp://fhir.example/r4",
+        "https://a:b@fhir.example",
+        "https://x.example?a=b",
+    ),
+    "fhir_timeout": ("0", "-1", "inf", "nan", "soon"),
+    "fhir_attempts": ("0", "11", "1.5", "many"),
+    "fhir_connections": ("0", "101", "many"),
+    "fhir_rate": ("0", "-1", "inf", "nan", "fast"),
+    "fhir_dialect": ("klingon",),
+    "fhir_auth": ("password", "SMART"),
+    "fhir_headers": ("X-Key: a", "[]"),
+    "fhir_token_url": ("token.example", "https://a:b@token.example/token", "https://token.example/token#x"),
+    "fhir_ca": ("/nowhere/ca.pem",),
+    "fhir_cert": ("/nowhere/cert.pem",),
+    "timezone": ("Mars/Olympus", "CEST+", ""),
+    "criteria": ("best", "../seed", ""),
+    "region": ("mars", "US"),
+    "clinic_days": ("montag", "mon,someday", "monday-friday", "mo,tu", "1,2", "mon;tue", "", ","),
+    "care_setting": ("home",),
+    "country": ("Atlantis", "XX"),
+    "subdivision": ("XX",),
+    "closed_days": ("24.12.2026", "2026-02-30", "christmas"),
+    "lead_days": ("-1", "366", "a week"),
+    "mappings": ("/nowhere",),
+    "host": ("no such host",),
+    "port": ("-1", "65536", "eighty"),
+    "database_url": ("mysql://x/y", "queue.sqlite"),
+    "write": ("maybe", "true"),
+    "site_mappings": ("/nowhere",),
+    "sweep_every": ("0", "1441", "hourly", "1.5"),
+    "hl7v2_authorities": ("HOSP=urn:x", "[]", '{"HOSP": 3}', '{"HOSP": "urn:x|y"}'),
+    "document_author": ("Patient/1", "ann", "Practitioner/.."),
+    "cds_clients": ("https://ehr.example", "[]", '{"https://ehr.example": 3}'),
+    "cds_fhir_servers": ("ehr.example", "https://a:b@ehr.example"),
+    "topics": ("visits", "https://a.example/topic,visits"),
+    "roster": ("/nowhere/roster.txt", "Group/..", "Patient/1"),
+    "patients_allowed": ("17,Anna Canary", "patients.txt", "/nowhere/patients.txt"),
+    "daily_at": ("24:00", "5", "noon"),
+    "task_owner": ("Patient/1", "ann", "Practitioner/.."),
+    "hook_secret": ("short", "\u00e4" * 20, " 0123456789abcdef", "0123456789\n0123456789"),
+    "api_token": ("short", "\u00e4" * 20, "0123456789abcdef "),
+    "workers": ("0", "33", "many"),
+    "public_url": ("trd.example", "ftp://trd.example", "https://a:b@trd.example"),
+}
+ANY_VALUE = {
+    "fhir_client_id": "the token server decides",
+    "fhir_client_secret": "the token server decides",
+    "fhir_scopes": "the token server decides",
+    "fhir_user": "the FHIR server decides",
+    "fhir_password": "the FHIR server decides",
+    "fhir_key": "read where TRD_FHIR_AUTH asks for it; `keys` makes it",
+    "fhir_token_file": "it may be put there at any time",
+}
+
+
+def test_each_setting_has_bad_values_or_a_reason_why_any_is_good() -> None:
+    assert {*BAD_VALUES, *ANY_VALUE} == set(Settings.model_fields)
+    assert not {*BAD_VALUES} & {*ANY_VALUE}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in BAD_VALUES.items() for value in values]
+)
+async def test_every_bad_value_stops_the_start_with_its_name_and_a_reason(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fine = {"TRD_FHIR_BASE_URL": "http://127.0.0.1:1/fhir", "TRD_PORT": "0", "TRD_DAILY_AT": "off"}
+    secrets = {"TRD_API_TOKEN": "0123456789abcdef", "TRD_HOOK_SECRET": "0123456789abcdef"}
+    variable = f"TRD_{name.upper()}"
+    for other, good in {**fine, **secrets, variable: value}.items():
+        monkeypatch.setenv(other, good)
+
+    with pytest.raises(SetupError) as refused:
+        async with serving(load_settings()):
+            pass
+
+    (line,) = str(refused.value).splitlines()
+    assert variable in line.partition(": ")[0]
+    assert len(line.partition(": ")[2]) > 10
+    assert "Value error" not in line
+
+
+async def test_the_log_at_the_start_names_what_the_service_works_with() -> None:
+    out = io.StringIO()
+    configure_logs(out)
+    with running_double() as base:
+        chosen = settings(fhir_base_url=base, port=0, daily_at="05:00", write="off")
+        async with serving(chosen):
+            while "service-connected" not in out.getvalue():  # noqa: ASYNC110 - a log has no event
+                await asyncio.sleep(0.01)
+
+    (line,) = [json.loads(one) for one in out.getvalue().splitlines() if "service-connected" in one]
+    assert line["server"] == base
+    assert line["queue"] == "sqlite:///trd-careplan.sqlite"
+    assert (line["mode"], line["tier"]) == ("shadow", "transaction")
+    assert line["triggers"] == "operations, notifications, daily review at 05:00 UTC, sweep every 60 minutes"
+
+
+def test_the_queue_is_named_without_credentials() -> None:
+    name = open_database("postgresql://ann:secret@db.example:5433/trd?password=other").name
+
+    assert name == "postgresql://db.example:5433/trd"

@@ -1,4 +1,4 @@
-"""Every case of `fixtures/cases`: a record, and what a clinician expects to be concluded from it."""
+"""Every case of `fixtures/cases`: a record, and what is expected to be concluded from it."""
 
 import tomllib
 from functools import cache

@@ -101,7 +101,7 @@ def test_written_prints_a_table_and_json_lines(run: Run) -> None:
     lines = [json.loads(line) for line in run("written", "--json").out.splitlines()]
 
     assert (table.code, table.err) == (0, "")
-    assert "1 plans, 1 assessments" in table.out
+    assert "1 plan, 1 assessment" in table.out
     assert [(line["kind"], line["patient"]) for line in lines] == [
         ("plan", "Patient/ann"),
         ("assessment", "Patient/ann"),
@@ -137,10 +137,13 @@ def test_withdraw_lists_first_and_asks(server: FhirDouble, run: Run) -> None:
     declined = run("withdraw", answer="n")
     assert (declined.code, len(server.posted)) == (0, 1)
     assert f"{reference}/_history/1" in declined.out
+    assert "to be withdrawn" in declined.out
+    assert "withdrawn (" not in declined.out
 
     agreed = run("withdraw", "--reason", "wrong dose list [/x]", answer="y")
     assert agreed.code == 0
-    assert agreed.out.endswith("1 of 1 withdrawn\n")
+    assert f"{reference}/_history/1: withdrawn (wrong dose list [/x])" in agreed.out
+    assert agreed.out.endswith("1 of 1 draft withdrawn\n")
     assert server.read(reference)["status"] == "revoked"
     assert "wrong dose list" in server.read(reference)["description"]
 

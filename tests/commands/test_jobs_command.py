@@ -44,9 +44,9 @@ def test_jobs_are_listed_as_json_and_by_reason(run: Run) -> None:  # noqa: F811
 
 @pytest.mark.usefixtures("queue")
 def test_failed_jobs_are_put_back_by_reason_and_all(run: Run) -> None:  # noqa: F811
-    assert run("jobs", "--retry-all", "--reason", "merged").out == "jobs queued again: 1\n"
+    assert run("jobs", "--retry-all", "--reason", "merged").out == "1 job queued again\n"
     (left,) = run("jobs", "--state", "failed", "--json").out.splitlines()
     assert json.loads(left)["reference"] == "2"
-    assert run("jobs", "--retry-all").out == "jobs queued again: 1\n"
+    assert run("jobs", "--retry-all").out == "1 job queued again\n"
     assert run("jobs", "--state", "failed", "--json").out == ""
     assert len(run("jobs", "--json").out.splitlines()) == 3

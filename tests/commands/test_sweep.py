@@ -38,9 +38,9 @@ def test_every_patient_with_a_plan_is_reviewed(server: FhirDouble, run: Run) -> 
 
     assert (ran.code, ran.err) == (0, "")
     ann, summary = ran.out.splitlines()
-    assert ann.startswith("Patient/ann: propose (trd). Care plan: ")
+    assert ann.startswith("Patient/ann: propose (trd). Care plan updated: ")
     assert f"Written: {plan_reference(server)}/_history/2" in ann
-    assert summary == "1 of 1 patients reviewed"
+    assert summary == "1 of 1 patient reviewed"
     assert len(server.posted) == 2
     assert server.of_type("Provenance")[-1]["reason"][0]["coding"][0]["code"] == "cli"
     assert "Written: nothing" in run("sweep", *AS_OF).out
@@ -57,7 +57,7 @@ def test_json_is_one_object_a_patient(run: Run) -> None:
 def test_a_dry_run_lists_and_reviews_nobody(server: FhirDouble, run: Run) -> None:
     server.put(a_third_failure())
 
-    assert run("sweep", "--dry-run").out == "Patient/ann\n1 patients to review\n"
+    assert run("sweep", "--dry-run").out == "Patient/ann\n1 patient to review\n"
     assert run("sweep", "--dry-run", "--json").out == '{"patient": "Patient/ann"}\n'
     assert len(server.posted) == 1
 
@@ -81,7 +81,7 @@ def test_those_whose_records_changed_since_a_day_are_reviewed_with_a_plan_or_wit
     assert listed == ["Patient/ann", "Patient/carl", "2 patients to review"]
     assert "ge2026-11-22T00:00:00+00:00" in asked
     assert "Patient/carl: needs-information" in run("sweep", *AS_OF, "--since", "2026-11-22").out
-    assert run("sweep", "--dry-run").out == "Patient/ann\n1 patients to review\n"
+    assert run("sweep", "--dry-run").out == "Patient/ann\n1 patient to review\n"
     assert run("sweep", "--since", "tomorrow").code == SettingsError.exit_code
 
 

@@ -135,7 +135,7 @@ async def test_tasks_are_listed_and_what_people_did_with_them(server: FhirDouble
     assert (task.status, task.edited) == ("in-progress", True)
     console = Terminal(record=True, width=200)
     print_written(console, everything)
-    assert "1 plans, 2 assessments, 1 tasks" in console.export_text()
+    assert "1 plan, 2 assessments, 1 task" in console.export_text()
 
 
 async def test_every_page_is_read(server: FhirDouble) -> None:
@@ -260,7 +260,7 @@ async def test_the_table_shows_all_of_it(server: FhirDouble) -> None:
     text = printed(lambda console: print_written(console, written))
     for one in written:
         assert one.resource in text
-    assert "1 plans, 2 assessments" in text
+    assert "1 plan, 2 assessments" in text
 
 
 # --- withdrawing ----------------------------------------------------------------------------------

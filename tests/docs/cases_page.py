@@ -27,9 +27,10 @@ _HEADINGS = {
 
 _HEAD = """# Cases
 
-Each is a record in `fixtures/cases` with the answer a clinician expects of it. This page is written from
-them by `make docs`, and a test runs every one. Without another word the criteria set is `seed`, the region
-the US and the day 23 November 2026. How each rule works: [how it decides](how-it-decides.md).
+Each is a record in `fixtures/cases` with the answer that its author expects of it by the written rules; no
+clinician has confirmed these answers yet. This page is written from them by `make docs`, and a test runs
+every one. Without another word the criteria set is `seed`, the region the US and the day 23 November 2026.
+How each rule works: [how it decides](how-it-decides.md).
 """
 
 

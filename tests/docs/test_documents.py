@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import chdir
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from service.cli import app
+from service.demo.run import demo_patients
 from service.render.answer import answer_schema
 from service.settings import Settings
 from tests.docs.cases_page import cases_page
@@ -171,13 +173,17 @@ def _run(line: str) -> Ran:
         return run_command(*shlex.split(line, comments=True)[1:], COLUMNS="110")
 
 
-def test_the_output_that_readme_shows_is_what_the_first_command_prints() -> None:
+@pytest.mark.parametrize("columns", ["80", "100"])
+def test_the_output_that_readme_shows_is_what_the_first_command_prints(columns: str) -> None:
     shown = re.findall(r"```text\n(.*?)```", README, re.DOTALL)[0].splitlines()
-    printed = _run(next(_shell_lines_of_section("Try it"))).stdout
+    command = next(_shell_lines_of_section("Try it"))
+    with chdir(ROOT):
+        printed = run_command(*shlex.split(command)[1:], COLUMNS=columns).stdout.splitlines()
 
     lines = [line for line in shown if line.strip() not in {"", "..."}]
-    assert lines
-    assert [line for line in lines if line not in printed] == []
+    rest = iter(line.rstrip() for line in printed)
+    assert len(lines) > 10
+    assert [line for line in lines if line not in rest] == [], "in this order"
 
 
 def _shell_lines_of_section(title: str) -> Iterator[str]:
@@ -197,6 +203,27 @@ def test_the_picture_shows_the_plan_of_its_case() -> None:
     assert len(days) == 2
     assert [day for day in dates if day not in plan] == []
     assert [number for number in days if f"{number} days at an adequate dose" not in plan] == []
+
+
+def test_the_picture_of_the_demo_shows_what_the_demo_prints() -> None:
+    """Its words are those of the demo as it is; `make pictures` draws it anew."""
+    shown = re.sub(r"<[^>]+>", " ", _text(ROOT / "docs" / "demo.svg")).replace("&#160;", " ")
+    printed = (ROOT / "service" / "demo" / "run.py").read_text(encoding="utf-8")
+
+    for said in (
+        "the rest is up to the server's notifications",
+        "patients as expected",
+        "A treatment, week by week",
+        "what people did",
+        "The treatment went as expected.",
+        "To look closer:",
+    ):
+        assert said in printed
+        assert said in shown.replace("&#x27;", "'")
+    assert shown.count("CarePlan/trd-") >= 4
+    assert [
+        case for case in demo_patients(date(2026, 11, 30)) if f"Patient/{case.patient_id}" not in shown
+    ] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

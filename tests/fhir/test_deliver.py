@@ -158,7 +158,7 @@ async def test_the_command_says_what_it_wrote() -> None:
     server = Server()
     lines = await published(server, settings())
     assert lines[-1] == f"{len(ALL)} definitions, {len(ALL)} written"
-    assert "PlanDefinition/us-trd: missing" in lines
+    assert "PlanDefinition/us-trd: written, it was missing" in lines
 
     assert await published(server, settings()) == [f"{len(ALL)} definitions, 0 written"]
     assert len(server.written) == len(ALL)

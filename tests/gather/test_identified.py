@@ -172,7 +172,7 @@ def test_whom_a_command_does_not_find_is_not_repeated(
 
 @pytest.mark.parametrize(
     ("command", "said"),
-    [("check", "read"), ("written", "1 plans, 1 assessments"), ("withdraw --yes", "1 of 1 withdrawn")],
+    [("check", "read"), ("written", "1 plan, 1 assessment"), ("withdraw --yes", "1 of 1 draft withdrawn")],
 )
 def test_an_option_takes_an_identifier_in_place_of_an_id(server: str, command: str, said: str) -> None:
     run_command("propose", f"Patient/{PATIENT}", "--as-of", AS_OF.isoformat(), TRD_FHIR_BASE_URL=server)

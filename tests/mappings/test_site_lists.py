@@ -356,7 +356,7 @@ ADDRESSES = [
     "http://terminology.hl7.org/CodeSystem/condition-clinical",
     "http://hl7.org/fhir/sid/cvx",
     "urn:oid:2.16.840.1.113883.4.642.3.115",
-    "https://trd-careplan.example/fhir/CodeSystem/cause",
+    "urn:trd-careplan:fhir/CodeSystem/cause",
     "",
 ]
 

@@ -146,7 +146,7 @@ def test_a_date_that_is_none_is_no_session(ours: Resource) -> None:
     [
         [],
         ["http://example.org/PlanDefinition/us-trd|1.0.0"],
-        ["https://trd-careplan.example/fhir/PlanDefinition/us-trd"],
+        ["urn:trd-careplan:fhir/PlanDefinition/us-trd"],
     ],
     ids=["none", "somebody else's", "without a version"],
 )

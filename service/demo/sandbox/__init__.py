@@ -5,8 +5,16 @@ resources on any server. Use the URL exactly as yielded: sekmet-fhir writes it i
 """
 
 from service.demo.sandbox.calling import call_hook
-from service.demo.sandbox.loading import LoadRefusedError, load
+from service.demo.sandbox.loading import LoadRefusedError, delete, load
 from service.demo.sandbox.processes import MissingToolError, ServerStartError
 from service.demo.sandbox.sekmet import running_sekmet
 
-__all__ = ["LoadRefusedError", "MissingToolError", "ServerStartError", "call_hook", "load", "running_sekmet"]
+__all__ = [
+    "LoadRefusedError",
+    "MissingToolError",
+    "ServerStartError",
+    "call_hook",
+    "delete",
+    "load",
+    "running_sekmet",
+]

@@ -44,6 +44,29 @@ def load(base_url: str, bundle_or_resources: Json | Iterable[Json]) -> None:
         raise LoadRefusedError(message)
 
 
+def delete(base_url: str, references: Iterable[str]) -> list[str]:
+    """Delete resources, `Type/id`; returns those that the server did not let go.
+
+    Where others refer to one, it is tried again once those are gone.
+    """
+    left = list(dict.fromkeys(references))
+    with httpx.Client(trust_env=False, timeout=_TIME_LIMIT) as client:
+        while left:
+            before = left
+            left = [one for one in before if not _is_deleted(client, f"{base_url.rstrip('/')}/{one}")]
+            if len(left) == len(before):
+                break
+    return left
+
+
+def _is_deleted(client: httpx.Client, url: str) -> bool:
+    try:
+        answer = client.delete(url)
+    except httpx.TransportError:
+        return False
+    return answer.is_success or answer.status_code in {httpx.codes.NOT_FOUND, httpx.codes.GONE}
+
+
 def _read_entries(source: Json | Iterable[Json]) -> Iterable[tuple[str | None, Json]]:
     if not isinstance(source, Mapping):
         return [(None, resource) for resource in source]

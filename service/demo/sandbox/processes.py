@@ -1,5 +1,6 @@
 """Start a server as a child process, wait until it answers, and always stop it."""
 
+import errno
 import socket
 import subprocess
 import time
@@ -20,6 +21,10 @@ class MissingToolError(RuntimeError):
     """A program or package that a server needs is not installed; the message says which."""
 
 
+class PortTakenError(RuntimeError):
+    """The port that a server is to listen on cannot be used; the message says what has it."""
+
+
 class ServerStartError(RuntimeError):
     """A server could not be built, or ended or stayed silent instead of getting ready.
 
@@ -37,6 +42,31 @@ def free_port() -> int:
         probe.bind((_LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def check_port(port: int) -> None:
+    """Raise `PortTakenError` where another program has a port, with what it is."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_LOOPBACK, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise PortTakenError(f"port {port} cannot be used ({error.strerror})") from None
+            raise PortTakenError(f"port {port} is held by {_identify(port)}; choose another port") from None
+
+
+def _identify(port: int) -> str:
+    """What listens on a port, as far as it says."""
+    url = f"http://{_LOOPBACK}:{port}/fhir/metadata"
+    try:
+        answer = httpx.get(url, trust_env=False, timeout=5.0)
+        name = answer.json()["software"]["name"]
+    except httpx.HTTPError:
+        return "another program"
+    except (ValueError, KeyError, TypeError):
+        return f"another program ({answer.headers.get('server', 'an HTTP server')})"
+    return f"a FHIR server ({name})"
 
 
 @contextmanager
