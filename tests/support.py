@@ -49,10 +49,8 @@ class _Given(Settings):
     """Settings that are given: to look for the others in the environment took longer than most tests."""
 
     @classmethod
-    def settings_customise_sources(
-        cls, _: object, init_settings: PydanticBaseSettingsSource, **_others: object
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (sources["init_settings"],)
 
 
 def settings(**values: object) -> Settings:
