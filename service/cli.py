@@ -702,13 +702,17 @@ def jobs_command(  # noqa: PLR0913 - each is an option of the command
     state: Annotated[JobState, typer.Option(help="Only jobs in this state.")] = JobState.OPEN,
     retry: Annotated[str | None, typer.Option(metavar="ID", help="Queue this failed job again.")] = None,
     retry_all: Annotated[bool, typer.Option("--retry-all", help="Queue all failed jobs again.")] = False,
+    drop: Annotated[str | None, typer.Option(metavar="ID", help="Forget this failed job.")] = None,
+    drop_all: Annotated[
+        bool, typer.Option("--drop-all", help="Forget the failed jobs of a reason (--reason).")
+    ] = False,
     reason: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Only jobs that failed for a reason with this text.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per job.")] = False,
     wide: Wide = False,
 ) -> None:
-    """List the jobs of the queue, or queue failed jobs again."""
+    """List the jobs of the queue, queue failed jobs again, or forget them."""
     from service.commands.jobs import job_as_json, list_jobs, print_jobs, retry_job, retry_jobs
     from service.queue.jobs import State
 
@@ -720,6 +724,9 @@ def jobs_command(  # noqa: PLR0913 - each is an option of the command
     if retry_all:
         _say(f"{count(asyncio.run(retry_jobs(database_url, reason)), 'job')} queued again")
         return
+    if drop is not None or drop_all:
+        _drop(database_url, drop, reason)
+        return
     wanted = None if state is JobState.OPEN else State(state.value)
     listed = asyncio.run(list_jobs(database_url, wanted, reason))
     if as_json:
@@ -728,6 +735,19 @@ def jobs_command(  # noqa: PLR0913 - each is an option of the command
         _say("No job of the queue is open." if state is JobState.OPEN and not reason else "No such job.")
     else:
         print_jobs(_terminal(wide=wide), listed)
+
+
+def _drop(database_url: str | None, job_id: str | None, reason: str | None) -> None:
+    """Forget one failed job, or those of a reason: all of them are never dropped at once."""
+    from service.commands.jobs import drop_job, drop_jobs
+
+    if job_id is not None:
+        asyncio.run(drop_job(database_url, job_id))
+        _say(f"{job_id}: the job is forgotten")
+    elif reason:
+        typer.echo(f"jobs forgotten: {asyncio.run(drop_jobs(database_url, reason))}")
+    else:
+        raise typer.BadParameter("--drop-all needs --reason")
 
 
 @app.command("feedback")

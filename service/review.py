@@ -4,24 +4,23 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
-from http import HTTPStatus
 from typing import TypeVar
-from weakref import WeakValueDictionary
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from service import clock
 from service.apply.documents import Filing, find_document, open_filing
-from service.apply.held import Held, find_general_hold, find_hold
+from service.apply.held import Held, find_hold
 from service.apply.intent import Conclusion, Intent, intend
-from service.apply.proposals import DocumentIntent, intend_document, withdraw_document, write_document
+from service.apply.merged import find_former_documents, superfluous, take_over
+from service.apply.proposals import DocumentIntent, intend_document, write_document
 from service.apply.send import CONFLICTS
 from service.apply.standing import find_assessment, find_unlisted_plan, plans_named_in
 from service.apply.stored import with_signed_plans
 from service.apply.tasks import with_our_tasks
 from service.apply.too_large import ask_to_look
-from service.apply.withdrawal import write_withdrawal
+from service.apply.turns import turn_of
 from service.apply.write_back import write_back
 from service.cause import Cause
 from service.clinic import clinic_calendar
@@ -33,17 +32,10 @@ from service.core.proposed import dates_proposed_on, with_dates
 from service.core.records import Record, VersionedReference
 from service.core.schedule import Calendar
 from service.core.settling import with_settling_facts
-from service.errors import (
-    RecordTooLarge,
-    ServerError,
-    ServerMisread,
-    ServerRefused,
-    ServerUnsupported,
-    SettingsError,
-)
+from service.errors import RecordTooLarge, ServerMisread, ServerRefused
 from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
-from service.fhir.sources import Gathered, read_subject
+from service.fhir.sources import Gathered
 from service.gather.everything import gather
 from service.knowledge import load_knowledge, mappings_directory
 from service.read.label import read_label
@@ -212,7 +204,7 @@ class Reviewer:
         where the server failed; both may be tried again later.
         """
         # Not every server refuses the second of two who create one id; within this process there is none.
-        async with _turn_of(client, patient_id):
+        async with turn_of(client, patient_id):
             done = await self._propose(client, patient_id, cause)
             created = done.review.intent.action is PlanAction.CREATE and done.written
             target = await client.target()
@@ -262,7 +254,7 @@ class Reviewer:
             occasion = Occasion(clock.now_iso(), cause, review.record, self.calendar)
             label = read_label(review.gathered.content_of(review.record.person.evidence))
             written = await write_document(filing, intended, review.conclusion, occasion, label)
-        reference = intended.reference(written[0] if written else None)
+        reference = intended.reference(written[0] if written and intended.step.writes else None)
         step = {"action": intended.step.action, "why": intended.step.why}
         answer = await _with_care_plan(client, review.answer, reference=reference, **step)
         return Proposal(review, answer, written)
@@ -274,9 +266,16 @@ class Reviewer:
         """
         known = await find_document(filing, patient_id)
         review = await self.review_patient(filing.client, patient_id)
+        former_ids = review.gathered.former_ids
+        if known is None and await take_over(filing, patient_id, former_ids):
+            return await self.review_for_document(filing, patient_id)
+        formers = await find_former_documents(filing, former_ids)
+        # One that may not be changed stands for the patient as well: nothing takes its place.
+        known = known or next(iter(formers.values()), None)
         kept = await asyncio.to_thread(self._on_dates_of, known, review)
         counted_from = known.proposed_on if known and kept is not review else self.as_of
-        return kept, intend_document(kept.conclusion, known, proposed_on=counted_from)
+        intended = intend_document(kept.conclusion, known, proposed_on=counted_from)
+        return kept, replace(intended, superfluous=superfluous(formers))
 
     def _on_dates_of(self, known: DocumentOfRecord | None, review: Review) -> Review:
         """The review on the dates that an untouched document proposes, where they still lie ahead."""
@@ -298,68 +297,6 @@ def _review_packed(reviewer: Reviewer, gathered: Gathered, as_of: date, criteria
     reviewer = reviewer.on(as_of).under(criteria_id)
     review = reviewer.review(gathered)
     return pack((review.record, review.decision, review.intent), reviewer.knowledge)
-
-
-async def withdraw_draft(
-    client: FhirClient, settings: Settings, plan: Resource, *, reason: str, grounds: str
-) -> None:
-    """Revoke a draft of ours by hand, in turn with the reviews of its patient.
-
-    `plan` is the version that was looked at, and must be one that this service may change (`why_kept`).
-    Raises as `check_withdrawable` does, and `ServerRefused` with 409 or 412 when somebody changed it since.
-    """
-    await check_withdrawable(client, settings)
-    async with _turn_of(client, read_subject(plan).id):
-        await write_withdrawal(client, plan, reason=reason, grounds=grounds, recorded=clock.now_iso())
-
-
-async def withdraw_filed(
-    client: FhirClient, settings: Settings, patient_id: str, known: DocumentOfRecord, *, reason: str
-) -> None:
-    """Withdraw the proposal of a document by hand, as `withdraw_draft` does that of a plan."""
-    await check_withdrawable(client, settings)
-    async with _turn_of(client, patient_id), open_filing(client, settings) as filing:
-        if await find_document(filing, patient_id) != known:
-            raise ServerRefused(f"{known.evidence.type}: it was changed since", HTTPStatus.CONFLICT)
-        await withdraw_document(filing, patient_id, known, reason=reason, recorded=clock.now_iso())
-
-
-async def check_withdrawable(client: FhirClient, settings: Settings) -> None:
-    """Make sure that plans can be revoked. The patients allowed do not matter (docs/decisions/0018).
-
-    Raises `SettingsError` in shadow mode, and where an author is missing; `ServerUnsupported` where the
-    server takes neither a CarePlan nor a document.
-    """
-    match await find_general_hold(client, settings):
-        case None:
-            return
-        case Held.NOT_TAKEN as held:
-            raise ServerUnsupported(f"{held.why}, so no draft can be revoked")
-        case held:
-            raise SettingsError(f"{held.why}, so no draft can be withdrawn")
-
-
-async def check_task_owner(client: FhirClient, settings: Settings) -> None:
-    """Make sure that Tasks can be addressed; a server that is away now may be there when one is written.
-
-    Raises `SettingsError` where the server has nobody under `TRD_TASK_OWNER`: it could refuse every Task.
-    """
-    if settings.task_owner is None:
-        return
-    try:
-        known = await client.get_if_there(settings.task_owner)
-    except ServerError:
-        return
-    if known is None:
-        raise SettingsError("TRD_TASK_OWNER: the FHIR server does not have this resource")
-
-
-_turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-
-
-def _turn_of(client: FhirClient, patient_id: str) -> asyncio.Lock:
-    """The lock by which one patient is written to once at a time; it goes when nobody holds it."""
-    return _turns.setdefault((client.base, patient_id), asyncio.Lock())
 
 
 async def _held_back(client: FhirClient, review: Review, held: Held) -> AssessmentAnswer:

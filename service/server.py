@@ -9,6 +9,7 @@ from functools import partial
 
 from service import clock
 from service.app import build_app, listening
+from service.apply.held import check_task_owner
 from service.doors.trust import check_trust
 from service.errors import TrdError
 from service.fhir.client import FhirClient, open_client
@@ -18,7 +19,7 @@ from service.queue.jobs import JobQueue
 from service.queue.sweeps import CHANGES, sweeping
 from service.queue.work import ROSTER, Work
 from service.render.terminal import count
-from service.review import Reviewer, check_task_owner
+from service.review import Reviewer
 from service.settings import Settings
 from service.telemetry.logs import Event, configure_logs, log_info, log_warning
 from service.telemetry.metrics import Metrics

@@ -31,6 +31,7 @@ from service.fhir.names import (
 )
 from service.fhir.references import read_reference
 from service.fhir.sources import UNDECODABLE, read_subject, reports_error
+from service.gather.everything import LARGEST_RECORD
 from service.knowledge.dialects import DocumentTerms
 from service.read.agenda import read_day
 from service.render.document import (
@@ -57,6 +58,8 @@ class Filing:
     terms: DocumentTerms
     author: str | None
     recipient: str | None
+    traces: bool
+    """Whether the server takes a Provenance."""
 
     @property
     def updates(self) -> bool:
@@ -67,11 +70,12 @@ class Filing:
 @asynccontextmanager
 async def open_filing(client: FhirClient, settings: Settings) -> AsyncIterator[Filing]:
     """How documents are filed on a server that takes no CarePlan. Raises `QueueError` as the ledger does."""
-    tier = (await client.target()).tier
-    kind = "DocumentReference" if tier is WriteTier.DOCUMENT else "Communication"
+    target = await client.target()
+    kind = "DocumentReference" if target.tier is WriteTier.DOCUMENT else "Communication"
+    traces = "Provenance" in target.takes
     terms = (await client.dialect()).document
     async with open_ledger(settings.database_url, client.base, kind) as ledger:
-        yield Filing(client, ledger, kind, terms, settings.document_author, settings.task_owner)
+        yield Filing(client, ledger, kind, terms, settings.document_author, settings.task_owner, traces)
 
 
 # --- what stands ----------------------------------------------------------------------------------
@@ -139,7 +143,8 @@ async def _search(filing: Filing, patient_id: str) -> Resource | None:
     loinc = f"{PLAN_OF_CARE_NOTE['system']}|{PLAN_OF_CARE_NOTE['code']}"
     params = {"patient": patient_id, **({"type": loinc} if filing.updates else {})}
     ours: list[Resource] = []
-    async for page in filing.client.pages(filing.kind, params):
+    client = filing.client.reading_at_most(LARGEST_RECORD)
+    async for page in client.pages(filing.kind, params):
         ours += [one for entry in page.entry if (one := _ours(filing.kind, entry.resource, patient_id))]
     answered = {address for one in ours for address in _answered_by(one)}
     last = [one for one in ours if f"{filing.kind}/{one['id']}" not in answered]
@@ -240,13 +245,14 @@ async def file_document(  # noqa: PLR0913 - what is filed, about whom, over what
     """
     before = await filing.ledger.find(patient_id)
     entry = LedgerEntry(
-        reference=f"{known.evidence.type}/{known.evidence.id}" if known else None,
+        reference=known.address if known else None,
         sent=page.proposal,
         proposed_on=page.proposed_on,
         grounds=grounds,
         over=known.evidence.version if known else None,
         stored=before.stored if before else None,
         withdrawn=page.withdrawn is not None,
+        untraced=filing.traces and page.withdrawn is None,
     )
     await filing.ledger.save(patient_id, entry)
     stored = await _send(filing, page, patient_id, known, recorded)
@@ -265,7 +271,7 @@ async def _send(
             patient_id,
             author=author,
             recipient=filing.recipient,
-            earlier=f"{known.evidence.type}/{known.evidence.id}" if known else None,
+            earlier=known.address if known else None,
             recorded=recorded,
         )
         return await _create(filing.client, said)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.errors import QueueError
+from service.render.document import SUPERSEDED
 from service.settings import DEFAULT_DATABASE_URL
 
 Done = TypeVar("Done")
@@ -33,7 +34,7 @@ class LedgerEntry:
     that it makes, or a word that it makes none; `over` the version that it takes the place of. `settled` is
     whether the server is known to have stored that; `stored` is then the digest of what a person could
     change, as the server has it. `proposed_on` is the day from which the dates were counted, `grounds` what
-    the proposal rests on, as a digest.
+    the proposal rests on, as a digest. `untraced` is whether its Provenance is still to be written.
     """
 
     reference: str | None
@@ -44,6 +45,12 @@ class LedgerEntry:
     stored: str | None = None
     settled: bool = False
     withdrawn: bool = False
+    untraced: bool = False
+
+    @property
+    def may_propose(self) -> bool:
+        """Whether a proposal stands, or the outcome of superseding it is unknown."""
+        return self.sent != SUPERSEDED or not self.settled
 
 
 class Ledger:
@@ -70,6 +77,10 @@ class Ledger:
         """Keep what is sent about a patient, in place of what was sent before."""
         await _asked(lambda: self._replace(patient_id, entry))
 
+    async def move(self, patient_id: str, to: str) -> None:
+        """Keep what was sent about a patient under another id, under which nothing was kept."""
+        await _asked(lambda: self._move(patient_id, to))
+
     def _create(self) -> None:
         with self._engine.begin() as connection:
             if self._table.schema is not None:
@@ -92,6 +103,14 @@ class Ledger:
                 sa.delete(self._table).where(*self._ours(), self._table.c.patient == patient_id)
             )
             connection.execute(sa.insert(self._table).values(row))
+
+    def _move(self, patient_id: str, to: str) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(self._table)
+                .where(*self._ours(), self._table.c.patient == patient_id)
+                .values(patient=to)
+            )
 
     def _ours(self) -> list[sa.ColumnElement[bool]]:
         return [self._table.c[name] == value for name, value in self._key.items()]
@@ -134,6 +153,7 @@ def _table(schema: str | None) -> sa.Table:
         sa.Column("proposed_on", sa.Date),
         sa.Column("grounds", sa.Text, nullable=False),
         sa.Column("withdrawn", sa.Boolean, nullable=False),
+        sa.Column("untraced", sa.Boolean, nullable=False),
     )
 
 

@@ -27,10 +27,11 @@ from service.errors import (
     ServerUnreachable,
 )
 from service.fhir.client import FhirClient, open_client
-from service.fhir.kinds import WATCHED_KINDS, WRITTEN_KINDS
+from service.fhir.kinds import READ_KINDS, WATCHED_KINDS, WRITTEN_KINDS
 from service.fhir.release import Release
-from service.fhir.scopes import lacking_to_read, lacking_to_write, names_kinds
+from service.fhir.scopes import lacking_to_read, lacking_to_write, names_kinds, needed_scopes
 from service.fhir.target import Target
+from service.fhir.views import CapabilityView
 from service.gather.changes import find_swept_kinds
 from service.gather.identified import PatientName
 from service.gather.subscriptions import FAILED_STATUSES
@@ -153,11 +154,12 @@ def find_clock(shown: datetime | None, now: datetime, settings: Settings) -> Che
 async def find_access(client: FhirClient, settings: Settings) -> list[CheckFinding]:
     """Whether the server takes our credentials, and whether it speaks FHIR to us."""
     error: ServerError | None = None
+    capability: CapabilityView | None = None
     try:
-        release = (await client.release()).name
+        release, capability = (await client.release()).name, await client.capability()
     except ServerError as fault:
         error = fault
-    findings = _find_credentials(client, settings, error)
+    findings = _find_credentials(client, settings, capability, error)
     if _has_failed(findings):
         return findings
     if error is None:
@@ -177,15 +179,15 @@ async def _find_dialect(client: FhirClient, settings: Settings) -> CheckFinding:
 
 
 def _find_credentials(
-    client: FhirClient, settings: Settings, error: ServerError | None
+    client: FhirClient, settings: Settings, capability: CapabilityView | None, error: ServerError | None
 ) -> list[CheckFinding]:
-    """The token, or what stands for it; `error` is what came of the first request with it."""
+    """The token, or what stands for it; `capability` or `error` is what came of the first request with it."""
     way, granted = settings.fhir_auth, client.granted_scopes
     trouble = _trouble_with_credentials(way, granted, error)
     if trouble is not None:
         return [failed("token", *trouble)]
     if granted is not None:
-        return [ok("token", "granted"), _find_scopes(granted, settings)]
+        return [ok("token", "granted"), _find_scopes(granted, settings, capability)]
     if way == "none":
         return [ok("token", "no credentials are sent (TRD_FHIR_AUTH is none)")]
     return [ok("token", f"sent as {way}; the searches below show whether it is taken")]
@@ -216,13 +218,16 @@ _TO_DO_ABOUT = {
 }
 
 
-def _find_scopes(granted: str, settings: Settings) -> CheckFinding:
-    """Whether the scopes of the token hold for all that is read, and written where it is."""
+def _find_scopes(granted: str, settings: Settings, capability: CapabilityView | None) -> CheckFinding:
+    """Whether the scopes of the token hold for all that is read on this server, and written where it is."""
     if not names_kinds(granted):
         return ok("scopes", "those granted name no kinds; the searches below show what they allow")
-    lacking = {"read": lacking_to_read(granted)}
+    needed = needed_scopes(capability)
     if settings.writes:
-        lacking["write"] = lacking_to_write(granted)
+        lacking = {"read": lacking_to_read(granted, needed), "write": lacking_to_write(granted, needed)}
+    else:
+        of_patient = {kind: letters for kind, letters in needed.items() if kind in READ_KINDS}
+        lacking = {"read": lacking_to_read(granted, of_patient)}
     if not any(lacking.values()):
         return ok("scopes", f"granted for all that is {'read and written' if settings.writes else 'read'}")
     listed = "; ".join(f"to {what} {', '.join(kinds)}" for what, kinds in lacking.items() if kinds)

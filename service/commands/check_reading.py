@@ -17,7 +17,7 @@ from service.fhir.sources import take_resource
 from service.fhir.views import BundleView, ResourceCapability
 from service.gather.identified import PatientName, find_named
 from service.gather.searches import UNPROCESSABLE, is_not_shown, search_parameters
-from service.knowledge.dialects import Dialect
+from service.knowledge.dialects import PLAIN, Dialect
 from service.settings import Settings
 
 _NOBODY = "trd-careplan-check"
@@ -160,6 +160,9 @@ class _Asker:
     def _not_searched(self, kind: str, found: str) -> _KindAsked:
         if self._comes_by_everything(kind):
             return _by_everything(kind, found)
+        if self.dialect is not PLAIN:
+            to_do = f"It is left out (docs/servers/{self.dialect.id}.md)."
+            return _KindAsked(kind, warning(kind, found, to_do), unscreened=True)
         to_do = "Set TRD_FHIR_DIALECT where one fits (docs/servers.md), or ask the server's operator."
         return _left_out(kind, found, to_do)
 

@@ -170,9 +170,7 @@ def print_preview(console: Terminal, found: Preview) -> None:
     console.print()
     console.print(_versions_table(found))
     if found.changes is None:
-        console.print(
-            "No plan would be written." if found.before is None else "The plan on record stays unchanged."
-        )
+        console.print(_without_changes(found))
     else:
         print_changes(console, found.changes)
     for reference in found.revoked:
@@ -180,6 +178,24 @@ def print_preview(console: Terminal, found: Preview) -> None:
     for task in found.tasks:
         step = (f"Task {task.action.value} ({task.reason})", "yellow")
         console.print(Text.assemble(step, f" {task.text or ''}"))
+
+
+def _without_changes(found: Preview) -> str:
+    """What becomes of the plan, or of the document in its place, where no fields are compared."""
+    what = "document" if found.tier.is_below_care_plan else "plan"
+    if found.action in _WRITE_A_DOCUMENT and found.held is None:
+        return _WRITE_A_DOCUMENT[found.action]
+    return (
+        f"No {what} would be written." if found.before is None else f"The {what} on record stays unchanged."
+    )
+
+
+_WRITE_A_DOCUMENT = {
+    PlanAction.CREATE: "A document with the page of the plan would be written.",
+    PlanAction.UPDATE: "The document would be replaced by the page of the plan as it is now.",
+    PlanAction.REVOKE: "The document would be replaced by a page that says why its proposal no longer holds.",
+}
+"""Of a plan, the fields that change are shown instead."""
 
 
 def _versions_table(found: Preview) -> Rows:

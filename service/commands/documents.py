@@ -29,8 +29,7 @@ async def _listed(filing: Filing, patient_id: str) -> Listed | None:
     known = await find_document(filing, patient_id)
     if known is None:
         return None
-    reference = f"{known.evidence.type}/{known.evidence.id}"
-    content = await filing.client.find(reference) or {}
+    content = await filing.client.find(known.address) or {}
     written = Written(
         resource=str(known.evidence),
         kind="document",

@@ -1,4 +1,4 @@
-"""The command `jobs`: list the jobs of the queue, and put failed ones back. It makes no queue."""
+"""The command `jobs`: list the jobs of the queue, put failed ones back or drop them. It makes no queue."""
 
 import json
 from collections.abc import Iterable
@@ -24,9 +24,7 @@ async def list_jobs(database_url: str | None, state: State | None, reason: str |
 
 async def retry_job(database_url: str | None, job_id: str) -> None:
     """Put a failed job back, with all its tries. Raises `InputError` when no failed job has this id."""
-    if not Jobs.is_there(database_url):
-        raise InputError(f"{job_id}: no failed job has this id")
-    async with Jobs(database_url) as queue:
+    async with _queue_with(database_url, job_id) as queue:
         await queue.retry(job_id)
 
 
@@ -36,6 +34,27 @@ async def retry_jobs(database_url: str | None, reason: str | None = None) -> int
         return 0
     async with Jobs(database_url) as queue:
         return await queue.retry_all(reason or "")
+
+
+async def drop_job(database_url: str | None, job_id: str) -> None:
+    """Forget a failed job. Raises `InputError` when no failed job has this id."""
+    async with _queue_with(database_url, job_id) as queue:
+        await queue.drop(job_id)
+
+
+async def drop_jobs(database_url: str | None, reason: str) -> int:
+    """Forget the jobs that failed for a reason that has this text; returns how many."""
+    if not Jobs.is_there(database_url):
+        return 0
+    async with Jobs(database_url) as queue:
+        return await queue.drop_all(reason)
+
+
+def _queue_with(database_url: str | None, job_id: str) -> Jobs:
+    """The queue in which a job is; raises `InputError` where there is none."""
+    if not Jobs.is_there(database_url):
+        raise InputError(f"{job_id}: no failed job has this id")
+    return Jobs(database_url)
 
 
 def job_as_json(job: Job) -> str:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from service.apply.held import check_task_owner
 from service.cause import Cause
 from service.core.plans import PlanAction
 from service.fhir.client import FhirClient
-from service.review import Proposal, Reviewer, check_task_owner
+from service.review import Proposal, Reviewer
 
 
 async def propose(reviewer: Reviewer, client: FhirClient, patient_id: str) -> Proposal:

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
+from service.apply.followed import find_followed
+from service.apply.held import check_task_owner
 from service.cause import Cause
 from service.commands.compare import PrintedPart
 from service.commands.propose import say_done
@@ -12,9 +14,8 @@ from service.core.plans import PlanAction
 from service.errors import RosterFaulty, TrdError
 from service.fhir.client import FhirClient
 from service.gather.changes import find_patients_changed_since
-from service.gather.ours import find_patients_to_follow
 from service.gather.roster import read_roster
-from service.review import Reviewer, check_task_owner
+from service.review import Reviewer
 
 
 class Swept(PrintedPart):
@@ -44,7 +45,7 @@ async def find_patients_since(reviewer: Reviewer, client: FhirClient, day: date)
 
 async def find_patients_of_daily(reviewer: Reviewer, client: FhirClient) -> tuple[list[str], list[str]]:
     """Those whom the daily review is of, with those of the roster; and what cannot be used of the roster."""
-    found = set(await find_patients_to_follow(client, reviewer.knowledge, reviewer.as_of))
+    found = set(await find_followed(client, reviewer.settings, reviewer.knowledge, reviewer.as_of))
     faults: list[str] = []
     if reviewer.settings.roster is not None:
         try:

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
+from service.apply.by_hand import withdraw_draft, withdraw_filed
+from service.apply.held import check_withdrawable
 from service.apply.origins import Origin
 from service.apply.send import CONFLICTS
 from service.commands.documents import list_ours, why_not_withdrawn
@@ -16,7 +18,6 @@ from service.fhir.loose import Resource
 from service.fhir.references import read_reference
 from service.read.care_plans import plan_of_record
 from service.render.terminal import Rows, Terminal
-from service.review import check_withdrawable, withdraw_draft, withdraw_filed
 from service.settings import Settings
 
 

@@ -199,7 +199,8 @@ def print_written(console: Terminal, found: Iterable[Written]) -> None:
         "resource", "day", "patient", "status", "decision", "criteria", "knowledge", "software", "by"
     )
     for one in rows:
-        decision = "-" if one.decision is None else f"{one.decision.value} ({one.reason})"
+        reason = f" ({one.reason})" if one.reason else ""
+        decision = "-" if one.decision is None else f"{one.decision.value}{reason}"
         status = f"{one.status}{', edited' if one.edited else ''}"
         versions = (one.criteria or "-", one.knowledge or "-", one.software or "-", one.cause or "-")
         table.add(one.resource, str(one.day or "-"), one.patient, status, decision, *versions)

@@ -128,7 +128,8 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
     failed = count_failed(trials, criteria)
     pathways = _pathways(depression, enough_failed(record, trials, criteria), suicidality, criteria)
     course = find_course(record, knowledge, as_of)
-    safety = assess_safety(record, settled, knowledge, as_of, course.evidence if course else frozenset())
+    followed = course if record.follows_course else None
+    safety = assess_safety(record, settled, knowledge, as_of, followed.evidence if followed else frozenset())
     age = possible_age(record.person, as_of)
     return Assessment(
         patient=record.person.evidence,
@@ -147,7 +148,7 @@ def assess(record: Record, knowledge: Knowledge, as_of: date) -> Assessment:
         course=course,
         alerts=(*suicidality_alerts(record, suicidality, knowledge, as_of), *_pathway_alerts(pathways)),
         missing=_missing(age, pathways, trials),
-        warnings=(*warnings, *flag_related(trials, criteria), *flag_unusual_sessions(course)),
+        warnings=(*warnings, *flag_related(trials, criteria), *flag_unusual_sessions(followed)),
         excluded=tuple(sorted((*record.excluded, *set_aside), key=str)),
         unreadable=record.unreadable,
         open_elements=record.open_elements,

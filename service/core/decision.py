@@ -150,11 +150,14 @@ def decide(record: Record, knowledge: Knowledge, calendar: Calendar, as_of: date
     trd, acute = assessment.pathway(TRD).finding, assessment.pathway(ACUTE).finding
     early = _refusal(record, assessment, trd, acute)
     treatment = follow_treatment(record, assessment, calendar)
+    to_review = any(finding.effect is Effect.REVIEW for finding in assessment.safety)
     if early is ReasonOfDecision.IN_TREATMENT and treatment is not None:
         return _continue(record, assessment, treatment, calendar)
+    if early is ReasonOfDecision.IN_TREATMENT and to_review:
+        return NeedsReview(assessment)  # nobody follows the course, so what came up in it is looked at here
     if early is not None:
         return Decline(assessment, early, treatment)
-    if any(finding.effect is Effect.REVIEW for finding in assessment.safety):
+    if to_review:
         return NeedsReview(assessment)
     if Finding.MET not in {trd, acute} or assessment.age is None or assessment.age[0] < ADULT_YEARS:
         return NeedsInformation(assessment)

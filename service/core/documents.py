@@ -27,6 +27,11 @@ class DocumentOfRecord:
     withdrawn: bool = False
 
     @property
+    def address(self) -> str:
+        """The resource without its version, such as `DocumentReference/1`."""
+        return f"{self.evidence.type}/{self.evidence.id}"
+
+    @property
     def proposes(self) -> bool:
         """Whether it makes a proposal that this service may still change."""
         return self.proposal is not None and self.left is None

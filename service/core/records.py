@@ -581,6 +581,8 @@ class Record:
     """Every version that was read and could bear on a conclusion, also by saying nothing of what is asked."""
     of_site: tuple[VersionedReference, ...] = ()
     """The versions with a code that only the site's own lists know."""
+    follows_course: bool = True
+    """Whether a treatment under way is followed; it is not where nobody could activate a plan of ours."""
 
 
 MEDICINE_RECORDS = frozenset(

@@ -29,6 +29,7 @@ from service.core.trials import Counts, Trial
 _WHY_DECLINED = {
     ReasonOfDecision.DECEASED: "the patient has died",
     ReasonOfDecision.MINOR: "the patient is under 18",
+    ReasonOfDecision.IN_TREATMENT: "an esketamine care plan is under way, which is not followed here",
 }
 
 
@@ -38,9 +39,7 @@ def summarise(decision: Decision, left: str | None = None) -> str:
     `left` is why the plan on record stays as it is, where it does: then no plan is announced beside it.
     """
     found = decision.assessment
-    if left is not None and isinstance(decision, Propose) and isinstance(decision.schedule, Schedule):
-        why = f"the plan on record is kept unchanged ({left})"
-        decision = replace(decision, schedule=Unschedulable(why))
+    decision = beside_plan(decision, left)
     alerts = [f"Alert: {alert.text}" for alert in found.alerts]
     sentences = [*alerts, state_decision(decision), *_trial_sentences(found)]
     if found.warnings:
@@ -51,6 +50,13 @@ def summarise(decision: Decision, left: str | None = None) -> str:
         sentences.append(f"Not screened: {list_not_screened(found.not_screened)}.")
     sentences.append("This is decision support; a clinician decides.")
     return " ".join(sentences)
+
+
+def beside_plan(decision: Decision, left: str | None) -> Decision:
+    """The decision where the plan on record stays as it is, and why: then no other one is drafted."""
+    if left is None or not isinstance(decision, Propose) or not isinstance(decision.schedule, Schedule):
+        return decision
+    return replace(decision, schedule=Unschedulable(f"the plan on record is kept unchanged ({left})"))
 
 
 def name_site_lists(found: Assessment) -> str:
@@ -74,10 +80,10 @@ def state_decision(decision: Decision) -> str:
             return f"The record meets the criteria for {title}. {_schedule_sentence(decision)}"
         case Decline(treatment=Treatment() as treatment):
             goes_on = decision.reason is ReasonOfDecision.IN_TREATMENT
-            then = _state_next(treatment) if goes_on else _state_reasons(_why_declined(decision))
+            then = _state_next(treatment) if goes_on else _state_reasons(why_declined(decision))
             return f"{_state_course(treatment)} {then}"
         case Decline():
-            return f"No esketamine plan is proposed. {_state_reasons(_why_declined(decision))}"
+            return f"No esketamine plan is proposed. {_state_reasons(why_declined(decision))}"
         case NeedsReview():
             why = [f.title for f in found.safety if f.effect is Effect.REVIEW]
             why = why or [warning.text for warning in found.warnings]
@@ -115,7 +121,8 @@ def _state_reasons(reasons: list[str]) -> str:
     return f"Reason{'s' if len(reasons) > 1 else ''}: {join_items(reasons)}."
 
 
-def _why_declined(decision: Decline) -> list[str]:
+def why_declined(decision: Decline) -> list[str]:
+    """What speaks against a proposal, in the words of the findings."""
     found = decision.assessment
     if decision.reason in _WHY_DECLINED:
         return [_WHY_DECLINED[decision.reason]]

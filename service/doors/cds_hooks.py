@@ -28,6 +28,7 @@ from service.doors.ports import (
     Route,
     door_of,
 )
+from service.doors.storing import store
 from service.doors.trust import CALLERS
 from service.errors import (
     NotAssessable,
@@ -40,10 +41,11 @@ from service.errors import (
 )
 from service.fhir.client import FhirClient, open_clients_of_callers
 from service.fhir.loose import Resource
-from service.fhir.sources import Gathered
+from service.fhir.sources import Gathered, Source
 from service.gather.everything import gather_supplied
 from service.gather.referred import read_referred
 from service.gather.supplied import prefetch_templates
+from service.ids import is_id
 from service.read.drafts import read_drafts
 from service.read.elements import UnreadableElement
 from service.render.cards import Card, CardOccasion, Hook, Order, render_cards
@@ -104,7 +106,7 @@ async def call(request: web.Request) -> web.Response:
 async def feedback(request: web.Request) -> web.Response:
     """Keep what became of cards."""
     told = read_feedback(_hook_of(request), await read_body(request))
-    for one in await request.app[QUEUE].keep_feedback(told):
+    for one in await store(request, request.app[QUEUE].keep_feedback(told)):
         request.app[METRICS].count_feedback(one.outcome)
     return plain_response({})
 
@@ -187,7 +189,8 @@ async def _answer(request: web.Request, hook: Hook, body: bytes) -> list[Card]:
 async def _orders(client: FhirClient | None, asked: HookCall, reviewer: Reviewer) -> tuple[Order, ...]:
     """The drafts of esketamine. A medicine that is elsewhere is read there.
 
-    Raises `NotSupplied` where it cannot be had, since it could be esketamine.
+    Raises `NotSupplied` where it cannot be had, since it could be esketamine, and `NotAssessable` for an
+    order of esketamine for another patient.
     """
     try:
         drafts = read_drafts(asked.drafts, asked.supplied.sources, reviewer.knowledge)
@@ -198,11 +201,15 @@ async def _orders(client: FhirClient | None, asked: HookCall, reviewer: Reviewer
         raise NotCdsHooks("context.draftOrders: the medicine of a MedicationRequest cannot be read") from None
     if any(draft.is_unresolved for draft in drafts):
         raise NotSupplied("context.draftOrders: a MedicationRequest does not say its medicine")
-    return tuple(
-        Order(f"MedicationRequest/{draft.source.reference.id}", draft.medicine.label)
-        for draft in drafts
-        if draft.is_of_esketamine
-    )
+    ordered = [draft for draft in drafts if draft.is_of_esketamine]
+    if any(draft.patient_id not in {None, asked.patient_id} for draft in ordered):
+        raise NotAssessable("context.draftOrders: an order of another patient than context.patientId")
+    return tuple(Order(_name_of(one.source), one.medicine.label) for one in ordered)
+
+
+def _name_of(draft: Source) -> str:
+    """By what a card names a draft, which need not have an id yet."""
+    return f"MedicationRequest/{draft.head.id}" if is_id(draft.head.id or "") else "MedicationRequest"
 
 
 async def _review(own: FhirClient, client: FhirClient | None, asked: HookCall, reviewer: Reviewer) -> Review:

@@ -97,6 +97,9 @@ def read_call(hook: Hook, body: bytes) -> HookCall:
         raise NotCdsHooks(f"hook: not {hook.value}, which this service is for")
     if not is_id(request.context.patient_id):
         raise NotCdsHooks("context.patientId: not the id of a Patient")
+    if hook.of_orders and request.context.draft_orders is None:
+        # An answer without cards would say that there is nothing against the orders.
+        raise NotCdsHooks("context.draftOrders: missing")
     server = request.fhir_server
     if server is not None and not is_web_address(server):
         raise NotCdsHooks("fhirServer: not an address that starts with http:// or https://")
@@ -122,14 +125,15 @@ def _drafts(context: _Context) -> tuple[Source, ...]:
         drafts = [take_resource(entry.resource, entry.full_url) for entry in entries if bytes(entry.resource)]
     except (NotJson, NotFhir):
         raise NotCdsHooks("context.draftOrders: an entry is no FHIR resource") from None
-    selected = context.selections
-    if not selected:
+    selected = {*(context.selections or [])}
+    if not selected or not selected <= {name for draft in drafts for name in _names(draft)}:
+        # What was selected is among them under another name.
         return tuple(drafts)
-    return tuple(one for one in drafts if one.head.resource_type == "Medication" or _is_among(one, selected))
+    return tuple(one for one in drafts if one.head.resource_type == "Medication" or _names(one) & selected)
 
 
-def _is_among(draft: Source, selected: list[str]) -> bool:
-    return f"{draft.head.resource_type}/{draft.head.id}" in selected or draft.url in selected
+def _names(draft: Source) -> set[str]:
+    return {f"{draft.head.resource_type}/{draft.head.id}"} | ({draft.url} if draft.url else set())
 
 
 def read_feedback(hook: Hook, body: bytes) -> tuple[Feedback, ...]:
@@ -158,8 +162,10 @@ def _reason(override: _Override | None) -> str | None:
 
 
 def _instant(text: str) -> datetime:
+    """An instant; one without an offset is in UTC, as the specification writes all of them."""
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        given = datetime.fromisoformat(text)
+        return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise NotCdsHooks("feedback.outcomeTimestamp: not an instant of ISO 8601") from None
 

@@ -1,8 +1,9 @@
 """Review one patient of the FHIR server at once: what the doors share that answer with the assessment."""
 
+import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date
 
 from aiohttp import web
@@ -12,9 +13,12 @@ from service.cause import Cause
 from service.core.decision import DecisionName, ReasonOfDecision
 from service.doors.parameters import Question
 from service.doors.ports import CLIENT, METRICS, REVIEWER, SETTINGS, TOLD
-from service.errors import NotAssessable, NotFhir, NotJson
+from service.errors import NotAssessable, NotFhir, NotJson, ServerUnreachable
 from service.render.answer import AssessmentAnswer
 from service.review import Proposal, Reviewer
+
+ANSWER_SECONDS = 120.0
+"""How long an answer may take, with all that has to be read and written for it."""
 
 
 async def assess_patient(request: web.Request, question: Question, patient_id: str) -> AssessmentAnswer:
@@ -22,7 +26,7 @@ async def assess_patient(request: web.Request, question: Question, patient_id: s
     today = reviewer_of_today(request)
     reviewer = reviewer_asked_for(today, question, today.as_of)
     started = time.monotonic()
-    with _record_of_server():
+    async with _record_of_server():
         review = await reviewer.review_patient(request.app[CLIENT], patient_id)
     answer = review.answer
     tell(request, answer.decision, answer.reason, time.monotonic() - started)
@@ -36,7 +40,7 @@ async def propose_for_patient(
     today = reviewer_of_today(request)
     reviewer = reviewer_asked_for(today, question, today.as_of)
     started = time.monotonic()
-    with _record_of_server():
+    async with _record_of_server():
         proposal = await reviewer.propose(request.app[CLIENT], patient_id, cause=cause)
     answer = proposal.answer
     tell(request, answer.decision, answer.reason, time.monotonic() - started)
@@ -67,10 +71,16 @@ def tell(request: web.Request, decision: DecisionName, reason: ReasonOfDecision,
     request[TOLD] |= {"decision": decision.value, "reason": reason.value}
 
 
-@contextmanager
-def _record_of_server() -> Iterator[None]:
-    """A record that cannot be read is the caller's fault only where the caller sent it."""
+@asynccontextmanager
+async def _record_of_server() -> AsyncIterator[None]:
+    """A record has its time, and that it cannot be read is the caller's fault only where the caller sent it.
+
+    What was cut short can be asked for again, as after a crash.
+    """
     try:
-        yield
+        async with asyncio.timeout(ANSWER_SECONDS):
+            yield
+    except TimeoutError:
+        raise ServerUnreachable(f"not done within {ANSWER_SECONDS:g} seconds; ask again later") from None
     except (NotJson, NotFhir) as error:
         raise NotAssessable(str(error)) from None

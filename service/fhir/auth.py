@@ -8,7 +8,8 @@ import asyncio
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -19,8 +20,16 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from service.errors import NotAuthorized, ServerMisread, ServerRefused, ServerUnreachable, SettingsError
+from service.errors import (
+    NotAuthorized,
+    ServerError,
+    ServerMisread,
+    ServerRefused,
+    ServerUnreachable,
+    SettingsError,
+)
 from service.fhir.scopes import scopes_to_ask_for
+from service.fhir.views import CapabilityView
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -159,15 +168,21 @@ class TokenFile(httpx.Auth):
 
 
 class GrantedToken(httpx.Auth):
-    """A token of the token endpoint that the settings name, or that the FHIR server does."""
+    """A token of the token endpoint that the settings name, or that the FHIR server does.
 
-    def __init__(
+    `headers` go to the FHIR server only, and never to a token server that is another one. `also_read` are
+    kinds that are read beside those of every review.
+    """
+
+    def __init__(  # noqa: PLR0913 - whom it asks, as whom, and for what
         self,
         base: str,
         client: _Client,
         *,
         token_url: str | None,
         scopes: str | None,
+        also_read: Iterable[str] = (),
+        headers: Mapping[str, str] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.http: httpx.AsyncClient | None = None
@@ -175,6 +190,8 @@ class GrantedToken(httpx.Auth):
         self._client = client
         self._token_url = token_url
         self._scopes = scopes
+        self._also_read = tuple(also_read)
+        self._headers = dict(headers or {})
         self._now = now
         self._turn = asyncio.Lock()
         self._token: _Token | None = None
@@ -201,7 +218,7 @@ class GrantedToken(httpx.Auth):
         configuration = await self._configuration()
         token_url = self._token_url or configuration.token_endpoint
         form = self._client.prove(token_url, configuration)
-        asked = self._scopes or scopes_to_ask_for(in_letters=_SMART_V2 in configuration.capabilities)
+        asked = self._scopes or await self._scopes_of_server(configuration)
         fields = {"grant_type": "client_credentials", "scope": asked}
         answer = await self._send(
             "POST", token_url, "the token server", data=fields | form.fields, auth=form.auth
@@ -213,6 +230,16 @@ class GrantedToken(httpx.Auth):
         self.granted_scopes = asked if granted.scope is None else granted.scope
         life = _USUAL_SECONDS if granted.expires_in is None else granted.expires_in
         return _Token(granted.access_token, self._now() + max(life - _SPARE_SECONDS, life / 2))
+
+    async def _scopes_of_server(self, configuration: _Configuration) -> str:
+        """The scopes of what is read and written there, by what the server says of itself to anybody."""
+        capability: CapabilityView | None = None
+        with suppress(ServerError):
+            answer = await self._send("GET", f"{self._base}/metadata", "the FHIR server")
+            if answer.status_code == HTTPStatus.OK:
+                capability = _decoded(answer, CapabilityView, "GET metadata: the FHIR server")
+        in_letters = _SMART_V2 in configuration.capabilities
+        return scopes_to_ask_for(capability, self._also_read, in_letters=in_letters)
 
     async def _configuration(self) -> _Configuration:
         """What the FHIR server says of its token endpoint; not asked where the settings say all of it."""
@@ -241,11 +268,18 @@ class GrantedToken(httpx.Auth):
     ) -> httpx.Response:
         if self.http is None:
             raise NotAuthorized("no client to fetch a token with")
-        request = self.http.build_request(method, url, data=data, headers={"Accept": "application/json"})
+        ours = self._headers if _origin(url) == _origin(self._base) else {}
+        headers = {"Accept": "application/fhir+json, application/json"} | ours
+        request = self.http.build_request(method, url, data=data, headers=headers)
         try:
             return await self.http.send(request, auth=auth or httpx.Auth())
         except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
             raise ServerUnreachable(f"{who} cannot be reached ({type(error).__name__})") from None
+
+
+def _origin(address: str) -> tuple[str, str, int | None]:
+    url = httpx.URL(address)
+    return (url.scheme, url.host, url.port)
 
 
 def _refusal(answer: httpx.Response) -> NotAuthorized | ServerRefused:
@@ -287,7 +321,15 @@ def authentication(settings: Settings) -> httpx.Auth | None:
             key = _needed(settings.fhir_key, "TRD_FHIR_KEY")
             read_key_ring(key)
             client = _Signing(_needed(client_id, "TRD_FHIR_CLIENT_ID"), key)
-    return GrantedToken(base, client, token_url=token_url, scopes=settings.fhir_scopes)
+    in_group = (settings.roster or "").startswith("Group/")
+    return GrantedToken(
+        base,
+        client,
+        token_url=token_url,
+        scopes=settings.fhir_scopes,
+        also_read=["Group"] if in_group else [],
+        headers=settings.headers,
+    )
 
 
 def read_key_ring(path: Path) -> "KeyRing":

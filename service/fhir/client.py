@@ -533,6 +533,10 @@ class FhirClient:
             self._stale_at = min(self._stale_at, self._now() + _RETURN_ONLY_SECONDS)
         return self._target
 
+    async def tier(self) -> WriteTier:
+        """In which way the server is written to, by its statement alone. Raises as `release` does."""
+        return read_target(await self.capability(), frozenset()).tier
+
     async def _knows(self, kind: str) -> bool:
         """Whether the server can be asked for a kind of resource."""
         try:

@@ -138,6 +138,8 @@ WATCHED_BY_MEDICINE = frozenset(kind.name for kind in KINDS if kind.watched_by_m
 NOTICED_KINDS = frozenset(kind.name for kind in KINDS if kind.read and not kind.written)
 """Kinds whose notifications are taken up; watched or not, a server may send them."""
 WRITTEN_KINDS = tuple(kind.name for kind in KINDS if kind.written)
+STAND_IN_KINDS = tuple(kind.name for kind in KINDS if kind.stands_in)
+"""Kinds that are written in place of a CarePlan."""
 CLAIMED_KINDS = frozenset(kind.name for kind in KINDS if kind.claimed)
 PUBLISHED_KINDS = tuple(kind.name for kind in KINDS if kind.published)
 LISTED_AS = {kind.name: kind.listed_as for kind in KINDS if kind.listed_as}

@@ -62,6 +62,8 @@ class Gathered:
     """Care plans of ours that the server says were deleted, each with what it went on from, if known."""
     former_ids: tuple[str, ...] = ()
     """Ids of patients that were merged into this one: records under them are this one's."""
+    follows_course: bool = True
+    """Whether a treatment under way is followed (docs/decisions/0030)."""
 
     @property
     def size(self) -> int:

@@ -131,7 +131,14 @@ async def _with_all_led_to(
         not_read=tuple(sorted({*shown.refused, *shown.partial})),
         refused=tuple(dict.fromkeys(shown.refused)),
         former_ids=tuple(former),
+        follows_course=await _follows_course(client, sources),
     )
+
+
+async def _follows_course(client: FhirClient, sources: Iterable[Source]) -> bool:
+    """Whether a treatment is followed on this server; it is not asked where no plan could be followed."""
+    planned = any(source.head.resource_type == "CarePlan" for source in sources)
+    return not planned or not (await client.tier()).is_below_care_plan
 
 
 async def _record_of_former(client: FhirClient, patient_id: str, knowledge: Knowledge) -> _Shown:

@@ -1,6 +1,6 @@
 """Find what this service wrote on a FHIR server, and the patients who are to be followed because of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import date
 
 import msgspec
@@ -38,9 +38,16 @@ _OWNED = msgspec.json.Decoder(_Owned)
 
 
 async def find_our_plans(client: FhirClient, **params: str) -> AsyncIterator[Resource]:
-    """Our care plans, by the system of their identifier, as R4 JSON."""
-    async for plan in _find_ours(client, "CarePlan", {"identifier": f"{PLAN_IDENTIFIER}|", **params}):
-        yield plan
+    """Our care plans, by the system of their identifier, as R4 JSON.
+
+    None where the server takes no CarePlan and refuses to be searched for those of ours.
+    """
+    try:
+        async for plan in _find_ours(client, "CarePlan", {"identifier": f"{PLAN_IDENTIFIER}|", **params}):
+            yield plan
+    except ServerRefused as refused:
+        if refused.passing or (await client.target()).tier is not WriteTier.RETURN_ONLY:
+            raise
 
 
 async def find_our_assessments(client: FhirClient, **params: str) -> AsyncIterator[Resource]:
@@ -76,25 +83,20 @@ async def find_patients_to_follow(client: FhirClient, knowledge: Knowledge, as_o
     The assessments tell of the plans of others as well. Who was merged into another patient is followed under
     that one's id; who is no longer on the server is left out.
     """
-    plans = await _plans_to_follow(client)
+    plans = [plan async for plan in find_our_plans(client)]
     days = max(protocol.missed.followed_days for protocol in knowledge.protocols)
     over = {plan.get("id") for plan in plans if _is_over(plan, days_before(as_of, days))}
     followed = [plan for plan in plans if plan.get("id") not in over]
     followed += [one async for one in find_our_assessments(client) if _result_of(one) not in {None, *over}]
     subjects = {read_subject(resource) for resource in followed}
     named = {subject.id for subject in subjects if subject.kind == "Patient" and subject.is_on(client.base)}
-    standing = await side_by_side(*(standing_id(client, patient_id) for patient_id in sorted(named)))
+    return await find_standing_ids(client, named)
+
+
+async def find_standing_ids(client: FhirClient, patient_ids: Iterable[str]) -> list[str]:
+    """The ids that patients are kept under today, each once; who is no longer on the server is left out."""
+    standing = await side_by_side(*(standing_id(client, patient_id) for patient_id in sorted(patient_ids)))
     return sorted({patient_id for patient_id in standing if patient_id is not None})
-
-
-async def _plans_to_follow(client: FhirClient) -> list[Resource]:
-    """Our plans; none where the server takes no CarePlan and refuses to be searched for those of ours."""
-    try:
-        return [plan async for plan in find_our_plans(client)]
-    except ServerRefused as refused:
-        if refused.passing or (await client.target()).tier is not WriteTier.RETURN_ONLY:
-            raise
-        return []
 
 
 def _is_over(plan: Resource, earliest: date) -> bool:

@@ -44,6 +44,11 @@ def store_feedback(connection: sa.Connection, table: sa.Table, told: Sequence[Fe
     return new
 
 
+def forget_feedback(connection: sa.Connection, table: sa.Table, before: datetime) -> None:
+    """Delete what became of cards before an instant in UTC."""
+    connection.execute(sa.delete(table).where(table.c.at < before.isoformat()))
+
+
 def count_feedback(connection: sa.Connection, table: sa.Table) -> list[FeedbackCount]:
     """How many cards had which outcome."""
     columns = (table.c.hook, table.c.outcome, table.c.reason)

@@ -43,7 +43,7 @@ from service.queue.database import (
     open_jobs,
     waiting_keys,
 )
-from service.queue.feedback import FeedbackCount, count_feedback, store_feedback
+from service.queue.feedback import FeedbackCount, count_feedback, forget_feedback, store_feedback
 from service.queue.gate import Gate
 from service.queue.heard import delete_heard, keep_heard, read_heard, select_heard
 from service.queue.tries import FailedTry, Fault, Pace, Task, failed_try, next_try
@@ -165,16 +165,32 @@ class Jobs:
 
     async def retry(self, job_id: str) -> None:
         """Put a failed job back, with all its tries; raises `InputError` when no such job has failed."""
-        found = await self._ask(self._find, job_id)
-        if found is None or found.state is not State.FAILED:
-            raise InputError("no failed job has this id")
-        await self._put_in_again([found])
+        await self._put_in_again([await self._failed(job_id)])
 
     async def retry_all(self, reason: str = "") -> int:
         """Put all failed jobs back whose reason has this text; returns how many there were."""
-        failed = [job for job in await self.jobs(State.FAILED) if job.failed_with(reason)]
+        failed = await self._failed_with(reason)
         await self._put_in_again(failed)
         return len(failed)
+
+    async def drop(self, job_id: str) -> None:
+        """Forget a failed job; raises `InputError` when no such job has failed."""
+        await self._ask(self._delete, [(await self._failed(job_id)).id])
+
+    async def drop_all(self, reason: str) -> int:
+        """Forget all failed jobs whose reason has this text; returns how many there were."""
+        failed = await self._failed_with(reason)
+        await self._ask(self._delete, [job.id for job in failed])
+        return len(failed)
+
+    async def _failed(self, job_id: str) -> Job:
+        found = await self._ask(self._find, job_id)
+        if found is None or found.state is not State.FAILED:
+            raise InputError("no failed job has this id")
+        return found
+
+    async def _failed_with(self, reason: str) -> list[Job]:
+        return [job for job in await self.jobs(State.FAILED) if job.failed_with(reason)]
 
     async def last_heard(self, key: str) -> Heard | None:
         """What was last heard of a Subscription, by the digest it is known by; `None` where nothing was."""
@@ -506,6 +522,7 @@ class JobQueue(Jobs):
                 await asyncio.to_thread(self._take_over)
                 await asyncio.to_thread(self._put_back_stuck)
                 await asyncio.to_thread(self._forget_done)
+                await asyncio.to_thread(self._forget_feedback)
             except Exception as error:  # noqa: BLE001 - the database may come back, and the keeper must see it
                 _log.warning("the queue's database failed: %s", type(error).__name__)
 
@@ -655,6 +672,11 @@ class JobQueue(Jobs):
             load_output=False,
         )
         self._delete([one.workflow_id for one in done])
+
+    def _forget_feedback(self) -> None:
+        with self._engine.begin() as connection:
+            before = datetime.now(UTC) - self._pace.keep_feedback
+            forget_feedback(connection, self._database.feedback, before)
 
 
 @DBOS.workflow(name=WORKFLOW, serialization_type=_JSON, max_recovery_attempts=_CRASHES)

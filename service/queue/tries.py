@@ -29,7 +29,7 @@ class Pace:
     `longest_wait`, for the probes of a server that is away up to `longest_probe`; a server may ask for more
     (`Retry-After`), up to `longest_rest`. At the end of work running jobs have `grace` to finish. The jobs of
     a process that is gone are taken over after one to two `lease`. Idle, the queue is asked for work every
-    `polling`. Done jobs are forgotten after `keep_done`.
+    `polling`. Done jobs are forgotten after `keep_done`, what became of cards after `keep_feedback`.
     """
 
     workers: int = 8
@@ -44,6 +44,7 @@ class Pace:
     lease: float = 10.0
     polling: float = 0.2
     keep_done: timedelta = timedelta(days=1)
+    keep_feedback: timedelta = timedelta(days=730)
 
     def wait(self, attempt: int, asked: float | None = None) -> float:
         """Wait so long after this try, the first being 1; longer where the server asked for it."""

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from service import clock
+from service.apply.followed import find_followed
 from service.cause import Cause
 from service.errors import InputError, NoSuchPatient, ServerRefused
 from service.fhir.client import FhirClient
@@ -20,7 +21,6 @@ from service.gather.changes import (
 )
 from service.gather.identified import find_identified_patients
 from service.gather.missed import find_condition, find_missed_events
-from service.gather.ours import find_patients_to_follow
 from service.gather.roster import EntryFault, fault_of, read_roster
 from service.queue.jobs import Handler, Jobs
 from service.queue.sweeps import Sweep
@@ -150,7 +150,8 @@ class Work:
         if self.queue is not None and self.reviewer.settings.roster is not None:
             await self.queue.accept_task(ROSTER, ALL_MEMBERS, Cause.ROSTER)
         today = clock.today(self.reviewer.settings.timezone)
-        followed = await find_patients_to_follow(self.client, self.reviewer.knowledge, today)
+        settings, knowledge = self.reviewer.settings, self.reviewer.knowledge
+        followed = await find_followed(self.client, settings, knowledge, today)
         await self._accept(set(followed), Cause.DAILY)
         await self.look_after_subscriptions()
 

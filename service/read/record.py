@@ -208,6 +208,7 @@ class _Reader:
             none_known=tuple(sorted(told[Contents.NONE_KNOWN])),
             unread_records=tuple(dict.fromkeys((*self.unread_records, *self.plans.not_there))),
             of_site=tuple(self.of_site),
+            follows_course=self.gathered.follows_course,
         )
         return replace(record, read=self._read(record))
 

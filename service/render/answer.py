@@ -309,6 +309,11 @@ class CarePlanOut(_AnswerPart):
     why: str
     tier: WriteTier | None = None
 
+    @property
+    def left(self) -> str | None:
+        """Why the plan on record stays as it is; `None` where it does not, or where there is none."""
+        return self.why if self.action is PlanAction.LEAVE else None
+
 
 class TaskOut(_AnswerPart):
     """What a person is (or would be) asked to look at."""
@@ -548,7 +553,7 @@ def to_answer(decision: Decision, care_plan: CarePlanOut, tasks: Iterable[Wanted
             for d in found.doubtful_dates
         ],
         not_screened=list(found.not_screened),
-        summary=summarise(decision, care_plan.why if care_plan.action is PlanAction.LEAVE else None),
+        summary=summarise(decision, care_plan.left),
         schedule=_schedule(decision),
         care_plan=care_plan,
         tasks=[TaskOut(reason=task.reason, text=task.text) for task in tasks],

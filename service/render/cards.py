@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, assert_never
 from uuid import UUID, uuid5
 
+from service.core.dates import PartialDate, say_date
 from service.core.decision import (
     Decision,
     DecisionName,
@@ -27,7 +28,14 @@ from service.core.records import VersionedReference
 from service.core.schedule import Schedule
 from service.core.suicidality import SUICIDALITY
 from service.core.treatment.follow import Treatment
-from service.core.words import describe_trial, list_not_screened, state_decision, state_treatment
+from service.core.words import (
+    beside_plan,
+    describe_trial,
+    list_not_screened,
+    state_decision,
+    state_treatment,
+    why_declined,
+)
 from service.fhir.loose import Resource
 from service.fhir.models import validated
 from service.fhir.names import BASE, DEVICE_INSIDE
@@ -52,11 +60,6 @@ _MOST_LINES = 12
 """How many findings or trials a card lists."""
 _ASSESS_RISK = "Suicidality is on record: assess the risk now."
 _DECIDES = "This is decision support; a clinician decides."
-_WHY_NOT = {
-    ReasonOfDecision.DECEASED: "the patient has died",
-    ReasonOfDecision.MINOR: "the patient is under 18",
-    ReasonOfDecision.NOT_INDICATED: "the record does not meet the criteria",
-}
 _TITLES = {
     ReasonOfDecision.TRD: "treatment-resistant depression",
     ReasonOfDecision.ACUTE_SUICIDALITY: "major depression with acute suicidality",
@@ -122,6 +125,7 @@ def render_cards(
     `plan` is the care plan that would be created; `None` where none would be. The same question about the
     same record has the same cards.
     """
+    decision = beside_plan(decision, answer.care_plan.left)
     message = _message(occasion, decision)
     if message is None:
         return []
@@ -168,7 +172,7 @@ def _viewed(decision: Decision) -> _CardMessage | None:
             )
         case NeedsInformation() if _is_near(decision):
             facts = _listed(fact.text for fact in _leading_to_proposal(decision))
-            return _CardMessage(Indicator.INFO, f"Esketamine may be indicated. It would take: {facts}")
+            return _CardMessage(Indicator.INFO, f"Esketamine may be indicated. Not on record: {facts}")
         case _:
             return None
 
@@ -176,12 +180,16 @@ def _viewed(decision: Decision) -> _CardMessage | None:
 def _ordered(decision: Decision) -> _CardMessage:
     """What is said to somebody who orders esketamine."""
     match decision:
-        case Decline(reason=ReasonOfDecision.CONTRAINDICATED):
-            return _CardMessage(Indicator.CRITICAL, f"Esketamine is contraindicated: {_against(decision)}")
+        case Decline(reason=ReasonOfDecision.CONTRAINDICATED | ReasonOfDecision.MINOR) if (
+            excluding := _excluding(decision)
+        ):
+            return _CardMessage(Indicator.CRITICAL, f"Esketamine is contraindicated: {excluding}")
         case Decline(treatment=Treatment() as treatment):
             return _treated(decision, treatment)
         case Decline():
-            return _CardMessage(Indicator.WARNING, f"Esketamine is not supported: {_against(decision)}")
+            return _CardMessage(
+                Indicator.WARNING, f"The record does not support esketamine: {_against(decision)}"
+            )
         case Propose():
             return _proposed(decision)
         case NeedsReview():
@@ -191,7 +199,8 @@ def _ordered(decision: Decision) -> _CardMessage:
         case NeedsInformation():
             what = _listed(missing.what for missing in decision.assessment.missing)
             return _CardMessage(
-                Indicator.WARNING, f"The record does not show whether esketamine fits: {what}"
+                Indicator.WARNING,
+                f"The record does not show whether esketamine is indicated. Missing: {what}",
             )
         case _:
             assert_never(decision)
@@ -200,13 +209,13 @@ def _ordered(decision: Decision) -> _CardMessage:
 def _proposed(decision: Propose) -> _CardMessage:
     if decision.treatment is not None:
         return _CardMessage(Indicator.INFO, state_treatment(decision.treatment))
-    drafted = ""
-    if isinstance(decision.schedule, Schedule):
-        sessions = decision.schedule.sessions
-        drafted = f"; a draft of {len(sessions)} sessions from {sessions[0].date.isoformat()} is proposed"
-    return _CardMessage(
-        Indicator.INFO, f"The record meets the criteria for {_TITLES[decision.reason]}{drafted}."
-    )
+    met = f"The record meets the criteria for {_TITLES[decision.reason]}"
+    if not isinstance(decision.schedule, Schedule):
+        return _CardMessage(Indicator.INFO, f"{met}; no new plan is drafted.")
+    sessions = decision.schedule.sessions
+    first = say_date(PartialDate.on(sessions[0].date))
+    drafted = f"a draft of {len(sessions)} sessions from {first} is proposed"
+    return _CardMessage(Indicator.INFO, f"{met}; {drafted}.")
 
 
 def _treated(decision: Decline, treatment: Treatment) -> _CardMessage:
@@ -229,15 +238,14 @@ def _leading_to_proposal(decision: NeedsInformation) -> tuple[Fact, ...]:
 
 
 def _against(decision: Decline) -> str:
-    """What stands against esketamine, with the records that say so."""
+    """What stands against esketamine."""
+    return _excluding(decision) or _listed(why_declined(decision))
+
+
+def _excluding(decision: Decline) -> str:
+    """The contraindications that are certain; their records are in the detail."""
     certain = (one for one in decision.assessment.safety if one.finding is Finding.MET)
-    excluding = [f"{one.title}{_records(one.evidence)}" for one in certain if one.effect is Effect.EXCLUDES]
-    return _WHY_NOT.get(decision.reason) or _listed(excluding)
-
-
-def _records(evidence: tuple[VersionedReference, ...]) -> str:
-    named = ", ".join(dict.fromkeys(f"{one.type}/{one.id}" for one in evidence))
-    return f" ({named})" if named else ""
+    return _listed(one.title for one in certain if one.effect is Effect.EXCLUDES)
 
 
 def _to_review(decision: NeedsReview) -> str:
@@ -278,7 +286,7 @@ def _evidence_lines(decision: Decision, answer: AssessmentAnswer) -> Iterator[st
 
 
 def _evidence(references: Iterable[VersionedReference]) -> str:
-    named = ", ".join(sorted(map(str, references)))
+    named = ", ".join(sorted({f"{one.type}/{one.id}" for one in references}))
     return f" ({escape(named)})" if named else ""
 
 
@@ -304,5 +312,9 @@ def _name(occasion: CardOccasion, decision: Decision) -> str:
 
 
 def _shortened(text: str) -> str:
-    """At most 139 characters; the detail has all of it."""
-    return text if len(text) <= _LONGEST_SUMMARY else f"{text[: _LONGEST_SUMMARY - 1].rstrip()}…"
+    """At most 139 characters: whole parts, or whole words of the first; the detail has all of it."""
+    if len(text) <= _LONGEST_SUMMARY:
+        return text
+    kept = text[: _LONGEST_SUMMARY - 2]
+    whole, part, _ = kept.rpartition("; ")
+    return f"{whole or kept.rpartition(' ')[0] or kept}{part}…"

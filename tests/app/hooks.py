@@ -29,13 +29,12 @@ def prefetch_of(resources: list[Resource]) -> dict[str, Any]:
 
 
 def an_order(**elements: object) -> Resource:
-    """A draft order of esketamine, unless said otherwise."""
+    """A draft order of esketamine, unless said otherwise; a call says whose it is."""
     return {
         "resourceType": "MedicationRequest",
         "id": "order-1",
         "status": "draft",
         "intent": "order",
-        "subject": {"reference": "Patient/ann"},
         "medicationCodeableConcept": ESKETAMINE,
         **elements,
     }
@@ -50,12 +49,18 @@ def a_call(
         context["draftOrders"] = {
             "resourceType": "Bundle",
             "type": "collection",
-            "entry": [{"resource": draft} for draft in drafts],
+            "entry": [{"resource": _for(patient, draft)} for draft in drafts],
         }
     if hook == "order-select":
         context["selections"] = [f"{draft['resourceType']}/{draft['id']}" for draft in drafts]
     asked = {"hook": hook, "hookInstance": INSTANCE, "context": context, **elements}
     return asked if prefetch is None else {**asked, "prefetch": prefetch}
+
+
+def _for(patient: str, draft: Resource) -> Resource:
+    if draft["resourceType"] != "MedicationRequest":
+        return draft
+    return {"subject": {"reference": f"Patient/{patient}"}, **draft}
 
 
 def of_case(name: str, hook: str = "patient-view", *drafts: Resource, **elements: object) -> Resource:

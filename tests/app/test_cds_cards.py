@@ -68,6 +68,7 @@ def test_every_case_has_proper_cards(name: str) -> None:
         assert len(cards) == 1 if orders else len(cards) <= 1
         for card in cards:
             assert 0 < len(card["summary"]) < 140
+            assert "/_history/" not in card["detail"].replace("\\", "")
             assert card["detail"].endswith("This is decision support; a clinician decides.")
             assert ("overrideReasons" in card) == (bool(orders) and card["indicator"] != "info")
             assert ("suggestions" in card) == ("selectionBehavior" in card)
@@ -88,11 +89,28 @@ async def test_an_order_against_a_contraindication_names_the_evidence() -> None:
 
     assert card["indicator"] == "critical"
     assert card["summary"].startswith("Esketamine is contraindicated: Hypersensitivity")
-    assert "AllergyIntolerance/ketamine-allergy-ketamine" in card["summary"]
+    assert "ketamine-allergy" not in card["summary"]
+    assert "(AllergyIntolerance/ketamine-allergy-ketamine)" in card["detail"]
     assert "**Order:** esketamine (MedicationRequest/order-1)" in card["detail"]
     assert "**Excludes:** Hypersensitivity" in card["detail"]
     assert [reason["code"] for reason in card["overrideReasons"]] == list(OVERRIDES)
     assert "suggestions" not in card
+
+
+def test_a_contraindicated_order_is_critical_whatever_else_is_against_it() -> None:
+    name = "a-patient-who-turns-eighteen-tomorrow-is-a-minor-whatever-else-is-wrong"
+    (card,) = cards_for(name, Hook.ORDER_SIGN, ORDERED)
+
+    assert card["indicator"] == "critical"
+    assert card["summary"] == "Esketamine is contraindicated: Arteriovenous malformation"
+    assert "under 18" in card["detail"]
+    assert cards_for(name) == []
+
+
+def test_an_order_that_is_not_supported_says_why() -> None:
+    (card,) = cards_for("an-adjustment-disorder-is-not-major-depression", Hook.ORDER_SIGN, ORDERED)
+
+    assert card["summary"].startswith("The record does not support esketamine: no active major depression")
 
 
 async def test_a_proposal_comes_with_the_plan_as_it_would_be_written() -> None:
@@ -122,7 +140,9 @@ async def test_where_a_plan_of_ours_stands_none_is_suggested() -> None:
     async with serving() as site:
         (card,) = await cards_of(site, asked)
 
-    assert card["summary"].startswith("The record meets the criteria")
+    assert card["summary"].endswith("treatment-resistant depression; no new plan is drafted.")
+    assert "the plan on record is kept unchanged" in card["detail"]
+    assert "is proposed" not in card["summary"] + card["detail"]
     assert "suggestions" not in card
 
 

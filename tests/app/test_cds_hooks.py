@@ -2,18 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.doors import cds_hooks
+from service.doors import cds_hooks, storing
 from service.doors.cds_requests import MOST_FEEDBACK, read_call
 from service.errors import QueueError, ServerUnreachable
+from service.feedback import Feedback
 from service.fhir.client import FhirClient, open_clients_of_callers
 from service.fhir.kinds import SEARCHED_KINDS
 from service.fhir.sources import Gathered
@@ -360,6 +362,10 @@ OTHERS = {
     "of another medicine": an_order(medicationCodeableConcept={"text": "Amoxicillin 500 mg tablet"}),
     "of ketamine": an_order(medicationCodeableConcept={"text": "Ketamine 50 mg/mL injection"}),
     "that forbids it": an_order(doNotPerform=True),
+    **{
+        f"that is {status}": an_order(status=status)
+        for status in ("cancelled", "entered-in-error", "stopped")
+    },
     "that is no prescription": {"resourceType": "ServiceRequest", "id": "mri", "code": {"text": "MRI"}},
 }
 
@@ -382,6 +388,64 @@ async def test_of_several_drafts_the_selected_ones_count() -> None:
         assert await cards_of(site, asked) == []
         asked["context"]["selections"] = ["MedicationRequest/order-1"]
         assert len(await cards_of(site, asked)) == 1
+
+
+SELECTIONS = {
+    "none": [],
+    "by an id alone": ["order-1"],
+    "by an address": [f"{LISTED}/MedicationRequest/order-1"],
+    "of one that did not come": ["MedicationRequest/order-2", "MedicationRequest/order-3"],
+}
+
+
+@pytest.mark.parametrize("selections", SELECTIONS.values(), ids=SELECTIONS)
+async def test_a_selection_that_is_not_among_the_drafts_hides_none_of_them(selections: list[str]) -> None:
+    other = an_order(id="order-2", medicationCodeableConcept={"text": "Amoxicillin"})
+    asked = of_case(EXCLUDED, "order-select", an_order(), other)
+    asked["context"]["selections"] = selections
+    async with serving() as site:
+        (card,) = await cards_of(site, asked)
+
+    assert card["indicator"] == "critical"
+
+
+async def test_a_draft_without_an_id_is_an_order() -> None:
+    draft = {key: value for key, value in an_order().items() if key != "id"}
+    async with serving() as site:
+        (card,) = await cards_of(site, of_case(EXCLUDED, "order-sign", draft))
+
+    assert card["detail"].startswith("**Order:** esketamine (MedicationRequest)")
+
+
+@pytest.mark.parametrize("subject", ["Patient/else", f"{LISTED}/Patient/else", "Patient/else/_history/2"])
+async def test_an_order_of_another_patient_is_refused(subject: str) -> None:
+    draft = an_order(subject={"reference": subject})
+    async with serving() as site:
+        issue = await issue_of(await call(site, of_case(EXCLUDED, "order-sign", draft)), 422)
+
+    assert issue["diagnostics"].startswith("context.draftOrders: an order of another patient")
+
+
+@pytest.mark.parametrize("subject", [{}, {"reference": "urn:uuid:1"}, {"identifier": {"value": "17"}}])
+async def test_an_order_that_does_not_name_its_patient_is_of_the_one_whose_chart_is_open(
+    subject: Resource,
+) -> None:
+    async with serving() as site:
+        (card,) = await cards_of(site, of_case(EXCLUDED, "order-sign", an_order(subject=subject)))
+
+    assert card["indicator"] == "critical"
+
+
+@pytest.mark.parametrize("hook", ["order-select", "order-sign"])
+async def test_orders_that_do_not_come_are_no_empty_list(hook: str) -> None:
+    """As in requests of the time before 1.0, whose orders stand under other names."""
+    asked = of_case(EXCLUDED, hook)
+    async with serving() as site:
+        assert await cards_of(site, asked) == []
+        del asked["context"]["draftOrders"]
+        issue = await issue_of(await call(site, asked), 400)
+
+    assert issue["diagnostics"] == "context.draftOrders: missing"
 
 
 @pytest.mark.parametrize("medicine", [{"reference": "Medication/gone"}, None])
@@ -531,14 +595,14 @@ def _bodies(draw: st.DrawFn, whole: Resource) -> bytes:
 
 
 @pytest.mark.soak
-@tries(50)
+@tries(100)
 @given(bodies=st.lists(_bodies(_WHOLE), min_size=10, max_size=10))
 def test_no_request_breaks_the_service(bodies: list[bytes]) -> None:
     asyncio.run(_send("/cds-services/esketamine-order-sign", bodies))
 
 
 @pytest.mark.soak
-@tries(50)
+@tries(100)
 @given(bodies=st.lists(_bodies(_FEEDBACK), min_size=10, max_size=10))
 def test_no_feedback_breaks_the_service(bodies: list[bytes]) -> None:
     asyncio.run(_send(f"{VIEW}/feedback", bodies))
@@ -602,3 +666,24 @@ async def test_feedback_that_cannot_be_stored_is_to_be_sent_again() -> None:
         assert (await issue_of(answer, 503))["code"] == "transient"
 
     assert answer.headers["Retry-After"]
+
+
+async def test_a_queue_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(PretendQueue):
+        async def keep_feedback(self, _: object) -> Sequence[Feedback]:
+            await asyncio.sleep(60)
+            return ()
+
+    monkeypatch.setattr(storing, "STORE_SECONDS", 0.05)
+    async with serving(queue=Hanging()) as site:
+        await issue_of(await site.post(f"{VIEW}/feedback", json=_FEEDBACK), 503)
+
+
+async def test_an_instant_without_an_offset_is_in_utc() -> None:
+    """Wherever this machine is; the specification writes all of them in UTC."""
+    queue = PretendQueue()
+    told = json.loads(json.dumps(_FEEDBACK).replace("10:00:00Z", "10:00:00"))
+    async with serving(queue=queue) as site:
+        assert (await site.post(f"{VIEW}/feedback", json=told)).status == 200
+
+    assert queue.feedback[0].at == datetime(2026, 11, 23, 10, tzinfo=UTC)

@@ -1,13 +1,19 @@
 """`POST /reviews`: what an engine asks in plain JSON, and the assessment that it is answered."""
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.app.serving import CANARY, SECRET, TOKEN, issue_of, on_server, serving, unreachable
+from service.doors import reviewing
+from service.review import Review, Reviewer
+from tests.app.serving import CANARY, SECRET, TOKEN, Site, issue_of, on_server, serving, unreachable
 from tests.contract_write import TWO_FAILURES
+from tests.examples import tries
 from tests.fhir.double import FhirDouble
 from tests.support import (
     AS_OF,
@@ -145,6 +151,29 @@ async def test_faults_are_those_of_the_operations() -> None:
     assert CANARY not in f"{nobody} {gone} {away}"
 
 
+ASKED: dict[str, tuple[str, Resource]] = {
+    "an assessment": (f"/fhir/Patient/{PATIENT}/$assess-treatment-resistance", {}),
+    "a proposal": (f"/fhir/Patient/{PATIENT}/$propose-care-plan", {}),
+    "a review": (PATH, {"json": {"patient": PATIENT}}),
+    "a review that is written": (PATH, {"json": {"patient": PATIENT, "write": True}}),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), ASKED.values(), ids=ASKED)
+async def test_an_answer_has_its_time(path: str, body: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> Review:
+        await asyncio.sleep(5)
+        raise AssertionError
+
+    monkeypatch.setattr(reviewing, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(Reviewer, "review_beside", never)
+    async with serving(a_double(), by=reviewer()) as site:
+        issue = await issue_of(await site.post(path, **body), 504)
+
+    assert issue["code"] == "timeout"
+    assert "within 0.05 seconds" in issue["diagnostics"]
+
+
 async def test_a_review_needs_the_token_and_is_posted() -> None:
     server = on_server(case_bundle(TWO_FAILURES))
     async with serving(server, api_token=TOKEN, hook_secret=SECRET) as site:
@@ -154,3 +183,64 @@ async def test_a_review_needs_the_token_and_is_posted() -> None:
         right = {"Authorization": f"Bearer {TOKEN}"}
         assert (await site.post(PATH, json={"patient": PATIENT}, headers=right)).status == 200
         await issue_of(await site.get(PATH, headers=right), 405)
+
+
+# --- whatever is sent -----------------------------------------------------------------------------
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from([PATIENT, f"Patient/{PATIENT}", MRN, "2026-11-23", "seed", "2026-02-30", "|"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=4,
+)
+FIELDS = st.sampled_from(["identifier", "patient", "asOf", "criteria", "write", "asof"])
+QUESTIONS = st.dictionaries(FIELDS, VALUES, max_size=4)
+ANSWERED = {200, 400, 404, 413, 422}
+OPERATION = f"/fhir/Patient/{PATIENT}/$assess-treatment-resistance"
+PARTS = st.fixed_dictionaries(
+    {"name": st.sampled_from(["asOf", "criteria", "identifier", "bundle", "else"])},
+    optional={
+        "valueDate": VALUES,
+        "valueCode": VALUES,
+        "valueString": VALUES,
+        "resource": VALUES | st.just(case_bundle(TWO_FAILURES)),
+    },
+)
+PARAMETERS = st.fixed_dictionaries(
+    {"resourceType": st.sampled_from(["Parameters", "Bundle", "Patient"])},
+    optional={"parameter": st.lists(PARTS, max_size=3) | VALUES, "entry": VALUES},
+)
+BODIES: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
+    "reviews": (PATH, QUESTIONS | VALUES),
+    "operation": (OPERATION, PARAMETERS | VALUES),
+    "operation with Bundle": ("/fhir/$assess-treatment-resistance", PARAMETERS | VALUES),
+}
+
+
+@pytest.mark.matrix
+@pytest.mark.soak
+@pytest.mark.parametrize(("path", "bodies"), BODIES.values(), ids=BODIES)
+def test_whatever_is_sent_gets_a_proper_answer(path: str, bodies: st.SearchStrategy[Any]) -> None:
+    site: Site
+
+    @tries(1000)
+    @given(body=st.binary(max_size=100) | bodies.map(lambda value: json.dumps(value).encode()))
+    def send(body: bytes) -> None:
+        async def exchanged() -> None:
+            answer = await site.post(path, data=body)
+            assert answer.status in ANSWERED, await answer.text()
+            said = await answer.json(content_type=None)
+            assert answer.status == 200 or said["resourceType"] == "OperationOutcome"
+
+        runner.run(exchanged())
+
+    with asyncio.Runner() as runner:
+        running = serving(a_double())
+        site = runner.run(running.__aenter__())
+        try:
+            send()
+        finally:
+            runner.run(running.__aexit__(None, None, None))

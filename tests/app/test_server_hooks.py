@@ -392,12 +392,13 @@ BODIES = st.binary(max_size=200) | st.builds(
 )
 
 
+@pytest.mark.soak
 def test_whatever_is_sent_gets_a_proper_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app_module, "LARGEST_BODY", 2000)
     queue = PretendQueue()
     site: Site
 
-    @tries(300)
+    @tries(1000)
     @given(
         body=BODIES | st.just(b"x" * 3000),
         method=st.sampled_from(["PUT", "POST"]),

@@ -25,7 +25,7 @@ from tests.fhir.test_auth import SECRET, a_client, public_of, smart, with_secret
 from tests.fhir.test_tls import serving
 from tests.lists import knowledge_of
 from tests.servers.doubles import running_double
-from tests.servers.vendors import EPIC, VENDORS, Vendor, VendorDouble, remarking
+from tests.servers.vendors import EPIC, MEDITECH, ORACLE, VENDORS, Vendor, VendorDouble, remarking
 from tests.support import (
     BASE,
     Handler,
@@ -42,6 +42,12 @@ from tests.support import (
 )
 
 PATIENT = patient_id_of(case_bundle(TWO_FAILURES))
+
+
+def a_record() -> list[Resource]:
+    return resources_of(case_bundle(TWO_FAILURES))
+
+
 Change = Callable[[Resource], None]
 
 
@@ -295,6 +301,25 @@ async def test_scopes_are_held_against_what_is_needed(
     report = await checked(server, smart(key))
     assert state_of(report, "scopes") is state
     assert lacking in found(report, "scopes")
+
+
+@pytest.mark.parametrize(
+    ("vendor", "grants", "lacking"),
+    [
+        (EPIC, "system/*.rs", "to write DocumentReference"),
+        (EPIC, "system/*.rs system/DocumentReference.cu", ""),
+        (ORACLE, "system/*.read system/DocumentReference.write", "to write Provenance"),
+        (MEDITECH, "system/*.rs system/Communication.c", ""),
+    ],
+    ids=lambda one: one.dialect if isinstance(one, Vendor) else "",
+)
+async def test_scopes_are_held_against_the_tier(key: Path, vendor: Vendor, grants: str, lacking: str) -> None:
+    """Nobody is told to ask for what the server does not take."""
+    server = Authorizing(VendorDouble(vendor, a_record()), keys=public_of(key), grants=grants)
+    report = await checked(server, smart(key))
+    said = found(report, "scopes")
+    assert said.rpartition(": ")[2] == (lacking or said)
+    assert "document" in found(report, "tier") or "communication" in found(report, "tier")
 
 
 async def test_without_writing_scopes_to_read_are_enough(key: Path) -> None:

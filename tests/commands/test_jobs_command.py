@@ -50,3 +50,16 @@ def test_failed_jobs_are_put_back_by_reason_and_all(run: Run) -> None:  # noqa: 
     assert run("jobs", "--retry-all").out == "1 job queued again\n"
     assert run("jobs", "--state", "failed", "--json").out == ""
     assert len(run("jobs", "--json").out.splitlines()) == 3
+
+
+@pytest.mark.usefixtures("queue")
+def test_failed_jobs_are_dropped_by_id_and_by_reason_and_never_all_at_once(run: Run) -> None:  # noqa: F811
+    assert "--drop-all needs --reason" in run("jobs", "--drop-all").err
+    assert run("jobs", "--drop-all", "--reason", "merged").out == "jobs forgotten: 1\n"
+    (left,) = run("jobs", "--state", "failed", "--json").out.splitlines()
+    job_id = json.loads(left)["id"]
+    assert run("jobs", "--drop", job_id).code == 0
+    assert run("jobs", "--drop", job_id).code != 0
+    (waiting,) = run("jobs", "--json").out.splitlines()
+    assert run("jobs", "--drop", json.loads(waiting)["id"]).code != 0
+    assert len(run("jobs", "--json").out.splitlines()) == 1

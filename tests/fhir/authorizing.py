@@ -23,7 +23,8 @@ class Authorizing:
     """Stands before a server. `keys` are the public keys of the client, `secret` what it shares.
 
     It `grants` what is asked for, unless other scopes are named; what it does not `support` is refused.
-    `granted` counts tokens; `refused` says why a client was refused, in order.
+    `granted` counts tokens; `refused` says why a client was refused, in order; `unauthorized` counts requests
+    with a token that is not good. With `states_to_all` anybody may read the CapabilityStatement.
     """
 
     def __init__(  # noqa: PLR0913 - the traits of a server
@@ -38,11 +39,13 @@ class Authorizing:
         grants: str | None = None,
         supports: frozenset[str] | None = None,
         token_url: str = TOKEN_URL,
+        states_to_all: bool = False,
     ) -> None:
         self.server, self.keys, self.secret = server, keys, secret
         self.life, self.methods, self.capabilities = life, methods, capabilities
         self.grants, self.supports = grants, supports
         self.token_url = token_url
+        self.states_to_all = states_to_all
         self.granted = 0
         self.refused: list[str] = []
         self.scopes: list[str] = []
@@ -57,7 +60,9 @@ class Authorizing:
             return httpx.Response(200, json=self._configuration())
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or token not in self.good:
-            self.unauthorized += 1
+            if self.states_to_all and not scheme and request.url.path.endswith("/metadata"):
+                return self.server(request)
+            self.unauthorized += bool(scheme)
             return httpx.Response(401)
         return self.server(request)
 

@@ -23,6 +23,7 @@ from service.settings import Settings
 from tests.contract_write import TWO_FAILURES
 from tests.fhir.authorizing import TOKEN_URL, Authorizing, Handler
 from tests.fhir.double import FhirDouble
+from tests.servers.vendors import ATHENAHEALTH, EPIC, MEDITECH, ORACLE, Vendor, VendorDouble
 from tests.support import BASE, case_bundle, patient_id_of, resources_of, reviewer, settings
 
 SECRET = "correct-horse-battery-staple"  # noqa: S105 - of nobody
@@ -166,6 +167,53 @@ async def test_the_scopes_are_those_of_what_is_read_and_written(key: Path) -> No
         assert "*" not in server.scopes[0]
     await a_client(server, smart(key, fhir_scopes="system/*.read")).get("metadata")
     assert server.scopes[-1] == "system/*.read"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "asked", "left_out"),
+    [
+        (
+            EPIC,
+            {"DocumentReference.crus", "CarePlan.rs", "Flag.rs"},
+            {"Task", "Subscription", "Communication"},
+        ),
+        (ORACLE, {"DocumentReference.crus", "Provenance.crs"}, {"MedicationStatement", "Medication", "Flag"}),
+        (MEDITECH, {"Communication.crs", "CarePlan.rs"}, {"DocumentReference", "Provenance"}),
+        (ATHENAHEALTH, {"CarePlan.rs"}, {"DocumentReference", "Communication", "MedicationDispense"}),
+    ],
+    ids=lambda one: one.dialect if isinstance(one, Vendor) else "",
+)
+async def test_the_scopes_follow_what_the_server_states(
+    key: Path, vendor: Vendor, asked: set[str], left_out: set[str]
+) -> None:
+    """Where no CarePlan is taken, what stands in its place is asked for; what is not offered never is."""
+    server = Authorizing(VendorDouble(vendor, []), keys=public_of(key), states_to_all=True)
+    await a_client(server, smart(key)).get("metadata")
+    (scopes,) = (one.split() for one in server.scopes)
+    assert {f"system/{one}" for one in asked} <= set(scopes)
+    assert not {scope.partition(".")[0].removeprefix("system/") for scope in scopes} & left_out
+
+
+async def test_a_roster_on_the_server_is_asked_for(key: Path) -> None:
+    server = Authorizing(a_double(), keys=public_of(key))
+    await a_client(server, smart(key, roster="Group/clinic")).get("metadata")
+    await a_client(server, smart(key, roster=str(key))).get("metadata")
+    assert ["system/Group.rs" in scopes.split() for scopes in server.scopes] == [True, False]
+
+
+async def test_headers_of_a_gateway_go_to_the_fhir_server_and_to_no_other(key: Path) -> None:
+    sent: dict[str, str | None] = {}
+    server = Authorizing(a_double(), keys=public_of(key))
+
+    def gateway(request: httpx.Request) -> httpx.Response:
+        sent[str(request.url)] = request.headers.get("X-Api-Key")
+        return server(request)
+
+    chosen = smart(key, fhir_headers='{"X-Api-Key": "of-the-gateway"}')
+    await a_client(gateway, chosen).refresh_capability()
+    assert sent.pop(TOKEN_URL) is None
+    assert {url.removeprefix(BASE) for url in sent} >= {"/metadata", "/.well-known/smart-configuration"}
+    assert {*sent.values()} == {"of-the-gateway"}
 
 
 async def test_a_client_that_is_not_known_is_told_so_and_nothing_else(key: Path, tmp_path: Path) -> None:

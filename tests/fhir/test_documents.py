@@ -1,6 +1,8 @@
 """Below CarePlan: one contract of the documents on the servers of the vendors that take them."""
 
+import io
 import itertools
+import json
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,27 +13,32 @@ import pytest
 
 from service.apply.held import Held
 from service.apply.ledger import open_ledger
+from service.cause import Cause
 from service.commands.check import find_tier
 from service.commands.check_findings import CheckState
-from service.commands.diff import preview
+from service.commands.diff import Preview, preview, print_preview
 from service.commands.documents import list_ours
+from service.commands.sweep import find_patients_of_daily
 from service.commands.withdraw import find_drafts, withdraw
-from service.commands.written import WrittenFilter
+from service.commands.written import WrittenFilter, print_written
 from service.errors import ServerError
 from service.fhir.client import FhirClient
 from service.fhir.models import validated
 from service.knowledge import load_dialects, mappings_directory
 from service.queue.work import Work
+from service.render.terminal import Terminal
 from service.review import Proposal, Reviewer
 from service.telemetry.metrics import Metrics
 from tests.contract_interrupted import an_aneurysm, no_aneurysm
-from tests.servers.vendors import EPIC, MEDITECH, ORACLE, Vendor, VendorDouble
+from tests.servers.vendors import EPIC, MEDITECH, ORACLE, VENDORS, Vendor, VendorDouble, Writing, an_outcome
 from tests.support import (
+    RXNORM,
     Resource,
     a_condition,
     case_bundle,
     case_reviewer,
     client_of,
+    fhir_response,
     patient_id_of,
     resources_of,
     settings,
@@ -39,6 +46,7 @@ from tests.support import (
 
 CASE = "orders-renewed-every-month-count-under-the-criteria-for-orders"
 WRITERS = {"epic": EPIC, "oracle-millennium": ORACLE, "meditech": MEDITECH}
+PLANNED = "an-active-esketamine-plan-is-left-alone"
 KINDS = {"epic": "DocumentReference", "oracle-millennium": "DocumentReference", "meditech": "Communication"}
 
 
@@ -194,6 +202,58 @@ async def test_where_provenance_can_only_be_created_it_is(tmp_path: Path) -> Non
     assert provenance["agent"][0]["who"]["reference"] == "#device"
 
 
+async def provenance_of(site: Site) -> list[str]:
+    """What the Provenance on the server is of."""
+    return [one["target"][0]["reference"] for one in site.double.of_type("Provenance")]
+
+
+async def test_a_provenance_that_is_refused_is_written_by_the_next_review(tmp_path: Path) -> None:
+    """The document stands, so nothing failed."""
+    site = Site(replace(ORACLE, writing=refusing("Provenance")), tmp_path)
+    done = await site.propose()
+    assert [one.type for one in done.written] == ["DocumentReference"]
+    again = await site.propose()
+    assert (again.written, again.answer.care_plan.action) == ((), "none")
+    site.double.vendor = ORACLE
+    late = await site.propose()
+    assert [one.type for one in late.written] == ["Provenance"]
+    assert late.answer.care_plan.reference == done.answer.care_plan.reference
+    assert await provenance_of(site) == [str(done.written[0])]
+    assert (await site.propose()).written == ()
+
+
+@pytest.mark.parametrize("after", [0, 1], ids=["cut before it is stored", "the answer is lost"])
+async def test_a_provenance_that_was_interrupted_is_there_once(tmp_path: Path, after: int) -> None:
+    site = Site(ORACLE, tmp_path)
+    site.double.cuts_at = ("Provenance", after)
+    done = await site.propose()
+    assert [one.type for one in done.written] == ["DocumentReference"]
+    site.double.cuts_at = None
+    await site.propose()
+    assert await provenance_of(site) == [str(done.written[0])]
+    assert (await site.propose()).written == ()
+
+
+async def test_a_provenance_that_cannot_be_looked_for_is_not_written_again(tmp_path: Path) -> None:
+    site = Site(ORACLE, tmp_path)
+    site.double.cuts_at = ("Provenance", 1)
+    await site.propose()
+    site.double.cuts_at = None
+    site.double.answers["Provenance"] = lambda _: fhir_response(an_outcome("forbidden"), 403)
+    assert (await site.propose()).written == ()
+    assert len(site.double.of_type("Provenance")) == 1
+    asked = len(site.double.asked)
+    await site.propose()
+    assert not any("Provenance" in path for path in site.double.paths[asked:])
+
+
+def refusing(kind: str) -> Writing:
+    """What Oracle lets be written, but for a kind that it refuses."""
+    assert ORACLE.writing is not None
+    takes = ORACLE.writing.takes
+    return replace(ORACLE.writing, takes=lambda one: one["resourceType"] != kind and takes(one))
+
+
 # --- the record changes ---------------------------------------------------------------------------
 
 
@@ -250,6 +310,194 @@ async def test_without_a_proposal_nothing_is_written(site: Site) -> None:
     done = await site.propose()
     assert (done.written, done.answer.care_plan.action) == ((), "none")
     assert site.double.sent == []
+
+
+# --- a treatment that somebody else's plan makes --------------------------------------------------
+
+
+def a_plan_of_another(patient: str, status: str = "active") -> Resource:
+    """A plan of esketamine that a clinic follows, in categories that the doubles show."""
+    (plan,) = [r for r in resources_of(case_bundle(PLANNED)) if r["resourceType"] == "CarePlan"]
+    coding = [{"code": code} for code in ("736271009", "assess-plan")]
+    about = {"subject": {"reference": f"Patient/{patient}"}, "category": [{"coding": coding}]}
+    return {**plan, **about, "status": status}
+
+
+def a_session(patient: str) -> Resource:
+    """Esketamine that was given this month."""
+    code = {"system": RXNORM, "code": "2119365", "display": "esketamine"}
+    return {
+        "resourceType": "MedicationRequest",
+        "id": "session",
+        "status": "completed",
+        "intent": "order",
+        "subject": {"reference": f"Patient/{patient}"},
+        "medicationCodeableConcept": {"coding": [code]},
+        "authoredOn": "2026-11-20",
+    }
+
+
+async def test_a_treatment_is_not_followed(site: Site) -> None:
+    """Not even by another author's plan: it is stated, and what is on record stays open to a review."""
+    site.holds(a_plan_of_another(site.patient))
+    planned = (await site.propose()).answer
+    assert (planned.decision, planned.reason, planned.treatment) == ("decline", "in-treatment", None)
+    assert "an esketamine care plan is under way" in planned.summary
+    site.holds(a_session(site.patient))
+    given = (await site.propose()).answer
+    assert (given.decision, given.treatment) == ("needs-review", None)
+    assert {one.id for one in given.safety} == {"prior-esketamine"}
+    assert site.double.sent == []
+
+
+@pytest.mark.parametrize("status", ["active", "on-hold"])
+async def test_a_treatment_that_begins_supersedes_the_document(site: Site, status: str) -> None:
+    await site.propose()
+    site.holds(a_plan_of_another(site.patient, status))
+    done = await site.propose()
+    assert (done.answer.care_plan.action, done.answer.treatment) == ("revoke", None)
+    assert "no longer holds" in html_of(site.said[1])
+    assert (await site.propose()).written == ()
+
+
+# --- whom the daily review is of -------------------------------------------------------------------
+
+
+async def test_the_daily_review_is_of_those_whose_proposal_stands(site: Site) -> None:
+    """By the ledger: no search shows our documents without a patient, and none shows plans by identifier."""
+    assert await find_patients_of_daily(site.by, site.client()) == ([], [])
+    await site.propose()
+    assert await find_patients_of_daily(site.by, site.client()) == ([site.patient], [])
+    queue = Queue()
+    await Work(site.by, site.client(), Metrics(), queue=queue).review_daily("2026-11-23", "daily")  # type: ignore[arg-type]
+    assert queue.accepted == [([site.patient], Cause.DAILY)]
+    site.holds(*an_aneurysm(site.patient))
+    await site.propose()
+    assert await find_patients_of_daily(site.by, site.client()) == ([], [])
+
+
+class Queue:
+    """Keeps what the daily review hands over."""
+
+    def __init__(self) -> None:
+        self.accepted: list[tuple[list[str], Cause]] = []
+
+    async def accept(self, patient_ids: list[str], cause: Cause) -> None:
+        self.accepted.append((patient_ids, cause))
+
+    async def all_heard(self) -> dict[str, object]:
+        return {}
+
+
+async def test_one_whose_outcome_is_unknown_is_looked_for_by_the_daily_review(site: Site) -> None:
+    await site.propose()
+    site.holds(*an_aneurysm(site.patient))
+    site.double.cuts_after_write = True
+    assert await is_interrupted(site)
+    site.double.cut_after = None
+    assert await find_patients_of_daily(site.by, site.client()) == ([site.patient], [])
+
+
+async def test_on_a_server_that_takes_nothing_nothing_of_ours_is_listed(tmp_path: Path) -> None:
+    """Although it refuses to be searched for our plans."""
+    for vendor in (VENDORS["athenahealth"], VENDORS["healthlake"], replace(EPIC, writing=None)):
+        site = Site(EPIC, tmp_path)
+        site.double = VendorDouble(vendor, resources_of(case_bundle(CASE)))
+        assert await list_ours(site.client(), site.by.settings, WrittenFilter()) == []
+        assert await find_patients_of_daily(site.by, site.client()) == ([], [])
+
+
+# --- patients who were merged ---------------------------------------------------------------------
+
+SURVIVOR = "survivor"
+
+
+def merge(site: Site) -> str:
+    """The record is now that of another patient, who replaces ours; returns the id of the former one."""
+    former = site.patient
+    (patient,) = site.double.of_type("Patient")
+    link = {"other": {"reference": f"Patient/{former}"}, "type": "replaces"}
+    site.holds({**patient, "id": SURVIVOR, "link": [link]})
+    back = {"other": {"reference": f"Patient/{SURVIVOR}"}, "type": "replaced-by"}
+    site.holds({**patient, "active": False, "link": [back]})
+    site.patient = SURVIVOR
+    return former
+
+
+def standing(site: Site) -> list[Resource]:
+    """The documents whose proposals stand; a Communication stands until another answers it."""
+    answered = {link["reference"] for one in site.documents for link in one.get("inResponseTo", [])}
+    return [
+        one
+        for one in site.documents
+        if one["identifier"][1]["value"] != "superseded" and f"{site.kind}/{one['id']}" not in answered
+    ]
+
+
+async def test_the_document_about_a_former_patient_becomes_that_of_the_one_who_stands(site: Site) -> None:
+    first = await site.propose()
+    merge(site)
+    done = await site.propose(days=1)
+    assert done.answer.care_plan.action == "update"
+    (document,) = standing(site)
+    assert document["subject"] == {"reference": f"Patient/{SURVIVOR}"}
+    since = [identifier_of(one)["period"]["start"] for one in site.said]
+    assert since == [site.as_of.isoformat()] * 2
+    if site.kind == "DocumentReference":
+        assert done.answer.care_plan.reference == first.answer.care_plan.reference
+    assert (await site.propose(days=1)).written == ()
+    listed = await list_ours(site.client(), site.by.settings, WrittenFilter())
+    assert [one.written.patient for one in listed] == [f"Patient/{SURVIVOR}"]
+    assert await find_patients_of_daily(site.by, site.client()) == ([SURVIVOR], [])
+
+
+async def test_of_two_documents_of_merged_patients_one_stands(site: Site) -> None:
+    """Both had one before they were merged."""
+    await site.propose()
+    former = merge(site)
+    (patient,) = [one for one in site.double.of_type("Patient") if one["id"] == SURVIVOR]
+    whole = site.double.resources
+    moved = [json.loads(json.dumps(one).replace(f"Patient/{former}", f"Patient/{SURVIVOR}")) for one in whole]
+    site.double.resources = [one for one in moved if one["resourceType"] not in {"Patient", site.kind}]
+    site.double.resources += [{k: v for k, v in patient.items() if k != "link"}]
+    site.double.resources += [one for one in whole if one["resourceType"] == site.kind]
+    await site.propose()
+    assert len(standing(site)) == 2
+    site.holds(*(one for one in whole if one["resourceType"] == "Patient"))
+
+    done = await site.propose()
+
+    assert {one["subject"]["reference"] for one in standing(site)} == {f"Patient/{SURVIVOR}"}
+    assert "is on record as" in html_of(site.said[-1])
+    assert len(standing(site)) == 1
+    assert site.kind in {one.type for one in done.written}
+    assert (await site.propose()).written == ()
+
+
+@pytest.mark.parametrize("vendor", [EPIC, ORACLE], ids=lambda one: one.dialect)
+async def test_a_document_about_a_former_patient_that_a_person_edited_is_left(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    site = Site(vendor, tmp_path)
+    await site.propose()
+    edited = site.double.keep(EDITS["signed"](site.documents[0]))
+    merge(site)
+    done = await site.propose()
+    assert (done.answer.care_plan.action, site.documents) == ("leave", [edited])
+    assert len(site.said) == 1
+
+
+async def test_without_the_ledger_a_document_about_a_former_patient_still_counts(
+    site: Site, tmp_path: Path
+) -> None:
+    """It is found by a search; one whose signature was dropped is taken for edited."""
+    await site.propose()
+    (tmp_path / "queue.sqlite").unlink()
+    merge(site)
+    done = await site.propose()
+    left = site.kind == "DocumentReference"
+    assert done.answer.care_plan.action == ("leave" if left else "update")
+    assert len(standing(site)) == 1
 
 
 # --- people ---------------------------------------------------------------------------------------
@@ -316,7 +564,8 @@ async def test_a_create_whose_answer_is_lost_is_looked_for_and_not_repeated(site
     assert len(site.documents) == 1
     site.double.cut_after = None
     done = await site.propose()
-    assert (done.written, done.answer.care_plan.action) == ((), "none")
+    assert {one.type for one in done.written} <= {"Provenance"}, "which the interruption left out"
+    assert (done.answer.care_plan.action, len(site.documents)) == ("none", 1)
     assert done.answer.care_plan.reference == f"{site.kind}/{site.documents[0]['id']}"
 
 
@@ -356,7 +605,7 @@ async def test_interrupted_between_any_two_requests_it_is_written_once(
         assert (await here.propose()).written == ()
         if not interrupted:
             break
-    assert number > 5
+    assert number > 3
 
 
 async def is_interrupted(site: Site) -> bool:
@@ -445,6 +694,35 @@ async def test_what_a_review_would_do_with_the_document_is_shown(site: Site) -> 
     after = await preview(by, client, site.patient)
     assert (before.action, before.before, after.action) == ("create", None, "none")
     assert len(site.said) == 1
+    site.holds(a_high_pressure(site.patient))
+    changed = await preview(by, client, site.patient)
+    site.holds(*an_aneurysm(site.patient))
+    ended = await preview(by, client, site.patient)
+    held = await preview(site.reviewer(write="off"), client, site.patient)
+    assert [shown(one) for one in (before, after, changed, ended, held)] == [
+        "A document with the page of the plan would be written.",
+        "The document on record stays unchanged.",
+        "The document would be replaced by the page of the plan as it is now.",
+        "The document would be replaced by a page that says why its proposal no longer holds.",
+        "The document on record stays unchanged.",
+    ]
+
+
+def shown(found: Preview) -> str:
+    """The last line of a preview, as a terminal shows it."""
+    console = Terminal(file=io.StringIO(), width=120)
+    print_preview(console, found)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()[-1].strip()
+
+
+async def test_a_list_of_documents_shows_no_empty_reason(site: Site) -> None:
+    await site.propose()
+    listed = await list_ours(site.client(), site.by.settings, WrittenFilter())
+    console = Terminal(file=io.StringIO(), width=200)
+    print_written(console, [one.written for one in listed])
+    assert isinstance(console.file, io.StringIO)
+    assert "None" not in console.file.getvalue()
 
 
 # --- told -----------------------------------------------------------------------------------------

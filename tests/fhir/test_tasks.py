@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.apply.held import check_task_owner
 from service.apply.tasks import asked_in, find_tasks, read_task, render_step
 from service.core.records import VersionedReference
 from service.core.tasks import TaskAction, TaskOfRecord, TaskReason, TaskStep, WantedTask
@@ -14,7 +15,7 @@ from service.fhir.models import validated
 from service.fhir.r5.models import validated_r5
 from service.fhir.r5.records import resource_in_r4
 from service.fhir.release import Release
-from service.review import Reviewer, check_task_owner
+from service.review import Reviewer
 from tests.fhir.double import FhirDouble
 from tests.fhir.test_write import a_resistant_record, an_aneurysm, plan_reference, propose
 from tests.support import AS_OF, Resource, a_bundle, a_condition, client_of, fhir_response, settings

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from service.feedback import Feedback
-from service.queue.jobs import Jobs
+from service.queue.jobs import JobQueue, Jobs
+from service.queue.tries import Pace
+from tests.running import until
 from tests.support import run_command
 
 AT = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -32,6 +34,24 @@ async def test_a_card_has_one_outcome_the_last_that_was_told(database: str) -> N
             ("order-sign", "accepted", None, 1),
             ("order-sign", "overridden", "known-and-addressed", 1),
         ]
+
+
+async def test_what_became_of_cards_is_forgotten_after_its_time(database: str) -> None:
+    now = datetime.now(UTC)
+    old, recent = told(at=now - timedelta(days=3)), told(card=CARD.replace("4e0a", "4e0b"), at=now)
+    pace = Pace(polling=0.05, lease=0.1, keep_feedback=timedelta(days=2))
+    async with JobQueue(database, _reviews, pace=pace) as queue:
+        await queue.keep_feedback([old, recent])
+
+        async def old_is_gone() -> bool:
+            return [count.cards for count in await queue.feedback()] == [1]
+
+        await until(old_is_gone, seconds=20, every=0.05)
+        assert await queue.keep_feedback([recent]) == []
+
+
+async def _reviews(_: str, __: str) -> None:
+    raise AssertionError
 
 
 async def test_the_command_counts_them(tmp_path: Path) -> None:

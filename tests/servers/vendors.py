@@ -220,7 +220,8 @@ class VendorDouble(PretendServer):
     `throttles` is how many requests are answered as by an overloaded server, from now on. `sent` is every
     resource that was stored, as it came. `cut_after` is after how many more requests the connection is cut,
     and `loses_answer` whether the answer to the last of them is lost. With
-    `cuts_after_write` the next write is the last one. `meanwhile` happens once, before a write is taken.
+    `cuts_after_write` the next write is the last one. `cuts_at` names a kind whose writing is cut: before it
+    is stored (0), or before it is answered (1). `meanwhile` happens once, before a write is taken.
     """
 
     def __init__(self, vendor: Vendor, resources: Iterable[Resource]) -> None:
@@ -230,6 +231,7 @@ class VendorDouble(PretendServer):
         self.cut_after: int | None = None
         self.loses_answer = False
         self.cuts_after_write = False
+        self.cuts_at: tuple[str, int] | None = None
         self.meanwhile: Callable[[], object] | None = None
         everything = "everything" in vendor.kinds["Patient"].operations
         held = [self._as_kept(resource) for resource in lengthened(resources, vendor.id_length)]
@@ -272,6 +274,14 @@ class VendorDouble(PretendServer):
 
     def _written(self, kind: str, identity: str, request: httpx.Request) -> httpx.Response:
         """Store a resource, each time under another id where it is new, whatever stands there already."""
+        if self.cuts_at == (kind, 0):
+            raise httpx.ConnectError("the connection is cut", request=request)
+        answer = self._stored(kind, identity, request)
+        if self.cuts_at == (kind, 1):
+            raise httpx.ReadError("the answer is lost", request=request)
+        return answer
+
+    def _stored(self, kind: str, identity: str, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
         if self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
@@ -328,7 +338,7 @@ class VendorDouble(PretendServer):
         if not offered.parameters:
             return self._refused(request, 405, an_outcome("not-supported"))
         lacking = offered.required - asked or (offered.one_of if not offered.one_of & asked else None)
-        if lacking or not {"patient", "subject", "_id"} & asked:
+        if lacking or not {"patient", "subject", "_id", "target"} & asked:
             return self._refused(request, 400, an_outcome("required", number="59108"))
         unknown = asked - offered.parameters
         wrong = any(request.url.params.get(name) not in values for name, values in offered.choice.items())
@@ -343,6 +353,8 @@ class VendorDouble(PretendServer):
         return [one for one in patients if wanted in one.get("identifier", [])]
 
     def _search(self, kind: str, params: httpx.QueryParams) -> list[Resource]:
+        if "target" in params:
+            return [one for one in self.of_type(kind) if _is_about(one, params["target"])]
         found = super()._search(kind, params)
         asked = ("category", "intent", "type")
         return [one for one in found if all(_has(one, element, params) for element in asked)]
@@ -418,6 +430,11 @@ def _has(resource: Resource, element: str, params: httpx.QueryParams) -> bool:
 
 def _is_at(resource: Resource, kind: str, identity: str) -> bool:
     return (resource["resourceType"], resource["id"]) == (kind, identity)
+
+
+def _is_about(provenance: Resource, name: str) -> bool:
+    """Whether a Provenance is of a version of a resource."""
+    return any(one["reference"].partition("/_history")[0] == name for one in provenance["target"])
 
 
 def _etag(resource: Resource) -> str:

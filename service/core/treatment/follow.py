@@ -80,9 +80,12 @@ class Treatment:
 
 
 def follow_treatment(record: Record, assessment: Assessment, calendar: Calendar) -> Treatment | None:
-    """What comes next in the treatment that a patient is under, and what is due; `None` without one."""
+    """What comes next in the treatment that a patient is under, and what is due.
+
+    `None` without one, and where none is followed.
+    """
     course, knowledge, as_of = assessment.course, assessment.knowledge, assessment.as_of
-    if course is None:
+    if course is None or not record.follows_course:
         return None
     begun = course.begun or as_of
     rules = course.protocol.response
