@@ -50,7 +50,11 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Load once what takes longer than most tests: our lists, and the certificates of an HTTP client."""
+    """Load once what takes longer than most tests: our lists, and the certificates of an HTTP client.
+
+    The collector waits until the tests are collected: nothing of them is garbage.
+    """
+    gc.disable()
     patch = pytest.MonkeyPatch()
     for user in ("service.review", "service.cli.shared"):
         patch.setattr(f"{user}.load_knowledge", load_once)
@@ -66,3 +70,4 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
+    gc.enable()

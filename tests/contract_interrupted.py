@@ -272,3 +272,12 @@ class InterruptedContractOfFewStories(InterruptedContract):
     @pytest.mark.parametrize("story", FEW)
     async def test_the_next_review_makes_it_whole(self, story: str, disturbance: str) -> None:
         await super().test_the_next_review_makes_it_whole(story, disturbance)
+
+
+class InterruptedContractInBrief(InterruptedContract):
+    """The contract over one story, for `make test`."""
+
+    @pytest.mark.parametrize("disturbance", DISTURBANCES)
+    @pytest.mark.parametrize("story", FEW[:1])
+    async def test_the_next_review_makes_it_whole(self, story: str, disturbance: str) -> None:
+        await super().test_the_next_review_makes_it_whole(story, disturbance)

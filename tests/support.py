@@ -20,6 +20,7 @@ from unittest.mock import patch
 import httpx
 import msgspec
 import pytest
+from pydantic_settings import PydanticBaseSettingsSource
 
 from service import cli
 from service.fhir.client import FhirClient, open_client
@@ -44,10 +45,18 @@ RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 # --- cases and reviews ----------------------------------------------------------------------------
 
 
+class _Given(Settings):
+    """Settings that are given: to look for the others in the environment took longer than most tests."""
+
+    @classmethod
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (sources["init_settings"],)
+
+
 def settings(**values: object) -> Settings:
     """Settings of a test: no `.env`, criteria set `seed`, region US, and what is given."""
-    given: dict[str, Any] = {"criteria": "seed", "region": "us", **values}
-    return Settings(_env_file=None, **given)
+    given = _Given.model_validate({"criteria": "seed", "region": "us", **values})
+    return Settings.model_construct(given.model_fields_set, **dict(given))
 
 
 @cache

@@ -144,7 +144,7 @@ def refuse_weakening(site: SiteFiles, ours: OurRows, faults: Faults) -> None:
 
     A code or an address that any list of ours has is refused, with the same meaning too: it needs no row.
     """
-    known = _codes_in(ours)
+    known = _codes_in(ours) if site.rows else {}
     for row in site.rows.get(SYSTEMS, ()):
         _check_system(row, ours.get(SYSTEMS, ()), faults)
     for name, row in _coded(site.rows):

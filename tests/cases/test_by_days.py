@@ -23,6 +23,8 @@ from tests.generated.patients import bundle_of
 from tests.soak import CRITERIA
 from tests.support import AS_OF, reviewer
 
+pytestmark = pytest.mark.no_cover
+
 PERSON = {"resourceType": "Patient", "id": "p", "birthDate": "1981-04-12"}
 DICE = st.integers(0, 2**32).map(Random)
 ILLNESSES = DICE.map(lambda dice: random_illness(dice)._replace(exact=True))

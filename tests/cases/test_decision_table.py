@@ -28,6 +28,8 @@ from tests.core.builders import (
 )
 from tests.lists import knowledge_of
 
+pytestmark = pytest.mark.no_cover
+
 MET, NOT_MET, OPEN = Finding.MET, Finding.NOT_MET, Finding.INDETERMINATE
 ADULT, CHILD, AGELESS = "1980-05-05", "2008-11-24", None
 
@@ -178,7 +180,16 @@ def test_of_two_rows_that_apply_the_earlier_decides(earlier: Row, later: Row) ->
         assert_decided(state, earlier, knowledge_of("seed", "us"))
 
 
-@everywhere
+@pytest.mark.parametrize(
+    "knowledge",
+    [
+        pytest.param(
+            (criteria, region), id=f"{criteria}-{region}", marks=() if region == "us" else pytest.mark.matrix
+        )
+        for criteria in CRITERIA
+        for region in ("us", "eu")
+    ],
+)
 def test_every_combination_is_decided_by_the_first_row_that_applies(knowledge: tuple[str, str]) -> None:
     found = knowledge_of(*knowledge)
     for state in STATES:

@@ -18,6 +18,8 @@ from tests.generated.patients import Age, Patient, bundle_of, random_patient
 from tests.soak import SEED, Tally, Verdict, Violation, dice, judge, reviewer_of, run
 from tests.support import ROOT, RXNORM, Resource
 
+pytestmark = pytest.mark.no_cover
+
 PATIENTS = soaked(2000)
 """In `make matrix` a tenth of them; `python -m tests.soak` judges as many as one likes."""
 

@@ -23,6 +23,8 @@ from tests.core.builders import (
 )
 from tests.core.steps import steps_of
 
+pytestmark = pytest.mark.no_cover
+
 SHORT = 60
 DOUBLE = 2.5
 """What twice the records may cost: sorting grows a little faster than what it sorts."""

@@ -52,7 +52,7 @@ from tests.core.builders import (
 from tests.core.strategies import CRITERIA, PARTIAL_DATES, another, clear_records, exposures, records
 from tests.examples import tries
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.no_cover]
 quick = tries(60, suppress_health_check=[HealthCheck.too_slow])
 
 

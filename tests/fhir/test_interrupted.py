@@ -13,6 +13,7 @@ import pytest
 
 from tests.contract_interrupted import (
     InterruptedContract,
+    InterruptedContractInBrief,
     InterruptedContractOfFewStories,
     age_device,
     assert_explained,
@@ -23,6 +24,8 @@ from tests.contract_write import LOOPBACK
 from tests.fhir.front import Front
 from tests.running import Service, notify, patients_to_treat, reason_of, until
 from tests.servers import front_at, load, running_double
+
+pytestmark = pytest.mark.no_cover
 
 WRITES = ["PUT Device", "PUT CarePlan", "PUT GuidanceResponse", "PUT Provenance"]
 """A first proposal, where there are no transactions."""
@@ -52,6 +55,13 @@ class TestSingleRequests(_OnADouble):
     traits: ClassVar = {"transactions": False}
 
 
+class TestSingleRequestsInBrief(_OnADouble, InterruptedContractInBrief):
+    """The same server as the next, with one story."""
+
+    traits: ClassVar = {"transactions": False, "guards_creation": False}
+
+
+@pytest.mark.matrix
 class TestSingleRequestsThatGuardNoCreation(_OnADouble, InterruptedContractOfFewStories):
     """One by one, where a creation is refused when it is to be guarded."""
 

@@ -8,6 +8,8 @@ import pytest
 from tests.contract_late import Addresses, LateContract
 from tests.servers import running_double
 
+pytestmark = pytest.mark.no_cover
+
 
 class _OnADouble(LateContract):
     """The contract on a server of certain traits."""

@@ -21,6 +21,8 @@ from tests.contract_write import propose, read
 from tests.in_r5 import load
 from tests.servers import double_in_memory
 
+pytestmark = pytest.mark.no_cover
+
 
 class _OnADouble(PlansContract):
     """The contract on a server of certain traits."""

@@ -17,7 +17,9 @@ from tests.generated.clinic import Clinic, continues
 from tests.servers import double_in_memory
 from tests.support import AS_OF, client_at, client_of, reviewer
 
-SEEDS = [seed if seed < 5 else pytest.param(seed, marks=pytest.mark.matrix) for seed in range(100)]
+pytestmark = pytest.mark.no_cover
+
+SEEDS = [seed if seed < 2 else pytest.param(seed, marks=pytest.mark.matrix) for seed in range(100)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -393,7 +393,7 @@ async def test_a_restart_sweeps_from_where_it_ended(sqlite_database: str) -> Non
         assert [(job.reference, job.cause) for job in await queue.jobs()] == [("ann", "sweep")]
 
 
-@pytest.mark.parametrize("killed", ["found", "stored"])
+@pytest.mark.parametrize("killed", [pytest.param("found", marks=pytest.mark.matrix), "stored"])
 def test_a_process_killed_in_a_sweep_leaves_it_to_the_next_one(
     database: str, tmp_path: Path, killed: str
 ) -> None:
