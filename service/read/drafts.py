@@ -52,7 +52,7 @@ def read_drafts(
     return tuple(
         Draft(draft, reader.identify(content), _patient_of(content))
         for draft, content in found
-        if content.get("doNotPerform") is not True and content.get("status") not in _NOT_GIVEN
+        if content.get("doNotPerform") is not True and text(content.get("status")) not in _NOT_GIVEN
     )
 
 

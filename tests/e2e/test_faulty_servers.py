@@ -69,7 +69,9 @@ def test_a_server_that_is_down() -> None:
 
 def test_a_server_that_is_slow() -> None:
     with answering(200, "application/fhir+json", b"{}", late=threading.Event()) as base:
-        assert fault_at(base, TRD_FHIR_TIMEOUT="0.3") == "no answer within 0.3 seconds"
+        said = fault_at(base, TRD_FHIR_TIMEOUT="0.3")
+    place = base.removeprefix("http://").partition("/")[0]
+    assert said == f"the server at {place} gave no answer within 0.3 seconds"
 
 
 NOBODY = "no FHIR server answers at this address"

@@ -140,6 +140,5 @@ def test_the_command_reports_a_patient_of_the_server_in_words(sekmet: str) -> No
 
 def test_the_command_fails_for_an_unknown_patient(sekmet: str) -> None:
     done = run_command("assess", "Patient/nobody", TRD_FHIR_BASE_URL=sekmet)
-    assert (done.returncode, done.stdout) == (4, "")
-    asked = "GET /fhir/Patient/nobody/$everything"
-    assert done.stderr == f"trd-careplan: {asked}: the server answered 404 (not-found)\n"
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "trd-careplan: Patient/nobody: the FHIR server has no such patient\n"
