@@ -25,7 +25,7 @@ from service.cli.shared import (
 )
 from service.commands.assess import read_input, review_each
 from service.commands.cohort import Cohort
-from service.commands.output import write_file
+from service.commands.output import open_for_writing, write_file
 from service.commands.report import print_stages
 from service.errors import InputError
 from service.gather.files import NamedRecord, is_ndjson, read_bundle, read_ndjson
@@ -125,6 +125,8 @@ def _show_each(
     content = b"" if is_on_server(source) else read_input(source)
     if is_ndjson(content) and one is not None:
         raise typer.BadParameter("for one patient, and the file may hold several", param_hint=one)
+    if csv is not None:
+        open_for_writing(csv)
     if is_ndjson(content):
         for where, review in review_each(reviewer, _with_progress(list(read_ndjson(content)))):
             if isinstance(review, InputError):

@@ -205,14 +205,22 @@ def demo(
         complain(f"{address} holds patients who are none of the demo")
         confirm("Run the demo there?")
     width = shutil.get_terminal_size((100, 0)).columns
-    asyncio.run(_until_told(run_demo(Terminal(width=width), settings, fhir=address, keep=keep)))
+    asyncio.run(until_told(run_demo(Terminal(width=width), settings, fhir=address, keep=keep)))
 
 
-async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+def _is_interrupted() -> bool:
+    """Whether Ctrl-C ends the whole command; the runner then cancels the task that it runs."""
+    running = asyncio.current_task()
+    return running is not None and running.cancelling() > 0
+
+
+async def until_told(work: Coroutine[Any, Any, None]) -> None:
     """Do something until it is done, or SIGTERM tells to stop: it then cleans up as after Ctrl-C."""
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         await task
     except asyncio.CancelledError:
+        if _is_interrupted():
+            raise
         raise typer.Exit(_TOLD_TO_STOP) from None

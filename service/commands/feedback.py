@@ -1,7 +1,7 @@
 """The command `feedback`: count what became of the cards of CDS Hooks."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from rich.table import Table
 
@@ -12,7 +12,9 @@ from service.render.terminal import Terminal
 
 
 async def count_feedback(database_url: str | None) -> list[FeedbackCount]:
-    """How many cards of each hook were accepted and overridden, and for which reason."""
+    """How many cards of each hook were accepted and overridden, and for which reason; it makes no queue."""
+    if not Jobs.is_there(database_url):
+        return []
     async with Jobs(database_url) as queue:
         return await queue.feedback()
 
@@ -22,8 +24,11 @@ def count_as_json(count: FeedbackCount) -> str:
     return json.dumps(count._asdict())
 
 
-def print_feedback(console: Terminal, counts: Iterable[FeedbackCount]) -> None:
-    """Print the counts as a table."""
+def print_feedback(console: Terminal, counts: Sequence[FeedbackCount]) -> None:
+    """Print the counts as a table, or that there are none."""
+    if not counts:
+        console.print("No feedback on cards is on record.")
+        return
     table = Table(box=None)
     for heading in ("hook", "outcome", "reason", "cards"):
         table.add_column(heading, overflow="fold")

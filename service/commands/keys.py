@@ -27,7 +27,7 @@ def change_keys(path: Path, step: KeyStep, algorithm: Algorithm) -> dict[str, An
     """
     if step is KeyStep.NEW:
         if path.exists():
-            raise InputError("the file exists; --next adds a key to it")
+            raise InputError(f"{path}: the file exists; --next adds a key to it")
         ring = KeyRing((make_key(algorithm),))
     else:
         ring = _changed(read_keys(path), step, algorithm)

@@ -20,6 +20,14 @@ def write_file(path: Path, content: bytes) -> Path:
     return path
 
 
+def open_for_writing(path: Path) -> None:
+    """Raise `OutputError` for a file that cannot be written, before the work that is to fill it."""
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
 def describe_system_fault(error: OSError) -> str:
     """What the system refused, in words: of a file or an address it is named, and never any content."""
     reason = error.strerror or type(error).__name__

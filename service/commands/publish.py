@@ -35,7 +35,7 @@ def write_files(knowledge: Knowledge, directory: Path) -> int:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"--out: cannot be written ({error.strerror})") from None
+        raise OutputError(f"{directory}: cannot be written ({error.strerror})") from None
     for resource in resources:
         path = directory / f"{resource['resourceType']}-{resource['id']}.json"
         write_file(path, _as_text(validated(resource)).encode())

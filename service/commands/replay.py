@@ -203,11 +203,16 @@ def _circumstances(then: Decided, now: Decided) -> Iterator[str]:
 # --- for a terminal -------------------------------------------------------------------------------
 
 
+def _head(found: Replay) -> tuple[str, str]:
+    """The result in a few words, and its colour."""
+    if found.same:
+        return "same decision", "green"
+    return ("the decision cannot be repeated" if found.now is None else "a different result"), "yellow"
+
+
 def print_replay(console: Terminal, found: Replay) -> None:
     """Print what deciding again gave, for a reader."""
-    other = "a different decision, or the decision cannot be repeated"
-    head = ("same decision", "green") if found.same else (other, "yellow")
-    console.print(Text.assemble(f"{found.plan}: ", head))
+    console.print(Text.assemble(f"{found.plan}: ", _head(found)))
     if found.then is not None:
         then = found.then
         console.print(

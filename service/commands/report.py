@@ -364,4 +364,10 @@ def _plain(value: Any) -> str:
         return str(value.earliest) if value.earliest == value.latest else f"{value.earliest}..{value.latest}"
     if isinstance(value, frozenset):
         return ", ".join(sorted(_plain(item) for item in value))
-    return str(value)
+    match value:
+        case (date() as first, date() as last):
+            return f"{first} to {last}"
+        case tuple():
+            return ", ".join(_plain(item) for item in value) or "none"
+        case _:
+            return str(value)

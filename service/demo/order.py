@@ -36,10 +36,10 @@ def find_order_faults(cards: list[Card]) -> list[str]:
 
 def show_cards(console: Terminal, patient_id: str, cards: list[Card]) -> None:
     """Show the cards as an EHR might."""
-    head = ("An order of esketamine", "bold"), f"  Patient/{patient_id}"
+    head = ("An order of esketamine is signed", "bold"), f"  Patient/{patient_id}"
     console.print(Text.assemble("\n", *head))
+    console.print("  The service answers the EHR by a card of CDS Hooks:")
     for card in cards:
         indicator = card["indicator"]
-        console.print(Text.assemble("  ", (indicator, f"bold {_COLOURS.get(indicator, 'cyan')}"), " "))
-        console.print(Padding(card["summary"], (0, 0, 0, 2)))
-    console.print()
+        marked = (indicator, f"bold {_COLOURS.get(indicator, 'cyan')}")
+        console.print(Padding(Text.assemble(marked, f"  {card['summary']}"), (0, 0, 0, 2)))

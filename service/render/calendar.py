@@ -3,6 +3,7 @@
 import calendar
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from itertools import groupby
 
 from icalendar import Calendar, Event
 from rich.columns import Columns
@@ -61,9 +62,10 @@ def print_plan(console: Terminal, shown: ShownPlan) -> None:
         what = Text(one.title, "" if one.session else "bold")
         table.add_row(number, f"{one.day:%a} {one.day}" if one.day else "", became, what)
     console.print(table)
-    for activity in shown.plan.undated:
-        console.print(Text(f"\n{activity.title}", "bold"))
-        console.print(Indented(activity.description, 2))
+    for title, activities in groupby(shown.plan.undated, key=lambda activity: activity.title):
+        console.print(Text(f"\n{title}", "bold"))
+        for activity in activities:
+            console.print(Indented(activity.description, 2))
 
 
 def _months(days: Iterable[date]) -> list[date]:

@@ -132,6 +132,7 @@ def test_report_and_stages_print_for_every_case(run: Run, name: str) -> None:
     assert (report.code, stages.code) == (0, 0)
     for stage in ("1 gathered", "2 read", "3 trials", "4 findings", "5 decision"):
         assert stage in stages.out
+    assert "datetime." not in stages.out
 
 
 def test_ndjson_of_bundles_gives_an_answer_a_line(run: Run) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -13,8 +14,11 @@ from contextlib import chdir, redirect_stdout
 from pathlib import Path
 
 import pytest
+import typer
 
 from service import __version__, cli, clock
+from service.cli.running import until_told
+from service.demo.sandbox.processes import PortTakenError, check_port
 from service.errors import SettingsError, SetupError
 from service.queue.jobs import Jobs
 from service.server import serving
@@ -44,7 +48,7 @@ NOWHERE = {"TRD_FHIR_BASE_URL": "http://127.0.0.1:1/fhir", "TRD_FHIR_ATTEMPTS": 
 UNWRITABLE = {
     "a folder that is not there": (["plan", str(CASE), "--ics", "no/x.ics"], "no/x.ics: cannot be written"),
     "a folder": (["plan", str(CASE), "--html", "."], ".: cannot be written (Is a directory)"),
-    "a folder below a file": (["publish", "--out", "file/x"], "--out: cannot be written (Not a directory)"),
+    "a folder below a file": (["publish", "--out", "file/x"], "file/x: cannot be written (Not a directory)"),
     "a table into no folder": (["assess", str(CASE), "--csv", "no/x.csv"], "no/x.csv: cannot be written"),
     "keys into a folder that is not there": (["keys", "no/key.json"], "no/key.json: cannot be written"),
 }  # fmt: skip
@@ -58,6 +62,50 @@ def test_what_cannot_be_written_is_named(arguments: list[str], said: str, tmp_pa
 
     assert ran.returncode == 2
     assert ran.stderr.startswith(f"trd-careplan: {said}")
+
+
+def test_a_table_that_cannot_be_written_is_named_before_the_cohort_is_assessed() -> None:
+    ran = run_command("assess", str(CASE), "--csv", "no/such/folder/x.csv")
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+
+
+def test_feedback_on_nothing_says_so_and_makes_no_queue(tmp_path: Path) -> None:
+    with chdir(tmp_path):
+        ran, listed = run_command("feedback"), run_command("feedback", "--json")
+
+    assert (ran.returncode, ran.stdout) == (0, "No feedback on cards is on record.\n")
+    assert (listed.returncode, listed.stdout) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_that_exist_are_named(tmp_path: Path) -> None:
+    with chdir(tmp_path):
+        Path("key.json").touch()
+        ran = run_command("keys", "key.json")
+
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert ran.stderr == "trd-careplan: key.json: the file exists; --next adds a key to it\n"
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 99_999_999])
+def test_a_sandbox_on_no_port_is_refused(port: int) -> None:
+    with pytest.raises(PortTakenError, match=rf"port {port} cannot be used \(ports are 0 to 65535\)"):
+        check_port(port)
+
+
+async def _stop_by(told: signal.Signals) -> None:
+    asyncio.get_running_loop().call_soon(signal.raise_signal, told)
+    await asyncio.sleep(60)
+
+
+def test_what_stopped_the_demo_is_its_exit_code() -> None:
+    with pytest.raises(typer.Exit) as ended:
+        asyncio.run(until_told(_stop_by(signal.SIGTERM)))
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(until_told(_stop_by(signal.SIGINT)))
+
+    assert ended.value.exit_code == 143
 
 
 def test_a_source_that_is_a_folder_is_unreadable_input(tmp_path: Path) -> None:

@@ -176,6 +176,10 @@ def test_the_command_shows_what_would_be_proposed() -> None:
     assert "Esketamine session 12 of 12 (maintenance)" in ran.stdout
 
 
+def test_the_steps_under_one_heading_are_printed_together() -> None:
+    assert run_command("plan", CASE, "--as-of", "2026-11-23").stdout.count("Before the first session") == 1
+
+
 def test_the_command_writes_files_and_nothing_else(tmp_path: Path) -> None:
     ics, html = tmp_path / "plan.ics", tmp_path / "plan.html"
     ran = run_command("plan", CASE, "--as-of", "2026-11-23", "--ics", str(ics), "--html", str(html))

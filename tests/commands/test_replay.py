@@ -124,7 +124,7 @@ async def test_a_version_of_a_person_has_no_decision_behind_it(server: FhirDoubl
 async def test_a_plan_that_is_not_there(server: FhirDouble) -> None:
     found = await replay(settings(), client_of(server), "CarePlan/none")
     assert (found.same, found.why) == (False, ["the server does not have this version of the plan"])
-    assert "CarePlan/none" in printed(found)
+    assert "CarePlan/none: the decision cannot be repeated\n" in printed(found)
 
 
 async def test_another_clinic_gives_other_dates_and_is_named(server: FhirDouble) -> None:

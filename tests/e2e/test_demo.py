@@ -42,7 +42,7 @@ def test_the_demo_shows_every_patient_and_ends_well() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "All 11 patients as expected" in ran.stdout
     assert "The treatment went as expected" in ran.stdout
-    assert "An order of esketamine  Patient/" in ran.stdout
+    assert "An order of esketamine is signed  Patient/" in ran.stdout
     assert "Esketamine is contraindicated: Hypersensitivity" in ran.stdout
     for did in (
         "a clinician activates",

@@ -50,6 +50,8 @@ def check_port(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_LOOPBACK, port))
+        except OverflowError:
+            raise PortTakenError(f"port {port} cannot be used (ports are 0 to 65535)") from None
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise PortTakenError(f"port {port} cannot be used ({error.strerror})") from None
