@@ -24,7 +24,7 @@ def test_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for arguments, message in (
         (["--to-server"], "TRD_FHIR_BASE_URL: not set"),
-        (["--out", str(tmp_path / "file" / "out")], "--out: cannot be written"),
+        (["--out", str(tmp_path / "file" / "out")], "file/out: cannot be written"),
     ):
         ran = CliRunner().invoke(cli.app, ["publish", *arguments])
         assert message in str(ran.exception)

@@ -208,11 +208,15 @@ def test_the_picture_shows_the_plan_of_its_case() -> None:
 def test_the_picture_of_the_demo_shows_what_the_demo_prints() -> None:
     """Its words are those of the demo as it is; `make pictures` draws it anew."""
     shown = re.sub(r"<[^>]+>", " ", _text(ROOT / "docs" / "demo.svg")).replace("&#160;", " ")
-    printed = (ROOT / "service" / "demo" / "run.py").read_text(encoding="utf-8")
+    printed = "".join(
+        (ROOT / "service" / "demo" / name).read_text(encoding="utf-8") for name in ("run.py", "order.py")
+    )
 
     for said in (
         "the rest is up to the server's notifications",
         "patients as expected",
+        "An order of esketamine is signed",
+        "The service answers the EHR by a card of CDS Hooks:",
         "A treatment, week by week",
         "what people did",
         "The treatment went as expected.",
