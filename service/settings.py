@@ -1,5 +1,6 @@
 """Settings: environment variables with the prefix `TRD_`, also from a `.env` file. Read nowhere else."""
 
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -474,14 +476,21 @@ def load_settings(**overrides: object) -> Settings:
 def _read_env_file() -> dict[str, str | None]:
     """What the `.env` file sets, if there is one; raises `SettingsError` where it cannot be read."""
     try:
-        with Path(ENV_FILE).open(encoding="utf-8") as file:
-            return dotenv_values(stream=file)
+        text = Path(ENV_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise SettingsError(f"{ENV_FILE}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{ENV_FILE}: cannot be read (it is not UTF-8)") from None
+    for line in parse_stream(io.StringIO(text)):
+        without_value = (line.key or "").startswith(PREFIX) and line.value is None
+        if line.error or without_value:
+            content = line.original.string
+            blank = content[: len(content) - len(content.lstrip())].count("\n")
+            number = line.original.line + blank
+            raise SettingsError(f"{ENV_FILE}: line {number} is not of the form NAME=VALUE")
+    return dotenv_values(stream=io.StringIO(text))
 
 
 _SECRETS = frozenset(

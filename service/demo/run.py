@@ -121,14 +121,17 @@ async def run_demo(console: Terminal, settings: Settings, *, fhir: str | None, k
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="trd-careplan-demo-"))
         configure_logs(stack.enter_context((Path(folder) / "service.log").open("w", encoding="utf-8")))
+        if fhir is None:
+            console.print("starting      a FHIR server, which takes some seconds")
         base = fhir or stack.enter_context(running_sekmet())
         console.print(f"FHIR server   {base}")
         chosen = _settings_of(settings, base, Path(folder), visit)
         reviewer = Reviewer.prepare(chosen, clock.today(chosen.timezone))
         async with open_client(chosen) as client, _visiting(console, client, visit, keep=keep):
+            story = treatment_story()
+            weeks = f"{story.weeks} weeks, each reviewed as of its last day"
+            console.print(f"treatment     Patient/{visit.own(story.patient)}: {weeks}")
             treated = await _treat_until_today(client, reviewer, visit)
-            weeks = f"{treated.story.weeks} weeks, each reviewed as of its last day"
-            console.print(f"treatment     Patient/{treated.patient_id}: {weeks}")
             async with serving(chosen) as address, _subscribed(console, address, client, reviewer, visit):
                 await _watch(console, reviewer.as_of, client, visit)
                 await _order(console, reviewer.as_of, address, visit)
@@ -218,9 +221,10 @@ async def _watch(console: Terminal, today: date, client: FhirClient, visit: Demo
     """Load the patients, wait for what the server's own notifications bring about, and check it."""
     patients = [_visitor(patient, visit) for patient in demo_patients(today)]
     started = time.monotonic()
+    console.print(f"loading       {len(patients)} patients")
     for patient in patients:
         await visit.bring(client, patient.patient_id, patient.bundle)
-    console.print(f"loaded        {len(patients)} patients; the rest is up to the server's notifications\n")
+    console.print("loaded        all of them; the rest is up to the server's notifications\n")
     wrong = []
     for patient in patients:
         outcome = await _await_outcome(client, patient, started + _LIMIT_SECONDS)

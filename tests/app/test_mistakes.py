@@ -146,6 +146,18 @@ def test_settings_that_cannot_be_read_stop_the_start(
     assert ran.stderr == f"trd-careplan: .env: cannot be read ({why})\n"
 
 
+@pytest.mark.parametrize(
+    "line", ['TRD_CLINIC_DAYS="mon', "TRD_CLINIC_DAYS", "TRD_CLINIC_DAYS: mon", "two words"]
+)
+def test_a_line_of_settings_that_is_none_stops_the_start(line: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"# the clinic\n\nexport TRD_REGION=us\nPATH=x\nUNSET\n\n{line}\n")
+    with chdir(tmp_path):
+        ran = run_command("assess", str(CASE))
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "trd-careplan: .env: line 7 is not of the form NAME=VALUE\n"
+
+
 @pytest.mark.parametrize("place", ["file/queue.sqlite", "no/such/queue.sqlite", "folder"])
 def test_a_queue_that_cannot_be_opened_is_named(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
