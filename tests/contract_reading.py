@@ -115,4 +115,4 @@ class ReadingContract:
                 f"identifier={SYSTEM}|0",
             )
         ]
-        assert codes == [0, 0, 4, 3]
+        assert codes == [0, 0, 3, 3]
