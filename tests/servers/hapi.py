@@ -1,5 +1,6 @@
 """HAPI FHIR, the Java server under `tests/integration/hapi`, as one of R4 or of R5."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -69,8 +70,10 @@ def hapi_jar() -> Path:
     """
     if prebuilt := os.environ.get("HAPI_JAR"):
         return _existing(Path(prebuilt))
-    if _is_stale():
-        _build()
+    with (_PROJECT / "pom.xml").open("rb") as project:
+        fcntl.flock(project, fcntl.LOCK_EX)  # two workers of xdist may want servers at once
+        if _is_stale():
+            _build()
     return _JAR
 
 
