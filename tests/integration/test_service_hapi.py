@@ -24,6 +24,7 @@ from service.render.guidance import guidance_id
 from tests.contract_write import ask, found_by, read, versions
 from tests.running import (
     Service,
+    ask_to_propose,
     at_least,
     notify,
     patients_to_treat,
@@ -114,28 +115,43 @@ async def assert_quiet(service: Service, number: int) -> None:
 # --- from notification to CarePlan ----------------------------------------------------------------
 
 
-async def test_the_demo_leaves_valid_care_plans_behind(server: str, tmp_path: Path) -> None:
-    ran = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "service", "demo", "--fhir", server],
-        cwd=tmp_path,
-        env=without_settings(),
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+async def test_the_demo_is_as_expected_and_leaves_nothing_behind(server: str, tmp_path: Path) -> None:
+    ran = await asyncio.to_thread(run_demo_at, server, tmp_path, "--yes")
+    assert ran.returncode == 0, ran.stderr
     assert "All 11 patients as expected" in ran.stdout
 
-    left = [await read(server, "Device/trd-careplan")]
-    for patient in demo_patients(clock.today("UTC")):
-        plans = await found_by(server, f"CarePlan?patient={patient.patient_id}")
-        assert len(plans) == (patient.decision == "propose")
-        left += [*plans, await read(server, f"GuidanceResponse/{guidance_id(patient.patient_id)}")]
-    left += await found_by(server, "Provenance?_count=50")
+    for kind in ("Patient", "Condition", "CarePlan", "GuidanceResponse", "Provenance", "Subscription"):
+        assert await found_by(server, f"{kind}?_count=50") == [], kind
+
+
+async def test_what_is_written_for_the_patients_of_the_demo_is_valid(server: str, tmp_path: Path) -> None:
+    loaded = await asyncio.to_thread(run_demo_at, server, tmp_path, "--load-only")
+    assert (loaded.returncode, loaded.stdout) == (0, "11 patients loaded\n")
+
+    left = []
+    async with Service(tmp_path, fhir_base_url=server) as service, httpx.AsyncClient(timeout=60) as http:
+        for patient in demo_patients(clock.today("UTC")):
+            await ask_to_propose(http, service.address, patient.patient_id)
+            plans = await found_by(server, f"CarePlan?patient={patient.patient_id}")
+            assert len(plans) == (patient.decision == "propose")
+            left += [*plans, await read(server, f"GuidanceResponse/{guidance_id(patient.patient_id)}")]
+    left += [await read(server, "Device/trd-careplan"), *await found_by(server, "Provenance?_count=50")]
     for resource in one_of_each_shape(left):
         assert await faults_of(server, resource) == []
+
+
+def run_demo_at(server: str, folder: Path, option: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo on a server that others use."""
+    return subprocess.run(
+        [sys.executable, "-m", "service", "demo", "--fhir", server, option],
+        cwd=folder,
+        env=without_settings(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
 
 
 async def test_a_subscribed_server_brings_care_plans_about(server: str, tmp_path: Path) -> None:
