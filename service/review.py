@@ -37,7 +37,7 @@ from service.fhir.client import FhirClient
 from service.fhir.loose import Resource
 from service.fhir.sources import Gathered
 from service.gather.everything import gather
-from service.knowledge import load_knowledge, mappings_directory
+from service.knowledge.configured import load_lists
 from service.read.label import read_label
 from service.read.record import read_record
 from service.render.answer import AssessmentAnswer, CarePlanOut, to_answer
@@ -117,14 +117,7 @@ class Reviewer:
     @classmethod
     def prepare(cls, settings: Settings, as_of: date) -> "Reviewer":
         """Load the knowledge; raises `SetupError` when it is faulty."""
-        directory = settings.mappings or mappings_directory()
-        knowledge = load_knowledge(
-            directory,
-            criteria=settings.criteria,
-            region=settings.region,
-            site_directory=settings.site_mappings,
-        )
-        return cls(settings, knowledge, clinic_calendar(settings, as_of), as_of)
+        return cls(settings, load_lists(settings), clinic_calendar(settings, as_of), as_of)
 
     def on(self, as_of: date) -> "Reviewer":
         """The same reviewer on another day."""

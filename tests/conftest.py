@@ -56,8 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     gc.disable()
     patch = pytest.MonkeyPatch()
-    for user in ("service.review", "service.cli.shared"):
-        patch.setattr(f"{user}.load_knowledge", load_once)
+    patch.setattr("service.knowledge.configured.load_knowledge", load_once)
     patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
     config.add_cleanup(patch.undo)
 

@@ -12,11 +12,10 @@ from service import clock
 from service.cli.root import app, mappings_app
 from service.cli.shared import (
     ask_server,
-    find_lists,
-    load_lists,
     say,
 )
 from service.knowledge import Signature
+from service.knowledge.configured import find_lists, load_lists
 from service.render.answer import answer_schema
 from service.render.terminal import count, printable_json
 from service.settings import load_settings
@@ -69,7 +68,7 @@ def check_mappings(directory: Directory = None, *, site: Site = None) -> None:
     from service.commands.mappings import check_lists
 
     settings = load_settings()
-    say(check_lists(find_lists(directory), settings.criteria, site or settings.site_mappings))
+    say(check_lists(directory or find_lists(settings), settings.criteria, site or settings.site_mappings))
 
 
 @mappings_app.command("lock")
@@ -88,10 +87,11 @@ def lock_mappings(
     from service.commands.mappings import lock_lists, lock_site_lists
 
     settings = load_settings()
+    ours = directory or find_lists(settings)
     today = clock.today("UTC")
     chosen = site or (settings.site_mappings if directory is None else None)
     if chosen is None:
-        say(lock_lists(find_lists(directory), today))
+        say(lock_lists(ours, today))
         return
     signed = Signature(site_id, reviewer)
-    say(lock_site_lists(chosen, find_lists(directory), settings.criteria, signed=signed, today=today))
+    say(lock_site_lists(chosen, ours, settings.criteria, signed=signed, today=today))

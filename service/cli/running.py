@@ -20,7 +20,6 @@ from service.cli.shared import (
     ask_server,
     complain,
     confirm,
-    load_lists,
     open_terminal,
     print_json,
     read_patient_option,
@@ -29,6 +28,7 @@ from service.cli.shared import (
 )
 from service.errors import ServerMisread
 from service.fhir.auth import Algorithm
+from service.knowledge.configured import load_lists
 from service.render.terminal import Terminal, count
 from service.settings import load_settings
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -16,12 +15,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from service import clock
 from service.commands.report import print_report
-from service.core.knowledge import Knowledge
 from service.errors import NoSuchPatient, ServerRefused
 from service.fhir.client import FhirClient, open_client
 from service.gather.identified import PatientName, find_named, read_identifier
 from service.ids import ID, is_id
-from service.knowledge import load_knowledge, mappings_directory
 from service.render.answer import AssessmentAnswer
 from service.render.terminal import ENDLESS, Terminal, plain, printable_json
 from service.review import Reviewer
@@ -77,21 +74,6 @@ def prepare_writing_reviewer(as_of: str | None, criteria: str | None, roster: st
     if reviewer.as_of > clock.today(reviewer.settings.timezone):
         raise typer.BadParameter("the day is in the future; nothing is written for it", param_hint="--as-of")
     return reviewer
-
-
-def load_lists(settings: Settings) -> Knowledge:
-    """The clinical lists as the settings choose them."""
-    return load_knowledge(
-        find_lists(None),
-        criteria=settings.criteria,
-        region=settings.region,
-        site_directory=settings.site_mappings,
-    )
-
-
-def find_lists(given: Path | None) -> Path:
-    """The directory of the clinical lists: as given, else that of the settings or the packaged one."""
-    return given or load_settings().mappings or mappings_directory()
 
 
 def say(text: str) -> None:

@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.running import (
+    Notify,
     Service,
     Wire,
     assert_each_once,
     at_least,
+    notify,
     notify_by_topic,
     notifying,
     patients_to_treat,
@@ -54,37 +56,32 @@ async def test_killed_in_the_middle_every_confirmed_event_is_done_once(
     server: str, tmp_path: Path, queue: str, request: pytest.FixtureRequest
 ) -> None:
     database: str = request.getfixturevalue(f"{queue}_queue")
-    patients = loaded(server, 100)
-    lost = []
-    async with Service(tmp_path, fhir_base_url=server, database_url=database) as service:
-        async with notifying(service.address, patients, a_second=25) as confirmed:
-            for part in (33, 66):
-                await until(partial(at_least, part, server, patients), seconds=60, every=0.1)
-                service.kill()
-                lost.append(len(confirmed.keys() - await planned(server)))
-                await service.start()
-        await until(lambda: at_least(100, server, patients), seconds=60)
-        await until(service.is_idle, seconds=60)
-        assert await service.metric('trd_queue_jobs{state="failed"}') == 0
-
-    assert sum(lost) > 0, "no event was confirmed and not yet done when the service was killed"
-    await assert_each_once(server, patients)
+    await assert_killed_twice_each_is_done_once(server, tmp_path, database, number=100, kills_at=(33, 66))
 
 
 async def test_killed_in_the_middle_every_resource_that_was_named_is_read(
     server: str, tmp_path: Path, sqlite_queue: str
 ) -> None:
     """Between the answer to a notification by a topic and the reading of what it names."""
-    patients = loaded(server, 30)
+    await assert_killed_twice_each_is_done_once(
+        server, tmp_path, sqlite_queue, number=30, kills_at=(8, 16), by=notify_by_topic
+    )
+
+
+async def assert_killed_twice_each_is_done_once(  # noqa: PLR0913 - what is told, how, and when it is killed
+    server: str, folder: Path, database: str, *, number: int, kills_at: tuple[int, int], by: Notify = notify
+) -> None:
+    """Tell of so many patients, kill the service once so many have plans, and see each done once."""
+    patients = loaded(server, number)
     lost = []
-    async with Service(tmp_path, fhir_base_url=server, database_url=sqlite_queue) as service:
-        async with notifying(service.address, patients, a_second=25, by=notify_by_topic) as confirmed:
-            for part in (8, 16):
+    async with Service(folder, fhir_base_url=server, database_url=database) as service:
+        async with notifying(service.address, patients, a_second=25, by=by) as confirmed:
+            for part in kills_at:
                 await until(partial(at_least, part, server, patients), seconds=60, every=0.1)
                 service.kill()
                 lost.append(len(confirmed.keys() - await planned(server)))
                 await service.start()
-        await until(lambda: at_least(30, server, patients), seconds=60)
+        await until(lambda: at_least(number, server, patients), seconds=60)
         await until(service.is_idle, seconds=60)
         assert await service.metric('trd_queue_jobs{state="failed"}') == 0
 
